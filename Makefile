@@ -1,0 +1,457 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds everything out of tree, from this one file. `make help` lists the targets.
+#
+# Each folder of sources becomes one archive, build/<mode>/lib<folder>.a; the programs and the
+# tests link archives in rank order. A unit test sees only its own folder and lower ranks, so a
+# call upwards does not link. The mode directory is named after CC, SAN, COV, so that variants
+# live beside each other: build/release, build/clang, build/asan, build/clang-asan, build/tsan.
+#
+# Knobs: V=1 (show commands)  CC=clang  SAN=address,undefined | thread  COV=1  W=1 (more warnings)
+#        WERROR=1  TEST=glob (only tests whose path under tests/ matches)  JOBS=n (sub-makes, tests)
+#        BUILD=dir (build root)  TEST_SIZE=small|full  TEST_TIMEOUT=s  DESTDIR=, PREFIX= (install)
+# Local settings go into config.mk, which is not under version control.
+
+-include config.mk
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-builtin-variables
+SHELL := /bin/bash
+
+BUILD ?= build
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+VERSION := $(file <VERSION)
+TEST_TIMEOUT ?= 600
+FUZZ_SECONDS ?= 60
+TORTURE_SECONDS ?= 600
+
+# ---- compiler, mode and flags ---------------------------------------------------------------
+
+ifneq ($(filter default undefined,$(origin CC)),)
+CC := gcc
+endif
+AR := ar
+comma := ,
+empty :=
+space := $(empty) $(empty)
+# Debian has no plain `clang` unless its default-version package is installed.
+CLANG := $(shell command -v clang || echo clang-14)
+CLANG_FORMAT := $(shell command -v clang-format-14 || echo clang-format)
+CLANG_TIDY := $(shell command -v clang-tidy-14 || echo clang-tidy)
+ifeq ($(CC),clang)
+override CC := $(CLANG)
+endif
+IS_CLANG := $(findstring clang,$(CC))
+
+SAN_NAME := $(if $(findstring address,$(SAN)),asan,$(if $(findstring thread,$(SAN)),tsan,$(subst $(comma),-,$(SAN))))
+CC_NAME := $(if $(IS_CLANG),clang,$(filter-out gcc cc,$(notdir $(CC))))
+MODE := $(subst $(space),-,$(strip $(CC_NAME) $(SAN_NAME) $(if $(COV),cov) $(if $(FUZZ),fuzz) $(if $(ANALYZE),analyze)))
+MODE := $(or $(MODE),release)
+B := $(BUILD)/$(MODE)
+
+PKGS := libsodium libcurl libzstd libarchive sqlite3 libcrypto jansson smartcols expat
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+CMOCKA_LIBS := $(shell pkg-config --libs cmocka 2>/dev/null)
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wvla -Wformat=2 -Wundef -Wpointer-arith -Wwrite-strings -Wcast-qual \
+	-Wimplicit-fallthrough -Wnull-dereference
+ifdef W
+WARNINGS += -Wswitch-enum -Wunused-macros -Wfloat-equal
+ifeq ($(IS_CLANG),)
+WARNINGS += -Wjump-misses-init -Wduplicated-cond -Wduplicated-branches -Wlogical-op
+else
+WARNINGS += -Wcomma -Wconditional-uninitialized -Wassign-enum
+endif
+endif
+
+CPPFLAGS_OWN := -D_GNU_SOURCE -DAKSDR_VERSION=\"$(VERSION)\" -I. -I$(B)/gen
+CFLAGS_OWN := -std=gnu17 -fno-common -fstack-protector-strong
+CFLAGS ?= -O2 -g
+LDFLAGS_OWN := -Wl,--as-needed -Wl,-z,relro -Wl,-z,now
+FORTIFY := -D_FORTIFY_SOURCE=2
+
+ifdef SAN
+# The sanitizers see more without the fortified wrappers; gcc's flow warnings see paths in
+# instrumented code that do not exist, so the plain builds alone are held to -Werror.
+FORTIFY :=
+CFLAGS_OWN += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS_OWN += -fsanitize=$(SAN)
+WARNINGS += -Wno-null-dereference
+ifeq ($(IS_CLANG),)
+WARNINGS += -Wno-maybe-uninitialized -Wno-stringop-overflow
+endif
+endif
+ifdef FUZZ
+FORTIFY :=
+CFLAGS_OWN += -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS_OWN += -fsanitize=address,undefined
+endif
+ifdef COV
+FORTIFY :=
+CFLAGS_OWN += --coverage -O0 -fprofile-update=atomic
+LDFLAGS_OWN += --coverage
+endif
+ifdef ANALYZE
+CFLAGS_OWN += -fanalyzer
+endif
+ifdef WERROR
+ifeq ($(SAN)$(FUZZ)$(COV)$(ANALYZE),)
+WARNINGS += -Werror
+endif
+endif
+
+ALL_CFLAGS = $(CPPFLAGS_OWN) $(FORTIFY) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(CFLAGS_OWN) $(WARNINGS)
+ALL_LDFLAGS = $(CFLAGS) $(LDFLAGS_OWN) $(LDFLAGS)
+LIBS = $(PKG_LIBS) -lm
+
+ifdef V
+Q :=
+say := @:
+else
+Q := @
+say = @printf '  %-7s %s\n'
+endif
+
+# ---- folders, in rank order -----------------------------------------------------------------
+
+FOLDERS := common store kube snapshot repo catalog agent restore
+BELOW_common :=
+BELOW_store := common
+BELOW_kube := common
+BELOW_snapshot := kube store common
+BELOW_repo := store kube common
+BELOW_catalog := repo snapshot store kube common
+BELOW_agent := catalog repo snapshot store kube common
+BELOW_restore := $(BELOW_agent)
+
+obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
+# lib_srcs <folder>: what goes into its archive; prog_srcs <folder>: what its program adds
+lib_srcs = $(filter-out $(1)/main.c $(1)/cmd_%.c,$(sort $(wildcard $(1)/*.c)))
+prog_srcs = $(sort $(wildcard $(1)/main.c $(1)/cmd_*.c))
+# archives <folder>...: those that have sources
+archives = $(foreach f,$(1),$(if $(call lib_srcs,$f),$(B)/lib$f.a))
+EVERYTHING := $(call archives,agent restore $(BELOW_agent))
+
+PROGRAMS := $(foreach f,agent restore catalog,$(if $(wildcard $f/main.c),$(B)/aksdr-$f))
+SRCS := $(foreach f,$(FOLDERS),$(sort $(wildcard $f/*.c)))
+OBJS := $(call obj,$(SRCS))
+
+.PHONY: all
+all: $(PROGRAMS) $(EVERYTHING) ## build the programs (default)
+
+# ---- compile and link -----------------------------------------------------------------------
+
+.PHONY: FORCE
+FORCE:
+
+# write_if_changed <text>: a stamp moves only when its text does, so that a change of flags or
+# of the list of sources rebuilds what it must, and nothing else
+quote = '$(subst ','\'',$(1))'
+write_if_changed = @mkdir -p $(@D) && { printf '%s\n' $(call quote,$(1)) | cmp -s - $@ || \
+	printf '%s\n' $(call quote,$(1)) >$@; }
+
+$(B)/stamp/flags: FORCE
+	@pkg-config --exists --print-errors $(PKGS) cmocka || \
+		{ echo "libraries are missing: run 'make bootstrap' (installs them on Debian 12)" >&2; exit 1; }
+	$(call write_if_changed,$(CC) $(ALL_CFLAGS) | $(ALL_LDFLAGS) $(LIBS))
+
+$(B)/obj/%.o: %.c $(B)/stamp/flags
+	$(say) CC $<
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+define folder_rules
+$(B)/stamp/lib$(1): FORCE
+	$$(call write_if_changed,$(call lib_srcs,$(1)))
+$(B)/lib$(1).a: $(call obj,$(call lib_srcs,$(1))) $(B)/stamp/lib$(1)
+	$$(say) AR $$@
+	$(Q)rm -f $$@ && $(AR) rcsD $$@ $$(filter %.o,$$^)
+endef
+$(foreach f,$(FOLDERS),$(eval $(call folder_rules,$f)))
+
+define program_rules
+$(B)/aksdr-$(1): $(call obj,$(call prog_srcs,$(1))) $(call archives,$(1) $(BELOW_$(1)))
+	$$(say) LD $$@
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $$@ $$^ $(LIBS)
+endef
+$(foreach f,agent restore catalog,$(eval $(call program_rules,$f)))
+
+# The catalog's SQL becomes C strings: catalog_schema (from schema.sql), one string a migration,
+# and the table of migrations in order. A file's number is the digits that its name starts with.
+MIGRATIONS := $(sort $(wildcard catalog/migrate/*.sql))
+SCHEMA := $(wildcard catalog/schema.sql)
+GEN := $(if $(MIGRATIONS)$(SCHEMA),$(B)/gen/catalog/sql.gen.h)
+
+$(B)/stamp/sql: FORCE
+	$(call write_if_changed,$(SCHEMA) $(MIGRATIONS))
+
+$(B)/gen/catalog/sql.gen.h: scripts/embed-sql $(SCHEMA) $(MIGRATIONS) $(B)/stamp/sql
+	$(say) GEN $@
+	@mkdir -p $(@D)
+	$(Q)scripts/embed-sql $(SCHEMA) $(MIGRATIONS) >$@
+
+$(OBJS): | $(GEN)
+
+# ---- tests ----------------------------------------------------------------------------------
+#
+# tests/unit/<folder>/test_<file>.c   one program each; archives of its folder and lower ranks
+# tests/<kind>/*.c, tests/<kind>/*.sh one program each with all archives; a script gets BIN
+# tests/fuzz/fuzz_<name>.c            replayed over tests/fuzz/corpus/<name>/
+# tests/harness/*.c                   helpers, in every program; files lib*.sh are helpers too
+# Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
+
+KINDS := contract fault crash property format
+SCRIPT_KINDS := unit $(KINDS) cli memory cluster
+
+harness_srcs := $(sort $(wildcard tests/harness/*.c))
+HARNESS := $(if $(harness_srcs),$(B)/libharness.a)
+$(B)/stamp/libharness: FORCE
+	$(call write_if_changed,$(harness_srcs))
+$(B)/libharness.a: $(call obj,$(harness_srcs)) $(B)/stamp/libharness
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcsD $@ $(filter %.o,$^)
+
+unit_srcs := $(sort $(wildcard tests/unit/*/test_*.c))
+kind_srcs := $(foreach k,$(KINDS),$(sort $(wildcard tests/$k/*.c)))
+fuzz_srcs := $(sort $(filter-out tests/fuzz/fuzz_main.c,$(wildcard tests/fuzz/fuzz_*.c)))
+OBJS += $(call obj,$(harness_srcs) $(unit_srcs) $(kind_srcs) $(fuzz_srcs) $(wildcard tests/fuzz/fuzz_main.c))
+$(call obj,$(harness_srcs) $(unit_srcs) $(kind_srcs) $(fuzz_srcs)): | $(GEN)
+
+# test_rules <source> <archives>
+define test_rules
+$(B)/$(1:.c=): $(call obj,$(1)) $(HARNESS) $(2) $(wildcard $(dir $(1))ldflags $(1:.c=.ldflags))
+	$$(say) LD $$@
+	@mkdir -p $$(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(foreach f,$(wildcard $(dir $(1))ldflags $(1:.c=.ldflags)),$(file <$f)) \
+		-o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $(CMOCKA_LIBS) $(LIBS)
+endef
+unit_folder = $(word 3,$(subst /, ,$(1)))
+$(foreach s,$(unit_srcs),$(eval $(call test_rules,$s,$(call archives,$(call unit_folder,$s) $(BELOW_$(call unit_folder,$s))))))
+$(foreach s,$(kind_srcs),$(eval $(call test_rules,$s,$(EVERYTHING))))
+
+# In the mode `fuzz` the library brings its own main; elsewhere the replay main is linked.
+fuzz_main := $(if $(FUZZ),,$(call obj,tests/fuzz/fuzz_main.c))
+define fuzz_rules
+$(B)/$(1:.c=): $(call obj,$(1)) $(fuzz_main) $(HARNESS) $(EVERYTHING)
+	$$(say) LD $$@
+	@mkdir -p $$(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZ),-fsanitize=fuzzer) -o $$@ $$(filter %.o,$$^) \
+		-Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $(CMOCKA_LIBS) $(LIBS)
+endef
+$(foreach s,$(fuzz_srcs),$(eval $(call fuzz_rules,$s)))
+
+# pick <tests>: those that TEST names, all without it; a pattern is for the path under tests/
+pick = $(if $(TEST),$(shell for t in $(1); do n=$${t##*tests/}; n=$${n%%::*}; n=$${n%.sh}; \
+	case $$n in ($(TEST)|*/$(TEST)) echo $$t;; esac; done),$(1))
+scripts_of = $(filter-out tests/$(1)/lib%,$(sort $(wildcard tests/$(1)/*.sh)))
+programs_of = $(patsubst %.c,$(B)/%,$(filter tests/$(1)/%,$(unit_srcs) $(kind_srcs)))
+tests_of = $(call pick,$(call programs_of,$(1)) $(call scripts_of,$(1)))
+fuzz_tests := $(call pick,$(foreach s,$(fuzz_srcs),$(B)/$(s:.c=)::tests/fuzz/corpus/$(patsubst tests/fuzz/fuzz_%.c,%,$s)))
+reader_tests := $(call pick,$(wildcard tests/reader/run.sh))
+FAST_KINDS := unit contract fault crash property cli format
+fast_tests := $(foreach k,$(FAST_KINDS),$(call tests_of,$k)) $(fuzz_tests)
+all_tests := $(foreach k,$(SCRIPT_KINDS),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
+
+# what must be built before these tests can run
+needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS))
+export TEST_SIZE
+run_tests = BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
+	TEST_TIMEOUT='$(TEST_TIMEOUT)' tests/run.sh
+
+.PHONY: tests check check-all check-tsan check-valgrind check-fuzz check-reader $(addprefix check-,$(SCRIPT_KINDS))
+tests: all $(call needs,$(all_tests)) ## build the tests, run none
+check: all $(call needs,$(fast_tests)) ## the fast tests: unit contract fault crash property cli format, fuzz replay
+	@TEST_SIZE=$(or $(TEST_SIZE),small) $(run_tests) check $(fast_tests)
+check-all: all $(call needs,$(all_tests)) ## every test of this mode, at full size
+	@TEST_SIZE=$(or $(TEST_SIZE),full) $(run_tests) check-all $(all_tests)
+
+check-unit: ## unit tests, one program a source file
+check-contract: ## one suite per interface, over every driver and wrapper
+check-fault: ## the Nth allocation, system call or store call fails
+check-crash: ## killed at every step, reopened, checked
+check-property: ## restore(backup(x)) = x over generated trees
+check-format: ## golden repositories of each format version
+check-cli: ## the programs as a shell sees them
+check-memory: ## memory ceilings under a cgroup limit
+check-cluster: ## real services end to end
+define kind_rule
+check-$(1): $(if $(filter unit,$(1)),$(EVERYTHING)) $(call needs,$(call tests_of,$(1)))
+	@$(run_tests) check-$(1) $(call tests_of,$(1))
+endef
+$(foreach k,$(SCRIPT_KINDS),$(eval $(call kind_rule,$k)))
+check-fuzz: $(call needs,$(fuzz_tests)) ## replay the fuzz corpora
+	@$(run_tests) check-fuzz $(fuzz_tests)
+check-reader: $(call needs,$(reader_tests)) ## the independent reader restores what the programs wrote
+	@$(run_tests) check-reader $(reader_tests)
+
+tsan_tests := $(foreach k,unit contract,$(call tests_of,$k))
+check-tsan: $(call needs,$(tsan_tests)) ## the tests that matter under SAN=thread: unit, contract
+	@$(run_tests) check-tsan $(tsan_tests)
+check-valgrind: $(call needs,$(call tests_of,unit)) ## unit tests under valgrind
+	@WRAP='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite' \
+		$(run_tests) check-valgrind $(filter-out %.sh,$(call tests_of,unit))
+
+SUBJ = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
+stage = @printf '\n== %s\n' $(call quote,$(1))
+
+.PHONY: fuzz fuzz-run torture
+fuzz: ## fuzz every decoder, FUZZ_SECONDS each (clang, libFuzzer)
+	+$(Q)$(MAKE) $(SUBJ) --no-print-directory CC=clang SAN= COV= FUZZ=1 fuzz-run
+fuzz-run: $(foreach s,$(fuzz_srcs),$(B)/$(s:.c=))
+	$(Q)for f in $(foreach s,$(fuzz_srcs),$(B)/$(s:.c=)); do \
+		n=$${f##*/fuzz_}; case $$n in ($(or $(TEST),*)) ;; (*) continue ;; esac; \
+		mkdir -p $(B)/corpus/$$n $(B)/found && echo "== fuzz_$$n" && \
+		$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=20 -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=$(B)/found/$$n- $(B)/corpus/$$n $$(ls -d tests/fuzz/corpus/$$n 2>/dev/null) || exit 1; \
+	done
+torture: all $(call needs,$(foreach k,property crash fault,$(call tests_of,$k))) ## property, crash and fault tests with new seeds for TORTURE_SECONDS
+	@end=$$((SECONDS + $(TORTURE_SECONDS))); while [ $$SECONDS -lt $$end ]; do \
+		TEST_SEED=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); export TEST_SEED; echo "== TEST_SEED=$$TEST_SEED"; \
+		TEST_SIZE=full $(run_tests) torture $(foreach k,property crash fault,$(call tests_of,$k)) || exit 1; \
+	done
+
+# ---- the two commands of the README ---------------------------------------------------------
+
+.PHONY: bootstrap demo test test-build-gcc test-build-clang test-plain test-asan test-tsan
+bootstrap: ## install what the build and the tests need (Debian 12, root or sudo)
+	@scripts/bootstrap
+
+demo: ## set up, build, back up real data, restore it, compare (VOLUME=path for your own)
+	@$(MAKE) --no-print-directory bootstrap
+	+@$(MAKE) $(SUBJ) --no-print-directory all
+	@BIN='$(abspath $(B))' VOLUME='$(VOLUME)' scripts/demo
+
+PLAIN := CC=gcc SAN= COV= WERROR=1
+test: ## set up, build with gcc and clang, and run every test
+	@$(MAKE) --no-print-directory bootstrap
+	@mkdir -p $(BUILD) && rm -f $(BUILD)/totals
+	$(call stage,gcc -Werror)
+	+@$(MAKE) --no-print-directory test-build-gcc
+	$(call stage,clang -Werror)
+	+@$(MAKE) --no-print-directory test-build-clang
+	$(call stage,lint)
+	+@$(MAKE) --no-print-directory $(PLAIN) lint
+	$(call stage,all tests)
+	+@$(MAKE) --no-print-directory test-plain
+	$(call stage,address and undefined-behaviour sanitizers)
+	+@$(MAKE) --no-print-directory test-asan
+	$(call stage,thread sanitizer)
+	+@$(MAKE) --no-print-directory test-tsan
+	@awk '{ p += $$1; f += $$2; s += $$3 } END { \
+		printf "\nall stages:\n%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : "" }' $(BUILD)/totals
+test-build-gcc: ## stage of `test`: programs and tests with gcc -Werror
+	+@$(MAKE) $(SUBJ) --no-print-directory $(PLAIN) tests man completion
+test-build-clang: ## stage of `test`: programs and tests with clang -Werror
+	+@$(MAKE) $(SUBJ) --no-print-directory $(PLAIN) CC=clang tests
+test-plain: ## stage of `test`: every test, loop devices, memory ceiling and independent reader included
+	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) check-all
+test-asan: ## stage of `test`: the fast tests under ASan and UBSan
+	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory CC=gcc SAN=address,undefined COV= check
+test-tsan: ## stage of `test`: the threaded tests under TSan
+	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory CC=clang SAN=thread COV= check-tsan
+
+# ---- benchmarks -----------------------------------------------------------------------------
+
+bench_srcs := $(sort $(wildcard bench/*.c))
+bench_progs := $(patsubst %.c,$(B)/%,$(bench_srcs))
+OBJS += $(call obj,$(bench_srcs))
+$(call obj,$(bench_srcs)): | $(GEN)
+$(bench_progs): $(B)/%: $(B)/obj/%.o $(EVERYTHING)
+	$(say) LD $@
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+
+.PHONY: bench bench-peers
+bench: all $(bench_progs) ## measure time, memory and stored bytes, and compare with the primitives' limit
+	@BIN='$(abspath $(B))' bench/run $(BENCH_ARGS)
+bench-peers: all $(bench_progs) ## the same corpora through restic, rustic and borg
+	@BIN='$(abspath $(B))' bench/peers $(BENCH_ARGS)
+
+# ---- checks of the source -------------------------------------------------------------------
+
+c_files := $(foreach d,$(FOLDERS) bench tests/harness tests/fuzz $(addprefix tests/,$(KINDS)) $(wildcard tests/unit/*),\
+	$(sort $(wildcard $d/*.c $d/*.h)))
+
+.PHONY: lint format format-check tidy analyze cov compile_commands.json docs
+lint: format-check $(GEN) ## layers, headers, banned functions, style, scripts, spelling, format
+	@tests/lint/layers.sh
+	@LINT_CFLAGS='$(CPPFLAGS_OWN) $(PKG_CFLAGS) -std=gnu17 $(filter-out -Werror,$(WARNINGS))' CLANG='$(CLANG)' tests/lint/headers.sh
+	@tests/lint/banned.sh
+	@tests/lint/style.sh
+format: ## rewrite the C files with clang-format
+	$(Q)$(if $(c_files),$(CLANG_FORMAT) -i $(c_files))
+format-check: ## fail where clang-format would change something
+	$(Q)$(if $(c_files),$(CLANG_FORMAT) --dry-run -Werror $(c_files))
+tidy: $(GEN) ## clang-tidy over every source
+	$(Q)printf '%s\n' $(filter %.c,$(c_files)) | xargs -P $(JOBS) -I{} $(CLANG_TIDY) --quiet {} -- \
+		$(CPPFLAGS_OWN) $(PKG_CFLAGS) -std=gnu17
+analyze: ## gcc's static analyzer over the programs' sources
+	+$(Q)$(MAKE) $(SUBJ) --no-print-directory CC=gcc SAN= COV= ANALYZE=1 all
+cov: ## line coverage of the fast tests, as a summary and as HTML
+	+$(Q)$(MAKE) $(SUBJ) --no-print-directory CC=gcc SAN= COV=1 check
+	$(Q)lcov --quiet --capture --directory $(BUILD)/cov/obj --base-directory . --no-external \
+		--output-file $(BUILD)/cov/all.info --rc lcov_branch_coverage=0
+	$(Q)lcov --quiet --remove $(BUILD)/cov/all.info '*/tests/*' '*/bench/*' --output-file $(BUILD)/cov/cov.info
+	$(Q)genhtml --quiet --output-directory $(BUILD)/cov/html $(BUILD)/cov/cov.info
+	$(Q)lcov --list $(BUILD)/cov/cov.info
+	@echo 'details: $(BUILD)/cov/html/index.html'
+compile_commands.json: ## the compilation database, for editors
+	$(Q){ echo '['; sep=; for s in $(filter %.c,$(c_files)); do \
+		printf '%s{"directory":"%s","file":"%s","command":"%s"}' "$$sep" '$(CURDIR)' "$$s" \
+			$(call quote,$(subst ",\",$(subst \,\\,$(CC) $(ALL_CFLAGS) -c)))" $$s"; sep=$$',\n'; \
+	done; printf '\n]\n'; } >$@
+docs: man ## generated pages, and a check that links inside the documents resolve
+	@tests/lint/links.sh
+
+# ---- documents from the programs, install ---------------------------------------------------
+
+MAN := $(patsubst $(B)/%,$(B)/man/%.1,$(PROGRAMS))
+COMPLETIONS := $(foreach p,$(notdir $(PROGRAMS)),$(addprefix $(B)/completion/$p.,bash zsh fish))
+.PHONY: man completion dist install uninstall clean help
+man: $(MAN) ## man pages, from the option tables
+$(B)/man/%.1: $(B)/%
+	$(say) MAN $@
+	@mkdir -p $(@D)
+	$(Q)$< help --man >$@
+completion: $(COMPLETIONS) ## shell completions, from the option tables
+define completion_rules
+$(B)/completion/$(1).%: $(B)/$(1)
+	$$(say) GEN $$@
+	@mkdir -p $$(@D)
+	$(Q)$$< completion $$* >$$@
+endef
+$(foreach p,$(notdir $(PROGRAMS)),$(eval $(call completion_rules,$p)))
+
+dist: ## source archive of HEAD
+	@mkdir -p $(BUILD)/dist
+	$(Q)git archive --prefix=aksdr-$(VERSION)/ HEAD | gzip -n >$(BUILD)/dist/aksdr-$(VERSION).tar.gz
+	@echo $(BUILD)/dist/aksdr-$(VERSION).tar.gz
+bash_dir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+zsh_dir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+fish_dir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+install: all man completion ## install programs, man pages and completions under DESTDIR/PREFIX
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' '$(bash_dir)' '$(zsh_dir)' '$(fish_dir)'
+	$(if $(PROGRAMS),install -m 755 $(PROGRAMS) '$(DESTDIR)$(PREFIX)/bin')
+	$(if $(MAN),install -m 644 $(MAN) '$(DESTDIR)$(PREFIX)/share/man/man1')
+	set -e; for p in $(notdir $(PROGRAMS)); do \
+		install -m 644 $(B)/completion/$$p.bash '$(bash_dir)'/$$p; \
+		install -m 644 $(B)/completion/$$p.zsh '$(zsh_dir)'/_$$p; \
+		install -m 644 $(B)/completion/$$p.fish '$(fish_dir)'/$$p.fish; done
+uninstall: ## remove what install put there
+	set -e; for p in aksdr-agent aksdr-restore aksdr-catalog; do \
+		rm -f '$(DESTDIR)$(PREFIX)'/bin/$$p '$(DESTDIR)$(PREFIX)'/share/man/man1/$$p.1 \
+			'$(bash_dir)'/$$p '$(zsh_dir)'/_$$p '$(fish_dir)'/$$p.fish; done
+clean: ## remove the build directory
+	rm -rf $(BUILD) compile_commands.json
+help: ## this list
+	@sed -n 's/^\([a-z][a-z_.-]*\):[^#]*## /\1\t/p' Makefile | sort | awk -F'\t' '{ printf "  %-22s %s\n", $$1, $$2 }'
+	@sed -n '/^# Knobs:/,/^# Local/p' Makefile | sed 's/^# //'
+
+# Objects and generated files stay, so that a second make has nothing to do.
+.SECONDARY:
+-include $(wildcard $(OBJS:.o=.d))
