@@ -40,6 +40,8 @@ space := $(empty) $(empty)
 # Debian has no plain `clang` unless its default-version package is installed.
 CLANG := $(shell command -v clang || echo clang-14)
 CLANG_FORMAT := $(shell command -v clang-format-14 || echo clang-format)
+# The independent reader's interpreter, with the libraries that scripts/bootstrap gave it.
+PYTHON = $(shell scripts/bootstrap --venv)/bin/python
 CLANG_TIDY := $(shell command -v clang-tidy-14 || echo clang-tidy)
 ifeq ($(CC),clang)
 override CC := $(CLANG)
@@ -69,7 +71,8 @@ WARNINGS += -Wcomma -Wconditional-uninitialized -Wassign-enum
 endif
 endif
 
-CPPFLAGS_OWN := -D_GNU_SOURCE -DAKSDR_VERSION=\"$(VERSION)\" -I. -I$(B)/gen
+CPPFLAGS_OWN := -D_GNU_SOURCE -DAKSDR_VERSION=\"$(VERSION)\" -I. -I$(B)/gen \
+	$(addprefix -include ,$(wildcard common/banned.h))
 CFLAGS_OWN := -std=gnu17 -fno-common -fstack-protector-strong
 CFLAGS ?= -O2 -g
 LDFLAGS_OWN := -Wl,--as-needed -Wl,-z,relro -Wl,-z,now
@@ -260,7 +263,7 @@ all_tests := $(foreach k,$(SCRIPT_KINDS),$(call tests_of,$k)) $(reader_tests) $(
 # what must be built before these tests can run
 needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS))
 export TEST_SIZE
-run_tests = BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
+run_tests = PYTHON='$(PYTHON)' BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
 	TEST_TIMEOUT='$(TEST_TIMEOUT)' tests/run.sh
 
 .PHONY: tests check check-all check-tsan check-valgrind check-fuzz check-reader $(addprefix check-,$(SCRIPT_KINDS))
@@ -322,13 +325,13 @@ bootstrap: ## install what the build and the tests need (Debian 12, root or sudo
 	@scripts/bootstrap
 
 demo: ## set up, build, back up real data, restore it, compare (VOLUME=path for your own)
-	@$(MAKE) --no-print-directory bootstrap
+	@scripts/bootstrap build
 	+@$(MAKE) $(SUBJ) --no-print-directory all
 	@BIN='$(abspath $(B))' VOLUME='$(VOLUME)' scripts/demo
 
 PLAIN := CC=gcc SAN= COV= WERROR=1
 test: ## set up, build with gcc and clang, and run every test
-	@$(MAKE) --no-print-directory bootstrap
+	@scripts/bootstrap
 	@mkdir -p $(BUILD) && rm -f $(BUILD)/totals
 	$(call stage,gcc -Werror)
 	+@$(MAKE) --no-print-directory test-build-gcc
@@ -378,15 +381,17 @@ c_files := $(foreach d,$(FOLDERS) bench tests/harness tests/fuzz $(addprefix tes
 	$(sort $(wildcard $d/*.c $d/*.h)))
 
 .PHONY: lint format format-check tidy analyze cov compile_commands.json docs
-lint: format-check $(GEN) ## layers, headers, banned functions, style, scripts, spelling, format
-	@tests/lint/layers.sh
-	@LINT_CFLAGS='$(CPPFLAGS_OWN) $(PKG_CFLAGS) -std=gnu17 $(filter-out -Werror,$(WARNINGS))' CLANG='$(CLANG)' tests/lint/headers.sh
-	@tests/lint/banned.sh
-	@tests/lint/style.sh
+lint: $(GEN) ## layers, headers, banned functions, style, scripts, spelling, links, format
+	@rc=0; $(MAKE) --no-print-directory format-check || rc=1; tests/lint/layers.sh || rc=1; \
+	LINT_CFLAGS='$(filter-out -DAKSDR_VERSION% -include %/banned.h,$(CPPFLAGS_OWN)) $(PKG_CFLAGS) -std=gnu17 $(filter-out -Werror,$(WARNINGS))' \
+		CLANG='$(CLANG)' JOBS='$(JOBS)' tests/lint/headers.sh || rc=1; \
+	tests/lint/banned.sh || rc=1; tests/lint/links.sh || rc=1; tests/lint/style.sh || rc=1; exit $$rc
 format: ## rewrite the C files with clang-format
 	$(Q)$(if $(c_files),$(CLANG_FORMAT) -i $(c_files))
 format-check: ## fail where clang-format would change something
-	$(Q)$(if $(c_files),$(CLANG_FORMAT) --dry-run -Werror $(c_files))
+	@rc=0; for f in $(c_files); do $(CLANG_FORMAT) $$f | cmp -s $$f - || \
+		{ echo "$$f: not as clang-format leaves it; run 'make format'"; rc=1; }; done; \
+	[ $$rc -ne 0 ] || echo 'lint format: clean'; exit $$rc
 tidy: $(GEN) ## clang-tidy over every source
 	$(Q)printf '%s\n' $(filter %.c,$(c_files)) | xargs -P $(JOBS) -I{} $(CLANG_TIDY) --quiet {} -- \
 		$(CPPFLAGS_OWN) $(PKG_CFLAGS) -std=gnu17
