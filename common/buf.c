@@ -40,7 +40,9 @@ __attribute__((noinline, cold)) static int buf_grow(struct buf *b, size_t n, siz
 		return buf_fail(b, true);
 	if (need <= b->cap)
 		return 0;
-	size_t cap = b->cap < FIRST_BYTES ? FIRST_BYTES : b->cap > SIZE_MAX / 2 ? SIZE_MAX : b->cap * 2;
+	size_t cap = b->cap < FIRST_BYTES    ? FIRST_BYTES
+	             : b->cap > SIZE_MAX / 2 ? SIZE_MAX
+	                                     : b->cap * 2;
 	if (cap > b->max)
 		cap = b->max;
 	if (cap < need)

@@ -59,7 +59,8 @@ struct hex64 hex_of32(const uint8_t p[32])
 
 int base64_encode(char *ret, size_t ret_max, const void *p, size_t n)
 {
-	if (n > SIZE_MAX / 2 || ret_max < sodium_base64_ENCODED_LEN(n, sodium_base64_VARIANT_ORIGINAL))
+	if (n > SIZE_MAX / 2 ||
+	    ret_max < sodium_base64_ENCODED_LEN(n, sodium_base64_VARIANT_ORIGINAL))
 		return -1;
 	(void)sodium_bin2base64(ret, ret_max, p, n, sodium_base64_VARIANT_ORIGINAL);
 	return 0;

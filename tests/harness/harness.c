@@ -169,7 +169,8 @@ struct harness_run harness_run(int (*fn)(void *arg), void *arg)
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-		if (null < 0 || dup2(null, 0) < 0 || dup2(fileno(out), 1) < 0 || dup2(fileno(err), 2) < 0)
+		if (null < 0 || dup2(null, 0) < 0 || dup2(fileno(out), 1) < 0 ||
+		    dup2(fileno(err), 2) < 0)
 			_exit(125);
 		exit(fn(arg));
 	}

@@ -51,10 +51,10 @@ void fill_random(uint64_t seed, void *p, size_t n);
 
 /* What a function did in a process of its own. */
 struct harness_run {
-	int status;    /* its exit status, or 128 + the signal that ended it */
-	char *out;     /* stdout, NUL-terminated */
+	int status; /* its exit status, or 128 + the signal that ended it */
+	char *out;  /* stdout, NUL-terminated */
 	size_t out_len;
-	char *err;     /* stderr, NUL-terminated */
+	char *err; /* stderr, NUL-terminated */
 	size_t err_len;
 };
 
