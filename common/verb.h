@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Sub-commands from one table each: parsing (argp), --help, man page and
+ * shell completion all come from the same rows, so they cannot disagree.
+ * An unknown verb or option names the nearest one and exits 2; no help is
+ * dumped. Options may stand before or after the verb's arguments.
+ *
+ * Common options, understood by every verb: --store, --key, --state,
+ * --output table|json|csv, --dry-run (where the verb declares it), --quiet,
+ * --progress auto|always|never, --log-format text|json, --log-level,
+ * --version, --help. Environment: AKSDR_STORE, AKSDR_KEY, AKSDR_STATE,
+ * AKSDR_PASSPHRASE_FILE.
+ */
+#ifndef AKSDR_COMMON_VERB_H
+#define AKSDR_COMMON_VERB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/err.h"
+#include "common/log.h"
+#include "common/progress.h"
+#include "common/table.h"
+
+struct verb_option {
+	const char *name; /* long name without dashes; table ends with NULL */
+	const char *arg;  /* NULL: a flag; else the placeholder: "FILE", "N", "fail|skip" (choices complete) */
+	const char *help; /* one line, no full stop */
+	int key;          /* given to set(); > 255, or a letter that is also the short option */
+};
+
+struct verb_common {
+	const char *store;           /* --store or AKSDR_STORE, else NULL */
+	const char *key;             /* --key or AKSDR_KEY, else NULL */
+	const char *state;           /* --state or AKSDR_STATE, else the XDG cache dir + "/aksdr", or /var/lib/aksdr for root */
+	const char *passphrase_file; /* AKSDR_PASSPHRASE_FILE, else NULL */
+	enum output output;
+	enum progress_mode progress;
+	bool quiet;
+	bool dry_run;
+};
+
+enum {
+	VERB_DRY_RUN = 1 << 0, /* the verb knows --dry-run; elsewhere it is an error */
+	VERB_STORE = 1 << 1,   /* --store (or environment) is required */
+	VERB_KEY = 1 << 2,     /* --key (or environment) is required */
+	VERB_LOCAL = 1 << 3    /* hides --store and --key from the help */
+};
+
+struct verb {
+	const char *name;      /* "backup"; two words ("audit verify") are allowed; table ends with NULL */
+	const char *args;      /* usage of the arguments: "NAME=PATH..." */
+	const char *summary;   /* one line, for the list */
+	const char *text;      /* paragraphs for --help and the man page */
+	const char *examples;  /* lines for the man page, may be NULL */
+	const struct verb_option *options; /* may be NULL */
+	unsigned flags;
+	unsigned min_args, max_args; /* max_args ~0u: any number */
+	/* Takes one option; value is NULL for flags. 0, or -1 with ERR_INVALID. May be NULL. */
+	int (*set)(void *state, int key, const char *value, struct err *e);
+	/* Runs. Returns 0 or -1 with e; the exit status follows from e's class. */
+	int (*run)(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
+	void *state; /* options' home, given to set and run */
+};
+
+struct verb_program {
+	const char *name;    /* "aksdr-agent" */
+	const char *summary; /* one line */
+	const char *text;    /* paragraphs */
+	const struct verb *verbs;
+};
+
+/*
+ * main() of a program: sets up secrets, signals (cancel_on_signals), log;
+ * parses, runs, prints the error as "aksdr-agent: <sentence>" (or a JSON log
+ * line) and returns the exit status. Hidden verbs: `help [--man] [VERB]`,
+ * `completion bash|zsh|fish`.
+ */
+int verb_main(const struct verb_program *program, int argc, char **argv);
+
+/* The word of words (NULL-terminated) nearest to text, or NULL when none is near. Pure. */
+const char *verb_nearest(const char *text, const char *const *words);
+
+#endif

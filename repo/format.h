@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Constants of the repository format; docs/FORMAT.md says what they mean. Nothing else belongs here. */
+#ifndef AKSDR_REPO_FORMAT_H
+#define AKSDR_REPO_FORMAT_H
+
+#include "common/clean.h"
+
+#define FORMAT_MAGIC "AKSD"
+#define FORMAT_TAIL "AKSDTAIL"
+#define FORMAT_VERSION 1
+#define FORMAT_FEATURES 0 /* mandatory features known here */
+
+#define FORMAT_HEAD_BYTES 8
+#define FORMAT_ID_BYTES 32    /* chunk and node ids */
+#define FORMAT_PACK_ID_BYTES 16
+#define FORMAT_REPO_ID_BYTES 16
+#define FORMAT_TAG_BYTES 16   /* of both ciphers */
+#define FORMAT_DEK_BYTES 32
+#define FORMAT_SLOT_BYTES 88  /* recipient id and wrapped key */
+#define FORMAT_KEYHEAD_BYTES 34
+#define FORMAT_PACK_FIXED_BYTES 36
+#define FORMAT_TRAILER_BYTES 160
+#define FORMAT_ENTRY_BYTES 68
+#define FORMAT_INDEX_ENTRY_BYTES 56
+#define FORMAT_INDEX_PACK_BYTES 32
+#define FORMAT_SIGNER_BYTES 8
+#define FORMAT_SIGNATURE_BYTES 64
+
+#define FORMAT_KIND_CONFIG 'C'
+#define FORMAT_KIND_SESSION 'S'
+#define FORMAT_KIND_INDEX 'I'
+#define FORMAT_KIND_POINT 'R'
+#define FORMAT_KIND_DATA 'P'
+#define FORMAT_KIND_META 'M'
+
+enum { CIPHER_AES256GCM = 1, CIPHER_XCHACHA20 = 2 };
+enum { HASH_SHA256_TREE = 1 };
+enum { COMPRESSION_NONE = 0, COMPRESSION_ZSTD = 1 };
+enum { CHUNK_DATA = 0, CHUNK_NODE = 1 };
+
+#define FORMAT_PAGE_BYTES 4096
+#define FORMAT_BLOCK_BYTES MIB
+#define FORMAT_WINDOW_BYTES (64 * MIB) /* of a file's extents in one record */
+
+#define FORMAT_CHUNK_MAX (8 * MIB)
+#define FORMAT_PACK_MAX (256 * MIB)
+#define FORMAT_KEYS_MAX 4096
+#define FORMAT_SLOTS_MAX 64
+#define FORMAT_ENTRIES_MAX ((size_t)1 << 20)
+#define FORMAT_PATH_MAX 65536
+#define FORMAT_NODE_ITEMS_MAX 65536
+#define FORMAT_LEVELS_MAX 16
+#define FORMAT_CONFIG_MAX MIB
+#define FORMAT_POINT_MAX (4 * MIB)
+
+enum record_flags {
+	RECORD_LINK = 1,
+	RECORD_XATTRS = 2,
+	RECORD_FSFLAGS = 4,
+	RECORD_PROJID = 8,
+	RECORD_DEVICE = 16,
+	RECORD_HARDLINK = 32,
+	RECORD_CHANGED = 64,
+	RECORD_BLOCK = 128,
+	RECORD_CONTINUED = 256
+};
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Keys: the three key files, what is derived from them (docs/FORMAT.md 3),
+ * and signing. Secrets live in locked memory. A `struct keys` is made once
+ * and then read-only, so it may be used from any thread.
+ */
+#ifndef AKSDR_REPO_KEY_H
+#define AKSDR_REPO_KEY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/secret.h"
+#include "repo/format.h"
+
+enum key_kind { KEY_RECOVERY, KEY_AGENT, KEY_AUDIT };
+
+#define KEY_RECIPIENTS_MAX 32
+#define KEY_SIGNERS_MAX 1024
+
+struct keys {
+	enum key_kind kind;
+	uint8_t repo[FORMAT_REPO_ID_BYTES];
+	uint8_t admin_public[32];
+	/* locked memory; which members are set follows from kind: */
+	struct key_secrets {
+		uint8_t rs[32];      /* agent; recovery once the config is opened */
+		uint8_t mm[32];      /* all, recovery once the config is opened */
+		uint8_t cm[32];      /* agent; recovery once the config is opened */
+		uint8_t recovery[32];      /* X25519 secret: recovery */
+		uint8_t sign_seed[32];     /* Ed25519: agent: its own; recovery: admin */
+		uint8_t sign_secret[64];   /* expanded */
+	} *s;
+	bool has_rs, has_mm, has_recovery, has_sign;
+	uint8_t sign_public[32];
+	uint8_t signer_id[FORMAT_SIGNER_BYTES];
+	uint8_t recovery_public[32]; /* recovery */
+	struct key_recipient {
+		uint8_t public[32];
+		uint8_t id[8];
+	} recipients[KEY_RECIPIENTS_MAX];
+	size_t nrecipients; /* agent: from the file; others: from the config */
+	struct key_signer {
+		uint8_t public[32];
+		uint8_t id[8];
+		char name[64];
+	} *signers; /* from the config, set by repo_open() */
+	size_t nsigners;
+};
+
+void keys_free(struct keys *k);
+static inline void clean_keys(struct keys *const *k)
+{
+	keys_free(*k);
+}
+#define auto_keys CLEANUP(clean_keys)
+
+/*
+ * Makes the keys of a new repository: a recovery key, an agent key and an
+ * audit key that belong together, all with has_rs and has_mm.
+ */
+MUST_CHECK int keys_generate(struct keys **ret_recovery, struct keys **ret_agent,
+                             struct keys **ret_audit, struct err *e);
+
+/*
+ * Reads a key file. passphrase_file may be NULL; a wrapped recovery key asks
+ * for it: from the file, else on the terminal when stdin is one, else ERR_DENIED.
+ *   ERR_NOT_FOUND   no such file
+ *   ERR_FORMAT      no key file, or a line that does not belong; the line is named, never its value
+ *   ERR_DENIED      wrong passphrase; or the file can be read by others (mode & 077)
+ */
+MUST_CHECK int keys_load(const char *path, const char *passphrase_file, struct keys **ret,
+                         struct err *e);
+
+/* Writes a key file, mode 0600, create-only. passphrase NULL: not wrapped (recovery only). */
+MUST_CHECK int keys_save(const struct keys *k, const char *path, const char *passphrase,
+                         struct err *e);
+
+/* Same form, from and to memory; for keys_load, tests and fuzzing. */
+MUST_CHECK int keys_parse(const uint8_t *text, size_t n, const char *passphrase, struct keys **ret,
+                          bool *ret_needs_passphrase, struct err *e);
+
+/* kdf(key, label, context) of docs/FORMAT.md 3. out 32 bytes. context may be NULL (empty). */
+void key_kdf(uint8_t out[32], const uint8_t key[32], const char *label, const void *context,
+             size_t context_len);
+
+/* Sets has_rs, has_mm from RS. */
+void keys_set_rs(struct keys *k, const uint8_t rs[32]);
+
+/* What belongs to one dedup domain, in locked memory. has_content is false for auditors. */
+struct domain_keys {
+	char name[128];
+	uint8_t meta[32], node[32], foot[32], scrub[32];
+	uint8_t id[32], cut[32];
+	uint8_t tag[8];
+	char tag_hex[17];
+	bool has_content;
+};
+/* ERR_DENIED when k has no metadata key; ERR_INVALID for an empty, long or non-printable name. */
+MUST_CHECK int keys_domain(const struct keys *k, const char *domain, struct domain_keys **ret,
+                           struct err *e); /* free with secret_free */
+
+/* K_point. */
+MUST_CHECK int keys_point_key(const struct keys *k, uint8_t ret[32], struct err *e);
+
+/* Signer by id: this repository's signers and the admin; NULL when unknown. */
+const uint8_t *keys_signer_public(const struct keys *k, const uint8_t id[8]);
+
+void key_signer_id(uint8_t ret[8], const uint8_t public[32]);
+void key_recipient_id(uint8_t ret[8], const uint8_t public[32]);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Fetching chunks, many at a time: wants are sorted by pack and offset,
+ * neighbours merged into one range read (gaps up to 512 KiB), several reads
+ * in flight, then decrypted, checked and expanded by a pool, and delivered
+ * out of order. Memory is bounded by `memory` whatever is asked for.
+ */
+#ifndef AKSDR_REPO_READER_H
+#define AKSDR_REPO_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "repo/pack.h"
+#include "repo/repo.h"
+
+struct reader;
+
+struct reader_params {
+	unsigned threads;  /* decode threads; 0: CPUs */
+	unsigned inflight; /* range reads at once; 0: 16, fewer for file stores */
+	uint64_t memory;   /* bytes; 0: 64 MiB */
+	bool rehash;       /* also compute each chunk's id again */
+};
+
+struct reader_want {
+	struct chunk_ref ref;
+	void *arg;
+};
+
+/*
+ * Called from pool threads, for different wants at the same time. plain is
+ * NULL when the chunk cannot be had: why says so (ERR_CORRUPT,
+ * ERR_NOT_FOUND, ERR_DENIED, or the store's error). plain is valid during the
+ * call. Returns 0, or -1 with e to end the whole reading.
+ */
+typedef int reader_deliver_fn(void *ctx, struct reader_want *w, const uint8_t *plain, size_t n,
+                              const struct err *why, struct err *e);
+
+MUST_CHECK int reader_open(const struct repo *r, const struct reader_params *params,
+                           reader_deliver_fn *deliver, void *ctx, struct reader **ret,
+                           struct err *e);
+
+/*
+ * Submits wants (copied). Blocks while too much is under way. The domain's
+ * keys are needed for the fallback: a pack that is gone is looked for by id
+ * in the index. -1: an earlier delivery failed, e says how.
+ */
+MUST_CHECK int reader_submit(struct reader *r, const struct domain_keys *domain,
+                             const struct reader_want *wants, size_t n, struct err *e);
+
+/* Waits until everything submitted is delivered. */
+MUST_CHECK int reader_drain(struct reader *r, struct err *e);
+void reader_free(struct reader *r); /* cancels what is under way */
+
+/* One chunk, synchronously, into out (ref->plain bytes). Thread-safe only for different readers. */
+MUST_CHECK int reader_chunk(struct reader *r, const struct domain_keys *domain,
+                            const struct chunk_ref *ref, uint8_t *out, struct err *e);
+
+#endif

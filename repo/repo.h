@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A repository: init, open, and its restore points. A `struct repo` is
+ * read-only after repo_open() and may be used from any thread.
+ */
+#ifndef AKSDR_REPO_REPO_H
+#define AKSDR_REPO_REPO_H
+
+#include <stdint.h>
+
+#include "common/cancel.h"
+#include "common/err.h"
+#include "repo/key.h"
+#include "repo/point.h"
+#include "store/store.h"
+
+struct repo_params {
+	uint8_t cipher; /* CIPHER_* */
+	uint32_t cut_min, cut_avg, cut_max; /* content-defined chunks, bytes */
+	uint32_t pack_bytes;                /* target of a pack */
+};
+
+struct repo {
+	struct store *store;  /* borrowed */
+	struct keys *keys;    /* owned */
+	struct repo_params params;
+	char state[512];      /* local directory of this repository's cache, made; "" for none */
+	const struct cancel *cancel; /* may be NULL */
+};
+
+/*
+ * Makes a repository in the store and its three key files in keys_dir
+ * (created, mode 0700). Nothing is left behind in keys_dir when the store
+ * refuses. passphrase NULL: recovery.key is not wrapped.
+ *   ERR_EXISTS  a repository is there already, or a key file is
+ */
+MUST_CHECK int repo_init(struct store *store, const char *keys_dir, const char *passphrase,
+                         struct err *e);
+
+/*
+ * Opens the repository with a key file's keys (owned by the result). state
+ * NULL or "": no cache. Opens the config, checks its signature, gives a
+ * recovery key the repository secret.
+ *   ERR_NOT_FOUND  no repository there
+ *   ERR_DENIED     the key is of another repository, or no recipient of it
+ *   ERR_FORMAT     from a later version
+ */
+MUST_CHECK int repo_open(struct store *store, struct keys *take_keys, const char *state,
+                         const struct cancel *cancel, struct repo **ret, struct err *e);
+void repo_free(struct repo *r);
+static inline void clean_repo(struct repo *const *r)
+{
+	repo_free(*r);
+}
+#define auto_repo CLEANUP(clean_repo)
+
+/* store_open + keys_load + repo_open for programs; flags of store_open. The store is freed with the repo. */
+MUST_CHECK int repo_open_url(const char *url, unsigned store_flags, const char *key_path,
+                             const char *passphrase_file, const char *state,
+                             const struct cancel *cancel, struct repo **ret, struct err *e);
+
+/* One point by its session name. ERR_NOT_FOUND, ERR_CORRUPT, ERR_FORMAT, ERR_DENIED. Caller clears. */
+MUST_CHECK int repo_point(const struct repo *r, const char *session, struct point *ret,
+                          struct err *e);
+
+/*
+ * Calls each() for every commit, in order of key; the point is valid during
+ * the call. A commit that does not open goes to bad() (NULL: fails).
+ * voltag: NULL, or only points of that volume.
+ */
+MUST_CHECK int repo_points(const struct repo *r, const char *voltag,
+                           int (*each)(void *arg, const struct point *p, struct err *e),
+                           int (*bad)(void *arg, const char *key, const struct err *why,
+                                      struct err *e),
+                           void *arg, struct err *e);
+
+/* The newest point of a volume by point_cmp(), or ERR_NOT_FOUND. */
+MUST_CHECK int repo_latest(const struct repo *r, const struct point_volume *v, struct point *ret,
+                           struct err *e);
+
+/*
+ * The point that a user's text names: "NAME", "NAME@latest", "NAME@ID" (at least 4 digits,
+ * unique), "NAME@TIME" (newest whose frozen_ns is at or before it). NAME is a volume's name, or
+ * "namespace/name", or "cluster/namespace/name" as far as needed to be unique.
+ *   ERR_NOT_FOUND  none, or ambiguous (the message lists what there is)
+ */
+MUST_CHECK int repo_find(const struct repo *r, const char *text, struct point *ret, struct err *e);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Objects at rest. A store keeps immutable objects by key; it knows nothing
+ * of backups. Every put is create-only, so an object once seen never changes.
+ *
+ * A key is 1 to 512 characters of [a-z0-9._/-], in components that are not
+ * empty, "." or "..". Drivers are `file` and `mem`; wrappers (retry, limit,
+ * readonly, fault) implement the same operations around another store.
+ */
+#ifndef AKSDR_STORE_STORE_H
+#define AKSDR_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "common/buf.h"
+#include "common/cancel.h"
+#include "common/err.h"
+
+#define STORE_KEY_MAX 512
+#define STORE_OBJECT_MAX ((uint64_t)4 << 30) /* bytes of one object */
+
+enum store_caps {
+	STORE_CAP_CONDITIONAL_PUT = 1 << 0, /* create-only is atomic among all writers */
+	STORE_CAP_OBJECT_LOCK = 1 << 1,
+	STORE_CAP_SECONDARY = 1 << 2, /* a second endpoint for reads */
+	STORE_CAP_CHECKSUM = 1 << 3,  /* the server verifies a checksum of the upload */
+	STORE_CAP_WRITE = 1 << 4
+};
+
+struct store_stat {
+	uint64_t size;       /* bytes */
+	int64_t received_ns; /* the store's own time of receipt, ns since 1970 */
+};
+
+struct store_item {
+	char key[STORE_KEY_MAX + 1];
+	struct store_stat st;
+};
+
+struct store;
+
+struct store_ops {
+	const char *name;
+	int (*put)(struct store *s, const char *key, const struct iovec *iov, int niov, struct err *e);
+	int (*get)(struct store *s, const char *key, uint64_t off, void *p, size_t n, struct err *e);
+	int (*head)(struct store *s, const char *key, struct store_stat *ret, struct err *e);
+	int (*list)(struct store *s, const char *prefix, const char *after,
+	            int (*each)(void *arg, const struct store_item *item, struct err *e), void *arg,
+	            struct err *e);
+	int (*del)(struct store *s, const char *key, struct err *e);
+	void (*free)(struct store *s);
+};
+
+struct store {
+	const struct store_ops *ops;
+	unsigned caps; /* store_caps */
+	char *url;     /* for messages: never holds a secret; owned */
+};
+
+/*
+ * Opens the store of a URL: file:///dir, mem:NAME (one process, kept until it
+ * ends; for tests and dry runs). `create`: makes the directory when it is
+ * missing (init only); else a missing one is ERR_NOT_FOUND. Wrapped in retry.
+ *   ERR_INVALID      the URL does not parse, or its scheme is unknown
+ *   ERR_DENIED       no right to read the place
+ */
+enum store_open_flags { STORE_CREATE = 1, STORE_READONLY = 2 };
+MUST_CHECK struct store *store_open(const char *url, unsigned flags, struct err *e);
+void store_free(struct store *s);
+static inline void clean_store(struct store *const *s)
+{
+	store_free(*s);
+}
+#define auto_store CLEANUP(clean_store)
+
+/*
+ * Creates object key from the pieces; durable when it returns.
+ *   ERR_EXISTS  the key is taken (its content may be this very upload of an earlier try)
+ *   ERR_QUOTA, ERR_DENIED, ERR_RETRY, ERR_IO, ERR_INVALID (key), ERR_TOO_BIG
+ * After ERR_RETRY the object may exist or not. Thread-safe, as all calls below.
+ */
+MUST_CHECK int store_put(struct store *s, const char *key, const struct iovec *iov, int niov,
+                         struct err *e);
+
+/*
+ * Reads exactly n bytes at off into p.
+ *   ERR_NOT_FOUND  no such object
+ *   ERR_CORRUPT    the object ends before off + n
+ */
+MUST_CHECK int store_get(struct store *s, const char *key, uint64_t off, void *p, size_t n,
+                         struct err *e);
+
+/* The whole object appended to b; over b's cap: ERR_TOO_BIG. */
+MUST_CHECK int store_get_all(struct store *s, const char *key, struct buf *b, struct err *e);
+
+MUST_CHECK int store_head(struct store *s, const char *key, struct store_stat *ret, struct err *e);
+
+/*
+ * Calls each() for every object whose key starts with prefix (a string
+ * prefix; "" is all) and is greater than `after` ("" or NULL: from the
+ * start), in ascending order of bytes. each() may end the listing by
+ * returning 1 (store_list gives 0) or fail with -1. The item is valid during
+ * the call. Objects created meanwhile may or may not be seen; those created
+ * before are.
+ */
+MUST_CHECK int store_list(struct store *s, const char *prefix, const char *after,
+                          int (*each)(void *arg, const struct store_item *item, struct err *e),
+                          void *arg, struct err *e);
+
+/* Deletes; an object that is not there is success. */
+MUST_CHECK int store_delete(struct store *s, const char *key, struct err *e);
+
+/* True for a well-formed key. Pure. */
+bool store_key_valid(const char *key);
+
+/* Drivers, for the registry and the contract suite. */
+MUST_CHECK struct store *store_file_open(const char *dir, unsigned flags, struct err *e);
+MUST_CHECK struct store *store_mem_new(struct err *e);
+
+/* Wrappers own the store they are given, also when they fail. */
+
+/* Repeats calls that fail with ERR_RETRY: exponential, full jitter, until budget_ms have passed. */
+struct store_retry_params {
+	int64_t budget_ms;  /* default 120000 */
+	int64_t first_ms;   /* default 200 */
+	int64_t longest_ms; /* default 20000 */
+	const struct cancel *cancel;      /* may be NULL; wakes the waiting */
+	int64_t (*now_ms)(void *arg);     /* NULL: the monotonic clock */
+	void (*wait_ms)(void *arg, int64_t ms); /* NULL: a real wait */
+	void *arg;
+};
+MUST_CHECK struct store *store_retry_new(struct store *take_inner,
+                                         const struct store_retry_params *params, struct err *e);
+
+/* Token buckets: bytes and requests a second, 0 is no limit; changed at any time by store_limit_set. */
+MUST_CHECK struct store *store_limit_new(struct store *take_inner, uint64_t up_bytes_s,
+                                         uint64_t down_bytes_s, uint64_t requests_s, struct err *e);
+void store_limit_set(struct store *limit, uint64_t up_bytes_s, uint64_t down_bytes_s,
+                     uint64_t requests_s);
+
+/* put and delete give ERR_DENIED. */
+MUST_CHECK struct store *store_readonly_new(struct store *take_inner, struct err *e);
+
+/*
+ * Faults by plan, for tests and drills: the decide function sees each call
+ * and says what to do with it.
+ */
+enum store_fault {
+	FAULT_NONE = 0,
+	FAULT_FAIL,           /* ERR_RETRY, nothing applied */
+	FAULT_APPLIED_LOST,   /* applied, then ERR_RETRY: the answer was lost */
+	FAULT_DENIED,
+	FAULT_QUOTA,
+	FAULT_GONE,           /* ERR_NOT_FOUND */
+	FAULT_TRUNCATE,       /* get: ERR_CORRUPT as a short object; put: applied cut short, reported as done */
+	FAULT_FLIP            /* get: one bit differs; put: one bit differs at rest */
+};
+enum store_call { CALL_PUT, CALL_GET, CALL_HEAD, CALL_LIST, CALL_DELETE };
+typedef enum store_fault store_fault_fn(void *arg, uint64_t n, enum store_call call,
+                                        const char *key); /* n: calls so far, from 0 */
+MUST_CHECK struct store *store_fault_new(struct store *take_inner, store_fault_fn *decide,
+                                         void *arg, struct err *e);
+
+#endif
