@@ -262,7 +262,6 @@ all_tests := $(foreach k,$(SCRIPT_KINDS),$(call tests_of,$k)) $(reader_tests) $(
 
 # what must be built before these tests can run
 needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS))
-export TEST_SIZE
 run_tests = PYTHON='$(PYTHON)' BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
 	TEST_TIMEOUT='$(TEST_TIMEOUT)' tests/run.sh
 
@@ -284,7 +283,7 @@ check-memory: ## memory ceilings under a cgroup limit
 check-cluster: ## real services end to end
 define kind_rule
 check-$(1): $(if $(filter unit,$(1)),$(EVERYTHING)) $(call needs,$(call tests_of,$(1)))
-	@$(run_tests) check-$(1) $(call tests_of,$(1))
+	@TEST_SIZE=$(or $(TEST_SIZE),full) $(run_tests) check-$(1) $(call tests_of,$(1))
 endef
 $(foreach k,$(SCRIPT_KINDS),$(eval $(call kind_rule,$k)))
 check-fuzz: $(call needs,$(fuzz_tests)) ## replay the fuzz corpora
