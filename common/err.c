@@ -2,8 +2,8 @@
 /*
  * Errors as values. One table says for each class what the program exits
  * with, what metrics call it and whether a repetition helps. Texts come from
- * names of files and objects, so control characters are written as \xNN here,
- * once, and neither a terminal nor a log line can be broken by a message.
+ * names of files and objects, so what is no printable text is written as \xNN
+ * here, once, and neither a terminal nor a log line can be broken by a message.
  */
 #include "common/err.h"
 
@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "common/text.h"
 
 static const struct {
 	const char *name;
@@ -48,38 +50,31 @@ static size_t cut(const char *text, size_t n, size_t room)
 }
 
 /*
- * Formats into ret (room bytes with the NUL), control characters escaped; a
- * text that does not fit ends in "...". Returns its length.
+ * Formats into ret (room bytes with the NUL), made fit for a line; a text
+ * that does not fit ends in "...". Returns its length.
  */
 static size_t format(char *ret, size_t room, const char *fmt, va_list ap) PRINTF_LIKE(3, 0);
 static size_t format(char *ret, size_t room, const char *fmt, va_list ap)
 {
-	static const char digits[] = "0123456789abcdef";
 	char raw[ERR_MSG_MAX];
+	char step[TEXT_STEP_MAX];
+	const char *s = raw;
 	size_t at = 0;
+	size_t n;
 
 	int want = vsnprintf(raw, sizeof(raw), fmt, ap);
 	if (want < 0)
 		raw[0] = '\0';
-	bool short_of = want >= (int)sizeof(raw);
-	for (const char *s = raw; *s; s++) {
-		uint8_t c = (uint8_t)*s;
-		size_t need = c < 0x20 || c == 0x7f ? 4 : 1;
-
-		if (at + need >= room) {
-			short_of = true;
+	bool too_long = want >= (int)sizeof(raw);
+	while ((n = text_step(&s, TEXT_LINE, step)) > 0) {
+		if (at + n >= room) {
+			too_long = true;
 			break;
 		}
-		if (need == 1) {
-			ret[at++] = *s;
-			continue;
-		}
-		ret[at++] = '\\';
-		ret[at++] = 'x';
-		ret[at++] = digits[c >> 4];
-		ret[at++] = digits[c & 15];
+		memcpy(ret + at, step, n);
+		at += n;
 	}
-	if (short_of) {
+	if (too_long) {
 		at = cut(ret, at, room > 4 ? room - 4 : 0);
 		for (int i = 0; i < 3 && at + 1 < room; i++)
 			ret[at++] = '.';

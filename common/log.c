@@ -13,6 +13,7 @@
 
 #include "common/fd.h"
 #include "common/now.h"
+#include "common/text.h"
 
 #define LINE_MAX_BYTES 8192
 #define TEXT_MAX_BYTES 2048 /* of one value, escaped */
@@ -31,6 +32,11 @@ void log_setup(enum log_level least, enum log_format format)
 {
 	atomic_store(&least_level, (int)least);
 	atomic_store(&line_format, (int)format);
+}
+
+bool log_is_json(void)
+{
+	return atomic_load(&line_format) == LOG_JSON;
 }
 
 void log_line_prefix(const char *prefix)
@@ -60,81 +66,17 @@ static bool add(struct line *l, const char *s)
 	return add_bytes(l, sizeof(l->s) - RESERVE, s, strlen(s));
 }
 
-/* Bytes of the well-formed UTF-8 sequence at s (RFC 3629), or 0. */
-static size_t utf8_len(const uint8_t *s)
-{
-	uint8_t low = 0x80;
-	uint8_t high = 0xbf;
-	size_t n;
-
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		n = 2;
-	else if (s[0] >= 0xe0 && s[0] <= 0xef)
-		n = 3;
-	else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-		n = 4;
-	else
-		return 0;
-	if (s[0] == 0xe0)
-		low = 0xa0;
-	else if (s[0] == 0xed)
-		high = 0x9f;
-	else if (s[0] == 0xf0)
-		low = 0x90;
-	else if (s[0] == 0xf4)
-		high = 0x8f;
-	if (s[1] < low || s[1] > high)
-		return 0;
-	for (size_t i = 2; i < n; i++) {
-		if (s[i] < 0x80 || s[i] > 0xbf)
-			return 0;
-	}
-	return n;
-}
-
-/* True for the C1 controls (U+0080..U+009F), which some terminals obey. */
-static bool is_c1(const uint8_t *s)
-{
-	return s[0] == 0xc2 && s[1] < 0xa0;
-}
-
-/*
- * Appends text escaped for inside quotes: JSON's escapes in both formats,
- * and bytes that are not UTF-8 as \xNN (in JSON with a doubled backslash, so
- * that a reader sees the same).
- */
-static void add_escaped(struct line *l, const char *text, bool json)
+/* Appends text escaped; what is too long ends in "...". */
+static void add_escaped(struct line *l, const char *text, enum text_mode mode)
 {
 	size_t limit = l->n + TEXT_MAX_BYTES;
+	char step[TEXT_STEP_MAX];
+	size_t n;
 
 	if (limit > sizeof(l->s) - RESERVE)
 		limit = sizeof(l->s) - RESERVE;
-	for (const uint8_t *s = (const uint8_t *)text; *s;) {
-		size_t n = utf8_len(s);
-		char escape[16];
-		bool fits;
-
-		if (n == 0) {
-			(void)snprintf(escape, sizeof(escape), json ? "\\\\x%02x" : "\\x%02x",
-			               *s++);
-			fits = add_bytes(l, limit, escape, strlen(escape));
-		} else if (*s < 0x20 || *s == 0x7f) {
-			(void)snprintf(escape, sizeof(escape), json ? "\\u%04x" : "\\x%02x", *s++);
-			fits = add_bytes(l, limit, escape, strlen(escape));
-		} else if (is_c1(s)) {
-			(void)snprintf(escape, sizeof(escape), "\\u%04x", s[1]);
-			s += 2;
-			fits = add_bytes(l, limit, escape, strlen(escape));
-		} else if (*s == '"' || *s == '\\') {
-			const char pair[2] = { '\\', (char)*s++ };
-			fits = add_bytes(l, limit, pair, sizeof(pair));
-		} else {
-			fits = add_bytes(l, limit, (const char *)s, n);
-			s += n;
-		}
-		if (!fits) {
+	while ((n = text_step(&text, mode, step)) > 0) {
+		if (!add_bytes(l, limit, step, n)) {
 			(void)add_bytes(l, sizeof(l->s), "...", 3);
 			return;
 		}
@@ -162,10 +104,10 @@ static void add_value(struct line *l, const struct log_field *f, bool json)
 		if (!f->s) {
 			(void)add(l, json ? "null" : "-");
 		} else if (!json && is_plain(f->s)) {
-			add_escaped(l, f->s, false);
+			add_escaped(l, f->s, TEXT_LINE);
 		} else {
 			(void)add(l, "\"");
-			add_escaped(l, f->s, json);
+			add_escaped(l, f->s, json ? TEXT_JSON : TEXT_QUOTED);
 			(void)add_bytes(l, sizeof(l->s), "\"", 1);
 		}
 		return;
@@ -192,7 +134,7 @@ static void add_field(struct line *l, const struct log_field *f, bool json)
 		return;
 	if (json) {
 		(void)add(l, ",\"");
-		add_escaped(l, f->name, true);
+		add_escaped(l, f->name, TEXT_JSON);
 		(void)add(l, "\":");
 	} else {
 		(void)add(l, " ");
@@ -211,7 +153,7 @@ static void begin_text(struct line *l, enum log_level level, const char *event)
 	l->n += strftime(l->s + l->n, 16, "%H:%M:%S ", &tm);
 	(void)add(l, level_name(level));
 	(void)add(l, " ");
-	add_escaped(l, event, false);
+	add_escaped(l, event, TEXT_LINE);
 }
 
 static void begin_json(struct line *l, enum log_level level, const char *event)
@@ -221,7 +163,7 @@ static void begin_json(struct line *l, enum log_level level, const char *event)
 	(void)add(l, "\",\"level\":\"");
 	(void)add(l, level_name(level));
 	(void)add(l, "\",\"event\":\"");
-	add_escaped(l, event, true);
+	add_escaped(l, event, TEXT_JSON);
 	(void)add(l, "\"");
 }
 
@@ -232,7 +174,7 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 	l.n = 0; /* the rest is written before it is read */
 	if ((int)level < atomic_load(&least_level) || level >= LOG_SILENT)
 		return;
-	bool json = atomic_load(&line_format) == LOG_JSON;
+	bool json = log_is_json();
 	const char *prefix = atomic_load(&line_prefix);
 	if (prefix)
 		(void)add(&l, prefix);

@@ -37,6 +37,9 @@ void log_setup(enum log_level least, enum log_format format);
 /* Thread-safe; one write(2) a line. Control characters are escaped in both formats. */
 void log_event(enum log_level level, const char *event, const struct log_field *fields);
 
+/* True when lines are JSON. */
+bool log_is_json(void);
+
 /* Written before each line; what clears a progress line from the terminal. A literal, or NULL for none. */
 void log_line_prefix(const char *prefix);
 
