@@ -3,9 +3,11 @@
  * Objects at rest. A store keeps immutable objects by key; it knows nothing
  * of backups. Every put is create-only, so an object once seen never changes.
  *
- * A key is 1 to 512 characters of [a-z0-9._/-], in components that are not
- * empty, "." or "..". Drivers are `file` and `mem`; wrappers (retry, limit,
- * readonly, fault) implement the same operations around another store.
+ * A key is 1 to 512 characters of [a-z0-9._/-], in components of 1 to 255
+ * characters that do not begin with '.'. No key lies below another one: once
+ * "a" is stored, "a/b" is ERR_INVALID, and the other way round, as in a file
+ * system. Drivers are `file` and `mem`; wrappers (retry, limit, readonly,
+ * fault) implement the same operations around another store.
  */
 #ifndef AKSDR_STORE_STORE_H
 #define AKSDR_STORE_STORE_H
@@ -26,7 +28,8 @@ enum store_caps {
 	STORE_CAP_OBJECT_LOCK = 1 << 1,
 	STORE_CAP_SECONDARY = 1 << 2, /* a second endpoint for reads */
 	STORE_CAP_CHECKSUM = 1 << 3,  /* the server verifies a checksum of the upload */
-	STORE_CAP_WRITE = 1 << 4
+	STORE_CAP_WRITE = 1 << 4,
+	STORE_CAP_LOCAL = 1 << 5 /* a range read costs no round trip */
 };
 
 struct store_stat {
@@ -68,6 +71,11 @@ struct store {
  */
 enum store_open_flags { STORE_CREATE = 1, STORE_READONLY = 2 };
 MUST_CHECK struct store *store_open(const char *url, unsigned flags, struct err *e);
+
+/* The same; a request of cancel (borrowed, may be NULL) ends waits between tries with ERR_CANCELLED. */
+MUST_CHECK struct store *store_open_cancel(const char *url, unsigned flags,
+                                           const struct cancel *cancel, struct err *e);
+
 void store_free(struct store *s);
 static inline void clean_store(struct store *const *s)
 {
@@ -77,9 +85,10 @@ static inline void clean_store(struct store *const *s)
 
 /*
  * Creates object key from the pieces; durable when it returns.
- *   ERR_EXISTS  the key is taken (its content may be this very upload of an earlier try)
+ *   ERR_EXISTS  the key is taken (its content may be this very upload of an earlier try);
+ *               what is there is durable too
  *   ERR_QUOTA, ERR_DENIED, ERR_RETRY, ERR_IO, ERR_INVALID (key), ERR_TOO_BIG
- * After ERR_RETRY the object may exist or not. Thread-safe, as all calls below.
+ * After ERR_RETRY and ERR_IO the object may exist, whole, or not. Thread-safe, as all calls below.
  */
 MUST_CHECK int store_put(struct store *s, const char *key, const struct iovec *iov, int niov,
                          struct err *e);
@@ -95,6 +104,7 @@ MUST_CHECK int store_get(struct store *s, const char *key, uint64_t off, void *p
 /* The whole object appended to b; over b's cap: ERR_TOO_BIG. */
 MUST_CHECK int store_get_all(struct store *s, const char *key, struct buf *b, struct err *e);
 
+/* ERR_NOT_FOUND: no such object. */
 MUST_CHECK int store_head(struct store *s, const char *key, struct store_stat *ret, struct err *e);
 
 /*
@@ -102,14 +112,19 @@ MUST_CHECK int store_head(struct store *s, const char *key, struct store_stat *r
  * prefix; "" is all) and is greater than `after` ("" or NULL: from the
  * start), in ascending order of bytes. each() may end the listing by
  * returning 1 (store_list gives 0) or fail with -1. The item is valid during
- * the call. Objects created meanwhile may or may not be seen; those created
- * before are.
+ * the call, and each() may call the store. Objects created or deleted
+ * meanwhile may or may not be seen; all others are, once.
+ *   ERR_INVALID  prefix has characters that no key has
  */
 MUST_CHECK int store_list(struct store *s, const char *prefix, const char *after,
                           int (*each)(void *arg, const struct store_item *item, struct err *e),
                           void *arg, struct err *e);
 
-/* Deletes; an object that is not there is success. */
+/*
+ * Deletes; an object that is not there is success. Not synced: after a power
+ * cut the object may be back. A get that runs may still read the object; so
+ * may one through another handle, for a while.
+ */
 MUST_CHECK int store_delete(struct store *s, const char *key, struct err *e);
 
 /* True for a well-formed key. Pure. */
@@ -121,31 +136,46 @@ MUST_CHECK struct store *store_mem_new(struct err *e);
 
 /* Wrappers own the store they are given, also when they fail. */
 
-/* Repeats calls that fail with ERR_RETRY: exponential, full jitter, until budget_ms have passed. */
+/*
+ * Repeats calls that fail with ERR_RETRY: exponential, full jitter, until
+ * budget_ms have passed; for a list, since its last item. A list goes on
+ * after the last item that was handed out. A put that finds the key taken
+ * after a try whose answer was lost compares the object with what it was to
+ * store: the same is success, another one is ERR_EXISTS.
+ *   ERR_RETRY      the budget is used up
+ *   ERR_CANCELLED  the cancel was requested during a wait
+ */
 struct store_retry_params {
-	int64_t budget_ms;  /* default 120000 */
-	int64_t first_ms;   /* default 200 */
-	int64_t longest_ms; /* default 20000 */
-	const struct cancel *cancel;      /* may be NULL; wakes the waiting */
-	int64_t (*now_ms)(void *arg);     /* NULL: the monotonic clock */
+	int64_t budget_ms;                      /* 0: 120000 */
+	int64_t first_ms;                       /* 0: 200 */
+	int64_t longest_ms;                     /* 0: 20000 */
+	const struct cancel *cancel;            /* may be NULL; wakes the waiting */
+	int64_t (*now_ms)(void *arg);           /* NULL: the monotonic clock */
 	void (*wait_ms)(void *arg, int64_t ms); /* NULL: a real wait */
 	void *arg;
 };
+/* params NULL: all defaults. Copied; cancel and arg stay borrowed. */
 MUST_CHECK struct store *store_retry_new(struct store *take_inner,
                                          const struct store_retry_params *params, struct err *e);
 
-/* Token buckets: bytes and requests a second, 0 is no limit; changed at any time by store_limit_set. */
+/*
+ * Token buckets: bytes of put and get, and requests, a second; 0 is no limit.
+ * Changed at any time by store_limit_set, also for calls that wait. Once the
+ * token of store_limit_cancel (borrowed, may be NULL) is requested, calls end
+ * with ERR_CANCELLED instead of waiting; it is set before the first call.
+ */
 MUST_CHECK struct store *store_limit_new(struct store *take_inner, uint64_t up_bytes_s,
                                          uint64_t down_bytes_s, uint64_t requests_s, struct err *e);
 void store_limit_set(struct store *limit, uint64_t up_bytes_s, uint64_t down_bytes_s,
                      uint64_t requests_s);
+void store_limit_cancel(struct store *limit, const struct cancel *cancel);
 
 /* put and delete give ERR_DENIED. */
 MUST_CHECK struct store *store_readonly_new(struct store *take_inner, struct err *e);
 
 /*
  * Faults by plan, for tests and drills: the decide function sees each call
- * and says what to do with it.
+ * (from any thread; key is the prefix for a list) and says what to do with it.
  */
 enum store_fault {
 	FAULT_NONE = 0,
