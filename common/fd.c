@@ -120,7 +120,7 @@ struct component {
 	bool dir;  /* slashes follow: it must be a directory */
 };
 
-/* The next component at *path. 1, 0 at the end, or -1 with errno; "." is skipped unless it is the last. */
+/* The next component at *path: 1, 0 at the end, or -1 with errno. Only a last "." is one. */
 static int component_next(const char **path, struct component *ret)
 {
 	for (;;) {

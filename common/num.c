@@ -128,7 +128,7 @@ struct num_text num_bytes_text(uint64_t bytes)
 	}
 	for (;;) {
 		uint64_t whole = bytes / unit;
-		/* tenths, rounded to the nearest; the rest is under 2^60, so this does not overflow */
+		/* tenths, to the nearest; the rest is under 2^60, so nothing overflows */
 		uint64_t tenths = (bytes % unit * 10 + unit / 2) / unit;
 
 		if (tenths == 10) {

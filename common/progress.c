@@ -17,11 +17,11 @@
 #include "common/now.h"
 #include "common/num.h"
 
-#define DRAW_MS      250
-#define LOG_MS       30000
-#define LINE_BYTES     512
-#define NS_PER_MS    1000000
-#define CLEAR_LINE   "\r\033[K"
+#define DRAW_MS 250
+#define LOG_MS 30000
+#define LINE_BYTES 512
+#define NS_PER_MS 1000000
+#define CLEAR_LINE "\r\033[K"
 #define COLUMNS_NONE 80 /* where stderr does not tell its width */
 
 struct progress {

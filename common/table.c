@@ -226,8 +226,7 @@ static int print_json(const struct table *t, FILE *f, const json_t *extra, struc
 	(void)buf_str(&b, "{\"schema\": ");
 	put_json_string(&b, t->schema);
 	/* the macro wants a pointer to what it does not change */
-	json_object_foreach((json_t *)(uintptr_t)extra, key, value)
-	{
+	json_object_foreach((json_t *)(uintptr_t)extra, key, value) {
 		(void)buf_str(&b, ",\n ");
 		put_json_string(&b, key);
 		(void)buf_str(&b, ": ");
@@ -250,7 +249,7 @@ static int print_json(const struct table *t, FILE *f, const json_t *extra, struc
 	return flush_line(&b, f, e);
 }
 
-/* A text as a CSV field: in quotes only where RFC 4180 asks for it, or it would read as "no value". */
+/* A CSV field: in quotes where RFC 4180 asks for them, and when empty, which is not "no value". */
 static void put_csv_text(struct buf *b, const char *s)
 {
 	char step[TEXT_STEP_MAX];
@@ -316,7 +315,7 @@ static int fill_scols(const struct table *t, struct libscols_table *st)
 		int flags = is_right(c->kind) ? SCOLS_FL_RIGHT : 0;
 
 		if (c->kind == TABLE_TEXT)
-			flags |= SCOLS_FL_WRAP; /* a narrow terminal breaks names, and hides nothing */
+			flags |= SCOLS_FL_WRAP; /* a narrow terminal hides nothing */
 		if (c->title && !scols_table_new_column(st, c->title, 0, flags))
 			return -1;
 	}

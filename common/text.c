@@ -58,7 +58,8 @@ size_t text_step(const char **s, enum text_mode mode, char ret[TEXT_STEP_MAX])
 	if (!*at)
 		return 0;
 	size_t n = utf8_len(at);
-	bool c1 = n == 2 && at[0] == 0xc2 && at[1] < 0xa0; /* U+0080..U+009F: some terminals obey them */
+	bool c1 = n == 2 && at[0] == 0xc2 &&
+	          at[1] < 0xa0; /* U+0080..U+009F: some terminals obey them */
 	bool control = at[0] < 0x20 || at[0] == 0x7f;
 	bool told = at[0] == '\\' && at[1] == 'x'; /* would read as an escape of ours */
 

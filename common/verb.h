@@ -24,7 +24,12 @@
 
 struct verb_option {
 	const char *name; /* long name without dashes; table ends with NULL */
-	const char *arg;  /* NULL: a flag; else the placeholder: "FILE", "N", "fail|skip" (choices complete) */
+	/*
+	 * NULL: a flag; else the placeholder: "FILE", "N". Lower-case words with
+	 * '|' between them ("fail|skip") are choices: completed, and anything
+	 * else is refused before set() sees it.
+	 */
+	const char *arg;
 	const char *help; /* one line, no full stop */
 	int key;          /* given to set(); > 255, or a letter that is also the short option */
 };
@@ -51,7 +56,11 @@ struct verb {
 	const char *name;      /* "backup"; two words ("audit verify") are allowed; table ends with NULL */
 	const char *args;      /* usage of the arguments: "NAME=PATH..." */
 	const char *summary;   /* one line, for the list */
-	const char *text;      /* paragraphs for --help and the man page */
+	/*
+	 * For --help and the man page, may be NULL: paragraphs with an empty line
+	 * between them are filled, lines that start with a space stay as they are.
+	 */
+	const char *text;
 	const char *examples;  /* lines for the man page, may be NULL */
 	const struct verb_option *options; /* may be NULL */
 	unsigned flags;
