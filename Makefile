@@ -353,7 +353,7 @@ test-build-clang: ## stage of `test`: programs and tests with clang -Werror
 test-plain: ## stage of `test`: every test, loop devices, memory ceiling and independent reader included
 	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) check-all
 test-asan: ## stage of `test`: the fast tests under ASan and UBSan
-	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory CC=gcc SAN=address,undefined COV= check
+	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory CC=clang SAN=address,undefined COV= check
 test-tsan: ## stage of `test`: the threaded tests under TSan
 	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory CC=clang SAN=thread COV= check-tsan
 

@@ -30,7 +30,15 @@ fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/aksdr-tests.XXXXXX") || exit 1
 trap 'rm -rf --one-file-system "$work"' EXIT
-trap 'exit 130' INT TERM
+# Jobs of a script do not see the terminal's interrupt: it is passed on to what they run.
+stop() {
+	local p
+	for p in $(jobs -p); do
+		xargs -r kill <"/proc/$p/task/$p/children"
+	done 2>/dev/null
+	exit 130
+}
+trap stop INT TERM
 
 # A test sees the settings of its own commands only.
 for v in $(compgen -e AKSDR_) $(compgen -e AZURE_) $(compgen -e AWS_); do unset "$v"; done
