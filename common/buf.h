@@ -23,7 +23,7 @@ struct buf {
 	bool nomem; /* why: memory was short, not the limit; only valid while failed */
 };
 
-#define BUF_INIT(limit) { .max = (limit) }
+#define BUF_INIT(limit) ((struct buf){ .max = (limit) })
 
 /* Frees the bytes; the buffer can be used again with the same cap. */
 void buf_clear(struct buf *b);
@@ -45,8 +45,8 @@ int buf_u8(struct buf *b, uint8_t v);
 int buf_u16(struct buf *b, uint16_t v);
 int buf_u32(struct buf *b, uint32_t v);
 int buf_u64(struct buf *b, uint64_t v);
-int buf_uvar(struct buf *b, uint64_t v); /* LEB128, at most 10 bytes */
-int buf_svar(struct buf *b, int64_t v);  /* zigzag, then LEB128 */
+int buf_uvar(struct buf *b, uint64_t v);               /* LEB128, at most 10 bytes */
+int buf_svar(struct buf *b, int64_t v);                /* zigzag, then LEB128 */
 int buf_bytes(struct buf *b, const void *p, size_t n); /* uvar length, then the bytes */
 int buf_str(struct buf *b, const char *s);             /* the text without its NUL */
 int buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -28,7 +28,10 @@ static inline bool cancel_requested(const struct cancel *c)
 /* 0, or -1 with ERR_CANCELLED "cancelled". c may be NULL. */
 MUST_CHECK int cancel_check(const struct cancel *c, struct err *e);
 
-/* The process's token: SIGINT, SIGTERM and SIGHUP request it; a second SIGINT ends at once with 130. */
+/*
+ * The process's token: SIGINT, SIGTERM and SIGHUP (unless nohup has it
+ * ignored) request it; a second SIGINT ends at once with 130.
+ */
 struct cancel *cancel_on_signals(void);
 
 #endif

@@ -23,11 +23,11 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
 /* Takes the value out of an owned variable and leaves it empty (NULL or -1). */
-#define STEAL(p)                                     \
-	__extension__({                              \
-		__typeof__(*(p)) stolen_ = *(p);     \
-		*(p) = (__typeof__(*(p)))0;          \
-		stolen_;                             \
+#define STEAL(p)                                 \
+	__extension__({                          \
+		__typeof__(*(p)) stolen_ = *(p); \
+		*(p) = (__typeof__(*(p)))0;      \
+		stolen_;                         \
 	})
 
 static inline int steal_fd(int *fd)

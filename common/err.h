@@ -57,7 +57,7 @@ struct err {
 	char msg[ERR_MSG_MAX]; /* one sentence, no full stop, no newline */
 };
 
-#define ERR_INIT { .class = ERR_NONE }
+#define ERR_INIT ((struct err){ .class = ERR_NONE })
 
 /* Sets class and text. Always returns -1, so that `return err_set(...)` reads well. */
 int err_set(struct err *e, enum err_class class, const char *fmt, ...) PRINTF_LIKE(3, 4);

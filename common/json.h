@@ -22,7 +22,10 @@ static inline void clean_json(json_t *const *j)
 /* what names the document in messages. NULL with ERR_FORMAT. Caller decrefs. */
 MUST_CHECK json_t *json_parse(const char *what, const void *p, size_t n, struct err *e);
 
-/* Members of an object, checked. ERR_FORMAT with the member's name when missing or of another type. */
+/*
+ * Members of an object, checked. ERR_FORMAT with the member's name when
+ * missing or of another type. what may end in a path: "commit: .volume".
+ */
 MUST_CHECK int json_get_str(const json_t *o, const char *what, const char *key, const char **ret,
                             struct err *e); /* borrowed from o */
 MUST_CHECK int json_get_u64(const json_t *o, const char *what, const char *key, uint64_t *ret,

@@ -40,11 +40,12 @@ void log_event(enum log_level level, const char *event, const struct log_field *
 /* True when lines are JSON. */
 bool log_is_json(void);
 
-/* Written before each line; what clears a progress line from the terminal. A literal, or NULL for none. */
+/* Written before each line: what clears a progress line from a terminal. A literal, or NULL. */
 void log_line_prefix(const char *prefix);
 
-#define log_at(level, event, ...) \
-	log_event((level), (event), (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(,) { .type = LOG_T_END } })
+#define log_at(level, event, ...)   \
+	log_event((level), (event), \
+	          (const struct log_field[]){ __VA_ARGS__ __VA_OPT__(, ){ .type = LOG_T_END } })
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 #define log_info(...) log_at(LOG_INFO, __VA_ARGS__)
 #define log_warn(...) log_at(LOG_WARN, __VA_ARGS__)

@@ -26,7 +26,10 @@ struct progress_counts {
 
 struct progress;
 
-/* verb: "backing up 'data'". NULL when mode says nothing is to be shown, or no memory: both are fine. */
+/*
+ * verb: "backing up 'data'". NULL when mode says nothing is to be shown, or no
+ * memory: both are fine. AUTO: a line on a terminal, else log lines.
+ */
 struct progress *progress_start(const char *verb, enum progress_mode mode,
                                 const struct progress_counts *counts);
 void progress_stop(struct progress *take_p); /* clears the line; NULL is fine */

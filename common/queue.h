@@ -15,11 +15,11 @@ struct queue {
 	pthread_mutex_t lock;
 	pthread_cond_t not_empty;
 	pthread_cond_t not_full;
-	void **ring;  /* guarded by lock */
-	size_t cap;   /* constant after queue_init() */
-	size_t head;  /* guarded by lock */
-	size_t len;   /* guarded by lock; never above cap */
-	bool closed;  /* guarded by lock; never reopens */
+	void **ring; /* guarded by lock */
+	size_t cap;  /* constant after queue_init() */
+	size_t head; /* guarded by lock */
+	size_t len;  /* guarded by lock; never above cap */
+	bool closed; /* guarded by lock; never reopens */
 };
 
 /* 0, or -1 when memory is short. cap >= 1. */

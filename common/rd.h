@@ -84,7 +84,7 @@ static inline uint32_t rd_u32(struct rd *r)
 	const uint8_t *at = rd_take(r, 4);
 
 	return at ? (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-	                    (uint32_t)at[3] << 24
+	                       (uint32_t)at[3] << 24
 	          : 0;
 }
 

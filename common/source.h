@@ -26,7 +26,8 @@
 #include "common/err.h"
 
 #define SOURCE_BATCH_MAX 256 /* entries in a batch */
-#define SOURCE_XATTRS_MAX (512 * KIB) /* encoded bytes of an entry's attributes; more is an error of the entry */
+/* Encoded bytes of an entry's attributes; more is an error of the entry. */
+#define SOURCE_XATTRS_MAX (512 * KIB)
 
 struct timestamp {
 	int64_t s;
@@ -46,7 +47,7 @@ struct entry_stat {
 
 /* What costs more than stat. Zeroed means: none of it. */
 struct entry_detail {
-	uint8_t *link;  /* target of a symbolic link, no NUL */
+	uint8_t *link; /* target of a symbolic link, no NUL */
 	size_t link_len;
 	uint8_t *xattrs; /* encoded, see source_xattr_*; sorted by name */
 	size_t xattrs_len;
@@ -62,14 +63,15 @@ enum entry_state {
 };
 
 struct entry {
-	const char *path; /* relative to the root, no leading '/', "" is the root; any bytes but NUL */
+	/* relative to the root, no leading '/', "" is the root; any bytes but NUL */
+	const char *path;
 	size_t path_len;
 	const char *name; /* last component, inside path */
 	struct entry_stat st;
 	enum entry_state state;
-	int os;           /* errno for UNREADABLE */
-	bool block;       /* content is cut in aligned blocks (image, block device) */
-	void *priv;       /* the source's own */
+	int os;     /* errno for UNREADABLE */
+	bool block; /* content is cut in aligned blocks (image, block device) */
+	void *priv; /* the source's own */
 };
 
 struct source;
@@ -89,14 +91,14 @@ struct source_ops {
 	const char *name;
 	/*
 	 * The next batch, or *ret NULL at the end. Blocks. One caller. A batch
-	 * stays valid until batch_free, whatever is called in between; any number may be held
-	 * (each holds at most one descriptor).
+	 * stays valid until batch_free, whatever is called in between; any
+	 * number may be held (each holds at most one descriptor).
 	 */
 	int (*next)(struct source *s, struct batch **ret, struct err *e);
 	void (*batch_free)(struct source *s, struct batch *b);
-	/* Fills detail (caller clears with entry_detail_clear). Thread-safe. Errors as classes of err_sys. */
+	/* Fills detail (clear with entry_detail_clear). Thread-safe. Errors as of err_sys. */
 	int (*load)(struct source *s, struct entry *n, struct entry_detail *ret, struct err *e);
-	/* Opens the content of a regular file; refreshes n->st from the open descriptor. Thread-safe. */
+	/* Opens the content of a regular file; n->st then is of the descriptor. Thread-safe. */
 	int (*open)(struct source *s, struct entry *n, struct content **ret, struct err *e);
 	/*
 	 * The next data range at or after off: [*ret_start, *ret_end), both
@@ -106,8 +108,9 @@ struct source_ops {
 	            struct err *e);
 	/* Exactly n bytes or up to the end of file: returns bytes read, -1 with e. */
 	int64_t (*read)(struct content *c, void *p, size_t n, uint64_t off, struct err *e);
-	/* Closes. *ret_changed: the file's stat differs from what open() saw (st is set to the newest). */
-	int (*close)(struct content *c, struct entry_stat *ret_st, bool *ret_changed, struct err *e);
+	/* Closes. *ret_changed: the file's stat, now *ret_st, is not what open() saw. */
+	int (*close)(struct content *c, struct entry_stat *ret_st, bool *ret_changed,
+	             struct err *e);
 	void (*free)(struct source *s);
 };
 

@@ -43,13 +43,13 @@ static inline void clean_table(struct table *const *t)
 }
 #define auto_table CLEANUP(clean_table)
 
-/* Starts the next row; cells then fill from column 0. Failures are kept and told by table_print(). */
+/* The next row; cells then fill from column 0. Failures are kept and told by table_print(). */
 void table_row(struct table *t);
 void table_text(struct table *t, const char *s); /* NULL: empty / null; copied */
 void table_number(struct table *t, int64_t v);   /* also for TIME, DURATION, BYTES, BOOL columns */
 void table_null(struct table *t);
 
-/* Writes everything to f. JSON may get extra members first: extra is a json_t * object or NULL (borrowed). */
+/* Writes everything to f. extra: a json_t object whose members come first in JSON, or NULL. */
 struct json_t;
 MUST_CHECK int table_print(struct table *t, void *f_FILE, const void *extra_json, struct err *e);
 

@@ -35,9 +35,10 @@ struct verb_option {
 };
 
 struct verb_common {
-	const char *store;           /* --store or AKSDR_STORE, else NULL */
-	const char *key;             /* --key or AKSDR_KEY, else NULL */
-	const char *state;           /* --state or AKSDR_STATE, else the XDG cache dir + "/aksdr", or /var/lib/aksdr for root */
+	const char *store; /* --store or AKSDR_STORE, else NULL */
+	const char *key;   /* --key or AKSDR_KEY, else NULL */
+	/* --state or AKSDR_STATE, else /var/lib/aksdr for root and XDG cache + "/aksdr" for others */
+	const char *state;
 	const char *passphrase_file; /* AKSDR_PASSPHRASE_FILE, else NULL */
 	enum output output;
 	enum progress_mode progress;
@@ -53,22 +54,23 @@ enum {
 };
 
 struct verb {
-	const char *name;      /* "backup"; two words ("audit verify") are allowed; table ends with NULL */
-	const char *args;      /* usage of the arguments: "NAME=PATH..." */
-	const char *summary;   /* one line, for the list */
+	const char *name;    /* "backup"; or two words, "audit verify"; table ends with NULL */
+	const char *args;    /* usage of the arguments: "NAME=PATH..." */
+	const char *summary; /* one line, for the list */
 	/*
 	 * For --help and the man page, may be NULL: paragraphs with an empty line
 	 * between them are filled, lines that start with a space stay as they are.
 	 */
 	const char *text;
-	const char *examples;  /* lines for the man page, may be NULL */
+	const char *examples;              /* lines for the man page, may be NULL */
 	const struct verb_option *options; /* may be NULL */
 	unsigned flags;
 	unsigned min_args, max_args; /* max_args ~0u: any number */
 	/* Takes one option; value is NULL for flags. 0, or -1 with ERR_INVALID. May be NULL. */
 	int (*set)(void *state, int key, const char *value, struct err *e);
 	/* Runs. Returns 0 or -1 with e; the exit status follows from e's class. */
-	int (*run)(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
+	int (*run)(void *state, const struct verb_common *common, int argc, char **argv,
+	           struct err *e);
 	void *state; /* options' home, given to set and run */
 };
 

@@ -364,9 +364,8 @@ static void put_roff_tail(FILE *f, const struct verb *verb)
 	put_roff_terms(f, "ENVIRONMENT", environment);
 	put_roff_terms(f, "EXIT STATUS", exit_statuses);
 	(void)fputs(".SH SEE ALSO\n", f);
-	(void)fputs(
-		"\\fBaksdr\\-agent\\fR(1), \\fBaksdr\\-restore\\fR(1), \\fBaksdr\\-catalog\\fR(1)\n",
-		f);
+	(void)fputs("\\fBaksdr\\-agent\\fR(1), \\fBaksdr\\-restore\\fR(1), ", f);
+	(void)fputs("\\fBaksdr\\-catalog\\fR(1)\n", f);
 }
 
 void verb_help_man(FILE *f, const struct verb_program *p, const struct verb *verb)

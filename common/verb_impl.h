@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of verb.h share: verb.c parses and runs, verb_help.c and verb_complete.c write. */
+/* What the parts of verb.h share: verb.c parses and runs; the others write help and scripts. */
 #ifndef AKSDR_COMMON_VERB_IMPL_H
 #define AKSDR_COMMON_VERB_IMPL_H
 
