@@ -37,7 +37,7 @@ struct verb_option {
 struct verb_common {
 	const char *store; /* --store or AKSDR_STORE, else NULL */
 	const char *key;   /* --key or AKSDR_KEY, else NULL */
-	/* --state or AKSDR_STATE, else /var/lib/aksdr for root and XDG cache + "/aksdr" for others */
+	/* --state, AKSDR_STATE, or: /var/lib/aksdr for root, XDG cache + "/aksdr" for others */
 	const char *state;
 	const char *passphrase_file; /* AKSDR_PASSPHRASE_FILE, else NULL */
 	enum output output;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of verb.h share: verb.c parses and runs; the others write help and scripts. */
+/* What the parts of verb.h share: verb.c parses and runs, the others write help and scripts. */
 #ifndef AKSDR_COMMON_VERB_IMPL_H
 #define AKSDR_COMMON_VERB_IMPL_H
 
@@ -11,7 +11,7 @@
 /* The options of every verb; the table ends with a NULL name. */
 extern const struct verb_option verb_common_options[];
 
-/* False for a common option that the verb does not take (--dry-run). verb NULL: none yet, so all. */
+/* False for an option that the verb does not take (--dry-run). verb NULL: none yet, so all. */
 bool verb_takes(const struct verb *verb, const struct verb_option *common);
 
 /* False for one that the verb takes, but its help leaves out (--store of a local verb). */
