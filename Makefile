@@ -370,9 +370,12 @@ $(bench_progs): $(B)/%: $(B)/obj/%.o $(EVERYTHING)
 
 .PHONY: bench bench-peers
 bench: all $(bench_progs) ## measure time, memory and stored bytes, and compare with the primitives' limit
+	@scripts/bootstrap
 	@BIN='$(abspath $(B))' bench/run $(BENCH_ARGS)
 bench-peers: all $(bench_progs) ## the same corpora through restic, rustic and borg
-	@BIN='$(abspath $(B))' bench/peers $(BENCH_ARGS)
+	@scripts/bootstrap
+	@bench/install-peers || [ $$? -eq 3 ]
+	@BIN='$(abspath $(B))' bench/run --peers $(BENCH_ARGS)
 
 # ---- checks of the source -------------------------------------------------------------------
 

@@ -8,15 +8,14 @@
 
 mapfile -t c < <(lint_files '*.c' '*.h')
 mapfile -t sql < <(lint_files '*.sql')
-mapfile -t python < <(lint_files '*.py')
-mapfile -t scripts < <(
-	{
-		lint_files '*.sh'
-		lint_files 'scripts/*' 'bench/*' '.ci/*' '.githooks/*' 'tests/*' | while read -r f; do
-			head -c 64 "$f" | head -n 1 | LC_ALL=C grep -aqE '^#!.*[/ ](ba|da)?sh( |$)' && echo "$f"
-		done
-	} | sort -u
-)
+# with_shebang PATTERN: scripts without a suffix, by what their first line calls
+with_shebang() {
+	lint_files 'scripts/*' 'bench/*' '.ci/*' '.githooks/*' 'tests/*' | while read -r f; do
+		head -c 64 "$f" | head -n 1 | LC_ALL=C grep -aqE "^#!.*[/ ]$1( |\$)" && echo "$f"
+	done
+}
+mapfile -t python < <({ lint_files '*.py'; with_shebang 'python3?'; } | sort -u)
+mapfile -t scripts < <({ lint_files '*.sh'; with_shebang '(ba|da)?sh'; } | sort -u)
 mapfile -t texts < <(lint_files '*.md' '*.yaml' '*.json' '*.toml' 'changelog/*')
 
 # Length is counted as shown: a tab goes to the next multiple of 8.
