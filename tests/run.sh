@@ -30,12 +30,10 @@ fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/aksdr-tests.XXXXXX") || exit 1
 trap 'rm -rf --one-file-system "$work"' EXIT
-# Jobs of a script do not see the terminal's interrupt: it is passed on to what they run.
+pids=()
 stop() {
-	local p
-	for p in $(jobs -p); do
-		xargs -r kill <"/proc/$p/task/$p/children"
-	done 2>/dev/null
+	[ ${#pids[@]} -eq 0 ] || kill "${pids[@]}" 2>/dev/null
+	wait
 	exit 130
 }
 trap stop INT TERM
@@ -72,7 +70,11 @@ run_one() {
 	LSAN_OPTIONS=exitcode=99 \
 	UBSAN_OPTIONS=$san:exitcode=99:print_stacktrace=1 \
 	TSAN_OPTIONS=$san:exitcode=99:second_deadlock_stack=1$suppress \
-		timeout -k 10 "$limit" $wrap "$prog" "${arg[@]}" </dev/null >"$dir/out" 2>&1
+		env --default-signal=INT,QUIT timeout -k 10 "$limit" $wrap "$prog" "${arg[@]}" \
+		</dev/null >"$dir/out" 2>&1 &
+	# shellcheck disable=SC2064 # the process that is known now
+	trap "kill $!; wait $!; exit" TERM
+	wait $!
 	local rc=$?
 	if compgen -G "$dir/san/report*" >/dev/null; then
 		cat "$dir"/san/report* >>"$dir/out"
@@ -135,7 +137,6 @@ report() {
 
 # Up to `jobs` at once; results are told in the order of the list.
 i=0 next=0 tests=("$@")
-pids=()
 while [ $next -lt $# ]; do
 	while [ $i -lt $# ] && [ $i -lt $((next + jobs)) ]; do
 		mkdir -p "$work/$i"
@@ -144,6 +145,7 @@ while [ $next -lt $# ]; do
 		i=$((i + 1))
 	done
 	wait "${pids[$next]}"
+	unset "pids[$next]"
 	report "${tests[$next]}" "$work/$next"
 	rm -rf --one-file-system "${work:?}/$next"
 	next=$((next + 1))
