@@ -136,19 +136,26 @@ report() {
 }
 
 # Up to `jobs` at once; results are told in the order of the list.
-i=0 next=0 tests=("$@")
-while [ $next -lt $# ]; do
-	while [ $i -lt $# ] && [ $i -lt $((next + jobs)) ]; do
-		mkdir -p "$work/$i"
-		run_one "${tests[$i]}" "$work/$i" 2>>"$work/$i/out" &
-		pids[i]=$!
-		i=$((i + 1))
+started=0 told=0 tests=("$@") ended=()
+while [ $told -lt $# ]; do
+	while [ $started -lt $# ] && [ ${#pids[@]} -lt "$jobs" ]; do
+		mkdir -p "$work/$started"
+		run_one "${tests[$started]}" "$work/$started" 2>>"$work/$started/out" &
+		pids[started]=$!
+		started=$((started + 1))
 	done
-	wait "${pids[$next]}"
-	unset "pids[$next]"
-	report "${tests[$next]}" "$work/$next"
-	rm -rf --one-file-system "${work:?}/$next"
-	next=$((next + 1))
+	wait -n -p pid "${pids[@]}"
+	for i in "${!pids[@]}"; do
+		if [ "${pids[$i]}" = "$pid" ]; then
+			unset "pids[$i]"
+			ended[i]=1
+		fi
+	done
+	while [ -n "${ended[$told]:-}" ]; do
+		report "${tests[$told]}" "$work/$told"
+		rm -rf --one-file-system "${work:?}/$told"
+		told=$((told + 1))
+	done
 done
 
 [ -z "${TOTALS:-}" ] || echo "$passed $failed $skipped" >>"$TOTALS"
