@@ -69,11 +69,20 @@ static inline void clean_point(struct point *const *p)
 MUST_CHECK int point_encode(const struct point *p, struct buf *b, struct err *e);
 MUST_CHECK int point_decode(const uint8_t *json, size_t n, struct point *ret, struct err *e);
 
+/* True for a well-formed session name: DAY/VOLTAG-RANDOM. Its RANDOM is at POINT_SESSION_RANDOM. */
+#define POINT_SESSION_LEN 60
+#define POINT_SESSION_VOLTAG 11
+#define POINT_SESSION_RANDOM 28
+bool point_session_valid(const char *session);
+
 /* hexadecimal VOLTAG of a volume. */
 MUST_CHECK int point_voltag(const struct keys *k, const struct point_volume *v, char ret[17],
                             struct err *e);
 
-/* Adds one line to p's problems (the first POINT_PROBLEMS_MAX are kept). path is escaped here. */
+/*
+ * Adds one line to p's problems: the first POINT_PROBLEMS_MAX are kept, and fewer when their texts
+ * are so long that the point would not fit its object. path is escaped here. 0, or -1: no memory.
+ */
 int point_problem_add(struct point *p, const char *path, size_t path_len, const char *why);
 
 /* The order of points of one volume: sequence, then store's time of receipt, then session. <0, 0, >0 */
