@@ -46,8 +46,10 @@ struct store;
 
 struct store_ops {
 	const char *name;
-	int (*put)(struct store *s, const char *key, const struct iovec *iov, int niov, struct err *e);
-	int (*get)(struct store *s, const char *key, uint64_t off, void *p, size_t n, struct err *e);
+	int (*put)(struct store *s, const char *key, const struct iovec *iov, int niov,
+	           struct err *e);
+	int (*get)(struct store *s, const char *key, uint64_t off, void *p, size_t n,
+	           struct err *e);
 	int (*head)(struct store *s, const char *key, struct store_stat *ret, struct err *e);
 	int (*list)(struct store *s, const char *prefix, const char *after,
 	            int (*each)(void *arg, const struct store_item *item, struct err *e), void *arg,
@@ -66,8 +68,9 @@ struct store {
  * Opens the store of a URL: file:///dir, mem:NAME (one process, kept until it
  * ends; for tests and dry runs). `create`: makes the directory when it is
  * missing (init only); else a missing one is ERR_NOT_FOUND. Wrapped in retry.
- *   ERR_INVALID      the URL does not parse, or its scheme is unknown
- *   ERR_DENIED       no right to read the place
+ *   ERR_INVALID    the URL does not parse, its scheme is unknown, or the place is no directory
+ *   ERR_NOT_FOUND  the place is not there
+ *   ERR_DENIED     no right to read it
  */
 enum store_open_flags { STORE_CREATE = 1, STORE_READONLY = 2 };
 MUST_CHECK struct store *store_open(const char *url, unsigned flags, struct err *e);
@@ -179,13 +182,13 @@ MUST_CHECK struct store *store_readonly_new(struct store *take_inner, struct err
  */
 enum store_fault {
 	FAULT_NONE = 0,
-	FAULT_FAIL,           /* ERR_RETRY, nothing applied */
-	FAULT_APPLIED_LOST,   /* applied, then ERR_RETRY: the answer was lost */
-	FAULT_DENIED,
-	FAULT_QUOTA,
-	FAULT_GONE,           /* ERR_NOT_FOUND */
-	FAULT_TRUNCATE,       /* get: ERR_CORRUPT as a short object; put: applied cut short, reported as done */
-	FAULT_FLIP            /* get: one bit differs; put: one bit differs at rest */
+	FAULT_FAIL,         /* ERR_RETRY, nothing applied */
+	FAULT_APPLIED_LOST, /* applied, then ERR_RETRY: the answer was lost */
+	FAULT_DENIED,       /* ERR_DENIED */
+	FAULT_QUOTA,        /* ERR_QUOTA */
+	FAULT_GONE,         /* ERR_NOT_FOUND */
+	FAULT_TRUNCATE,     /* get: ERR_CORRUPT, as a short object; put: stored cut short */
+	FAULT_FLIP          /* get: one bit differs; put: one bit differs at rest */
 };
 enum store_call { CALL_PUT, CALL_GET, CALL_HEAD, CALL_LIST, CALL_DELETE };
 typedef enum store_fault store_fault_fn(void *arg, uint64_t n, enum store_call call,

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What drivers and wrappers of this folder share. Nothing outside store/
+ * includes it.
+ *
+ * The functions of store.h check their arguments once and add once to a
+ * message which object of which store it is about; then they call the
+ * operations. Wrappers call the operations of the inner store directly. So an
+ * operation may rely on this:
+ *   key     well-formed (store_key_valid)
+ *   iov     niov >= 0 pieces, at most STORE_OBJECT_MAX bytes in all
+ *   prefix  only characters of keys, at most STORE_KEY_MAX of them
+ *   after   never NULL
+ * and its messages say what failed and why, without key and store.
+ */
+#ifndef AKSDR_STORE_DRIVER_H
+#define AKSDR_STORE_DRIVER_H
+
+#include "store/store.h"
+
+/* Fills the base of an instance. url is copied. -1 with ERR_NOMEM. */
+MUST_CHECK int store_base_init(struct store *s, const struct store_ops *ops, unsigned caps,
+                               const char *url, struct err *e);
+
+/* Frees what store_base_init made, not the instance. */
+void store_base_clear(struct store *s);
+
+/* Sum of the pieces. The caller knows that it does not overflow. */
+size_t store_iov_bytes(const struct iovec *iov, int niov);
+
+/* Copies n bytes at off of the pieces; they have that many. */
+void store_iov_copy(const struct iovec *iov, int niov, size_t off, void *ret, size_t n);
+
+/* First member of every wrapper. */
+struct store_wrap {
+	struct store base;
+	struct store *inner; /* owned */
+};
+
+/*
+ * A zeroed wrapper of `size` bytes around take_inner, with its URL. Consumes
+ * take_inner also on failure: NULL with ERR_NOMEM.
+ */
+MUST_CHECK void *store_wrap_new(size_t size, const struct store_ops *ops, struct store *take_inner,
+                                unsigned caps, struct err *e);
+
+/* Operations that hand the call on. */
+static inline struct store *store_inner(struct store *s)
+{
+	return ((struct store_wrap *)s)->inner;
+}
+int store_wrap_get(struct store *s, const char *key, uint64_t off, void *p, size_t n,
+                   struct err *e);
+int store_wrap_head(struct store *s, const char *key, struct store_stat *ret, struct err *e);
+int store_wrap_list(struct store *s, const char *prefix, const char *after,
+                    int (*each)(void *arg, const struct store_item *item, struct err *e), void *arg,
+                    struct err *e);
+void store_wrap_free(struct store *s);
+
+/* A handle to the memory store of that name, which is made at its first use and kept until exit. */
+MUST_CHECK struct store *store_mem_named(const char *name, struct err *e);
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The calls of store.h: each checks its arguments, lets the driver work, and
+ * on failure says once which object of which store it was about. URLs are
+ * resolved by one table of schemes. A URL that is not understood may hold a
+ * secret (a SAS token, a password): of it only the scheme is repeated.
+ */
+#include "store/store.h"
+
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/driver.h"
+
+#define COMPONENT_MAX 255 /* characters between two slashes of a key, NAME_MAX of Linux */
+
+static bool key_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+}
+
+bool store_key_valid(const char *key)
+{
+	size_t n = 0;         /* characters */
+	size_t component = 0; /* of them in this component */
+
+	for (; key[n]; n++) {
+		if (n == STORE_KEY_MAX)
+			return false;
+		if (key[n] == '/') {
+			if (component == 0)
+				return false;
+			component = 0;
+			continue;
+		}
+		if (!key_char(key[n]) || (key[n] == '.' && component == 0) ||
+		    component == COMPONENT_MAX)
+			return false;
+		component++;
+	}
+	return component > 0;
+}
+
+static int key_check(const struct store *s, const char *key, struct err *e)
+{
+	if (store_key_valid(key))
+		return 0;
+	return err_set(e, ERR_INVALID,
+	               "'%.80s' is no key for an object of '%s': a key is 1 to %d characters of "
+	               "a-z 0-9 . _ - in components between slashes that begin with no dot",
+	               key, s->url, STORE_KEY_MAX);
+}
+
+void store_free(struct store *s)
+{
+	if (s)
+		s->ops->free(s);
+}
+
+int store_put(struct store *s, const char *key, const struct iovec *iov, int niov, struct err *e)
+{
+	uint64_t total = 0;
+
+	assert(niov >= 0);
+	if (key_check(s, key, e) < 0)
+		return -1;
+	for (int i = 0; i < niov; i++) {
+		if (iov[i].iov_len > STORE_OBJECT_MAX - total)
+			return err_set(e, ERR_TOO_BIG,
+			               "object '%s' for '%s' is over the limit of %llu bytes", key,
+			               s->url, (unsigned long long)STORE_OBJECT_MAX);
+		total += iov[i].iov_len;
+	}
+	if (s->ops->put(s, key, iov, niov, e) < 0)
+		return err_wrap(e, "storing object '%s' in '%s'", key, s->url);
+	return 0;
+}
+
+int store_get(struct store *s, const char *key, uint64_t off, void *p, size_t n, struct err *e)
+{
+	if (key_check(s, key, e) < 0)
+		return -1;
+	if (s->ops->get(s, key, off, p, n, e) < 0)
+		return err_wrap(e, "reading object '%s' of '%s'", key, s->url);
+	return 0;
+}
+
+int store_get_all(struct store *s, const char *key, struct buf *b, struct err *e)
+{
+	struct store_stat st;
+
+	if (store_head(s, key, &st, e) < 0)
+		return -1;
+	if (st.size > b->max || b->len > b->max - st.size)
+		return err_set(e, ERR_TOO_BIG,
+		               "object '%s' of '%s' has %llu bytes, over the limit of %zu", key,
+		               s->url, (unsigned long long)st.size, b->max);
+	if (buf_reserve(b, (size_t)st.size) < 0)
+		return buf_check(b, key, e);
+	if (st.size > 0 && store_get(s, key, 0, b->data + b->len, (size_t)st.size, e) < 0)
+		return -1;
+	b->len += (size_t)st.size;
+	return 0;
+}
+
+int store_head(struct store *s, const char *key, struct store_stat *ret, struct err *e)
+{
+	if (key_check(s, key, e) < 0)
+		return -1;
+	if (s->ops->head(s, key, ret, e) < 0)
+		return err_wrap(e, "looking for object '%s' in '%s'", key, s->url);
+	return 0;
+}
+
+/* Tells the caller's own failure from one of the store: only the latter is wrapped. */
+struct listing {
+	int (*each)(void *arg, const struct store_item *item, struct err *e);
+	void *arg;
+	bool each_failed;
+};
+
+static int listing_each(void *arg, const struct store_item *item, struct err *e)
+{
+	struct listing *l = arg;
+	int r = l->each(l->arg, item, e);
+
+	l->each_failed = r < 0;
+	return r;
+}
+
+int store_list(struct store *s, const char *prefix, const char *after,
+               int (*each)(void *arg, const struct store_item *item, struct err *e), void *arg,
+               struct err *e)
+{
+	struct listing l = { .each = each, .arg = arg };
+	size_t n = 0;
+
+	while (n <= STORE_KEY_MAX && (key_char(prefix[n]) || prefix[n] == '/'))
+		n++;
+	if (n > STORE_KEY_MAX || prefix[n])
+		return err_set(e, ERR_INVALID, "'%.80s' cannot begin the key of an object of '%s'",
+		               prefix, s->url);
+	if (s->ops->list(s, prefix, after ? after : "", listing_each, &l, e) == 0)
+		return 0;
+	if (l.each_failed)
+		return -1;
+	return err_wrap(e, "listing objects '%s*' of '%s'", prefix, s->url);
+}
+
+int store_delete(struct store *s, const char *key, struct err *e)
+{
+	if (key_check(s, key, e) < 0)
+		return -1;
+	if (s->ops->del(s, key, e) < 0)
+		return err_wrap(e, "deleting object '%s' of '%s'", key, s->url);
+	return 0;
+}
+
+/* rest: what follows "file:" */
+static struct store *open_file(const char *rest, unsigned flags, struct err *e)
+{
+	char dir[PATH_MAX];
+
+	if (strncmp(rest, "//", 2) != 0 || rest[2] != '/') {
+		err_set(e, ERR_INVALID,
+		        "a file store is written file:///DIRECTORY, with an absolute path after "
+		        "the two slashes; 'file:%.100s' has none",
+		        rest);
+		return NULL;
+	}
+	const char *path = rest + 2;
+	size_t n = strlen(path);
+	while (n > 0 && path[n - 1] == '/')
+		n--;
+	if (n == 0) {
+		err_set(e, ERR_INVALID,
+		        "'file://%.100s' is the root of the file system; give a directory below it",
+		        path);
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if ((unsigned char)path[i] < 0x20 || path[i] == 0x7f) {
+			err_set(e, ERR_INVALID,
+			        "the path in 'file://%.100s' has a control character", path);
+			return NULL;
+		}
+	}
+	if (n >= sizeof(dir)) {
+		err_set(e, ERR_INVALID,
+		        "the path in 'file://%.60s...' has %zu bytes, %d are allowed", path, n,
+		        PATH_MAX - 1);
+		return NULL;
+	}
+	memcpy(dir, path, n);
+	dir[n] = '\0';
+	return store_file_open(dir, flags, e);
+}
+
+/* rest: what follows "mem:" */
+static struct store *open_mem(const char *rest, unsigned flags, struct err *e)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+
+	if (!*rest || rest[strspn(rest, allowed)] || strlen(rest) > COMPONENT_MAX) {
+		err_set(e, ERR_INVALID,
+		        "a memory store is written mem:NAME, with 1 to %d letters, digits or . _ -; "
+		        "'mem:%.100s' has none",
+		        COMPONENT_MAX, rest);
+		return NULL;
+	}
+	auto_store struct store *s = store_mem_named(rest, e);
+	if (!s)
+		return NULL;
+	if (flags & STORE_READONLY)
+		return store_readonly_new(STEAL(&s), e);
+	return STEAL(&s);
+}
+
+static const struct {
+	const char *name; /* with the colon */
+	struct store *(*open)(const char *rest, unsigned flags, struct err *e);
+} schemes[] = {
+	{ "file:", open_file },
+	{ "mem:", open_mem },
+};
+
+#define SCHEMES "file:///DIRECTORY and mem:NAME are known"
+
+static struct store *open_driver(const char *url, unsigned flags, struct err *e)
+{
+	static const char scheme_chars[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-";
+	size_t n = strspn(url, scheme_chars);
+
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+		size_t len = strlen(schemes[i].name);
+
+		if (strncmp(url, schemes[i].name, len) == 0)
+			return schemes[i].open(url + len, flags, e);
+	}
+	if (!*url)
+		err_set(e, ERR_INVALID, "the store's URL is empty; " SCHEMES);
+	else if (url[n] == ':' && n > 0)
+		err_set(e, ERR_INVALID, "stores of the kind '%.*s:' are not known here; " SCHEMES,
+		        n < 40 ? (int)n : 40, url);
+	else if (*url == '/')
+		err_set(e, ERR_INVALID,
+		        "'%.100s' is a path and no store's URL; did you mean 'file://%.100s'?", url,
+		        url);
+	else
+		err_set(e, ERR_INVALID, "a store's URL begins with its kind and a colon; " SCHEMES);
+	return NULL;
+}
+
+struct store *store_open_cancel(const char *url, unsigned flags, const struct cancel *cancel,
+                                struct err *e)
+{
+	const struct store_retry_params params = { .cancel = cancel };
+	struct store *s = open_driver(url, flags, e);
+
+	return s ? store_retry_new(s, &params, e) : NULL;
+}
+
+struct store *store_open(const char *url, unsigned flags, struct err *e)
+{
+	return store_open_cancel(url, flags, NULL, e);
+}

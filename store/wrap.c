@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The parts that all drivers and wrappers are made of: the base, pieces of an
+ * upload, and the operations that a wrapper hands on unchanged.
+ */
+#include "store/driver.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int store_base_init(struct store *s, const struct store_ops *ops, unsigned caps, const char *url,
+                    struct err *e)
+{
+	s->url = strdup(url);
+	if (!s->url)
+		return err_set(e, ERR_NOMEM, "no memory for a store");
+	s->ops = ops;
+	s->caps = caps;
+	return 0;
+}
+
+void store_base_clear(struct store *s)
+{
+	free(s->url);
+	s->url = NULL;
+}
+
+size_t store_iov_bytes(const struct iovec *iov, int niov)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < niov; i++)
+		n += iov[i].iov_len;
+	return n;
+}
+
+void store_iov_copy(const struct iovec *iov, int niov, size_t off, void *ret, size_t n)
+{
+	uint8_t *to = ret;
+
+	for (int i = 0; i < niov && n > 0; i++) {
+		size_t len = iov[i].iov_len;
+
+		if (off >= len) {
+			off -= len;
+			continue;
+		}
+		size_t take = len - off < n ? len - off : n;
+		memcpy(to, (const uint8_t *)iov[i].iov_base + off, take);
+		to += take;
+		n -= take;
+		off = 0;
+	}
+}
+
+void *store_wrap_new(size_t size, const struct store_ops *ops, struct store *take_inner,
+                     unsigned caps, struct err *e)
+{
+	auto_store struct store *inner = take_inner;
+	auto_free struct store_wrap *w = calloc(1, size);
+
+	if (!w) {
+		err_set(e, ERR_NOMEM, "no memory for a store");
+		return NULL;
+	}
+	if (store_base_init(&w->base, ops, caps, inner->url, e) < 0)
+		return NULL;
+	w->inner = STEAL(&inner);
+	return STEAL(&w);
+}
+
+int store_wrap_get(struct store *s, const char *key, uint64_t off, void *p, size_t n, struct err *e)
+{
+	struct store *inner = store_inner(s);
+
+	return inner->ops->get(inner, key, off, p, n, e);
+}
+
+int store_wrap_head(struct store *s, const char *key, struct store_stat *ret, struct err *e)
+{
+	struct store *inner = store_inner(s);
+
+	return inner->ops->head(inner, key, ret, e);
+}
+
+int store_wrap_list(struct store *s, const char *prefix, const char *after,
+                    int (*each)(void *arg, const struct store_item *item, struct err *e), void *arg,
+                    struct err *e)
+{
+	struct store *inner = store_inner(s);
+
+	return inner->ops->list(inner, prefix, after, each, arg, e);
+}
+
+void store_wrap_free(struct store *s)
+{
+	store_free(store_inner(s));
+	store_base_clear(s);
+	free(s);
+}
