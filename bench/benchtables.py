@@ -153,7 +153,7 @@ def machine():
 def subject_table(res, corpus, who, peers):
     """One row a phase for the contestant that the bench is about."""
     some = res.corpora[corpus]
-    limits = any(res.good(corpus, "limit", "limit"))
+    limits = bool(res.good(corpus, "limit", "limit"))
     head = ["phase", "wall s", "CPU s", "CPU s/GiB", "peak MiB", "stored MiB", "objects"]
     if limits:
         head += ["limit CPU s", "CPU ÷ limit", "… with verify"]
