@@ -23,9 +23,8 @@
 struct generation {
 	int fd;          /* blocks */
 	int table_fd;
-	uint64_t *table; /* offset + 1, and 16 bits of the id above */
+	uint64_t *table; /* offset + 1, and 16 bits of the id above; behind the slots, how many are used */
 	uint64_t len;    /* bytes of blocks */
-	uint64_t used;   /* slots */
 };
 
 struct pages {
@@ -42,7 +41,7 @@ struct pages {
 static void gen_close(struct pages *p, struct generation *g)
 {
 	if (g->table)
-		(void)munmap(g->table, p->nslots * sizeof(uint64_t));
+		(void)munmap(g->table, (p->nslots + 1) * sizeof(uint64_t));
 	if (g->fd >= 0)
 		(void)close(g->fd);
 	if (g->table_fd >= 0)
@@ -56,7 +55,7 @@ static bool gen_open(struct pages *p, struct generation *g, unsigned which, bool
 	char name[32];
 	struct stat st;
 	int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (empty ? O_TRUNC : 0);
-	off_t table_bytes = (off_t)(p->nslots * sizeof(uint64_t));
+	off_t table_bytes = (off_t)((p->nslots + 1) * sizeof(uint64_t));
 
 	*g = (struct generation){ .fd = -1, .table_fd = -1 };
 	(void)snprintf(name, sizeof(name), "pages.%u", which);
@@ -220,7 +219,9 @@ static void append_locked(struct pages *p, const struct page_set *set)
 	uint8_t head[HEAD_BYTES];
 	uint64_t len = HEAD_BYTES + (uint64_t)set->n * PAGE_COST;
 
-	if (g->len + len > p->gen_bytes || 10 * (g->used + 1) > 9 * p->nslots) {
+	if (!g->table)
+		return;
+	if (g->len + len > p->gen_bytes || 10 * (g->table[p->nslots] + 1) > 9 * p->nslots) {
 		struct generation old = p->gen[1];
 
 		gen_close(p, &old);
@@ -232,8 +233,6 @@ static void append_locked(struct pages *p, const struct page_set *set)
 		}
 		write_newer(p);
 	}
-	if (!g->table)
-		return;
 	memcpy(head, set->id, 32);
 	memcpy(head + 32, &set->plain, 4);
 	memcpy(head + 36, &set->n, 4);
@@ -246,10 +245,11 @@ static void append_locked(struct pages *p, const struct page_set *set)
 	if (pwritev(g->fd, iov, 3, (off_t)g->len) != (ssize_t)len)
 		return;
 	uint64_t at = slot_of(p, set->id);
-	while (g->table[at])
-		at = (at + 1) & (p->nslots - 1);
+	for (uint64_t i = 0; g->table[at]; i++, at = (at + 1) & (p->nslots - 1))
+		if (i == p->nslots)
+			return;
 	g->table[at] = (g->len + 1) | tag_of(set->id);
-	g->used++;
+	g->table[p->nslots]++;
 	g->len += len;
 }
 

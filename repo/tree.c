@@ -643,7 +643,8 @@ static int64_t leaf_chunk_index(struct tree_builder *b, const struct chunk_ref *
 }
 
 static int put_extents(struct tree_builder *b, const struct record *r,
-                       const struct chunk_ref *const *chunks, uint64_t *ret_bytes)
+                       const struct chunk_ref *const *list, const struct chunk_ref *base,
+                       uint64_t *ret_bytes)
 {
 	struct buf *out = &b->levels[0].body;
 
@@ -657,7 +658,7 @@ static int put_extents(struct tree_builder *b, const struct record *r,
 			buf_uvar(out, x->len);
 			continue;
 		}
-		int64_t c = leaf_chunk_index(b, chunks[x->chunk]);
+		int64_t c = leaf_chunk_index(b, base ? &base[x->chunk] : list[x->chunk]);
 		if (c < 0)
 			return -1;
 		buf_uvar(out, (uint64_t)c + 2);
@@ -719,7 +720,8 @@ static bool leaf_ends(const struct tree_builder *b, const struct record *r, size
 }
 
 int tree_builder_add(struct tree_builder *b, const struct record *r,
-                     const struct chunk_ref *const *chunks, struct err *e)
+                     const struct chunk_ref *const *list, const struct chunk_ref *base,
+                     struct err *e)
 {
 	struct pending *p = &b->levels[0];
 	size_t before = p->body.len + b->nchunks * 45;
@@ -730,7 +732,7 @@ int tree_builder_add(struct tree_builder *b, const struct record *r,
 	if (!r->position)
 		put_entry(&p->body, r);
 	if ((r->position || (S_ISREG(r->st.mode) && !(r->flags & RECORD_HARDLINK))) &&
-	    put_extents(b, r, chunks, &bytes) < 0)
+	    put_extents(b, r, list, base, &bytes) < 0)
 		return err_set(e, ERR_NOMEM, "no memory for the tree");
 	p->records++;
 	p->bytes += bytes;

@@ -128,11 +128,12 @@ struct tree_builder *tree_builder_new(const struct domain_keys *domain,
 void tree_builder_free(struct tree_builder *b);
 
 /*
- * Adds the next record, in order. Extents name chunks by index into
- * chunks[], whose places must be final.
+ * Adds the next record, in order. Extents name chunks by index into base[]
+ * when that is given, else into list[]; their places must be final.
  */
 MUST_CHECK int tree_builder_add(struct tree_builder *b, const struct record *r,
-                                const struct chunk_ref *const *chunks, struct err *e);
+                                const struct chunk_ref *const *list, const struct chunk_ref *base,
+                                struct err *e);
 
 /* Writes what is left; *ret_root and *ret_levels name the tree. At least one record was added. */
 MUST_CHECK int tree_builder_finish(struct tree_builder *b, struct chunk_ref *ret_root,

@@ -1,0 +1,696 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The backup: sets the stages up, joins the source with the previous tree,
+ * builds the new tree, and commits. See writer.h for the picture and
+ * writer_impl.h for what flows between the stages.
+ */
+#include "repo/writer.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "common/hex.h"
+#include "common/now.h"
+#include "repo/session.h"
+#include "repo/writer_impl.h"
+
+#define PAGE_CACHE_DEFAULT (2 * (uint64_t)GIB)
+#define LEVEL_DEFAULT 3
+
+int job_fail(struct job *j, const struct err *e)
+{
+	sealer_fail(j->sealer, e);
+	return -1;
+}
+
+void job_problem(struct job *j, const struct entry *n, enum entry_state state, const char *why)
+{
+	struct point *p = j->point;
+	char text[128] = "";
+
+	(void)pthread_mutex_lock(&j->lock);
+	switch (state) {
+	case ENTRY_GONE:
+		p->gone++;
+		break;
+	case ENTRY_CHANGED:
+		p->changed++;
+		why = "changed while it was read";
+		break;
+	case ENTRY_OK:
+	case ENTRY_UNREADABLE:
+		p->unreadable++;
+		if (!why)
+			why = strerror_r(n->os, text, sizeof(text));
+		break;
+	}
+	if (state != ENTRY_GONE)
+		(void)point_problem_add(p, n->path, n->path_len, why);
+	(void)pthread_mutex_unlock(&j->lock);
+	if (j->params->counts && state != ENTRY_GONE)
+		atomic_fetch_add(&j->params->counts->errors, 1);
+}
+
+/* ---- links ---- */
+
+static size_t link_slot(const struct job *j, uint64_t ino)
+{
+	return (ino * UINT64_C(0x9e3779b97f4a7c15)) >> 20 & (j->links_cap - 1);
+}
+
+static int links_grow(struct job *j, struct err *e)
+{
+	size_t cap = j->links_cap ? 2 * j->links_cap : 256;
+	struct link **old = j->links;
+	size_t n = j->links_cap;
+
+	j->links = calloc(cap, sizeof(struct link *));
+	if (!j->links) {
+		j->links = old;
+		return err_set(e, ERR_NOMEM, "no memory for hard links");
+	}
+	j->links_cap = cap;
+	for (size_t i = 0; i < n; i++)
+		for (struct link *l = old[i], *next; l; l = next) {
+			size_t at = link_slot(j, l->ino);
+
+			next = l->next;
+			l->next = j->links[at];
+			j->links[at] = l;
+		}
+	free(old);
+	return 0;
+}
+
+static void link_free(struct link *l)
+{
+	free(l->path);
+	free(l);
+}
+
+/* The inode's entry, made when this is its first name: about 100 bytes for an inode with several names. */
+static int link_of(struct job *j, const struct entry *n, struct link **ret, bool *ret_first,
+                   struct err *e)
+{
+	if (j->nlinks >= j->links_cap && links_grow(j, e) < 0)
+		return -1;
+	size_t at = link_slot(j, n->st.ino);
+	struct link *l;
+	for (l = j->links[at]; l; l = l->next)
+		if (l->ino == n->st.ino)
+			break;
+	*ret_first = !l;
+	if (!l) {
+		l = calloc(1, sizeof(*l));
+		if (!l || !(l->path = malloc(n->path_len + 1))) {
+			free(l);
+			return err_set(e, ERR_NOMEM, "no memory for hard links");
+		}
+		memcpy(l->path, n->path, n->path_len);
+		l->path_len = n->path_len;
+		l->ino = n->st.ino;
+		l->next = j->links[at];
+		j->links[at] = l;
+		j->nlinks++;
+	}
+	*ret = l;
+	return 0;
+}
+
+/* ---- groups ---- */
+
+static void batch_unref(struct job *j, struct batch_ref *b)
+{
+	if (atomic_fetch_sub(&b->refs, 1) > 1)
+		return;
+	j->source->ops->batch_free(j->source, b->batch);
+	free(b);
+}
+
+void group_free(struct group *g)
+{
+	struct job *j;
+
+	if (!g)
+		return;
+	j = g->job;
+	for (size_t i = 0; i < g->n; i++)
+		entry_detail_clear(&g->items[i].detail);
+	for (size_t i = 0; i < g->nleaves; i++)
+		leaf_unref(g->leaves[i]);
+	if (g->data) {
+		(void)pthread_mutex_lock(&j->lock);
+		j->free_data[j->nfree_data++] = g->data;
+		(void)pthread_mutex_unlock(&j->lock);
+	}
+	batch_unref(j, g->batch);
+	free(g->leaves);
+	free(g);
+}
+
+static struct group *group_new(struct job *j, struct batch_ref *b, size_t max, struct err *e)
+{
+	struct group *g = calloc(1, sizeof(*g) + max * sizeof(struct item));
+
+	/* A group's entries lie in few leaves; at worst each in one of its own. */
+	if (!g || !(g->leaves = calloc(max, sizeof(struct leaf *)))) {
+		free(g);
+		(void)err_set(e, ERR_NOMEM, "no memory for reading ahead");
+		return NULL;
+	}
+	g->job = j;
+	g->batch = b;
+	atomic_fetch_add(&b->refs, 1);
+	return g;
+}
+
+/* A buffer for the group's small contents: recycled, as many as groups can be under way. */
+static int group_data(struct group *g, struct err *e)
+{
+	struct job *j = g->job;
+
+	(void)pthread_mutex_lock(&j->lock);
+	if (j->nfree_data)
+		g->data = j->free_data[--j->nfree_data];
+	(void)pthread_mutex_unlock(&j->lock);
+	if (!g->data)
+		g->data = malloc(GROUP_DATA);
+	return g->data ? 0 : err_set(e, ERR_NOMEM, "no memory for reading ahead");
+}
+
+static int group_hold(struct group *g, struct item *it, struct leaf *l)
+{
+	it->leaf = l;
+	if (g->nleaves == 0 || g->leaves[g->nleaves - 1] != l)
+		g->leaves[g->nleaves++] = leaf_ref(l);
+	return 0;
+}
+
+/* ---- join ---- */
+
+/* Moves the old tree on to the first entry that is not before the path. */
+static int old_at(struct job *j, const struct entry *n, struct err *e)
+{
+	while (!j->old_ended) {
+		if (j->old && !j->old->position) {
+			int c = source_path_cmp(j->old->path, j->old->path_len, n->path, n->path_len);
+
+			if (c >= 0)
+				return 0;
+		}
+		if (tree_next(j->join_tree, &j->old, &j->old_leaf, e) < 0) {
+			/* What cannot be read cannot be reused; the backup goes on and heals it. */
+			if (e->class == ERR_CANCELLED || e->class == ERR_NOMEM)
+				return -1;
+			*e = (struct err)ERR_INIT;
+			j->old = NULL;
+			if (!tree_skip_damaged(j->join_tree))
+				j->old_ended = true;
+			continue;
+		}
+		if (!j->old)
+			j->old_ended = true;
+	}
+	return 0;
+}
+
+/*
+ * Which chunks of a leaf hold little that is still wanted: small files that
+ * share them are better written anew. Judged by the stretch of the chunk that
+ * this leaf uses, because its neighbours may use the rest.
+ */
+static bool chunk_is_sparse(struct job *j, size_t chunk)
+{
+	struct leaf *l = j->old_leaf;
+
+	if (j->density_leaf != l) {
+		struct { uint64_t used, from, to; } *u = calloc(l->nchunks + 1, sizeof(*u));
+		bool *sparse = reallocarray(j->sparse_chunks, l->nchunks + 1, sizeof(bool));
+
+		if (sparse)
+			j->sparse_chunks = sparse;
+		if (!u || !sparse) {
+			free(u);
+			return false;
+		}
+		for (size_t i = 0; i < l->nrecords; i++)
+			for (size_t k = 0; k < l->records[i].nextents; k++) {
+				const struct extent *x = &l->records[i].extents[k];
+
+				if (x->chunk < 0)
+					continue;
+				if (u[x->chunk].used == 0 || x->off < u[x->chunk].from)
+					u[x->chunk].from = x->off;
+				if (x->off + x->len > u[x->chunk].to)
+					u[x->chunk].to = x->off + x->len;
+				u[x->chunk].used += x->len;
+			}
+		for (size_t c = 0; c < l->nchunks; c++)
+			sparse[c] = u[c].to - u[c].from > PAYLOAD_MIN && u[c].used < (u[c].to - u[c].from) / 2;
+		free(u);
+		leaf_unref(j->density_leaf);
+		j->density_leaf = leaf_ref(l);
+	}
+	return j->sparse_chunks[chunk];
+}
+
+static bool same_time(const struct timestamp *a, const struct timestamp *b)
+{
+	return a->s == b->s && a->ns == b->ns;
+}
+
+/* Whether the old record's content and details still hold. */
+static bool unchanged(struct job *j, const struct entry *n, const struct record *old)
+{
+	const struct entry_stat *a = &n->st, *b = &old->st;
+
+	if (j->params->force || (old->flags & (RECORD_CHANGED | RECORD_HARDLINK)))
+		return false;
+	if ((a->mode & S_IFMT) != (b->mode & S_IFMT) || a->ino != b->ino ||
+	    !same_time(&a->mtime, &b->mtime) || (S_ISREG(a->mode) && a->size != b->size))
+		return false;
+	if (!j->params->ignore_ctime && !same_time(&a->ctime, &b->ctime))
+		return false;
+	/* A time in the file's own last granule may hide a later change of the same granule. */
+	return S_ISREG(a->mode) || S_ISDIR(a->mode) || S_ISLNK(a->mode) || a->mode == b->mode;
+}
+
+/* What to do with one entry. Small contents are read ahead as long as the group has room. */
+static int decide(struct job *j, struct group *g, struct item *it, struct err *e)
+{
+	struct entry *n = it->n;
+	const struct record *old = NULL;
+	bool first = true;
+
+	if (n->state != ENTRY_OK && !(n->state == ENTRY_UNREADABLE && S_ISDIR(n->st.mode))) {
+		it->action = DO_SKIP;
+		return 0;
+	}
+	if (n->state == ENTRY_UNREADABLE)
+		job_problem(j, n, ENTRY_UNREADABLE, NULL);
+	if (n->st.nlink > 1 && !S_ISDIR(n->st.mode) && !n->block) {
+		if (link_of(j, n, &it->link, &first, e) < 0)
+			return -1;
+		if (!first) {
+			it->action = DO_LINK;
+			return 0;
+		}
+	}
+	if (j->join_tree) {
+		if (old_at(j, n, e) < 0)
+			return -1;
+		if (!j->old_ended &&
+		    source_path_cmp(j->old->path, j->old->path_len, n->path, n->path_len) == 0) {
+			old = j->old;
+			it->old = old;
+			(void)group_hold(g, it, j->old_leaf);
+		}
+	}
+	if (old && unchanged(j, n, old)) {
+		bool small = S_ISREG(n->st.mode) && n->st.size < SMALL_FILE && old->nextents == 1 &&
+		             old->extents[0].chunk >= 0;
+
+		/* Without ctime, attributes and rights may have changed unseen. */
+		if (!(small && chunk_is_sparse(j, (size_t)old->extents[0].chunk)) &&
+		    !(j->params->ignore_ctime && !S_ISREG(n->st.mode))) {
+			it->action = DO_REUSE;
+			return 0;
+		}
+	}
+	if (!S_ISREG(n->st.mode)) {
+		it->action = DO_STAT;
+	} else if (n->block || n->st.size >= SMALL_FILE) {
+		it->action = DO_BIG;
+	} else {
+		it->action = DO_SMALL;
+		g->planned += n->st.size;
+	}
+	return 0;
+}
+
+static int send_group(struct job *j, struct group *g, struct err *e)
+{
+	bool read = false;
+
+	for (size_t i = 0; i < g->n; i++)
+		read |= g->items[i].action == DO_STAT || g->items[i].action == DO_SMALL;
+	if (g->planned && group_data(g, e) < 0) {
+		group_free(g);
+		return -1;
+	}
+	g->done = !read;
+	/* The assembler may free the group as soon as it is done, so it is queued first. */
+	if (!queue_push(&j->groups, g)) {
+		group_free(g);
+		return err_set(e, ERR_CANCELLED, "the backup has failed elsewhere");
+	}
+	if (read && !sealer_task(j->sealer, writer_read_group, g))
+		return err_set(e, ERR_CANCELLED, "the backup has failed elsewhere");
+	return 0;
+}
+
+static int join_batch(struct job *j, struct batch *batch, struct err *e)
+{
+	struct batch_ref *b = malloc(sizeof(*b));
+	struct group *g = NULL;
+	int rc = 0;
+
+	if (!b) {
+		j->source->ops->batch_free(j->source, batch);
+		return err_set(e, ERR_NOMEM, "no memory for reading ahead");
+	}
+	b->batch = batch;
+	atomic_init(&b->refs, 1);
+	for (size_t i = 0; rc == 0 && i < batch->n; i++) {
+		struct entry *n = &batch->entries[i];
+		bool small = S_ISREG(n->st.mode) && n->st.size < SMALL_FILE;
+
+		if (g && small && g->planned + n->st.size > GROUP_DATA) {
+			rc = send_group(j, STEAL(&g), e);
+			if (rc < 0)
+				break;
+		}
+		if (!g && !(g = group_new(j, b, batch->n - i, e))) {
+			rc = -1;
+			break;
+		}
+		g->items[g->n].n = n;
+		rc = decide(j, g, &g->items[g->n], e);
+		g->n++;
+	}
+	if (g && rc == 0)
+		rc = send_group(j, STEAL(&g), e);
+	if (g)
+		group_free(g);
+	batch_unref(j, b);
+	return rc;
+}
+
+static void *join_main(void *arg)
+{
+	struct job *j = arg;
+	struct err e = ERR_INIT;
+	struct batch *batch;
+	int rc = 0;
+
+	(void)prctl(PR_SET_NAME, "join");
+	while (rc == 0) {
+		rc = cancel_check(j->repo->cancel, &e);
+		if (rc == 0)
+			rc = j->source->ops->next(j->source, &batch, &e);
+		if (rc == 0 && !batch)
+			break;
+		if (rc == 0)
+			rc = join_batch(j, batch, &e);
+	}
+	if (rc < 0)
+		sealer_fail(j->sealer, &e);
+	queue_close(&j->groups);
+	return NULL;
+}
+
+static void *assemble_main(void *arg)
+{
+	struct job *j = arg;
+	struct err e = ERR_INIT;
+
+	(void)prctl(PR_SET_NAME, "assemble");
+	if (writer_assemble(j, &e) < 0)
+		sealer_fail(j->sealer, &e);
+	queue_close(&j->spans);
+	return NULL;
+}
+
+/* ---- tree ---- */
+
+static int build_span(struct job *j, struct span *s, struct err *e)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		struct wrecord *w = &s->records[i];
+
+		for (size_t k = 0; k < w->npending; k++)
+			if (!sealer_wait(j->sealer, w->pending[k]))
+				return sealer_error(j->sealer, e);
+		if (tree_builder_add(j->builder, &w->r, w->list, w->base, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void *tree_main(void *arg)
+{
+	struct job *j = arg;
+	struct err e = ERR_INIT;
+	struct span *s;
+	bool any = false;
+
+	(void)prctl(PR_SET_NAME, "tree");
+	while ((s = queue_pop(&j->spans))) {
+		atomic_fetch_sub(&j->spans_waiting, 1);
+		if (!sealer_failed(j->sealer) && build_span(j, s, &e) < 0)
+			sealer_fail(j->sealer, &e);
+		any = true;
+		span_free(s);
+	}
+	if (any && !sealer_failed(j->sealer) &&
+	    tree_builder_finish(j->builder, &j->point->root, &j->point->levels, &e) < 0)
+		sealer_fail(j->sealer, &e);
+	return NULL;
+}
+
+/* ---- the job ---- */
+
+static void wake_all(void *arg)
+{
+	struct job *j = arg;
+
+	queue_close(&j->groups);
+	queue_close(&j->spans);
+	(void)pthread_mutex_lock(&j->lock);
+	(void)pthread_cond_broadcast(&j->group_done);
+	(void)pthread_mutex_unlock(&j->lock);
+}
+
+static int open_previous(struct job *j, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (repo_latest(j->repo, j->params->volume, &j->previous, &why) < 0) {
+		if (why.class == ERR_NOT_FOUND)
+			return 0;
+		*e = why;
+		return -1;
+	}
+	j->has_previous = true;
+	/* Another domain has other ids: nothing of it can be shared. */
+	if (strcmp(j->previous.domain, j->params->domain) != 0)
+		return 0;
+	if (tree_open(j->repo, &j->previous, &j->join_tree, e) < 0 ||
+	    tree_open(j->repo, &j->previous, &j->big_tree, e) < 0)
+		return err_wrap(e, "opening the previous restore point");
+	return 0;
+}
+
+static int open_job(struct job *j, struct err *e)
+{
+	const struct repo *r = j->repo;
+	const struct writer_params *p = j->params;
+	char dir[640];
+	uint8_t key[32];
+	unsigned threads = p->threads;
+
+	if (keys_domain(r->keys, p->domain, &j->domain, e) < 0)
+		return -1;
+	if (!j->domain->has_content || !r->keys->has_sign)
+		return err_set(e, ERR_DENIED, "this key cannot write; backups need the agent key");
+	crypt_hasher_init(&j->hasher, j->domain->id);
+	chunker_init(&j->chunker, j->domain->cut, r->params.cut_min, r->params.cut_avg,
+	             r->params.cut_max);
+	if (!p->dry_run && session_begin(r, p->volume, j->point->session, e) < 0)
+		return err_wrap(e, "registering the session");
+	if (open_previous(j, e) < 0 ||
+	    index_open(r->store, r->keys, j->domain, r->state[0] ? r->state : NULL, r->cancel, &j->index,
+	               e) < 0)
+		return -1;
+	if (r->state[0]) {
+		uint64_t cap = p->page_cache_bytes ? p->page_cache_bytes : PAGE_CACHE_DEFAULT;
+
+		(void)snprintf(dir, sizeof(dir), "%s/pages-%s", r->state, j->domain->tag_hex);
+		key_kdf(key, j->domain->id, "page cache", NULL, 0);
+		j->pages = pages_open(dir, key, cap);
+		secret_wipe(key, sizeof(key));
+	}
+	if (!threads) {
+		long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+		threads = cpus < 1 ? 1 : cpus > 8 ? 8 : (unsigned)cpus;
+	}
+	struct sealer_params sp = {
+		.domain = j->domain,
+		.index = j->index,
+		.pages = j->pages,
+		.chunker = &j->chunker,
+		.level = p->level ? p->level : LEVEL_DEFAULT,
+		.verify = p->verify_encode,
+		.dry_run = p->dry_run,
+		.threads = threads,
+		.counts = p->counts,
+	};
+	if (sealer_open(r, &sp, &j->sealer, e) < 0)
+		return -1;
+	sealer_on_failure(j->sealer, wake_all, j);
+	j->sink = (struct tree_sink){ .put = sealer_put_node, .arg = j->sealer };
+	j->builder = tree_builder_new(j->domain, &j->sink);
+	/* Groups that wait, and those in the hands of the join, the pool and the assembler. */
+	j->free_data = calloc(2 * GROUPS_MAX, sizeof(*j->free_data));
+	if (!j->builder || !j->free_data || queue_init(&j->groups, GROUPS_MAX) < 0 ||
+	    queue_init(&j->spans, SPANS_MAX) < 0)
+		return err_set(e, ERR_NOMEM, "no memory for the pipeline");
+	j->small.align = 1;
+	j->pages_payload.align = FORMAT_PAGE_BYTES;
+	j->pages_payload.with_pages = true;
+	return 0;
+}
+
+static void close_job(struct job *j)
+{
+	struct group *g;
+	struct span *s;
+	struct err e = ERR_INIT;
+
+	/* Whatever is left is of no use: the pool must not go on with it. */
+	if (j->sealer) {
+		(void)err_set(&e, ERR_CANCELLED, "the backup has ended");
+		sealer_fail(j->sealer, &e);
+	}
+	/* Open chunks give their references back before their buffers go. */
+	sealer_pending_unref(j->small.chunk);
+	sealer_pending_unref(j->pages_payload.chunk);
+	sealer_free(j->sealer);
+	if (j->groups.ring)
+		while ((g = queue_try_pop(&j->groups)))
+			group_free(g);
+	group_free(j->stuck);
+	if (j->spans.ring)
+		while ((s = queue_try_pop(&j->spans)))
+			span_free(s);
+	span_free(j->span);
+	queue_clear(&j->groups);
+	queue_clear(&j->spans);
+	for (size_t i = 0; i < j->links_cap; i++)
+		for (struct link *l = j->links[i], *next; l; l = next) {
+			next = l->next;
+			link_free(l);
+		}
+	free(j->links);
+	for (size_t i = 0; i < j->nfree_data; i++)
+		free(j->free_data[i]);
+	free(j->free_data);
+	leaf_unref(j->density_leaf);
+	free(j->sparse_chunks);
+	tree_builder_free(j->builder);
+	delta_free(j->delta);
+	free(j->window);
+	tree_free(j->join_tree);
+	tree_free(j->big_tree);
+	pages_close(j->pages);
+	index_free(j->index);
+	if (j->has_previous)
+		point_clear(&j->previous);
+	secret_wipe(&j->hasher, sizeof(j->hasher));
+	secret_wipe(&j->chunker, sizeof(j->chunker));
+	secret_free(j->domain);
+	(void)pthread_mutex_destroy(&j->lock);
+	(void)pthread_cond_destroy(&j->group_done);
+}
+
+/* Runs the stages to their end. */
+static int run(struct job *j, struct err *e)
+{
+	static void *(*const mains[])(void *) = { join_main, assemble_main, tree_main };
+	pthread_t threads[ARRAY_LEN(mains)];
+	size_t n = 0;
+
+	for (; n < ARRAY_LEN(mains); n++)
+		if (pthread_create(&threads[n], NULL, mains[n], j) != 0) {
+			(void)err_set(e, ERR_NOMEM, "no thread for the pipeline");
+			(void)job_fail(j, e);
+			break;
+		}
+	for (size_t i = 0; i < n; i++)
+		(void)pthread_join(threads[i], NULL);
+	return sealer_finish(j->sealer, e);
+}
+
+static int fill_point(struct job *j, struct err *e)
+{
+	const struct writer_params *p = j->params;
+	struct point *to = j->point;
+	struct sealer_totals totals;
+	uint8_t random[16];
+
+	sealer_totals(j->sealer, &totals);
+	to->volume = *p->volume;
+	(void)snprintf(to->domain, sizeof(to->domain), "%s", p->domain);
+	(void)snprintf(to->consistency, sizeof(to->consistency), "%s", p->consistency);
+	(void)snprintf(to->driver, sizeof(to->driver), "%s", p->driver);
+	(void)snprintf(to->agent, sizeof(to->agent), "aksdr %s", AKSDR_VERSION);
+	if (gethostname(to->host, sizeof(to->host) - 1) < 0)
+		to->host[0] = '\0';
+	if (p->set) {
+		(void)snprintf(to->set, sizeof(to->set), "%s", p->set);
+	} else {
+		secret_random(random, sizeof(random));
+		hex_encode(to->set, random, sizeof(random));
+	}
+	const char *id = strrchr(to->session, '-');
+	(void)snprintf(to->id, sizeof(to->id), "%s", id ? id + 1 : "");
+	to->frozen_ns = p->frozen_ns ? p->frozen_ns : to->started_ns;
+	to->finished_ns = now_wall_ns();
+	to->sequence = 1;
+	if (j->has_previous) {
+		to->sequence = j->previous.sequence + 1;
+		to->epoch = j->previous.epoch;
+		(void)snprintf(to->previous_session, sizeof(to->previous_session), "%s",
+		               j->previous.session);
+		memcpy(to->previous_hash, j->previous.hash, sizeof(to->previous_hash));
+	}
+	to->bytes_read = atomic_load(&j->bytes_read);
+	to->bytes_new = totals.new_bytes;
+	to->bytes_stored = totals.stored_bytes;
+	if (p->dry_run)
+		return 0;
+	return index_write(j->index, to->session, sealer_pack_size, j->sealer, &to->index, &to->nindex, e);
+}
+
+int writer_backup(const struct repo *r, struct source *source, const struct writer_params *params,
+                  struct point *ret, struct err *e)
+{
+	auto_point struct point *p = calloc(1, sizeof(*p));
+	struct job j = { .repo = r, .params = params, .source = source, .point = p };
+	int rc;
+
+	if (!p)
+		return err_set(e, ERR_NOMEM, "no memory for a restore point");
+	(void)pthread_mutex_init(&j.lock, NULL);
+	(void)pthread_cond_init(&j.group_done, NULL);
+	p->started_ns = now_wall_ns();
+	rc = open_job(&j, e);
+	if (rc == 0)
+		rc = run(&j, e);
+	if (rc == 0 && p->levels == 0)
+		rc = err_set(e, ERR_INVALID, "the source has no root: nothing was read");
+	if (rc == 0)
+		rc = fill_point(&j, e);
+	if (rc == 0 && !params->dry_run)
+		rc = session_commit(r, p, e);
+	close_job(&j);
+	if (rc < 0)
+		return -1;
+	*ret = *p;
+	memset(p, 0, sizeof(*p));
+	return 0;
+}
