@@ -37,7 +37,7 @@ static time_t floor_s(int64_t ns)
 struct now_text now_rfc3339(int64_t wall_ns)
 {
 	time_t s = floor_s(wall_ns);
-	int ms = (int)((wall_ns - s * NS_PER_S) / 1000000);
+	int ms = (int)((wall_ns % NS_PER_S + NS_PER_S) % NS_PER_S / 1000000);
 	struct now_text t;
 	struct tm tm;
 
