@@ -63,6 +63,10 @@ MUST_CHECK int repo_open_url(const char *url, unsigned store_flags, const char *
 MUST_CHECK int repo_point(const struct repo *r, const char *session, struct point *ret,
                           struct err *e);
 
+/* The same with the store's time of receipt, for who has listed it: one request less. */
+MUST_CHECK int repo_point_at(const struct repo *r, const char *session, int64_t received_ns,
+                             struct point *ret, struct err *e);
+
 /*
  * Calls each() for every commit, in order of key; the point is valid during
  * the call. A commit that does not open goes to bad() (NULL: fails).
