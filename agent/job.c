@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See job.h. */
+#include "agent/job.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "repo/writer.h"
+#include "snapshot/snapshot.h"
+
+static int check_not_empty(const struct snapshot *s, const struct job_params *p, struct err *e)
+{
+	bool empty;
+
+	if (p->allow_empty)
+		return 0;
+	if (snapshot_is_empty(s, &empty, e) < 0)
+		return -1;
+	if (empty)
+		return err_set(e, ERR_INVALID,
+		               "'%s' is empty: a mount may be missing; pass --allow-empty if it is meant to be",
+		               p->path);
+	return 0;
+}
+
+static void tell_mounts(struct source *source, const struct snapshot *s, const char *volume)
+{
+	const char *const *paths;
+	size_t total;
+
+	if (s->block)
+		return;
+	size_t n = walk_mounts(source, &paths, &total);
+	for (size_t i = 0; i < n; i++)
+		log_warn("other file system left out", LOG_S("volume", volume), LOG_S("path", paths[i]));
+}
+
+static int read_snapshot(const struct repo *r, const struct job_params *p, const struct snapshot *s,
+                         struct point *ret, struct err *e)
+{
+	const struct walk_params walk = {
+		.cross_mounts = p->cross_mounts,
+		.skip_caches = p->skip_caches,
+		.drop_cache = p->drop_cache,
+		.excludes = p->excludes,
+		.nexcludes = p->nexcludes,
+		.scratch_dir = r->state[0] ? r->state : NULL,
+	};
+	struct point_volume volume = p->volume;
+	struct progress_counts counts = { 0 };
+	char label[POINT_NAME_MAX + 32];
+
+	volume.block = s->block;
+	struct source *source = snapshot_source(s, &walk, e);
+	if (!source)
+		return -1;
+	const struct writer_params w = {
+		.volume = &volume,
+		.domain = p->domain,
+		.set = p->set,
+		.consistency = snapshot_consistency_name(s->consistency),
+		.driver = s->ops->name,
+		.frozen_ns = s->freeze_ns,
+		.level = p->level,
+		.verify_encode = p->verify_encode,
+		.ignore_ctime = p->ignore_ctime,
+		.force = p->force,
+		.dry_run = p->dry_run,
+		.threads = p->threads,
+		.retries = WALK_RETRIES,
+		.page_cache_bytes = p->page_cache_bytes,
+		.counts = &counts,
+	};
+	(void)snprintf(label, sizeof(label), "backing up '%s'", volume.name);
+	struct progress *shown = progress_start(label, p->progress, &counts);
+	int rc = writer_backup(r, source, &w, ret, e);
+	progress_stop(shown);
+	if (rc == 0)
+		tell_mounts(source, s, volume.name);
+	source->ops->free(source);
+	return rc;
+}
+
+int job_backup(const struct repo *r, const struct job_params *p, struct point *ret, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	const struct snapshot_ops *driver = snapshot_choose(p->driver, p->path, e);
+	struct snapshot *s = driver ? snapshot_take(driver, p->path, e) : NULL;
+
+	if (!s)
+		return err_wrap(e, "volume '%s'", p->volume.name);
+	int rc = check_not_empty(s, p, e);
+	if (rc == 0)
+		rc = read_snapshot(r, p, s, ret, e);
+	if (snapshot_release(s, rc < 0 ? &ignored : e) < 0 && rc == 0) {
+		point_clear(ret);
+		rc = -1;
+	}
+	return rc < 0 ? err_wrap(e, "volume '%s'", p->volume.name) : 0;
+}
