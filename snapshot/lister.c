@@ -219,7 +219,7 @@ static enum step reopen(struct lister *l, struct frame *f, struct err *e)
 	if (fd < 0 && (out_of_descriptors(errno) || errno == ENOMEM))
 		return fail(l, errno, e);
 	if (fd < 0) {
-		f->lost = errno;
+		f->lost = errno == ENOTDIR || errno == ELOOP ? ENOENT : errno;
 		return STEP_ON;
 	}
 	f->dir = batch_dir_new(l->p->pool, fd);

@@ -83,12 +83,36 @@ static void assert_sorted(const struct list *l, const char **names, size_t n)
 
 static void test_list_read__names_come_in_the_order_of_their_bytes(void **state)
 {
-	static const char *const names[] = { "b", "a.b", "a", "ab", "\x01", "\xff", "a\n", "Z",
-		                             "same-start-1", "same-start-10", "same-start-2",
-		                             ".", "..", "...", ".hidden", "-" };
-	static const char *const sorted[] = { "\x01", "-", "...", ".hidden", "Z", "a", "a\n",
-		                              "a.b", "ab", "b", "same-start-1", "same-start-10",
-		                              "same-start-2", "\xff" };
+	static const char *const names[] = { "b",
+		                             "a.b",
+		                             "a",
+		                             "ab",
+		                             "\x01",
+		                             "\xff",
+		                             "a\n",
+		                             "Z",
+		                             "same-start-1",
+		                             "same-start-10",
+		                             "same-start-2",
+		                             ".",
+		                             "..",
+		                             "...",
+		                             ".hidden",
+		                             "-" };
+	static const char *const sorted[] = { "\x01",
+		                              "-",
+		                              "...",
+		                              ".hidden",
+		                              "Z",
+		                              "a",
+		                              "a\n",
+		                              "a.b",
+		                              "ab",
+		                              "b",
+		                              "same-start-1",
+		                              "same-start-10",
+		                              "same-start-2",
+		                              "\xff" };
 	struct list l = { 0 };
 
 	(void)state;
@@ -156,7 +180,8 @@ static void test_list_read__orders_that_are_hard_to_sort(void **state)
 		for (int i = 0; i < N; i++) {
 			int v = shape == 0 ? i : shape == 1 ? N - i : i * 7919 % N;
 
-			(void)snprintf(text[i], LEN, "%s%09d", shape == 2 ? "a-long-start-of-all-" : "", v);
+			(void)snprintf(text[i], LEN, "%s%09d",
+			               shape == 2 ? "a-long-start-of-all-" : "", v);
 			names[i] = text[i];
 		}
 		assert_int_equal(read_played(&l, names, N, 1000), 0);
@@ -169,8 +194,9 @@ static void test_list_read__orders_that_are_hard_to_sort(void **state)
 
 static void test_list_read__a_name_given_twice_counts_once(void **state)
 {
-	static const char *const few[] = { "b", "a", "b", "long-name-that-is-twice", "c",
-		                           "long-name-that-is-twice" };
+	static const char *const few[] = { "b", "a",
+		                           "b", "long-name-that-is-twice",
+		                           "c", "long-name-that-is-twice" };
 	struct list l = { 0 };
 
 	(void)state;

@@ -67,7 +67,8 @@ static void test_match_path__each_form_of_pattern_fits_what_it_says(void **state
 
 		if (match_path(m, cases[i].path, cases[i].is_dir) != cases[i].out)
 			fail_msg("'%s' on '%s'%s: expected %s", cases[i].pattern, cases[i].path,
-			         cases[i].is_dir ? " (directory)" : "", cases[i].out ? "out" : "in");
+			         cases[i].is_dir ? " (directory)" : "",
+			         cases[i].out ? "out" : "in");
 		match_free(m);
 	}
 }

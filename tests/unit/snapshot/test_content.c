@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading a file that stays as it is, and one that does not. */
+#include "snapshot/content.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "common/fd.h"
+#include "tests/harness/harness.h"
+
+static void count(void *arg)
+{
+	int *n = arg;
+
+	(*n)++;
+}
+
+static struct content *open_content(const char *dir, const char *name, int *done)
+{
+	auto_free char *path = path_join(dir, name);
+	struct content *c = calloc(1, sizeof(*c));
+	struct statx stx;
+
+	assert_non_null(c);
+	c->fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(below_stat(c->fd, "", &stx), 0);
+	below_plain_stat(&stx, &c->st);
+	c->sparse = stx.stx_blocks * 512 < stx.stx_size;
+	c->name = "the-file";
+	c->done = count;
+	c->arg = done;
+	content_start(c);
+	return c;
+}
+
+static void test_content_read__gives_bytes_up_to_the_end(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT;
+	char p[16];
+	int done = 0;
+	struct entry_stat st;
+	bool changed = true;
+
+	(void)state;
+	write_text(dir, "f", "hello world");
+	struct content *c = open_content(dir, "f", &done);
+	assert_int_equal(content_read(c, p, 5, 0, &e), 5);
+	assert_memory_equal(p, "hello", 5);
+	assert_int_equal(content_read(c, p, sizeof(p), 6, &e), 5);
+	assert_memory_equal(p, "world", 5);
+	assert_int_equal(content_read(c, p, sizeof(p), 11, &e), 0);
+	assert_int_equal(content_close(c, &st, &changed, &e), 0);
+	assert_false(changed);
+	assert_int_equal(st.size, 11);
+	assert_int_equal(done, 1);
+}
+
+static void test_content_read__says_what_failed_and_where(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT;
+	char p[4];
+	int done = 0;
+	struct entry_stat st;
+	bool changed;
+
+	(void)state;
+	write_text(dir, "f", "hello");
+	struct content *c = open_content(dir, "f", &done);
+	int good = c->fd;
+	c->fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* reading a directory is EISDIR */
+	assert_int_equal(content_read(c, p, sizeof(p), 3, &e), -1);
+	assert_int_equal(e.os, EISDIR);
+	assert_non_null(strstr(e.msg, "reading 'the-file' at byte 3"));
+	close(c->fd);
+	c->fd = good;
+	assert_int_equal(content_close(c, &st, &changed, &e), 0);
+}
+
+static void test_content_data__holes_of_a_sparse_file_are_told(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT;
+	auto_free char *path = path_join(dir, "f");
+	int done = 0;
+	uint64_t start, end;
+	struct entry_stat st;
+	bool changed;
+
+	(void)state;
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(ftruncate(fd, 8 * MIB), 0);
+	assert_int_equal(fd_pwrite_full(fd, "x", 1, 4 * MIB), 0);
+	close(fd);
+	struct content *c = open_content(dir, "f", &done);
+	assert_true(c->sparse);
+	assert_int_equal(content_data(c, 0, &start, &end, &e), 0);
+	assert_int_equal(start, 4 * MIB);
+	assert_true(end > start && end < 8 * MIB);
+	c->drop = true;
+	assert_int_equal(content_close(c, &st, &changed, &e), 0);
+	assert_false(changed);
+}
+
+static void test_content_data__a_full_file_needs_no_question(void **state)
+{
+	struct content c = { .fd = -1, .st.size = 100, .name = "the-file" };
+	struct err e = ERR_INIT;
+	uint64_t start, end;
+
+	(void)state;
+	assert_int_equal(content_data(&c, 0, &start, &end, &e), 0);
+	assert_int_equal(start, 0);
+	assert_int_equal(end, 100);
+	assert_int_equal(content_data(&c, 200, &start, &end, &e), 0);
+	assert_int_equal(start, 100);
+	c.sparse = true;
+	assert_int_equal(content_data(&c, 7, &start, &end, &e), -1);
+	assert_int_equal(e.os, EBADF);
+	assert_non_null(strstr(e.msg, "'the-file' from byte 7"));
+}
+
+static void assert_changed(void (*change)(int fd), bool expected)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT;
+	int done = 0;
+	struct entry_stat st;
+	bool changed = !expected;
+
+	write_text(dir, "f", "hello");
+	struct content *c = open_content(dir, "f", &done);
+	change(c->fd);
+	assert_int_equal(content_close(c, &st, &changed, &e), 0);
+	assert_int_equal(changed, expected);
+	assert_int_equal(done, 1);
+}
+
+static void leave(int fd)
+{
+	(void)fd;
+}
+
+static void grow(int fd)
+{
+	assert_int_equal(fd_pwrite_full(fd, "!", 1, 5), 0);
+}
+
+static void shrink(int fd)
+{
+	assert_int_equal(ftruncate(fd, 2), 0);
+}
+
+/* Same size, and the old time of modification put back: ctime gives it away. */
+static void rewrite_secretly(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	const struct timespec old[2] = { st.st_atim, st.st_mtim };
+	const struct timespec other[2] = { st.st_atim, { .tv_sec = 1 } };
+	assert_int_equal(fd_pwrite_full(fd, "jello", 5, 0), 0);
+	do { /* until the clock that stamps files has moved on */
+		assert_int_equal(futimens(fd, other), 0);
+		assert_int_equal(futimens(fd, old), 0);
+		struct stat now;
+		assert_int_equal(fstat(fd, &now), 0);
+		if (now.st_ctim.tv_sec != st.st_ctim.tv_sec ||
+		    now.st_ctim.tv_nsec != st.st_ctim.tv_nsec)
+			break;
+	} while (true);
+}
+
+static void test_content_close__sees_every_change(void **state)
+{
+	(void)state;
+	assert_changed(leave, false);
+	assert_changed(grow, true);
+	assert_changed(shrink, true);
+	assert_changed(rewrite_secretly, true);
+}
+
+static void test_content_close__a_device_has_no_times(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT;
+	int done = 0;
+	struct entry_stat st;
+	bool changed = true;
+
+	(void)state;
+	write_text(dir, "f", "hello");
+	struct content *c = open_content(dir, "f", &done);
+	c->device = true;
+	grow(c->fd);
+	assert_int_equal(content_close(c, &st, &changed, &e), 0);
+	assert_false(changed);
+	assert_int_equal(st.size, 5);
+}
+
+static void test_content_close__closes_and_tells_when_the_look_fails(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT;
+	int done = 0;
+	struct entry_stat st;
+	bool changed;
+
+	(void)state;
+	write_text(dir, "f", "hello");
+	struct content *c = open_content(dir, "f", &done);
+	close(c->fd);
+	assert_int_equal(content_close(c, &st, &changed, &e), -1);
+	assert_int_equal(e.os, EBADF);
+	assert_int_equal(done, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_content_read__gives_bytes_up_to_the_end),
+		cmocka_unit_test(test_content_read__says_what_failed_and_where),
+		cmocka_unit_test(test_content_data__holes_of_a_sparse_file_are_told),
+		cmocka_unit_test(test_content_data__a_full_file_needs_no_question),
+		cmocka_unit_test(test_content_close__sees_every_change),
+		cmocka_unit_test(test_content_close__a_device_has_no_times),
+		cmocka_unit_test(test_content_close__closes_and_tells_when_the_look_fails),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The registry of drivers and the life of a snapshot. */
+#include "snapshot/snapshot.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <cmocka.h>
+
+#include "tests/harness/harness.h"
+
+static void test_snapshot_drivers__every_one_is_whole_and_named_once(void **state)
+{
+	const struct snapshot_ops *const *d = snapshot_drivers();
+	size_t n = 0;
+
+	(void)state;
+	for (; d[n]; n++) {
+		assert_non_null(d[n]->name);
+		assert_true(d[n]->supports && d[n]->take && d[n]->release);
+		for (size_t i = 0; i < n; i++)
+			assert_string_not_equal(d[i]->name, d[n]->name);
+	}
+	assert_true(n >= 1);
+	assert_ptr_equal(d[n - 1], &snapshot_live); /* works always, so it is the last resort */
+}
+
+static void test_snapshot_consistency_name__the_words_of_the_catalog(void **state)
+{
+	(void)state;
+	assert_string_equal(snapshot_consistency_name(SNAP_FUZZY), "fuzzy");
+	assert_string_equal(snapshot_consistency_name(SNAP_CRASH), "crash");
+	assert_string_equal(snapshot_consistency_name(SNAP_FILESYSTEM), "filesystem");
+	assert_string_equal(snapshot_consistency_name(SNAP_APPLICATION), "application");
+}
+
+static void test_snapshot_choose__by_name_and_by_itself(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_ptr_equal(snapshot_choose("live", dir, &e), &snapshot_live);
+	assert_non_null(snapshot_choose("auto", dir, &e));
+	assert_ptr_equal(snapshot_choose(NULL, dir, &e), snapshot_choose("auto", dir, &e));
+	assert_null(snapshot_choose("liv", dir, &e));
+	assert_int_equal(e.class, ERR_INVALID);
+	assert_non_null(strstr(e.msg, "'liv'"));
+}
+
+static void test_snapshot_choose__a_source_must_be_there_and_hold_data(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *none = path_join(dir, "none");
+	auto_free char *fifo = path_join(dir, "fifo");
+	auto_free char *under_file = path_join(dir, "file/x");
+	struct err e = ERR_INIT;
+
+	(void)state;
+	write_text(dir, "file", "x");
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_null(snapshot_choose("auto", none, &e));
+	assert_int_equal(e.class, ERR_NOT_FOUND);
+	assert_non_null(strstr(e.msg, "does not exist; check its path"));
+	assert_null(snapshot_choose("live", "", &e));
+	assert_int_equal(e.class, ERR_NOT_FOUND);
+	assert_null(snapshot_choose("live", fifo, &e));
+	assert_int_equal(e.class, ERR_INVALID);
+	assert_null(snapshot_choose("live", "/dev/null", &e));
+	assert_int_equal(e.class, ERR_INVALID);
+	assert_null(snapshot_choose("live", under_file, &e));
+	assert_int_equal(e.class, ERR_IO);
+	assert_null(snapshot_take(&snapshot_live, none, &e));
+	assert_int_equal(e.class, ERR_NOT_FOUND);
+}
+
+static void assert_empty(const char *path, bool expected)
+{
+	struct err e = ERR_INIT;
+	bool empty = !expected;
+	struct snapshot *s = snapshot_take(&snapshot_live, path, &e);
+
+	assert_non_null(s);
+	assert_int_equal(snapshot_is_empty(s, &empty, &e), 0);
+	assert_int_equal(empty, expected);
+	assert_int_equal(snapshot_release(s, &e), 0);
+}
+
+static void test_snapshot_is_empty__no_entries_or_no_bytes(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *hidden = path_join(dir, "d/.hidden");
+	auto_free char *d = path_join(dir, "d");
+	auto_free char *void_file = path_join(dir, "d/void");
+	auto_free char *file = path_join(dir, "file");
+
+	(void)state;
+	write_text(dir, "d/.hidden", "");
+	assert_empty(d, false);
+	assert_int_equal(unlink(hidden), 0);
+	assert_empty(d, true);
+	write_text(dir, "d/void", "");
+	assert_empty(d, false);
+	assert_empty(void_file, true);
+	write_text(dir, "file", "x");
+	assert_empty(file, false);
+}
+
+static void test_snapshot_is_empty__a_view_that_went_away_is_no_empty_one(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *d = path_join(dir, "d");
+	auto_free char *f = path_join(dir, "f");
+	struct err e = ERR_INIT;
+	bool empty = true;
+
+	(void)state;
+	assert_int_equal(mkdir(d, 0755), 0);
+	write_text(dir, "f", "x");
+	struct snapshot *s = snapshot_take(&snapshot_live, d, &e);
+	struct snapshot *image = snapshot_take(&snapshot_live, f, &e);
+	assert_true(s && image);
+	assert_int_equal(rmdir(d), 0);
+	assert_int_equal(unlink(f), 0);
+	assert_int_equal(snapshot_is_empty(s, &empty, &e), -1);
+	assert_int_equal(e.class, ERR_NOT_FOUND);
+	assert_int_equal(snapshot_is_empty(image, &empty, &e), -1);
+	assert_int_equal(e.class, ERR_NOT_FOUND);
+	assert_int_equal(snapshot_release(s, &e), 0);
+	assert_int_equal(snapshot_release(image, &e), 0);
+	assert_int_equal(snapshot_release(NULL, &e), 0);
+}
+
+static size_t count_entries(const char *path, bool *ret_block)
+{
+	struct err e = ERR_INIT;
+	struct snapshot *snap = snapshot_take(&snapshot_live, path, &e);
+	size_t n = 0;
+
+	assert_non_null(snap);
+	struct source *s = snapshot_source(snap, NULL, &e);
+	assert_non_null(s);
+	for (;;) {
+		struct batch *b;
+
+		assert_int_equal(s->ops->next(s, &b, &e), 0);
+		if (!b)
+			break;
+		n += b->n;
+		*ret_block = b->entries[0].block;
+		s->ops->batch_free(s, b);
+	}
+	s->ops->free(s);
+	assert_int_equal(snapshot_release(snap, &e), 0);
+	return n;
+}
+
+static void test_snapshot_source__walks_directories_and_takes_files_as_images(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *d = path_join(dir, "d");
+	auto_free char *f = path_join(dir, "d/a");
+	bool block = true;
+
+	(void)state;
+	write_text(dir, "d/a", "x");
+	write_text(dir, "d/b/c", "x");
+	assert_int_equal(count_entries(d, &block), 4);
+	assert_false(block);
+	assert_int_equal(count_entries(f, &block), 1);
+	assert_true(block);
+}
+
+static int cannot_take(struct snapshot *s, const char *path, struct err *e)
+{
+	(void)s;
+	(void)path;
+	return err_set(e, ERR_BUSY, "the volume is being frozen by somebody else");
+}
+
+static int takes(struct snapshot *s, const char *path, struct err *e)
+{
+	(void)e;
+	s->path = strdup(path);
+	return s->path ? 0 : -1;
+}
+
+static int cannot_release(struct snapshot *s, struct err *e)
+{
+	(void)s;
+	return err_set(e, ERR_BUSY, "still in use");
+}
+
+static void test_snapshot_take_and_release__failures_are_told_with_the_driver(void **state)
+{
+	const struct snapshot_ops failing = { .name = "failing", .take = cannot_take };
+	const struct snapshot_ops sticky = { .name = "sticky",
+		                             .consistency = SNAP_CRASH,
+		                             .take = takes,
+		                             .release = cannot_release };
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_null(snapshot_take(&failing, dir, &e));
+	assert_int_equal(e.class, ERR_BUSY);
+	assert_non_null(strstr(e.msg, "taking a failing snapshot: the volume"));
+	struct snapshot *s = snapshot_take(&sticky, dir, &e);
+	assert_non_null(s);
+	assert_int_equal(s->consistency, SNAP_CRASH);
+	assert_int_equal(snapshot_release(s, &e), -1);
+	assert_non_null(strstr(e.msg, "releasing the sticky snapshot of '"));
+	assert_non_null(strstr(e.msg, "still in use"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_snapshot_drivers__every_one_is_whole_and_named_once),
+		cmocka_unit_test(test_snapshot_consistency_name__the_words_of_the_catalog),
+		cmocka_unit_test(test_snapshot_choose__by_name_and_by_itself),
+		cmocka_unit_test(test_snapshot_choose__a_source_must_be_there_and_hold_data),
+		cmocka_unit_test(test_snapshot_is_empty__no_entries_or_no_bytes),
+		cmocka_unit_test(test_snapshot_is_empty__a_view_that_went_away_is_no_empty_one),
+		cmocka_unit_test(test_snapshot_source__walks_directories_and_takes_files_as_images),
+		cmocka_unit_test(test_snapshot_take_and_release__failures_are_told_with_the_driver),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
