@@ -401,7 +401,7 @@ undo:
 /* An unlinked file in the directory, or -1 with errno. */
 static int open_unlinked(const char *dir_path)
 {
-	int fd = open(dir_path, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+	int fd = openat(AT_FDCWD, dir_path, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
 	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
 		return fd;
 	auto_free char *path = NULL;
