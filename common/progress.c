@@ -28,6 +28,7 @@ struct progress {
 	char *verb;
 	const struct progress_counts *counts;
 	int64_t start_ns;
+	int64_t every_ms;
 	bool line; /* draws a line; else logs */
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -51,7 +52,9 @@ static uint64_t get(const _Atomic uint64_t *v)
 /* Bytes a second, of bytes done in elapsed_ms. */
 static uint64_t rate_of(uint64_t done, int64_t elapsed_ms)
 {
-	return (uint64_t)((double)done * 1000.0 / (double)elapsed_ms);
+	double rate = (double)done * 1000.0 / (double)elapsed_ms;
+
+	return rate < 0x1p63 ? (uint64_t)rate : UINT64_MAX;
 }
 
 /* Fills the pieces in the order they are shown; returns how many there are. */
@@ -209,7 +212,7 @@ static void *progress_main(void *arg)
 	(void)pthread_setname_np(pthread_self(), "progress");
 	(void)pthread_mutex_lock(&p->lock);
 	while (!p->stop) {
-		struct timespec until = later(p->line ? DRAW_MS : LOG_MS);
+		struct timespec until = later(p->every_ms);
 		int r = 0;
 
 		while (!p->stop && r == 0)
@@ -251,6 +254,12 @@ static int start_thread(struct progress *p)
 struct progress *progress_start(const char *verb, enum progress_mode mode,
                                 const struct progress_counts *counts)
 {
+	return progress_start_every(verb, mode, counts, 0);
+}
+
+struct progress *progress_start_every(const char *verb, enum progress_mode mode,
+                                      const struct progress_counts *counts, int64_t every_ms)
+{
 	pthread_condattr_t attr;
 
 	if (mode == PROGRESS_NEVER)
@@ -261,6 +270,7 @@ struct progress *progress_start(const char *verb, enum progress_mode mode,
 	p->counts = counts;
 	p->start_ns = now_mono_ns();
 	p->line = mode == PROGRESS_ALWAYS || (isatty(STDERR_FILENO) && !log_is_json());
+	p->every_ms = every_ms > 0 ? every_ms : p->line ? DRAW_MS : LOG_MS;
 	(void)pthread_mutex_init(&p->lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

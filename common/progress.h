@@ -32,6 +32,9 @@ struct progress;
  */
 struct progress *progress_start(const char *verb, enum progress_mode mode,
                                 const struct progress_counts *counts);
+/* The same, drawing or logging every every_ms, for tests; 0: as often as progress_start(). */
+struct progress *progress_start_every(const char *verb, enum progress_mode mode,
+                                      const struct progress_counts *counts, int64_t every_ms);
 void progress_stop(struct progress *take_p); /* clears the line; NULL is fine */
 
 /* The line itself, for tests: pure. elapsed_ms > 0. */
