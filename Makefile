@@ -363,10 +363,10 @@ bench_srcs := $(sort $(wildcard bench/*.c))
 bench_progs := $(patsubst %.c,$(B)/%,$(bench_srcs))
 OBJS += $(call obj,$(bench_srcs))
 $(call obj,$(bench_srcs)): | $(GEN)
-$(bench_progs): $(B)/%: $(B)/obj/%.o $(EVERYTHING)
+$(bench_progs): $(B)/%: $(B)/obj/%.o
 	$(say) LD $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
 
 .PHONY: bench bench-peers
 bench: all $(bench_progs) ## measure time, memory and stored bytes, and compare with the primitives' limit
