@@ -2,18 +2,37 @@
 /* Checked access to jansson's values; every refusal names the document and the member. */
 #include "common/json.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/hex.h"
+
+/* jansson reports some failed allocations as bad syntax; this tells which it was. */
+static _Thread_local bool out_of_memory;
+
+static void *json_alloc(size_t n)
+{
+	void *p = malloc(n);
+
+	if (!p)
+		out_of_memory = true;
+	return p;
+}
+
+__attribute__((constructor)) static void json_watch_memory(void)
+{
+	json_set_alloc_funcs(json_alloc, free);
+}
 
 json_t *json_parse(const char *what, const void *p, size_t n, struct err *e)
 {
 	json_error_t why;
 
+	out_of_memory = false;
 	json_t *j = json_loadb(p, n, JSON_REJECT_DUPLICATES, &why);
 	if (j)
 		return j;
-	if (json_error_code(&why) == json_error_out_of_memory)
+	if (out_of_memory)
 		(void)err_set(e, ERR_NOMEM, "no memory to parse %s", what);
 	else
 		(void)err_set(e, ERR_FORMAT, "%s: line %d column %d: %s", what, why.line,

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "tests/harness/syshook.h"
+
 static void test_buf_put__grows_and_keeps_the_bytes(void **state)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(100000);
@@ -276,6 +278,61 @@ static void test_buf_clear__leaves_a_buffer_for_use(void **state)
 	buf_clear(&b);
 }
 
+/* Fails the next *left allocations. */
+static int fail_some(void *arg, enum syshook_call call, int flags)
+{
+	int *left = arg;
+
+	(void)flags;
+	return call == HOOK_ALLOC && (*left)-- > 0 ? 12 /* ENOMEM */ : 0;
+}
+
+static void test_buf_put__tells_memory_from_the_limit(void **state)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(1000);
+	struct err e = ERR_INIT;
+	int left = 2;
+
+	(void)state;
+	syshook_set(fail_some, &left);
+	assert_int_equal(buf_put(&b, "abc", 3), -1);
+	syshook_set(NULL, NULL);
+	assert_int_equal(buf_check(&b, "the list", &e), -1);
+	assert_int_equal(e.class, ERR_NOMEM);
+	assert_string_equal(e.msg, "no memory for the list, 0 bytes so far");
+	buf_reset(&b);
+	assert_int_equal(buf_put(&b, "abc", 3), 0);
+	assert_int_equal(buf_reserve(&b, 1000), -1);
+	assert_int_equal(buf_check(&b, "the list", &e), -1);
+	assert_int_equal(e.class, ERR_TOO_BIG);
+}
+
+static void test_buf_put__tries_with_less_when_memory_is_short(void **state)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(1000);
+	int left = 1;
+
+	(void)state;
+	syshook_set(fail_some, &left);
+	assert_int_equal(buf_put(&b, "abc", 3), 0);
+	syshook_set(NULL, NULL);
+	assert_int_equal(b.cap, 3);
+	assert_int_equal(buf_put(&b, "def", 3), 0);
+	assert_string_equal(buf_cstr(&b), "abcdef");
+}
+
+static void test_buf_cstr__is_empty_without_memory(void **state)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(1000);
+	int left = 2;
+
+	(void)state;
+	syshook_set(fail_some, &left);
+	assert_string_equal(buf_cstr(&b), "");
+	syshook_set(NULL, NULL);
+	assert_true(b.failed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +352,9 @@ int main(void)
 		cmocka_unit_test(test_buf_check__says_what_is_too_big),
 		cmocka_unit_test(test_buf_steal__hands_the_bytes_over),
 		cmocka_unit_test(test_buf_clear__leaves_a_buffer_for_use),
+		cmocka_unit_test(test_buf_put__tells_memory_from_the_limit),
+		cmocka_unit_test(test_buf_put__tries_with_less_when_memory_is_short),
+		cmocka_unit_test(test_buf_cstr__is_empty_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

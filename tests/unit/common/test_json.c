@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "tests/harness/syshook.h"
+
 static json_t *parse(const char *text)
 {
 	struct err e = ERR_INIT;
@@ -173,6 +175,40 @@ static void test_json_write__tells_what_is_too_big(void **state)
 	assert_string_equal(e.msg, "the JSON text is over the limit of 10 bytes");
 }
 
+static int fail_nth(void *arg, enum syshook_call call, int flags)
+{
+	int *left = arg;
+
+	(void)flags;
+	return call == HOOK_ALLOC && (*left)-- == 0 ? 12 /* ENOMEM */ : 0;
+}
+
+static void test_json__any_allocation_may_fail(void **state)
+{
+	static const char text[] = "{\"b\":[1,2.5,null],\"a\":\"text\",\"c\":{\"d\":true}}";
+	CLEANUP(buf_clear) struct buf out = BUF_INIT(1000);
+	bool whole = false;
+
+	(void)state;
+	for (int n = 0; !whole; n++) {
+		struct err e = ERR_INIT;
+		int left = n;
+
+		buf_reset(&out);
+		syshook_set(fail_nth, &left);
+		json_t *j = json_parse("doc", text, sizeof(text) - 1, &e);
+		whole = j && json_write(j, &out, &e) == 0;
+		syshook_set(NULL, NULL);
+		json_decref(j);
+		if (!whole)
+			assert_int_equal(e.class, ERR_NOMEM);
+		assert_true(n < 1000);
+	}
+	json_set_alloc_funcs(malloc, free);
+	assert_string_equal(buf_cstr(&out),
+	                    "{\"a\":\"text\",\"b\":[1,2.5,null],\"c\":{\"d\":true}}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +220,7 @@ int main(void)
 		cmocka_unit_test(test_json_get_hex__wants_the_exact_length),
 		cmocka_unit_test(test_json_write__is_the_same_for_the_same_value),
 		cmocka_unit_test(test_json_write__tells_what_is_too_big),
+		cmocka_unit_test(test_json__any_allocation_may_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

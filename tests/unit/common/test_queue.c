@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "common/clean.h"
+#include "tests/harness/syshook.h"
 
 static void test_queue_pop__gives_items_in_order(void **state)
 {
@@ -58,6 +58,24 @@ static void test_queue_clear__may_run_twice(void **state)
 	queue_clear(&q);
 	assert_int_equal(queue_init(&q, 1), 0);
 	queue_clear(&q);
+	queue_clear(&q);
+}
+
+static int no_memory(void *arg, enum syshook_call call, int flags)
+{
+	(void)arg;
+	(void)flags;
+	return call == HOOK_ALLOC ? 12 /* ENOMEM */ : 0;
+}
+
+static void test_queue_init__tells_when_memory_is_short(void **state)
+{
+	struct queue q;
+
+	(void)state;
+	syshook_set(no_memory, NULL);
+	assert_int_equal(queue_init(&q, 8), -1);
+	syshook_set(NULL, NULL);
 	queue_clear(&q);
 }
 
@@ -180,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_queue_pop__gives_items_in_order),
 		cmocka_unit_test(test_queue_close__refuses_items_and_keeps_those_inside),
 		cmocka_unit_test(test_queue_clear__may_run_twice),
+		cmocka_unit_test(test_queue_init__tells_when_memory_is_short),
 		cmocka_unit_test(test_queue_close__wakes_a_waiting_popper),
 		cmocka_unit_test(test_queue_close__wakes_a_waiting_pusher),
 		cmocka_unit_test(test_queue_push__many_threads_lose_and_double_nothing),
