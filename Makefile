@@ -230,7 +230,7 @@ define test_rules
 $(B)/$(1:.c=): $(call obj,$(1)) $(HARNESS) $(2) $(wildcard $(dir $(1))ldflags $(1:.c=.ldflags))
 	$$(say) LD $$@
 	@mkdir -p $$(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) $(foreach f,$(wildcard $(dir $(1))ldflags $(1:.c=.ldflags)),$(file <$f)) \
+	$(Q)$(CC) $(ALL_LDFLAGS) $(addprefix @,$(wildcard $(dir $(1))ldflags $(1:.c=.ldflags))) \
 		-o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $(CMOCKA_LIBS) $(LIBS)
 endef
 unit_folder = $(word 3,$(subst /, ,$(1)))
