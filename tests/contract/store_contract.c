@@ -4,23 +4,16 @@
  * wrapper and over stacks of them. What differs between them is in the table
  * of fixtures at the end; no test asks which store it has.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 
 #include "common/now.h"
 #include "store/store.h"
 #include "tests/harness/harness.h"
+#include "tests/harness/store_kit.h"
 #include "tests/harness/syshook.h"
 
 struct fixture {
@@ -34,111 +27,6 @@ struct fixture {
 	struct store *reader;
 	atomic_int_least64_t now_ms; /* of the virtual clock of retry */
 };
-
-static struct err no_err = ERR_INIT;
-
-/* ---- helpers ---- */
-
-/* Fails the test with the error's text when the call did not succeed. */
-#define ok(call)                                                       \
-	do {                                                           \
-		struct err e_ = ERR_INIT;                              \
-		struct err *e = &e_;                                   \
-		if ((call) < 0)                                        \
-			fail_msg("%s: %s", #call, e_.msg);             \
-		assert_memory_equal(&e_, &no_err, sizeof(struct err)); \
-	} while (0)
-
-/* Fails the test when the call did not fail with that class. */
-#define fails(wanted, call)                                               \
-	do {                                                              \
-		struct err e_ = ERR_INIT;                                 \
-		struct err *e = &e_;                                      \
-		if ((call) != -1)                                         \
-			fail_msg("%s: did not fail", #call);              \
-		if (e_.class != (wanted))                                 \
-			fail_msg("%s: %s, wanted " #wanted ": %s", #call, \
-			         err_class_name(e_.class), e_.msg);       \
-		assert_true(strlen(e_.msg) > 20);                         \
-	} while (0)
-
-static int put_bytes(struct store *s, const char *key, const void *p, size_t n, struct err *e)
-{
-	uint8_t *copy = malloc(n + 1);
-	struct iovec one = { .iov_base = copy, .iov_len = n };
-
-	assert_non_null(copy);
-	memcpy(copy, p, n);
-	int r = store_put(s, key, &one, 1, e);
-	free(copy);
-	return r;
-}
-
-static int put_text(struct store *s, const char *key, const char *text, struct err *e)
-{
-	return put_bytes(s, key, text, strlen(text), e);
-}
-
-static void assert_content(struct store *s, const char *key, const void *p, size_t n)
-{
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(64 * MIB);
-	struct store_stat st;
-
-	ok(store_head(s, key, &st, e));
-	assert_int_equal(st.size, n);
-	ok(store_get_all(s, key, &b, e));
-	assert_int_equal(b.len, n);
-	if (n > 0)
-		assert_memory_equal(b.data, p, n);
-}
-
-static void assert_text(struct store *s, const char *key, const char *text)
-{
-	assert_content(s, key, text, strlen(text));
-}
-
-static void assert_absent(struct store *s, const char *key)
-{
-	struct store_stat st;
-	char c;
-
-	fails(ERR_NOT_FOUND, store_head(s, key, &st, e));
-	fails(ERR_NOT_FOUND, store_get(s, key, 0, &c, 1, e));
-}
-
-/* A listing as one text: keys and sizes, with a blank between them. */
-struct seen {
-	struct buf text;
-	size_t count;
-	size_t stop_at;  /* end after so many items, 0: never */
-	size_t fail_at;  /* fail at this item */
-	struct store *s; /* delete each item from it, when not NULL */
-};
-
-static int see(void *arg, const struct store_item *item, struct err *e)
-{
-	struct seen *l = arg;
-
-	l->count++;
-	if (l->count == l->fail_at)
-		return err_set(e, ERR_BUSY, "this item is not wanted by the test");
-	assert_int_equal(buf_printf(&l->text, "%s%s=%llu", l->text.len ? " " : "", item->key,
-	                            (unsigned long long)item->st.size),
-	                 0);
-	if (l->s && store_delete(l->s, item->key, e) < 0)
-		return -1;
-	return l->count == l->stop_at ? 1 : 0;
-}
-
-static void assert_list(struct store *s, const char *prefix, const char *after,
-                        const char *expected)
-{
-	struct seen l = { .text = BUF_INIT(8 * MIB) };
-
-	ok(store_list(s, prefix, after, see, &l, e));
-	assert_string_equal(buf_cstr(&l.text), expected);
-	buf_clear(&l.text);
-}
 
 static int fixture_setup(void **state)
 {
@@ -281,12 +169,11 @@ static void test_keys__the_longest_ones_work(void **state)
 	assert_text(f->reader, key, "long");
 	assert_text(f->reader, other, "other");
 
-	struct seen l = { .text = BUF_INIT(8 * MIB) };
+	CLEANUP(seen_clear) struct seen l = SEEN_INIT;
 	ok(store_list(f->reader, other, NULL, see, &l, e));
 	assert_int_equal(l.count, 1);
 	ok(store_list(f->reader, "kk", other, see, &l, e));
 	assert_int_equal(l.count, 2);
-	buf_clear(&l.text);
 	ok(store_delete(f->writer, key, e));
 	assert_absent(f->writer, key);
 }
@@ -468,7 +355,7 @@ static void test_list__takes_a_prefix_as_a_string(void **state)
 static void test_list__a_prefix_that_no_key_has_is_invalid(void **state)
 {
 	struct fixture *f = *state;
-	struct seen l = { .text = BUF_INIT(8 * MIB) };
+	CLEANUP(seen_clear) struct seen l = SEEN_INIT;
 	char key[STORE_KEY_MAX + 2];
 
 	memset(key, 'a', sizeof(key));
@@ -552,23 +439,24 @@ static void test_list__after_may_be_any_text(void **state)
 static void test_list__ends_when_told(void **state)
 {
 	struct fixture *f = *state;
-	struct seen l = { .text = BUF_INIT(8 * MIB), .stop_at = 2 };
+	CLEANUP(seen_clear) struct seen l = SEEN_INIT;
 
+	l.stop_at = 2;
 	ok(put_text(f->writer, "a", "", e));
 	ok(put_text(f->writer, "b/1", "", e));
 	ok(put_text(f->writer, "b/2", "", e));
 	ok(put_text(f->writer, "c", "", e));
 	ok(store_list(f->reader, "", NULL, see, &l, e));
 	assert_string_equal(buf_cstr(&l.text), "a=0 b/1=0");
-	buf_clear(&l.text);
 }
 
 static void test_list__fails_as_its_callback_does(void **state)
 {
 	struct fixture *f = *state;
-	struct seen l = { .text = BUF_INIT(8 * MIB), .fail_at = 2 };
+	CLEANUP(seen_clear) struct seen l = SEEN_INIT;
 	struct err why = ERR_INIT;
 
+	l.fail_at = 2;
 	ok(put_text(f->writer, "a", "", e));
 	ok(put_text(f->writer, "b/1", "", e));
 	ok(put_text(f->writer, "b/2", "", e));
@@ -577,14 +465,14 @@ static void test_list__fails_as_its_callback_does(void **state)
 	assert_string_equal(why.msg, "this item is not wanted by the test");
 	assert_int_equal(l.count, 2);
 	assert_string_equal(buf_cstr(&l.text), "a=0");
-	buf_clear(&l.text);
 }
 
 static void test_list__its_callback_may_delete(void **state)
 {
 	struct fixture *f = *state;
-	struct seen l = { .text = BUF_INIT(8 * MIB), .s = f->writer };
+	CLEANUP(seen_clear) struct seen l = SEEN_INIT;
 
+	l.s = f->writer;
 	ok(put_text(f->writer, "a", "", e));
 	ok(put_text(f->writer, "b/1", "", e));
 	ok(put_text(f->writer, "b/2", "", e));
@@ -592,7 +480,6 @@ static void test_list__its_callback_may_delete(void **state)
 	ok(store_list(f->reader, "", NULL, see, &l, e));
 	assert_string_equal(buf_cstr(&l.text), "a=0 b/1=0 b/2=0 c=0");
 	assert_list(f->reader, "", NULL, "");
-	buf_clear(&l.text);
 }
 
 static void test_delete__is_idempotent_and_frees_the_key(void **state)
@@ -691,7 +578,7 @@ static void test_threads__one_put_of_a_key_wins(void **state)
 	pthread_t threads[THREADS];
 	pthread_barrier_t start;
 	unsigned won = 0;
-	struct seen l = { .text = BUF_INIT(8 * MIB) };
+	CLEANUP(seen_clear) struct seen l = SEEN_INIT;
 
 	assert_int_equal(pthread_barrier_init(&start, NULL, THREADS), 0);
 	for (unsigned i = 0; i < THREADS; i++) {
@@ -707,7 +594,6 @@ static void test_threads__one_put_of_a_key_wins(void **state)
 	assert_int_equal(won, ROUNDS);
 	ok(store_list(f->reader, "", NULL, see, &l, e));
 	assert_int_equal(l.count, ROUNDS * (1 + THREADS / 2));
-	buf_clear(&l.text);
 }
 
 /* ---- fixtures ---- */
@@ -791,6 +677,13 @@ static int without_empty_path(void *arg, enum syshook_call call, int flags)
 	return call == HOOK_LINKAT && (flags & AT_EMPTY_PATH) ? ENOENT : 0;
 }
 
+static int without_d_type(void *arg, enum syshook_call call, int flags)
+{
+	(void)arg;
+	(void)flags;
+	return call == HOOK_READDIR ? SYSHOOK_SHORT : 0;
+}
+
 static int with_short_transfers(void *arg, enum syshook_call call, int flags)
 {
 	(void)arg;
@@ -826,6 +719,12 @@ static void make_file_with_short_transfers(struct fixture *f)
 {
 	both(f, new_file(f));
 	syshook_set(with_short_transfers, NULL);
+}
+
+static void make_file_without_d_type(struct fixture *f)
+{
+	both(f, new_file(f));
+	syshook_set(without_d_type, NULL);
 }
 
 static void make_file_url(struct fixture *f)
@@ -974,6 +873,7 @@ static struct fixture fixtures[] = {
 	  .make = make_file_without_linking_unnamed },
 	{ .name = "file without AT_EMPTY_PATH", .make = make_file_without_empty_path },
 	{ .name = "file with short transfers", .make = make_file_with_short_transfers },
+	{ .name = "file without d_type", .make = make_file_without_d_type },
 	{ .name = "file by URL", .make = make_file_url },
 	{ .name = "mem", .make = make_mem },
 	{ .name = "mem by URL, opened twice", .make = make_mem_url_twice },

@@ -159,7 +159,12 @@ DIR *__wrap_fdopendir(int fd)
 
 struct dirent *__wrap_readdir(DIR *dir)
 {
-	return ask(HOOK_READDIR, 0) ? NULL : __real_readdir(dir);
+	int r = ask(HOOK_READDIR, 0);
+	struct dirent *d = r > 0 ? NULL : __real_readdir(dir);
+
+	if (d && r == SYSHOOK_SHORT)
+		d->d_type = DT_UNKNOWN;
+	return d;
 }
 
 void *__wrap_malloc(size_t n)

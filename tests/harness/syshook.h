@@ -4,9 +4,9 @@
  * under test: a function of the test is asked before each one and lets it
  * pass, makes it fail, or ends the process there and then.
  *
- * The linker puts the hooks in place: a test that wants them has the options
- * of tests/harness/syshook.ldflags in its own .ldflags file. Only calls out
- * of this project's objects are seen, not those inside of libraries.
+ * The linker puts the hooks in place: the .ldflags file of a test that wants
+ * them has the line "@tests/harness/syshook.ldflags". Only calls out of this
+ * project's objects are seen, not those inside of libraries.
  */
 #ifndef AKSDR_TESTS_SYSHOOK_H
 #define AKSDR_TESTS_SYSHOOK_H
@@ -29,7 +29,8 @@ enum syshook_call {
 	HOOK_CALLS
 };
 
-enum { SYSHOOK_SHORT = -1 }; /* writev, pread: moves one byte less than it could, at least one */
+/* Only a part: writev and pread move one byte less than they could, readdir tells no d_type. */
+enum { SYSHOOK_SHORT = -1 };
 
 /*
  * Asked before each call; flags are those of openat, linkat, unlinkat and
