@@ -134,7 +134,7 @@ int point_problem_add(struct point *p, const char *path, size_t path_len, const 
 		return -1;
 	p->problems = more;
 	x.path = escape_path(path, path_len);
-	x.why = text_put(&text, why, TEXT_UTF8) == 0 ? strdup(buf_cstr(&text)) : NULL;
+	x.why = text_put(&text, why, TEXT_LINE) == 0 ? strdup(buf_cstr(&text)) : NULL;
 	if (!x.path || !x.why) {
 		free(x.path);
 		free(x.why);
