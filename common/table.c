@@ -180,7 +180,7 @@ static void put_shown(struct buf *b, const struct cell *c, enum table_kind kind)
 static void put_json_string(struct buf *b, const char *s)
 {
 	(void)buf_u8(b, '"');
-	(void)text_put(b, s, TEXT_JSON);
+	(void)text_put(b, s, TEXT_JSON_EXACT);
 	(void)buf_u8(b, '"');
 }
 
@@ -256,11 +256,11 @@ static void put_csv_text(struct buf *b, const char *s)
 	size_t n;
 
 	if (*s && !strpbrk(s, "\",\r\n")) {
-		(void)text_put(b, s, TEXT_UTF8);
+		(void)text_put(b, s, TEXT_CSV_EXACT);
 		return;
 	}
 	(void)buf_u8(b, '"');
-	while ((n = text_step(&s, TEXT_UTF8, step)) > 0) {
+	while ((n = text_step(&s, TEXT_CSV_EXACT, step)) > 0) {
 		if (step[0] == '"')
 			(void)buf_u8(b, '"');
 		(void)buf_put(b, step, n);

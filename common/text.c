@@ -54,33 +54,30 @@ static size_t put_hex(char *ret, const char *start, uint8_t c)
 size_t text_step(const char **s, enum text_mode mode, char ret[TEXT_STEP_MAX])
 {
 	const uint8_t *at = (const uint8_t *)*s;
+	bool json = mode == TEXT_JSON || mode == TEXT_JSON_EXACT;
+	bool exact = mode == TEXT_JSON_EXACT || mode == TEXT_CSV_EXACT;
 
 	if (!*at)
 		return 0;
 	size_t n = utf8_len(at);
-	bool c1 = n == 2 && at[0] == 0xc2 &&
-	          at[1] < 0xa0; /* U+0080..U+009F: some terminals obey them */
+	bool c1 = n == 2 && at[0] == 0xc2 && at[1] < 0xa0; /* U+0080..U+009F: some terminals obey */
 	bool control = at[0] < 0x20 || at[0] == 0x7f;
 	bool told = at[0] == '\\' && at[1] == 'x'; /* would read as an escape of ours */
 
 	*s += n > 0 ? n : 1;
-	if (c1 && mode == TEXT_JSON)
+	if (c1 && json)
 		return put_hex(ret, "\\u00", at[1]);
-	if (c1 && mode != TEXT_UTF8) {
+	if (c1 && mode != TEXT_CSV_EXACT) {
 		*s -= 1; /* byte by byte: the second is not UTF-8 by itself */
 		return put_hex(ret, "\\x", at[0]);
 	}
-	if (n == 0)
-		return put_hex(ret, mode == TEXT_JSON ? "\\\\x" : "\\x", at[0]);
-	if (control && mode == TEXT_JSON)
+	if (control && json)
 		return put_hex(ret, "\\u00", at[0]);
-	if (control && mode != TEXT_UTF8)
+	if (control && mode != TEXT_CSV_EXACT)
 		return put_hex(ret, "\\x", at[0]);
-	if (told && mode == TEXT_JSON)
-		return put_hex(ret, "\\\\x", '\\');
-	if (told && mode == TEXT_UTF8)
-		return put_hex(ret, "\\x", '\\');
-	if ((at[0] == '"' || at[0] == '\\') && (mode == TEXT_QUOTED || mode == TEXT_JSON)) {
+	if (n == 0 || (told && exact))
+		return put_hex(ret, json ? "\\\\x" : "\\x", at[0]);
+	if ((at[0] == '"' || at[0] == '\\') && (mode == TEXT_QUOTED || json)) {
 		ret[0] = '\\';
 		ret[1] = (char)at[0];
 		return 2;

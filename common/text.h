@@ -13,17 +13,17 @@
 enum text_mode {
 	TEXT_LINE,   /* for people: control characters as \xNN; doing it twice changes nothing */
 	TEXT_QUOTED, /* inside quotes of a log line: as LINE, and \" and \\ */
-	TEXT_JSON,   /* inside a JSON string; a backslash of \xNN is doubled, as JSON wants it */
-	TEXT_UTF8    /* for CSV: only what is not UTF-8 changes */
+	TEXT_JSON, /* inside a JSON string of a log line; the backslash of \xNN is doubled there */
+	TEXT_JSON_EXACT, /* inside a JSON string of data: a backslash before an x becomes \x5c */
+	TEXT_CSV_EXACT /* inside a CSV field: only what is not UTF-8, and a backslash before an x */
 };
 
 #define TEXT_STEP_MAX 8 /* bytes that one step may write */
 
 /*
  * Escapes the next character of *s, which moves behind it, into ret; returns
- * the bytes written, 0 at the end of the text. In JSON and UTF8 a backslash
- * that stands before an x becomes \x5c, so that the name can be told exactly.
- * No NUL is written.
+ * the bytes written, 0 at the end of the text. From the EXACT forms the name
+ * can be told exactly. No NUL is written.
  */
 size_t text_step(const char **s, enum text_mode mode, char ret[TEXT_STEP_MAX]);
 

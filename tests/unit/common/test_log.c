@@ -49,7 +49,8 @@ static void test_log_event__text_is_one_line_each(void **state)
 		"debug looked",
 		("info backup committed volume=data new_bytes=18446744073709551615 "
 		 "took_ms=-9223372036854775808 partial=true locked=false"),
-		"warn odd names a=\"two words\" b=\"\\xff\\x0a\\\"\\\\\" c=- d=\"\" e=\"x=y\" f=\"\xc3\xa9\"",
+		("warn odd names a=\"two words\" b=\"\\xff\\x0a\\\"\\\\\" c=- d=\"\" "
+		 "e=\"x=y\" f=\"\xc3\xa9\""),
 		"error failed\\x0a",
 	};
 	enum log_format format = LOG_TEXT;

@@ -30,7 +30,8 @@ static void test_text_put__leaves_plain_text(void **state)
 	check(text, TEXT_LINE, text);
 	check(text, TEXT_QUOTED, text);
 	check(text, TEXT_JSON, text);
-	check(text, TEXT_UTF8, text);
+	check(text, TEXT_JSON_EXACT, text);
+	check(text, TEXT_CSV_EXACT, text);
 	check("", TEXT_LINE, "");
 }
 
@@ -42,7 +43,7 @@ static void test_text_put__escapes_controls_as_the_mode_asks(void **state)
 	check(text, TEXT_LINE, "\\x09\\x0a\\x1b\\x7f\\xc2\\x9b");
 	check(text, TEXT_QUOTED, "\\x09\\x0a\\x1b\\x7f\\xc2\\x9b");
 	check(text, TEXT_JSON, "\\u0009\\u000a\\u001b\\u007f\\u009b");
-	check(text, TEXT_UTF8, text);
+	check(text, TEXT_CSV_EXACT, text);
 }
 
 static void test_text_put__escapes_quotes_and_backslashes(void **state)
@@ -51,16 +52,18 @@ static void test_text_put__escapes_quotes_and_backslashes(void **state)
 	check("a\"b\\c", TEXT_LINE, "a\"b\\c");
 	check("a\"b\\c", TEXT_QUOTED, "a\\\"b\\\\c");
 	check("a\"b\\c", TEXT_JSON, "a\\\"b\\\\c");
-	check("a\"b\\c", TEXT_UTF8, "a\"b\\c");
+	check("a\"b\\c", TEXT_CSV_EXACT, "a\"b\\c");
 }
 
 static void test_text_put__tells_a_name_that_looks_like_an_escape(void **state)
 {
 	(void)state;
-	check("\\xff", TEXT_JSON, "\\\\x5cxff");
+	check("\\xff", TEXT_JSON_EXACT, "\\\\x5cxff");
+	check("\xff", TEXT_JSON_EXACT, "\\\\xff");
+	check("\\xff", TEXT_JSON, "\\\\xff");
 	check("\xff", TEXT_JSON, "\\\\xff");
-	check("\\xff", TEXT_UTF8, "\\x5cxff");
-	check("\xff", TEXT_UTF8, "\\xff");
+	check("\\xff", TEXT_CSV_EXACT, "\\x5cxff");
+	check("\xff", TEXT_CSV_EXACT, "\\xff");
 	check("\\xff", TEXT_LINE, "\\xff"); /* for people: twice is as once */
 }
 
@@ -104,7 +107,7 @@ static void test_text_put__json_is_valid_for_any_bytes(void **state)
 		fill_random(seed, text, sizeof(text));
 		text[39] = '\0';
 		assert_int_equal(buf_u8(&b, '"'), 0);
-		assert_int_equal(text_put(&b, text, TEXT_JSON), 0);
+		assert_int_equal(text_put(&b, text, seed % 2 ? TEXT_JSON : TEXT_JSON_EXACT), 0);
 		assert_int_equal(buf_u8(&b, '"'), 0);
 		json_t *j = json_loadb((char *)b.data, b.len, JSON_DECODE_ANY, NULL);
 		assert_non_null(j);
