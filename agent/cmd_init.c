@@ -15,8 +15,10 @@ static struct {
 } opts;
 
 static const struct verb_option options[] = {
-	{ "keys", "DIR", "where recovery.key, agent.key and audit.key are written (required)", 256 },
-	{ "passphrase-file", "FILE", "wrap the recovery key by the passphrase in FILE (first line)", 257 },
+	{ "keys", "DIR", "where recovery.key, agent.key and audit.key are written (required)",
+	  256 },
+	{ "passphrase-file", "FILE", "wrap the recovery key by the passphrase in FILE (one line)",
+	  257 },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -31,24 +33,34 @@ static int set(void *state, int key, const char *value, struct err *e)
 	return 0;
 }
 
-/* The first line of a file, in locked memory. */
+/*
+ * The one line of a file, in locked memory; read as keys_load() will read it,
+ * or the key would not open with the file that it was made with.
+ */
 static int read_passphrase(const char *path, char **ret, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(4 * KIB);
 
 	if (fd_read_file(AT_FDCWD, path, &b, e) < 0)
 		return err_wrap(e, "reading the passphrase");
-	size_t n = 0;
-	while (n < b.len && b.data[n] != '\n')
-		n++;
+	const uint8_t *end = b.len ? memchr(b.data, '\n', b.len) : NULL;
+	size_t n = end ? (size_t)(end - b.data) : b.len;
+	bool more = end && n + 1 != b.len;
+	bool nul = n && memchr(b.data, 0, n);
+	if (n > 0 && b.data[n - 1] == '\r')
+		n--;
 	auto_secret char *p = secret_new(n + 1);
-	if (p)
+	if (p && n)
 		memcpy(p, b.data, n);
 	secret_wipe(b.data, b.len);
 	if (!p)
 		return err_set(e, ERR_NOMEM, "no memory for the passphrase");
 	if (n == 0)
-		return err_set(e, ERR_INVALID, "the passphrase file '%s' has an empty first line", path);
+		return err_set(e, ERR_INVALID, "the passphrase file '%s' has an empty first line",
+		               path);
+	if (more || nul)
+		return err_set(e, ERR_INVALID,
+		               "the passphrase file '%s' has more than one line of text", path);
 	*ret = STEAL(&p);
 	return 0;
 }
@@ -62,28 +74,30 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	(void)argc;
 	(void)argv;
 	if (!opts.keys)
-		return err_set(e, ERR_INVALID, "init needs --keys DIR: where the three key files go");
+		return err_set(e, ERR_INVALID,
+		               "init needs --keys DIR: where the three key files go");
 	if (file && read_passphrase(file, &passphrase, e) < 0)
 		return -1;
 	auto_store struct store *store = store_open(c->store, STORE_CREATE, e);
 	if (!store || repo_init(store, opts.keys, passphrase, e) < 0)
 		return -1;
-	auto_json json_t *out = json_pack("{ss ss s{ss+ ss+ ss+}}", "schema", "aksdr/init/v1", "store",
-	                                  store->url, "keys", "recovery", opts.keys, "/recovery.key",
-	                                  "agent", opts.keys, "/agent.key", "audit", opts.keys,
-	                                  "/audit.key");
+	auto_json json_t *out = json_pack("{ss ss s{ss+ ss+ ss+}}", "schema", "aksdr/init/v1",
+	                                  "store", store->url, "keys", "recovery", opts.keys,
+	                                  "/recovery.key", "agent", opts.keys, "/agent.key",
+	                                  "audit", opts.keys, "/audit.key");
 	if (!out)
 		return err_set(e, ERR_NOMEM, "no memory for the answer");
 	if (c->output == OUTPUT_JSON) {
 		(void)json_dumpf(out, stdout, JSON_INDENT(2));
 		(void)putchar('\n');
 	} else if (!c->quiet) {
-		(void)printf("made a repository in %s\n\n"
-		             "  %s/recovery.key  reads everything: keep it offline, in two places\n"
-		             "  %s/agent.key     writes backups, cannot read them back: for the nodes\n"
-		             "  %s/audit.key     reads what there is, not what is in it: for auditors\n\n"
-		             "Without recovery.key nothing can ever be restored.\n",
-		             store->url, opts.keys, opts.keys, opts.keys);
+		(void)printf(
+			"made a repository in %s\n\n"
+			"  %s/recovery.key  reads everything: keep it offline, in two places\n"
+			"  %s/agent.key     writes backups, cannot read them back: for the nodes\n"
+			"  %s/audit.key     reads what there is, not what is in it: for auditors\n\n"
+			"Without recovery.key nothing can ever be restored.\n",
+			store->url, opts.keys, opts.keys, opts.keys);
 	}
 	return 0;
 }
@@ -93,8 +107,8 @@ const struct verb cmd_init = {
 	.args = "",
 	.summary = "make a repository and its three keys",
 	.text = "Makes a repository in the store, which must not hold one, and writes three key files (mode "
-	        "0600) into the directory of --keys: recovery.key reads data, agent.key writes backups, "
-	        "audit.key reads metadata. The keys are made once: nobody can make them again.",
+		"0600) into the directory of --keys: recovery.key reads data, agent.key writes backups, "
+		"audit.key reads metadata. The keys are made once: nobody can make them again.",
 	.examples = "aksdr-agent init --store file:///srv/backup --keys /root/aksdr-keys",
 	.options = options,
 	.flags = VERB_STORE,
