@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs of aksdr-catalog: main.c has their table and parses the options, cmd_*.c run them. */
+#ifndef AKSDR_CATALOG_CMD_H
+#define AKSDR_CATALOG_CMD_H
+
+#include "catalog/catalog.h"
+#include "common/verb.h"
+#include "repo/repo.h"
+
+/* What the options say; of one verb only some are set. */
+struct cmd_options {
+	const char *catalog; /* NULL: the default place */
+	const char *volume;
+	int64_t since_ns, until_ns; /* 0: not given */
+	int64_t as_of_ns;           /* 0: now */
+	bool gone;
+	uint64_t limit;
+	int64_t timeout_ms;
+	unsigned level;
+	unsigned threads;
+	uint64_t files;
+};
+
+/* Opens the repository that the common options name, for reading only. */
+MUST_CHECK int cmd_repo(const struct verb_common *common, struct repo **ret, struct err *e);
+
+/* The catalog file for a repository that is open. Caller frees. */
+MUST_CHECK int cmd_catalog_path(const struct cmd_options *o, const struct repo *r, char **ret,
+                                struct err *e);
+
+/* Opens the catalog for reading, without the store. */
+MUST_CHECK int cmd_catalog(const struct cmd_options *o, const struct verb_common *common,
+                           struct catalog **ret, struct err *e);
+
+int cmd_sync(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
+int cmd_rebuild(void *state, const struct verb_common *common, int argc, char **argv,
+                struct err *e);
+int cmd_list(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
+int cmd_show(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
+int cmd_query(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
+int cmd_check(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
+
+#endif

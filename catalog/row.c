@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rows that are written. What is there already stays as it is. */
+#include "catalog/row.h"
+
+#include <string.h>
+
+#include "common/hex.h"
+
+static int add_signers(struct catalog *c, const struct keys *k, struct err *e)
+{
+	auto_stmt sqlite3_stmt *s =
+		catalog_prepare(c,
+	                        "INSERT INTO signers (signer, public, name) VALUES (?1, ?2, ?3)"
+	                        " ON CONFLICT DO NOTHING",
+	                        e);
+	uint8_t admin[8];
+
+	if (!s)
+		return -1;
+	for (size_t i = 0; i < k->nsigners; i++) {
+		catalog_bind_hex(s, 1, k->signers[i].id, sizeof(k->signers[i].id));
+		catalog_bind_hex(s, 2, k->signers[i].public, sizeof(k->signers[i].public));
+		catalog_bind_text(s, 3, k->signers[i].name);
+		if (catalog_run(c, s, e) < 0)
+			return -1;
+	}
+	key_signer_id(admin, k->admin_public);
+	catalog_bind_hex(s, 1, admin, sizeof(admin));
+	catalog_bind_hex(s, 2, k->admin_public, sizeof(k->admin_public));
+	catalog_bind_text(s, 3, "admin");
+	return catalog_run(c, s, e);
+}
+
+int row_bind_repository(struct catalog *c, const struct keys *k, struct err *e)
+{
+	CLEANUP(catalog_tx_end) struct catalog_tx tx = { 0 };
+	char id[33];
+
+	hex_encode(id, k->repo, sizeof(k->repo));
+	if (catalog_tx_begin(&tx, c, e) < 0)
+		return -1;
+	auto_stmt sqlite3_stmt *add = catalog_prepare(
+		c, "INSERT INTO repository (one, id) VALUES (1, ?1) ON CONFLICT DO NOTHING", e);
+	auto_stmt sqlite3_stmt *get = catalog_prepare(c, "SELECT id FROM repository", e);
+	if (!add || !get)
+		return -1;
+	catalog_bind_text(add, 1, id);
+	if (catalog_run(c, add, e) < 0 || catalog_step(c, get, e) < 0)
+		return -1;
+	if (strcmp(catalog_text(get, 0), id) != 0)
+		return err_set(
+			e, ERR_INVALID,
+			"the catalog '%s' is of repository %s, the store holds %s: name another "
+			"file by --catalog",
+			c->path, catalog_text(get, 0), id);
+	(void)sqlite3_reset(get);
+	return add_signers(c, k, e) < 0 ? -1 : catalog_tx_commit(&tx, e);
+}
+
+static int add_volume(struct catalog *c, const struct point_volume *v, const char *voltag,
+                      struct err *e)
+{
+	auto_stmt sqlite3_stmt *cluster =
+		catalog_prepare(c,
+	                        "INSERT INTO clusters (cluster) VALUES (?1) ON CONFLICT DO NOTHING",
+	                        e);
+	auto_stmt sqlite3_stmt *volume = catalog_prepare(
+		c,
+		"INSERT INTO volumes (voltag, cluster, namespace, name) VALUES (?1, ?2, ?3, ?4)"
+		" ON CONFLICT DO NOTHING",
+		e);
+
+	if (!cluster || !volume)
+		return -1;
+	catalog_bind_text(cluster, 1, v->cluster);
+	catalog_bind_text(volume, 1, voltag);
+	catalog_bind_text(volume, 2, v->cluster);
+	catalog_bind_text(volume, 3, v->namespace);
+	catalog_bind_text(volume, 4, v->name);
+	return catalog_run(c, cluster, e) < 0 ? -1 : catalog_run(c, volume, e);
+}
+
+static const char insert_point[] =
+	"INSERT INTO points (session, point, set_id, voltag, volume_uid, kind, domain, sequence,"
+	" previous_session, previous_hash, started_ns, frozen_ns, finished_ns, received_ns,"
+	" consistency, driver, root_id, root_pack, root_offset, root_stored, root_plain, "
+	"root_counter,"
+	" root_key, root_compression, levels, files, directories, others, bytes_logical, "
+	"bytes_read,"
+	" bytes_new, bytes_stored, unreadable, changed, vanished, host, agent, epoch, hash, signer)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
+	"?18, ?19,"
+	" ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37,"
+	" ?38, ?39, ?40) ON CONFLICT (session) DO NOTHING";
+
+static void bind_names(sqlite3_stmt *s, const struct point *p, const char *voltag)
+{
+	catalog_bind_text(s, 1, p->session);
+	catalog_bind_text(s, 2, p->id);
+	catalog_bind_text_or_null(s, 3, p->set);
+	catalog_bind_text(s, 4, voltag);
+	catalog_bind_text_or_null(s, 5, p->volume.uid);
+	catalog_bind_text(s, 6, p->volume.block ? "block" : "filesystem");
+	catalog_bind_text(s, 7, p->domain);
+	catalog_bind_u64(s, 8, p->sequence);
+	catalog_bind_text_or_null(s, 9, p->previous_session);
+	if (p->previous_session[0])
+		catalog_bind_hex(s, 10, p->previous_hash, sizeof(p->previous_hash));
+	(void)sqlite3_bind_int64(s, 11, p->started_ns);
+	(void)sqlite3_bind_int64(s, 12, p->frozen_ns);
+	(void)sqlite3_bind_int64(s, 13, p->finished_ns);
+	(void)sqlite3_bind_int64(s, 14, p->received_ns);
+	catalog_bind_text(s, 15, p->consistency);
+	catalog_bind_text_or_null(s, 16, p->driver);
+}
+
+static void bind_content(sqlite3_stmt *s, const struct point *p)
+{
+	const struct chunk_ref *r = &p->root;
+
+	catalog_bind_hex(s, 17, r->id, sizeof(r->id));
+	catalog_bind_hex(s, 18, r->pack, sizeof(r->pack));
+	catalog_bind_u64(s, 19, r->off);
+	catalog_bind_u64(s, 20, r->stored);
+	catalog_bind_u64(s, 21, r->plain);
+	catalog_bind_u64(s, 22, r->counter);
+	catalog_bind_u64(s, 23, r->key);
+	catalog_bind_u64(s, 24, r->compression);
+	catalog_bind_u64(s, 25, p->levels);
+	catalog_bind_u64(s, 26, p->files);
+	catalog_bind_u64(s, 27, p->directories);
+	catalog_bind_u64(s, 28, p->others);
+	catalog_bind_u64(s, 29, p->bytes_logical);
+	catalog_bind_u64(s, 30, p->bytes_read);
+	catalog_bind_u64(s, 31, p->bytes_new);
+	catalog_bind_u64(s, 32, p->bytes_stored);
+	catalog_bind_u64(s, 33, p->unreadable);
+	catalog_bind_u64(s, 34, p->changed);
+	catalog_bind_u64(s, 35, p->gone);
+	catalog_bind_text_or_null(s, 36, p->host);
+	catalog_bind_text_or_null(s, 37, p->agent);
+	catalog_bind_u64(s, 38, p->epoch);
+	catalog_bind_hex(s, 39, p->hash, sizeof(p->hash));
+	catalog_bind_hex(s, 40, p->signer, sizeof(p->signer));
+}
+
+static int add_lists(struct catalog *c, const struct point *p, struct err *e)
+{
+	auto_stmt sqlite3_stmt *segment =
+		catalog_prepare(c,
+	                        "INSERT INTO point_segments (session, n, key) VALUES (?1, ?2, ?3)",
+	                        e);
+	auto_stmt sqlite3_stmt *problem = catalog_prepare(
+		c, "INSERT INTO point_problems (session, n, path, why) VALUES (?1, ?2, ?3, ?4)", e);
+
+	if (!segment || !problem)
+		return -1;
+	for (size_t i = 0; i < p->nindex; i++) {
+		catalog_bind_text(segment, 1, p->session);
+		catalog_bind_u64(segment, 2, i);
+		catalog_bind_text(segment, 3, p->index[i]);
+		if (catalog_run(c, segment, e) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < p->nproblems; i++) {
+		catalog_bind_text(problem, 1, p->session);
+		catalog_bind_u64(problem, 2, i);
+		catalog_bind_text(problem, 3, p->problems[i].path);
+		catalog_bind_text(problem, 4, p->problems[i].why);
+		if (catalog_run(c, problem, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int row_add_point(struct catalog *c, const struct point *p, const char voltag[17], struct err *e)
+{
+	if (add_volume(c, &p->volume, voltag, e) < 0)
+		return -1;
+	auto_stmt sqlite3_stmt *s = catalog_prepare(c, insert_point, e);
+	if (!s)
+		return -1;
+	bind_names(s, p, voltag);
+	bind_content(s, p);
+	if (catalog_run(c, s, e) < 0)
+		return -1;
+	if (sqlite3_changes(c->db) == 0)
+		return 0;
+	return add_lists(c, p, e) < 0 ? -1 : 1;
+}
+
+int row_add_check(struct catalog *c, const struct row_check *check, struct err *e)
+{
+	static const char *const kinds[] = {
+		[KEY_RECOVERY] = "recovery", [KEY_AGENT] = "agent", [KEY_AUDIT] = "audit"
+	};
+	CLEANUP(catalog_tx_end) struct catalog_tx tx = { 0 };
+	const struct check_result *r = check->result;
+
+	if (catalog_tx_begin(&tx, c, e) < 0)
+		return -1;
+	auto_stmt sqlite3_stmt *s = catalog_prepare(
+		c,
+		"INSERT INTO checks (level, started_ns, finished_ns, key_kind, points, objects, "
+		"bytes,"
+		" problems, hurt_points, hurt_entries) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
+		"?9, ?10)",
+		e);
+	auto_stmt sqlite3_stmt *problem = catalog_prepare(
+		c,
+		"INSERT INTO check_problems (check_id, n, object, kind, detail, chunks)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+		e);
+	if (!s || !problem)
+		return -1;
+	catalog_bind_u64(s, 1, r->level);
+	(void)sqlite3_bind_int64(s, 2, r->started_ns);
+	(void)sqlite3_bind_int64(s, 3, r->finished_ns);
+	catalog_bind_text(s, 4, kinds[check->key_kind]);
+	catalog_bind_u64(s, 5, r->points);
+	catalog_bind_u64(s, 6, r->objects);
+	catalog_bind_u64(s, 7, r->bytes_read);
+	catalog_bind_u64(s, 8, r->problems);
+	catalog_bind_u64(s, 9, r->hurt_points);
+	catalog_bind_u64(s, 10, r->hurt_entries);
+	if (catalog_run(c, s, e) < 0)
+		return -1;
+	sqlite3_int64 id = sqlite3_last_insert_rowid(c->db);
+	for (size_t i = 0; i < check->nproblems; i++) {
+		const struct check_problem *p = &check->problems[i];
+
+		(void)sqlite3_bind_int64(problem, 1, id);
+		catalog_bind_u64(problem, 2, i);
+		catalog_bind_text(problem, 3, p->object);
+		catalog_bind_text(problem, 4, check_what_name(p->what));
+		catalog_bind_text(problem, 5, p->text);
+		catalog_bind_u64(problem, 6, p->chunks);
+		if (catalog_run(c, problem, e) < 0)
+			return -1;
+	}
+	return catalog_tx_commit(&tx, e);
+}
+
+void row_copy_checks(struct catalog *c, const char *from_path)
+{
+	auto_catalog struct catalog *from = NULL;
+	struct err ignored = ERR_INIT;
+
+	/* opened on its own first, which looks whether it is whole */
+	if (catalog_open(from_path, CATALOG_READ, &from, &ignored) < 0)
+		return;
+	auto_stmt sqlite3_stmt *attach = catalog_prepare(c, "ATTACH ?1 AS old", &ignored);
+	if (!attach)
+		return;
+	catalog_bind_text(attach, 1, from->path);
+	if (catalog_run(c, attach, &ignored) < 0)
+		return;
+	(void)sqlite3_exec(c->db,
+	                   "BEGIN;"
+	                   "INSERT INTO main.checks SELECT * FROM old.checks"
+	                   " WHERE (SELECT id FROM old.repository) = (SELECT id FROM "
+	                   "main.repository);"
+	                   "INSERT INTO main.check_problems SELECT * FROM old.check_problems"
+	                   " WHERE check_id IN (SELECT id FROM main.checks);"
+	                   "COMMIT",
+	                   NULL, NULL, NULL);
+	if (!sqlite3_get_autocommit(c->db))
+		(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
+	(void)sqlite3_exec(c->db, "DETACH old", NULL, NULL, NULL);
+}

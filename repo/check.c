@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The run of a check, its pool of threads, and what it has found. */
+#include "repo/check.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <string.h>
+
+#include "common/hex.h"
+#include "common/now.h"
+#include "repo/check_impl.h"
+#include "repo/crypt.h"
+
+#define MEMORY_DEFAULT (128 * MIB)
+#define WORKER_BYTES (CHECK_RANGE_BYTES + 2 * FORMAT_CHUNK_MAX) /* what one usually needs at most */
+#define THREADS_MAX 64
+#define FINDINGS_MAX 100000
+#define DAMAGE_MAX ((size_t)1 << 20)
+
+const char *check_what_name(enum check_what what)
+{
+	static const char *const names[] = {
+		[CHECK_MISSING] = "missing",   [CHECK_SIZE] = "size",
+		[CHECK_DAMAGED] = "damaged",   [CHECK_UNREADABLE] = "unreadable",
+		[CHECK_MISMATCH] = "mismatch",
+	};
+
+	return names[what];
+}
+
+bool check_is_finding(const struct err *e)
+{
+	switch (e->class) {
+	case ERR_NOT_FOUND:
+	case ERR_CORRUPT:
+	case ERR_FORMAT:
+	case ERR_DENIED:
+	case ERR_UNSUPPORTED:
+	case ERR_TOO_BIG:
+	case ERR_IO:
+		return true;
+	default:
+		return false;
+	}
+}
+
+enum check_what check_what_of(const struct err *e)
+{
+	if (e->class == ERR_NOT_FOUND)
+		return CHECK_MISSING;
+	return e->class == ERR_IO ? CHECK_UNREADABLE : CHECK_DAMAGED;
+}
+
+/* ---- lists ---- */
+
+int check_push(void *array, size_t *n, size_t *cap, size_t size, const void *element, struct err *e)
+{
+	uint8_t *p;
+
+	memcpy(&p, array, sizeof(p));
+	if (*n == *cap) {
+		size_t more = *cap ? *cap * 2 : 16;
+		uint8_t *grown = reallocarray(p, more, size);
+
+		if (!grown)
+			return err_set(e, ERR_NOMEM, "no memory for a list of %zu entries", more);
+		memcpy(array, &grown, sizeof(grown));
+		p = grown;
+		*cap = more;
+	}
+	memcpy(p + *n * size, element, size);
+	(*n)++;
+	return 0;
+}
+
+void check_find(struct check *ck, enum check_what what, const char *object, uint64_t chunks,
+                const char *fmt, ...)
+{
+	struct err ignored;
+	char line[ERR_MSG_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	struct check_finding f = {
+		.object = strdup(object), .text = strdup(line), .what = what, .chunks = chunks
+	};
+	(void)pthread_mutex_lock(&ck->lock);
+	f.seq = ck->nfindings;
+	if (!f.object || !f.text || ck->nfindings >= FINDINGS_MAX ||
+	    check_push(&ck->findings, &ck->nfindings, &ck->findings_cap, sizeof(f), &f, &ignored) <
+	            0) {
+		ck->unkept++;
+		free(f.object);
+		free(f.text);
+	}
+	(void)pthread_mutex_unlock(&ck->lock);
+	if (ck->params->counts)
+		atomic_fetch_add_explicit(&ck->params->counts->errors, 1, memory_order_relaxed);
+}
+
+void check_hurts(struct check *ck, const struct refset_item *item)
+{
+	struct err ignored;
+
+	(void)pthread_mutex_lock(&ck->lock);
+	if (ck->ndamage < DAMAGE_MAX)
+		(void)!check_push(&ck->damage, &ck->ndamage, &ck->damage_cap, sizeof(*item), item,
+		                  &ignored);
+	(void)pthread_mutex_unlock(&ck->lock);
+}
+
+static int item_by_id(const void *a, const void *b)
+{
+	return memcmp(((const struct refset_item *)a)->ref.id,
+	              ((const struct refset_item *)b)->ref.id, FORMAT_ID_BYTES);
+}
+
+void check_settle(struct check *ck)
+{
+	if (ck->ndamage > 0)
+		qsort(ck->damage, ck->ndamage, sizeof(*ck->damage), item_by_id);
+}
+
+bool check_is_hurt(const struct check *ck, const struct chunk_ref *ref)
+{
+	size_t lo = 0;
+	size_t hi = ck->ndamage;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (memcmp(ck->damage[mid].ref.id, ref->id, FORMAT_ID_BYTES) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < ck->ndamage && memcmp(ck->damage[lo].ref.id, ref->id, FORMAT_ID_BYTES) == 0;
+	     lo++) {
+		const struct refset_item *d = &ck->damage[lo];
+
+		if (d->flags & REFSET_MOVED)
+			return true;
+		if (d->ref.off == ref->off &&
+		    memcmp(d->ref.pack, ref->pack, sizeof(ref->pack)) == 0)
+			return true;
+	}
+	return false;
+}
+
+const struct check_listed *check_listed_find(const struct check *ck, uint8_t kind,
+                                             const uint8_t id[FORMAT_PACK_ID_BYTES])
+{
+	size_t lo = 0;
+	size_t hi = ck->nlisted;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int d = refset_pack_cmp(ck->listed[mid].kind, ck->listed[mid].id, kind, id);
+
+		if (d == 0)
+			return &ck->listed[mid];
+		if (d < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+/* ---- reading ---- */
+
+int check_get(struct check *ck, const char *key, uint64_t off, void *p, size_t n, struct err *e)
+{
+	if (cancel_check(ck->repo->cancel, e) < 0 ||
+	    store_get(ck->repo->store, key, off, p, n, e) < 0)
+		return -1;
+	atomic_fetch_add_explicit(&ck->bytes_read, n, memory_order_relaxed);
+	return 0;
+}
+
+int check_header(struct check_worker *w, const char *key, uint64_t len,
+                 const uint8_t id[FORMAT_PACK_ID_BYTES], struct pack_header *ret, struct err *e)
+{
+	size_t need = PACK_HEADER_GUESS;
+
+	if (need > len)
+		need = (size_t)len;
+	buf_reset(&w->head);
+	for (size_t have = 0; have < need;) {
+		if (need > len)
+			return err_set(e, ERR_CORRUPT, "the header ends behind the object");
+		if (buf_reserve(&w->head, need - w->head.len) < 0)
+			return err_set(e, ERR_NOMEM, "no memory for a header of %zu bytes", need);
+		have = need;
+		if (check_get(w->ck, key, 0, w->head.data, have, e) < 0)
+			return -1;
+		w->head.len = have;
+		if (pack_header_decode(w->head.data, have, id, ret, &need, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+struct crypt_box *check_box(struct check_worker *w, const struct pack_header *h, uint16_t key,
+                            const struct check_domain *d, struct err *e)
+{
+	if (h->cipher >= ARRAY_LEN(w->boxes)) {
+		(void)err_set(e, ERR_FORMAT, "cipher %u is unknown here", h->cipher);
+		return NULL;
+	}
+	if (!w->boxes[h->cipher])
+		w->boxes[h->cipher] = crypt_box_new(h->cipher);
+	if (!w->boxes[h->cipher]) {
+		(void)err_set(e, ERR_NOMEM, "no memory for a cipher");
+		return NULL;
+	}
+	if (pack_header_dek(w->head.data, h, key, w->ck->repo->keys, d->keys, w->dek, e) < 0)
+		return NULL;
+	crypt_box_key(w->boxes[h->cipher], w->dek);
+	return w->boxes[h->cipher];
+}
+
+/* ---- the pool ---- */
+
+int check_worker_init(struct check_worker *w, struct check *ck, struct err *e)
+{
+	*w = (struct check_worker){ .ck = ck };
+	w->head.max = FORMAT_PACK_MAX;
+	w->tail.max = FORMAT_PACK_MAX;
+	w->stored.max = CHECK_RANGE_BYTES + FORMAT_CHUNK_MAX + FORMAT_TAG_BYTES;
+	w->scratch.max = FORMAT_CHUNK_MAX + FORMAT_TAG_BYTES;
+	w->plain.max = FORMAT_CHUNK_MAX;
+	w->z = compress_new();
+	w->dek = secret_new(FORMAT_DEK_BYTES);
+	if (!w->z || !w->dek)
+		return err_set(e, ERR_NOMEM, "no memory for a thread of the check");
+	return 0;
+}
+
+void check_worker_clear(struct check_worker *w)
+{
+	for (size_t i = 0; i < ARRAY_LEN(w->boxes); i++)
+		crypt_box_free(w->boxes[i]);
+	compress_free(w->z);
+	secret_free(w->dek);
+	buf_clear(&w->head);
+	buf_clear(&w->stored);
+	buf_clear(&w->plain);
+	buf_clear(&w->scratch);
+	buf_clear(&w->tail);
+	refset_group_clear(&w->group);
+	free(w->found);
+	inner_free(w->inner);
+	leaf_unref(w->leaf);
+}
+
+struct pool_thread {
+	struct check_worker w;
+	int (*fn)(struct check_worker *w, struct err *e);
+	pthread_t id;
+};
+
+static void *pool_main(void *arg)
+{
+	struct pool_thread *t = arg;
+	struct err e = ERR_INIT;
+
+	if (t->fn(&t->w, &e) < 0) {
+		struct check *ck = t->w.ck;
+
+		atomic_store(&ck->stop, true);
+		(void)pthread_mutex_lock(&ck->lock);
+		if (ck->err.class == ERR_NONE)
+			ck->err = e;
+		(void)pthread_mutex_unlock(&ck->lock);
+	}
+	return NULL;
+}
+
+int check_pool(struct check *ck, int (*fn)(struct check_worker *w, struct err *e), unsigned level,
+               struct refset *from, struct err *e)
+{
+	auto_free struct pool_thread *t = calloc(ck->threads, sizeof(*t));
+	unsigned ready = 0;
+	unsigned started = 0;
+	int rc = 0;
+
+	if (!t)
+		return err_set(e, ERR_NOMEM, "no memory for the threads of the check");
+	ck->next = 0;
+	if (from)
+		refset_rewind(from);
+	while (rc == 0 && ready < ck->threads) {
+		rc = check_worker_init(&t[ready].w, ck, e);
+		t[ready].fn = fn;
+		t[ready].w.level = level;
+		t[ready++].w.from = from;
+	}
+	while (rc == 0 && started < ready) {
+		int os = pthread_create(&t[started].id, NULL, pool_main, &t[started]);
+
+		if (os != 0 && started > 0)
+			break; /* those that run do the work */
+		if (os != 0)
+			rc = err_sys(e, os, "starting a thread of the check");
+		else
+			started++;
+	}
+	for (unsigned i = 0; i < started; i++)
+		(void)pthread_join(t[i].id, NULL);
+	for (unsigned i = 0; i < ready; i++)
+		check_worker_clear(&t[i].w);
+	if (rc == 0 && ck->err.class != ERR_NONE) {
+		*e = ck->err;
+		rc = -1;
+	}
+	check_settle(ck);
+	return rc;
+}
+
+/* ---- telling ---- */
+
+static int finding_cmp(const void *va, const void *vb)
+{
+	const struct check_finding *a = va;
+	const struct check_finding *b = vb;
+	int d = strcmp(a->object, b->object);
+
+	if (d == 0)
+		d = (int)a->what - (int)b->what;
+	return d ? d : (a->seq > b->seq) - (a->seq < b->seq);
+}
+
+static int tell_findings(struct check *ck, struct check_result *result, struct err *e)
+{
+	if (ck->nfindings > 0)
+		qsort(ck->findings, ck->nfindings, sizeof(*ck->findings), finding_cmp);
+	result->problems = ck->unkept;
+	for (size_t i = 0; i < ck->nfindings; i++) {
+		const struct check_finding *f = &ck->findings[i];
+		bool last = i + 1 == ck->nfindings || f[1].what != f->what ||
+		            strcmp(f[1].object, f->object) != 0;
+		struct check_problem p = {
+			.object = f->object, .what = f->what, .text = f->text, .chunks = f->chunks
+		};
+
+		if (!last)
+			continue;
+		result->problems++;
+		if (ck->params->problem && ck->params->problem(ck->params->arg, &p, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void check_clear(struct check *ck)
+{
+	for (size_t i = 0; i < ck->ndomains; i++)
+		secret_free(ck->domains[i].keys);
+	if (ck->domains)
+		secret_wipe(ck->domains, ck->ndomains * sizeof(*ck->domains));
+	free(ck->domains);
+	for (size_t i = 0; i < ck->npoints; i++) {
+		free(ck->points[i].session);
+		free(ck->points[i].volume);
+	}
+	free(ck->points);
+	for (size_t i = 0; i < ck->ncommits; i++)
+		free(ck->commits[i].key);
+	free(ck->commits);
+	for (size_t i = 0; i < ck->nwanted; i++)
+		free(ck->wanted_segments[i]);
+	free(ck->wanted_segments);
+	for (size_t i = 0; i < ck->nsegments; i++)
+		free(ck->segments[i].key);
+	free(ck->segments);
+	for (size_t i = 0; i < ck->nfindings; i++) {
+		free(ck->findings[i].object);
+		free(ck->findings[i].text);
+	}
+	free(ck->findings);
+	for (unsigned i = 0; i < FORMAT_LEVELS_MAX; i++) {
+		refset_free(ck->nodes[i]);
+		refset_free(ck->moved[i]);
+	}
+	refset_free(ck->all);
+	free(ck->listed);
+	free(ck->indexed);
+	free(ck->lost);
+	free(ck->damage);
+	free(ck->hurt);
+	free(ck->hurt_new);
+	secret_free(ck->point_key);
+	(void)pthread_mutex_destroy(&ck->lock);
+}
+
+static unsigned choose_threads(const struct check_params *p)
+{
+	uint64_t memory = p->memory ? p->memory : MEMORY_DEFAULT;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	uint64_t n = p->threads ? p->threads : (cpus > 0 ? (uint64_t)cpus * 2 : 2);
+
+	if (n > THREADS_MAX)
+		n = THREADS_MAX;
+	if (n > memory / WORKER_BYTES)
+		n = memory / WORKER_BYTES;
+	return n ? (unsigned)n : 1;
+}
+
+static int run(struct check *ck, struct check_result *result, struct err *e)
+{
+	if (keys_point_key(ck->repo->keys, ck->point_key, e) < 0 ||
+	    check_gather(ck, result, e) < 0 || check_walk(ck, e) < 0 || check_packs(ck, e) < 0 ||
+	    tell_findings(ck, result, e) < 0)
+		return -1;
+	return check_walk_hurt(ck, result, e);
+}
+
+int check_run(const struct repo *r, const struct check_params *params, struct check_result *ret,
+              struct err *e)
+{
+	struct check_result result = { .level = params->level, .started_ns = now_wall_ns() };
+
+	if (params->level > CHECK_LEVEL_MAX)
+		return err_set(e, ERR_INVALID, "there is no level %u; levels are 0 to %u",
+		               params->level, CHECK_LEVEL_MAX);
+	if (params->level == 4 && !r->keys->has_recovery)
+		return err_set(
+			e, ERR_DENIED,
+			"level 4 reads data and needs a recovery key; level 3 is the highest for "
+			"other keys");
+	CLEANUP(check_clear)
+	struct check ck = {
+		.repo = r,
+		.params = params,
+		.scratch = r->state[0] ? r->state : NULL,
+		.threads = choose_threads(params),
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+	};
+	ck.all = refset_new(ck.scratch);
+	ck.point_key = secret_new(32);
+	if (!ck.all || !ck.point_key)
+		return err_set(e, ERR_NOMEM, "no memory to check a repository");
+	if (run(&ck, &result, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ck.nsegments; i++)
+		result.unknown_segments += ck.segments[i].domain == UINT16_MAX;
+	result.points = ck.npoints;
+	result.segments = ck.segments_read;
+	result.nodes = ck.nodes_read;
+	result.chunks = ck.chunks;
+	result.unreferenced = ck.unreferenced;
+	result.unreferenced_bytes = ck.unreferenced_bytes;
+	result.unknown_packs = ck.unknown_packs;
+	result.objects = ck.objects;
+	result.bytes_read = ck.bytes_read;
+	result.finished_ns = now_wall_ns();
+	*ret = result;
+	return 0;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Is everything there, and is it what was written? Five levels, each with all
+ * of those below it:
+ *
+ *   0  every commit and index segment opens; every pack and node that they
+ *      name is listed; all trees are walked
+ *   1  each pack is asked for its length, which is the one in the index
+ *   2  signature, header and footer of each pack; what trees and index say of
+ *      a chunk is what the footer says; session markers open
+ *   3  the scrub checksum of every ciphertext; no data key is needed
+ *   4  every chunk is decrypted, expanded and hashed again; needs a recovery key
+ *
+ * What is found is told in a fixed order, whatever the threads did: problems
+ * by object name, then the files of restore points that are hurt by them.
+ */
+#ifndef AKSDR_REPO_CHECK_H
+#define AKSDR_REPO_CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/progress.h"
+#include "repo/repo.h"
+
+#define CHECK_LEVEL_MAX 4
+#define CHECK_HURT_MAX 1000 /* paths told, when nothing else is asked for */
+
+enum check_what {
+	CHECK_MISSING,    /* named by a restore point or the index, and not in the store */
+	CHECK_SIZE,       /* longer or shorter than it was */
+	CHECK_DAMAGED,    /* its bytes are not those that were written */
+	CHECK_UNREADABLE, /* the store does not give it */
+	CHECK_MISMATCH    /* two intact objects contradict each other */
+};
+
+/* "missing", "size", "damaged", "unreadable", "mismatch". */
+const char *check_what_name(enum check_what what);
+
+struct check_problem {
+	const char *object; /* its key in the store */
+	enum check_what what;
+	const char *text; /* a sentence without its subject, which is the object */
+	uint64_t chunks;  /* of restore points that it hurts */
+};
+
+/* A file of a restore point, or all below a place in its tree, that cannot be restored in full. */
+struct check_hurt {
+	const char *session; /* of the restore point */
+	const char *volume;  /* "cluster/namespace/name", without what is empty */
+	const char *path;    /* escaped as in docs/FORMAT.md 9; "" is the root */
+	bool subtree;        /* the list of names is lost: this path and entries - 1 that follow */
+	uint64_t entries;
+};
+
+struct check_params {
+	unsigned level;    /* 0 .. CHECK_LEVEL_MAX */
+	unsigned threads;  /* 0: two a CPU, so that some compute while others read */
+	uint64_t memory;   /* bytes for buffers; 0: 128 MiB. Fewer threads where it is not enough */
+	uint64_t hurt_max; /* paths told; 0: CHECK_HURT_MAX */
+	struct progress_counts *counts; /* may be NULL; files are packs here */
+	/* May be NULL; -1 ends the check. Called from the thread of check_run(), at its end. */
+	int (*problem)(void *arg, const struct check_problem *p, struct err *e);
+	int (*hurt)(void *arg, const struct check_hurt *h, struct err *e);
+	void *arg;
+};
+
+struct check_result {
+	unsigned level;
+	int64_t started_ns, finished_ns;
+	uint64_t points;            /* restore points that open */
+	uint64_t open_sessions;     /* session markers without a commit that opens */
+	uint64_t segments;          /* index segments that open */
+	uint64_t unknown_segments;  /* of domains that no restore point is in */
+	uint64_t packs, node_packs; /* listed */
+	uint64_t pack_bytes;        /* of both kinds */
+	uint64_t nodes, chunks;     /* that restore points need, each place once */
+	uint64_t unreferenced,
+		unreferenced_bytes; /* packs that nothing names: of sessions that did not end */
+	uint64_t unknown_packs;     /* of domains that no restore point is in: not looked into */
+	uint64_t foreign;           /* objects below pack/ and meta/ whose names are no pack's */
+	uint64_t objects;           /* read, at least in part */
+	uint64_t bytes_read;
+	uint64_t problems;
+	uint64_t hurt_points, hurt_entries;
+};
+
+/*
+ * Checks the repository. 0: the check ran to its end, and ret->problems says
+ * whether something was found. Objects that appear meanwhile are not looked at.
+ *   ERR_DENIED     level 4 and no recovery key
+ *   ERR_INVALID    no such level
+ *   ERR_RETRY, ERR_NOMEM, ERR_CANCELLED, and what the callbacks return
+ */
+MUST_CHECK int check_run(const struct repo *r, const struct check_params *params,
+                         struct check_result *ret, struct err *e);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of check.h share: check_gather.c gets what has a name,
+ * check_walk.c goes through the trees, check_pack.c through the packs, and
+ * check.c runs them and tells what was found.
+ *
+ * Work is handed out pack by pack to a pool that lives for one pass. What the
+ * passes find goes into lists that are sorted before anything is told, so
+ * that the order in which threads ran does not show.
+ */
+#ifndef AKSDR_REPO_CHECK_IMPL_H
+#define AKSDR_REPO_CHECK_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "repo/check.h"
+#include "repo/compress.h"
+#include "repo/index.h"
+#include "repo/refset.h"
+#include "repo/tree.h"
+
+#define CHECK_RANGE_BYTES (4 * MIB) /* of one read; one chunk may be longer */
+#define CHECK_GAP_BYTES (64 * KIB)  /* bytes read in vain rather than by another request */
+
+struct check_domain {
+	struct domain_keys *keys; /* owned */
+	struct crypt_hasher id;   /* of chunks; only with content keys */
+	struct crypt_hasher node;
+};
+
+struct check_commit {
+	char *key; /* owned */
+	int64_t received_ns;
+	uint64_t size;
+};
+
+struct check_point {
+	char *session, *volume; /* owned */
+	struct chunk_ref root;
+	uint64_t entries;
+	uint32_t levels;
+	uint16_t domain;
+};
+
+/* A pack in the store. */
+struct check_listed {
+	uint8_t id[FORMAT_PACK_ID_BYTES];
+	uint8_t kind; /* CHUNK_DATA or CHUNK_NODE */
+	bool indexed; /* some segment names it */
+	uint64_t len; /* as the list says */
+	uint64_t index_len;
+};
+
+/* A pack that a segment names. */
+struct check_indexed {
+	uint8_t id[FORMAT_PACK_ID_BYTES];
+	uint8_t kind;
+	uint64_t len;
+};
+
+struct check_segment {
+	char *key; /* owned */
+	uint16_t domain;
+};
+
+/* The last one of an object and a kind stands. */
+struct check_finding {
+	char *object, *text; /* owned */
+	enum check_what what;
+	uint64_t chunks, seq;
+};
+
+struct check {
+	const struct repo *repo;
+	const struct check_params *params;
+	const char *scratch; /* directory or NULL */
+	unsigned threads;
+	uint8_t *point_key; /* locked memory */
+	struct check_commit *commits;
+	size_t ncommits, commits_cap;
+	struct check_domain *domains;
+	size_t ndomains, domains_cap;
+	struct check_point *points; /* by session, once all are read */
+	size_t npoints, points_cap;
+	char **wanted_segments; /* that commits name; owned */
+	size_t nwanted, wanted_cap;
+	struct check_segment *segments;
+	size_t nsegments, segments_cap;
+	struct check_listed *listed; /* by kind and id */
+	size_t nlisted, listed_cap;
+	struct refset *nodes[FORMAT_LEVELS_MAX]; /* of each level; NULL: none */
+	struct refset *moved[FORMAT_LEVELS_MAX]; /* those that the index found elsewhere */
+	struct refset *all;                      /* chunks, and nodes that were read */
+
+	pthread_mutex_t lock;
+	struct check_indexed *indexed; /* guarded by lock, as what follows */
+	size_t nindexed, indexed_cap;
+	struct refset_item *lost; /* in packs that are not there */
+	size_t nlost, lost_cap;
+	struct check_finding *findings;
+	size_t nfindings, findings_cap;
+	uint64_t unkept; /* findings beyond what is kept */
+	struct refset_item
+		*damage; /* what restore points need and cannot have; sorted by id between passes */
+	size_t ndamage, damage_cap;
+	struct refset_item *hurt; /* nodes with damage below them, sorted by id between passes */
+	size_t nhurt, hurt_cap;
+	struct refset_item *hurt_new;
+	size_t nhurt_new, hurt_new_cap;
+	size_t next;    /* task of the pass under way */
+	struct err err; /* the first that ends the check */
+
+	_Atomic bool stop;
+	_Atomic uint64_t bytes_read, objects, nodes_read, chunks, segments_read, unknown_packs,
+		unreferenced, unreferenced_bytes;
+};
+
+struct check_worker {
+	struct check *ck;
+	struct crypt_box *boxes[3]; /* by cipher */
+	struct compress *z;
+	uint8_t *dek; /* locked memory */
+	struct buf head, stored, plain, scratch, tail;
+	struct refset_group group;
+	struct refset_item *found; /* references to pass on, in batches */
+	size_t nfound, found_cap;
+	/* of the pass under way */
+	unsigned level; /* of nodes */
+	struct refset *from;
+	struct inner *inner; /* what check_walk_open() left for a walk along one path */
+	struct leaf *leaf;
+};
+
+/* ---- check.c ---- */
+
+/* True for an error of one object; others end the check. */
+bool check_is_finding(const struct err *e);
+
+/* CHECK_MISSING, CHECK_UNREADABLE or CHECK_DAMAGED, by what went wrong. */
+enum check_what check_what_of(const struct err *e);
+
+/* Notes a problem; what was noted of the same object and kind before is replaced. Thread-safe. */
+void check_find(struct check *ck, enum check_what what, const char *object, uint64_t chunks,
+                const char *fmt, ...) PRINTF_LIKE(5, 6);
+
+/* Notes that restore points cannot have the chunk at this place. Thread-safe. */
+void check_hurts(struct check *ck, const struct refset_item *item);
+
+/* Puts what check_hurts() noted in order, for check_is_hurt(). Not while a pass is under way. */
+void check_settle(struct check *ck);
+
+/* True when the chunk of a tree is among those. Not while a pass is under way. */
+bool check_is_hurt(const struct check *ck, const struct chunk_ref *ref);
+
+/* Appends one element to an array that grows; ck->lock is held, or nothing runs. */
+MUST_CHECK int check_push(void *array, size_t *n, size_t *cap, size_t size, const void *element,
+                          struct err *e);
+
+/* store_get() that counts. */
+MUST_CHECK int check_get(struct check *ck, const char *key, uint64_t off, void *p, size_t n,
+                         struct err *e);
+
+const struct check_listed *check_listed_find(const struct check *ck, uint8_t kind,
+                                             const uint8_t id[FORMAT_PACK_ID_BYTES]);
+
+/* Runs fn in the pool until all have returned; the first error ends the pass. */
+MUST_CHECK int check_pool(struct check *ck, int (*fn)(struct check_worker *w, struct err *e),
+                          unsigned level, struct refset *from, struct err *e);
+
+MUST_CHECK int check_worker_init(struct check_worker *w, struct check *ck, struct err *e);
+void check_worker_clear(struct check_worker *w);
+
+/* The box for a cipher with the key `key` of the pack in w->head. NULL with e. */
+struct crypt_box *check_box(struct check_worker *w, const struct pack_header *h, uint16_t key,
+                            const struct check_domain *d, struct err *e);
+
+/* Reads the whole header into w->head. len: of the object. */
+MUST_CHECK int check_header(struct check_worker *w, const char *key, uint64_t len,
+                            const uint8_t id[FORMAT_PACK_ID_BYTES], struct pack_header *ret,
+                            struct err *e);
+
+/* ---- check_gather.c ---- */
+
+/* Reads and lists what has a name, and compares it. */
+MUST_CHECK int check_gather(struct check *ck, struct check_result *result, struct err *e);
+
+/*
+ * Looks in the index for what is in ck->lost: found items go to `into`, the
+ * others are noted as missing. Empties ck->lost. Not while a pass is under way.
+ */
+MUST_CHECK int check_resolve(struct check *ck, struct refset *into, struct err *e);
+
+/* ---- check_walk.c ---- */
+
+/* Reads all nodes from the roots down; fills ck->all with what they refer to. */
+MUST_CHECK int check_walk(struct check *ck, struct err *e);
+
+/* Tells the files that are hurt. */
+MUST_CHECK int check_walk_hurt(struct check *ck, struct check_result *result, struct err *e);
+
+/* ---- check_pack.c ---- */
+
+/* Looks into every pack, as deep as the level asks for. */
+MUST_CHECK int check_packs(struct check *ck, struct err *e);
+
+#endif
