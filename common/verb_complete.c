@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <string.h>
 
+#include "common/buf.h"
 #include "common/verb_impl.h"
 
 /* What a placeholder stands for. */
@@ -406,9 +407,18 @@ static void fish_verb(FILE *f, const char *program, const char *condition, const
 	(void)fputs("'\n", f);
 }
 
+/* The second words of a verb's group, each after a blank. */
+static void fish_seconds(const struct verb_program *p, const struct verb *group, struct buf *b)
+{
+	for (const struct verb *v = p->verbs; v->name; v++) {
+		if (same_first(group, v) && is_group(v))
+			(void)buf_printf(b, "%s", v->name + verb_first_len(v));
+	}
+}
+
 static void fish(FILE *f, const struct verb_program *p)
 {
-	char condition[128];
+	CLEANUP(buf_clear) struct buf condition = BUF_INIT(64 * KIB);
 
 	(void)fprintf(f, "# fish completion for %s\n", p->name);
 	for (const struct verb_option *o = verb_common_options; o->name; o++)
@@ -419,21 +429,21 @@ static void fish(FILE *f, const struct verb_program *p)
 		if (!seen_first(p, v))
 			fish_verb(f, p->name, "__fish_use_subcommand", v->name, (size_t)n,
 			          is_group(v) ? "more than one verb" : v->summary);
+		buf_reset(&condition);
+		(void)buf_printf(&condition, "__fish_seen_subcommand_from %.*s", n, v->name);
 		if (is_group(v)) {
-			(void)snprintf(condition, sizeof(condition),
-			               "__fish_seen_subcommand_from %.*s", n, v->name);
-			fish_verb(f, p->name, condition, v->name + n + 1, strlen(v->name + n + 1),
-			          v->summary);
-			(void)snprintf(condition, sizeof(condition),
-			               "__fish_seen_subcommand_from %.*s; "
-			               "and __fish_seen_subcommand_from %s",
-			               n, v->name, v->name + n + 1);
-		} else {
-			(void)snprintf(condition, sizeof(condition),
-			               "__fish_seen_subcommand_from %s", v->name);
+			size_t len = condition.len;
+
+			(void)buf_str(&condition, "; and not __fish_seen_subcommand_from");
+			fish_seconds(p, v, &condition);
+			fish_verb(f, p->name, buf_cstr(&condition), v->name + n + 1,
+			          strlen(v->name + n + 1), v->summary);
+			condition.len = len;
+			(void)buf_printf(&condition, "; and __fish_seen_subcommand_from %s",
+			                 v->name + n + 1);
 		}
 		for (const struct verb_option *o = v->options; o && o->name; o++)
-			fish_option(f, p->name, condition, o);
+			fish_option(f, p->name, buf_cstr(&condition), o);
 	}
 }
 
