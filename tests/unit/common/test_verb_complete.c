@@ -52,8 +52,10 @@ static void check_bash(const char *words, const char *want)
 	write_text(dir, "names.txt", "");
 	write_text(dir, "place/key", "");
 	if (asprintf(&program,
-	             "cd '%s'; shopt -s progcomp; compopt() { :; }\n%s\nCOMP_WORDS=(aksdr-agent %s)\n"
-	             "COMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n_aksdr_agent\necho \"${COMPREPLY[*]}\"\n",
+	             "cd '%s'\nshopt -s progcomp\ncompopt() { :; }\n%s\n"
+	             "COMP_WORDS=(aksdr-agent %s)\n"
+	             "COMP_CWORD=$((${#COMP_WORDS[@]} - 1))\n"
+	             "_aksdr_agent\necho \"${COMPREPLY[*]}\"\n",
 	             dir, script, words) < 0)
 		harness_die("no memory");
 	auto_run struct harness_run r = harness_run(run_bash, program);
@@ -111,9 +113,9 @@ static void test_verb_complete__zsh_describes_verbs_and_options(void **state)
 		"\t\t'--output=[form of the data on standard output]:value:(table json csv)' \\\n",
 		"\t\t\t'backup:back up volumes'\n\t\t\t'audit:more than one verb'\n"
 		"\t\t\t'doctor:look around'\n\t\t)\n\t\t_describe verb verbs\n",
-		"\tbackup)\n\t\t_arguments \\\n\t\t\t'(-d --driver)'{-d+,--driver=}'[how the volume is "
-		"read]:value:(auto live btrfs)' \\\n",
-		"'--set=[points taken together; a long text that goes on for more than a line]:value:'",
+		"\tbackup)\n\t\t_arguments \\\n\t\t\t'(-d --driver)'{-d+,--driver=}'"
+		"[how the volume is read]:value:(auto live btrfs)' \\\n",
+		"'--set=[points taken together; a long text that goes on for more than a line]",
 		"'--from=[list of names]:file:_files'",
 		"'--into=[where it'\\''s put \\[if at all\\]\\: a directory]:directory:_files -/'",
 		"'(-f --force)'{-f,--force}'[even when it hurts]'",
@@ -141,12 +143,12 @@ static void test_verb_complete__fish_describes_verbs_and_options(void **state)
 		"complete -c aksdr-agent -l key -r -F -d 'key file that opens it (AKSDR_KEY)'\n",
 		"complete -c aksdr-agent -n '__fish_use_subcommand' -f -a 'backup' -d 'back up "
 		"volumes'\n",
-		"complete -c aksdr-agent -n '__fish_seen_subcommand_from backup' -s d -l driver -x -a "
-		"'auto live btrfs' -d 'how the volume is read'\n",
+		"complete -c aksdr-agent -n '__fish_seen_subcommand_from backup' -s d -l driver "
+		"-x -a 'auto live btrfs' -d 'how the volume is read'\n",
 		"-l into -x -a '(__fish_complete_directories)' -d 'where it\\'s put [if at all]: a "
 		"directory'\n",
-		"complete -c aksdr-agent -n '__fish_use_subcommand' -f -a 'audit' -d 'more than one "
-		"verb'\n",
+		"complete -c aksdr-agent -n '__fish_use_subcommand' -f -a 'audit' "
+		"-d 'more than one verb'\n",
 		"complete -c aksdr-agent -n '__fish_seen_subcommand_from audit; and not "
 		"__fish_seen_subcommand_from verify show' -f -a 'verify' -d 'verify the log'\n",
 	};

@@ -226,7 +226,7 @@ static void test_verb_help_man__one_page_has_all_verbs(void **state)
 		"\n.SS doctor\n",
 		"\n.SH COMMON OPTIONS\n",
 		"\n\\fB\\-\\-dry\\-run\\fR\n",
-		"\n.SH ENVIRONMENT\n.TP\n\\fBAKSDR_STORE\\fR\nstore, where \\-\\-store is not given\n",
+		"\n.SH ENVIRONMENT\n.TP\n\\fBAKSDR_STORE\\fR\nstore, where \\-\\-store is ",
 		"\n.SH EXIT STATUS\n.TP\n\\fB0\\fR\ndone\n",
 		"\n.SH SEE ALSO\n",
 	};
