@@ -21,7 +21,7 @@
 
 #define OBJECTS_OPEN 64 /* descriptors kept for reading */
 
-static bool root_gone(const struct file_store *f)
+bool file_root_gone(const struct file_store *f)
 {
 	struct stat st;
 
@@ -38,7 +38,7 @@ static int fail_gone(const struct file_store *f, struct err *e)
 
 int file_fail(const struct file_store *f, int os, const char *what, struct err *e)
 {
-	if (root_gone(f)) {
+	if (file_root_gone(f)) {
 		fail_gone(f, e);
 		e->os = os;
 		return -1;
@@ -89,12 +89,12 @@ bool file_missing(int os)
 
 int file_check_root(const struct file_store *f, struct err *e)
 {
-	return root_gone(f) ? fail_gone(f, e) : 0;
+	return file_root_gone(f) ? fail_gone(f, e) : 0;
 }
 
 int file_fail_missing(const struct file_store *f, struct err *e)
 {
-	return root_gone(f) ? fail_gone(f, e) : err_set(e, ERR_NOT_FOUND, "no such object");
+	return file_root_gone(f) ? fail_gone(f, e) : err_set(e, ERR_NOT_FOUND, "no such object");
 }
 
 /* A descriptor of the object: from the cache, or opened and left there. */

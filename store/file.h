@@ -58,6 +58,9 @@ int file_fail_missing(const struct file_store *f, struct err *e);
 /* True for an errno of an open that means that there is no such path. */
 bool file_missing(int os);
 
+/* True when the root directory was removed. */
+bool file_root_gone(const struct file_store *f);
+
 /* 0, or -1 with ERR_IO: the root directory was removed. */
 MUST_CHECK int file_check_root(const struct file_store *f, struct err *e);
 

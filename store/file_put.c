@@ -8,8 +8,9 @@
  *      is no such thing, one in ".tmp" with a lock on it
  *   3. write, fdatasync
  *   4. link to its name; a file system without links: rename without replacing
- *   5. fsync of the file: some file systems (btrfs) log no file without a
- *      name, so only now its data is sure to survive; on others it is free
+ *   5. fsync of the file again: file systems that log single files (btrfs)
+ *      need not log one without a name, so only now its data is sure to
+ *      survive; on ext4 this costs nothing, the next fsync has less to do
  *   6. fsync of the directory
  *
  * A crash up to 4 leaves nothing, or in ".tmp" a file that a later open
@@ -249,13 +250,17 @@ static int sync_both(int fd, int dir)
 	return r < 0 ? -1 : sync_dir(dir);
 }
 
-static int fail_put(struct file_store *f, int os, const char *what, struct err *e)
+/* dir: the directory of the key, or -1. What a removed one answers differs: ENOENT, EPERM on ext4. */
+static int fail_put(struct file_store *f, int dir, int os, const char *what, struct err *e)
 {
+	struct stat st;
+	bool gone = dir >= 0 && f->root_links && fstat(dir, &st) == 0 && st.st_nlink == 0;
+
 	file_fail(f, os, what, e);
-	if (e->class == ERR_NOT_FOUND) {
-		/* somebody removed the directory just now; the next try makes it again */
-		err_wrap(e, "something was removed meanwhile");
-		e->class = ERR_RETRY;
+	if ((gone && !file_root_gone(f)) || e->class == ERR_NOT_FOUND) {
+		/* somebody removed it just now; the next try makes it again */
+		err_set(e, ERR_RETRY, "%s: its directory was removed meanwhile", what);
+		e->os = os;
 	}
 	return -1;
 }
@@ -266,7 +271,7 @@ static int fail_taken(struct file_store *f, int dir, const char *name, struct er
 	struct stat st;
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return fail_put(f, errno, "the key was taken, and is not any more", e);
+		return fail_put(f, dir, errno, "looking at what has the key", e);
 	if (S_ISDIR(st.st_mode))
 		return err_set(e, ERR_INVALID, "there are objects below this key");
 	if (!S_ISREG(st.st_mode))
@@ -274,7 +279,7 @@ static int fail_taken(struct file_store *f, int dir, const char *name, struct er
 	auto_close int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	/* What another user stored is his to sync. */
 	if (fd < 0 && errno != EACCES)
-		return fail_put(f, errno, "the key was taken, and is not any more", e);
+		return fail_put(f, dir, errno, "looking at what has the key", e);
 	if ((fd >= 0 ? sync_both(fd, dir) : sync_dir(dir)) < 0)
 		return file_fail(f, errno, "the key is taken, and syncing what has it", e);
 	return err_set(e, ERR_EXISTS, "the key is taken");
@@ -299,7 +304,7 @@ static int upload_publish(struct file_store *f, struct upload *u, int dir, const
 			               "from its '" FILE_TMP_DIR "' to the key without replacing; "
 			               "choose a directory of another file system",
 			               f->dir);
-		return fail_put(f, errno, "giving it its name", e);
+		return fail_put(f, dir, errno, "giving it its name", e);
 	}
 	if (sync_both(u->fd, dir) < 0)
 		return file_fail(f, errno, "syncing its name", e);
@@ -313,7 +318,7 @@ static int put_once(struct file_store *f, int dir, const char *name, const struc
 	CLEANUP(upload_clear) struct upload u = UPLOAD_NONE;
 
 	if (upload_open(f, dir, &u) < 0)
-		return fail_put(f, errno, "making a temporary file", e);
+		return fail_put(f, dir, errno, "making a temporary file", e);
 	if (upload_write(&u, iov, niov) < 0)
 		return file_fail(f, errno, "writing", e);
 	return upload_publish(f, &u, dir, name, e);
@@ -329,7 +334,7 @@ int file_put(struct store *s, const char *key, const struct iovec *iov, int niov
 	if (dir < 0 && (errno == ENOTDIR || errno == ELOOP))
 		return err_set(e, ERR_INVALID, "a part of the key is an object itself");
 	if (dir < 0)
-		return fail_put(f, errno, "making its directory", e);
+		return fail_put(f, -1, errno, "making its directory", e);
 	int r = put_once(f, dir, name, iov, niov, e);
 	if (r > 0)
 		r = put_once(f, dir, name, iov, niov, e);

@@ -110,12 +110,16 @@ ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
 
 int __wrap_fdatasync(int fd)
 {
-	return ask(HOOK_FDATASYNC, 0) ? -1 : __real_fdatasync(fd);
+	int r = ask(HOOK_FDATASYNC, 0);
+
+	return r == SYSHOOK_SHORT ? 0 : r ? -1 : __real_fdatasync(fd);
 }
 
 int __wrap_fsync(int fd)
 {
-	return ask(HOOK_FSYNC, 0) ? -1 : __real_fsync(fd);
+	int r = ask(HOOK_FSYNC, 0);
+
+	return r == SYSHOOK_SHORT ? 0 : r ? -1 : __real_fsync(fd);
 }
 
 int __wrap_linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)

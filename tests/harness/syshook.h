@@ -29,7 +29,10 @@ enum syshook_call {
 	HOOK_CALLS
 };
 
-/* Only a part: writev and pread move one byte less than they could, readdir tells no d_type. */
+/*
+ * Only a part: writev and pread move one byte less than they could, readdir
+ * tells no d_type, fsync and fdatasync succeed and do nothing.
+ */
 enum { SYSHOOK_SHORT = -1 };
 
 /*
