@@ -17,7 +17,6 @@
 #define LIST_TRY 1024  /* bytes of names on the stack */
 #define VALUE_TRY 1024 /* bytes of a value on the stack */
 #define NAMES_TRY 32   /* names on the stack */
-#define LINK_MAX_BYTES (64 * KIB)
 
 struct subject {
 	int fd;
@@ -179,29 +178,18 @@ int detail_flags(struct detail_plain *plain, uint64_t dev, int fd, const char *n
 
 int detail_link(int at, const char *base, const char *name, struct entry_detail *ret, struct err *e)
 {
-	size_t size = PATH_MAX;
+	char target[PATH_MAX];
 
-	for (;;) {
-		auto_free char *p = malloc(size);
-		if (!p)
-			return err_set(e, ERR_NOMEM, "no memory for the target of '%s'", name);
-		ssize_t n = readlinkat(at, base, p, size);
-		if (n < 0)
-			return err_sys(e, errno == EINVAL ? ENOENT : errno, "reading the link '%s'",
-			               name);
-		if ((size_t)n < size) {
-			char *exact = realloc(p, n > 0 ? (size_t)n : 1);
-
-			if (exact)
-				p = exact;
-			ret->link = (uint8_t *)STEAL(&p);
-			ret->link_len = (size_t)n;
-			return 0;
-		}
-		size *= 2;
-		if (size > LINK_MAX_BYTES)
-			return err_set(e, ERR_TOO_BIG,
-			               "the target of the link '%s' is over %zu bytes", name,
-			               LINK_MAX_BYTES);
-	}
+	ssize_t n = readlinkat(at, base, target, sizeof(target));
+	if (n < 0)
+		return err_sys(e, errno == EINVAL ? ENOENT : errno, "reading the link '%s'", name);
+	if ((size_t)n == sizeof(target))
+		return err_set(e, ERR_TOO_BIG, "the target of the link '%s' is over %d bytes", name,
+		               PATH_MAX - 1);
+	ret->link = malloc(n > 0 ? (size_t)n : 1);
+	if (!ret->link)
+		return err_set(e, ERR_NOMEM, "no memory for the target of '%s'", name);
+	memcpy(ret->link, target, (size_t)n);
+	ret->link_len = (size_t)n;
+	return 0;
 }

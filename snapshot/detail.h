@@ -45,7 +45,10 @@ MUST_CHECK int detail_xattrs(int fd, const char *path, const char *name, struct 
 MUST_CHECK int detail_flags(struct detail_plain *plain, uint64_t dev, int fd, const char *name,
                             struct entry_detail *ret, struct err *e);
 
-/* Target of link `base` in the directory at. ERR_NOT_FOUND: it is gone, or no link any more. */
+/*
+ * Target of link `base` in the directory at. ERR_NOT_FOUND: it is gone, or no
+ * link any more; ERR_TOO_BIG: longer than Linux takes (4095 bytes).
+ */
 MUST_CHECK int detail_link(int at, const char *base, const char *name, struct entry_detail *ret,
                            struct err *e);
 

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "common/fd.h"
+#include "tests/harness/syshook.h"
 #include "tests/unit/snapshot/mounts.h"
 
 static struct source *must_open(const char *path)
@@ -253,6 +254,65 @@ static void test_block_open__a_device_has_its_size_and_always_looks_changed(void
 	left_out(block_open__a_device_has_its_size_and_always_looks_changed());
 }
 
+struct failing {
+	unsigned calls, at;
+};
+
+static int fail_at(void *arg, enum syshook_call call, int flags)
+{
+	struct failing *f = arg;
+
+	(void)flags;
+	return call == HOOK_ALLOC && f->calls++ == f->at ? ENOMEM : 0;
+}
+
+static void read_whole(const char *path, struct err *e)
+{
+	struct source *s = block_open(path, true, e);
+	struct batch *b;
+	struct content *c;
+	struct entry_stat st;
+	bool changed;
+
+	if (!s)
+		return;
+	if (s->ops->next(s, &b, e) == 0) {
+		CLEANUP(entry_detail_clear) struct entry_detail d = { 0 };
+
+		if (s->ops->open(s, &b->entries[0], &c, e) == 0)
+			assert_int_equal(s->ops->close(c, &st, &changed, e), 0);
+		(void)!s->ops->load(s, &b->entries[0], &d, e);
+		s->ops->batch_free(s, b);
+	}
+	s->ops->free(s);
+}
+
+static void test_block__each_failing_allocation_is_a_clean_error(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *path = path_join(dir, "image");
+	unsigned failures = 0;
+
+	(void)state;
+	make_image(dir);
+	(void)setxattr(path, "user.k", "v", 1, 0);
+	for (struct failing f = { .at = 0 };; f.at++) {
+		struct err e = ERR_INIT;
+
+		f.calls = 0;
+		syshook_set(fail_at, &f);
+		read_whole(path, &e);
+		syshook_set(NULL, NULL);
+		if (f.calls <= f.at)
+			break;
+		if (e.class == ERR_NONE) /* it could do without */
+			continue;
+		assert_int_equal(e.class, ERR_NOMEM);
+		failures++;
+	}
+	assert_true(failures >= 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -262,6 +322,7 @@ int main(void)
 		cmocka_unit_test(test_block_open__refuses_what_is_no_volume),
 		cmocka_unit_test(test_block_size__needs_a_descriptor_of_the_right_kind),
 		cmocka_unit_test(test_block_open__a_device_has_its_size_and_always_looks_changed),
+		cmocka_unit_test(test_block__each_failing_allocation_is_a_clean_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

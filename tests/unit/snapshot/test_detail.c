@@ -10,9 +10,79 @@
 #include <sys/xattr.h>
 #include <cmocka.h>
 
+#include "tests/harness/syshook.h"
 #include "tests/unit/snapshot/mounts.h"
 
 static bool can_mount;
+
+ssize_t __real_flistxattr(int fd, char *list, size_t n);
+ssize_t __wrap_flistxattr(int fd, char *list, size_t n);
+ssize_t __real_fgetxattr(int fd, const char *name, void *value, size_t n);
+ssize_t __wrap_fgetxattr(int fd, const char *name, void *value, size_t n);
+int __real_ioctl(int fd, unsigned long call, void *arg);
+int __wrap_ioctl(int fd, unsigned long call, void *arg);
+ssize_t __real_readlinkat(int at, const char *path, char *target, size_t n);
+ssize_t __wrap_readlinkat(int at, const char *path, char *target, size_t n);
+
+/* A file system that is played: attributes "user.NNNN" of one size, and failures by errno. */
+static struct {
+	bool on;
+	unsigned attrs;
+	size_t size;
+	int value_os, flags_os, project_os;
+	bool endless_link;
+} play;
+
+ssize_t __wrap_flistxattr(int fd, char *list, size_t n)
+{
+	size_t at = 0;
+
+	if (!play.on)
+		return __real_flistxattr(fd, list, n);
+	if (play.attrs * sizeof("user.0000") > n) {
+		errno = ERANGE;
+		return -1;
+	}
+	for (unsigned i = 0; i < play.attrs; i++)
+		at += (size_t)snprintf(list + at, n - at, "user.%04u", play.attrs - 1 - i) + 1;
+	return (ssize_t)at;
+}
+
+ssize_t __wrap_fgetxattr(int fd, const char *name, void *value, size_t n)
+{
+	if (!play.on)
+		return __real_fgetxattr(fd, name, value, n);
+	if (play.value_os && strcmp(name, "user.0001") == 0) {
+		errno = play.value_os;
+		return -1;
+	}
+	if (play.size > n) {
+		errno = ERANGE;
+		return -1;
+	}
+	memset(value, 'v', play.size);
+	return (ssize_t)play.size;
+}
+
+int __wrap_ioctl(int fd, unsigned long call, void *arg)
+{
+	int os = call == FS_IOC_GETFLAGS     ? play.flags_os
+	         : call == FS_IOC_FSGETXATTR ? play.project_os
+	                                     : 0;
+
+	if (!os)
+		return __real_ioctl(fd, call, arg);
+	errno = os;
+	return -1;
+}
+
+ssize_t __wrap_readlinkat(int at, const char *path, char *target, size_t n)
+{
+	if (!play.endless_link)
+		return __real_readlinkat(at, path, target, n);
+	memset(target, 't', n);
+	return (ssize_t)n;
+}
 
 static int open_at(const char *dir, const char *name)
 {
@@ -406,6 +476,120 @@ static void test_detail_flags__project_ids(void **state)
 	left_out(detail_flags__project_ids());
 }
 
+static void test_detail_xattrs__one_that_goes_away_meanwhile_is_left_out(void **state)
+{
+	static const int gone[] = { ENODATA, EOPNOTSUPP };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	play.on = true;
+	play.attrs = 3;
+	play.size = 5;
+	for (size_t i = 0; i < ARRAY_LEN(gone); i++) {
+		CLEANUP(entry_detail_clear) struct entry_detail d = { 0 };
+		size_t pos = 0;
+
+		play.value_os = gone[i];
+		assert_int_equal(detail_xattrs(0, NULL, "f", &d, &e), 0);
+		assert_attr(&d, &pos, "user.0000", "vvvvv", 5);
+		assert_attr(&d, &pos, "user.0002", "vvvvv", 5);
+		assert_int_equal(count_attrs(&d), 2);
+	}
+	CLEANUP(entry_detail_clear) struct entry_detail d = { 0 };
+	play.value_os = EIO;
+	assert_int_equal(detail_xattrs(0, NULL, "f", &d, &e), -1);
+	assert_int_equal(e.class, ERR_IO);
+	assert_non_null(strstr(e.msg, "reading attribute 'user.0001' of 'f'"));
+	assert_null(d.xattrs);
+	play.on = false;
+	play.value_os = 0;
+}
+
+struct failing {
+	unsigned calls, at;
+};
+
+static int fail_at(void *arg, enum syshook_call call, int flags)
+{
+	struct failing *f = arg;
+
+	(void)flags;
+	return call == HOOK_ALLOC && f->calls++ == f->at ? ENOMEM : 0;
+}
+
+static void test_detail_xattrs__each_failing_allocation_is_a_clean_error(void **state)
+{
+	unsigned failures = 0;
+
+	(void)state;
+	play.on = true;
+	play.attrs = 150;
+	play.size = 2000;
+	for (struct failing f = { .at = 0 };; f.at++) {
+		CLEANUP(entry_detail_clear) struct entry_detail d = { 0 };
+		struct err e = ERR_INIT;
+
+		f.calls = 0;
+		syshook_set(fail_at, &f);
+		int rc = detail_xattrs(0, NULL, "f", &d, &e);
+		syshook_set(NULL, NULL);
+		if (rc == 0)
+			assert_int_equal(count_attrs(&d), 150);
+		if (f.calls <= f.at)
+			break;
+		if (rc == 0) /* it could do without */
+			continue;
+		assert_int_equal(e.class, ERR_NOMEM);
+		assert_null(d.xattrs);
+		failures++;
+	}
+	assert_true(failures >= 4);
+	play.on = false;
+}
+
+static void test_detail_link__an_endless_target_is_refused(void **state)
+{
+	struct entry_detail d = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	play.endless_link = true;
+	assert_int_equal(detail_link(AT_FDCWD, "l", "l", &d, &e), -1);
+	play.endless_link = false;
+	assert_int_equal(e.class, ERR_TOO_BIG);
+	assert_null(d.link);
+}
+
+static void test_detail_flags__failures_are_told_and_refusals_are_not(void **state)
+{
+	struct detail_plain plain = { 0 };
+	struct entry_detail d = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	auto_close int fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	play.flags_os = EINVAL; /* of this one file: the next may have flags */
+	assert_int_equal(detail_flags(&plain, 1, fd, "f", &d, &e), 0);
+	assert_int_equal(atomic_load(&plain.dev[0]), 0);
+	play.flags_os = EIO;
+	assert_int_equal(detail_flags(&plain, 1, fd, "f", &d, &e), -1);
+	assert_int_equal(e.class, ERR_IO);
+	play.flags_os = ENOTTY;
+	assert_int_equal(detail_flags(&plain, 1, fd, "f", &d, &e), 0);
+	play.flags_os = 0;
+
+	auto_close int tmp = open("/dev/shm", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	unsigned int flags;
+	if (tmp >= 0 && ioctl(tmp, FS_IOC_GETFLAGS, &flags) == 0) {
+		play.project_os = EIO;
+		assert_int_equal(detail_flags(&plain, 2, tmp, "f", &d, &e), -1);
+		assert_non_null(strstr(e.msg, "reading the project id of 'f'"));
+		play.project_os = ENOTTY;
+		assert_int_equal(detail_flags(&plain, 2, tmp, "f", &d, &e), 0);
+		play.project_os = 0;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -420,6 +604,10 @@ int main(void)
 		cmocka_unit_test(test_detail_flags__those_that_can_be_restored),
 		cmocka_unit_test(test_detail_flags__a_file_system_without_them_is_asked_once),
 		cmocka_unit_test(test_detail_flags__project_ids),
+		cmocka_unit_test(test_detail_xattrs__one_that_goes_away_meanwhile_is_left_out),
+		cmocka_unit_test(test_detail_xattrs__each_failing_allocation_is_a_clean_error),
+		cmocka_unit_test(test_detail_link__an_endless_target_is_refused),
+		cmocka_unit_test(test_detail_flags__failures_are_told_and_refusals_are_not),
 	};
 
 	can_mount = mounts_private();

@@ -6,11 +6,30 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <string.h>
 #include <cmocka.h>
 
 #include "common/fd.h"
 #include "tests/harness/harness.h"
+
+off_t __real_lseek(int fd, off_t off, int whence);
+off_t __wrap_lseek(int fd, off_t off, int whence);
+
+/* What a file system answers to SEEK_HOLE in place of the truth, when played. */
+static struct {
+	bool on;
+	off_t answer;
+	int os;
+} play;
+
+off_t __wrap_lseek(int fd, off_t off, int whence)
+{
+	if (!play.on || whence != SEEK_HOLE)
+		return __real_lseek(fd, off, whence);
+	errno = play.os;
+	return play.answer;
+}
 
 static int new_file(const char *dir)
 {
@@ -114,6 +133,31 @@ static void test_extent_next__reports_a_bad_descriptor(void **state)
 	assert_int_equal(errno, EBADF);
 }
 
+/* The file may be cut off between the two questions. */
+static void test_extent_next__the_end_of_the_data_may_have_gone(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_close int fd = new_file(dir);
+	uint64_t start, end;
+
+	(void)state;
+	put(fd, 0, 10000);
+	play.on = true;
+	play.answer = -1;
+	play.os = ENXIO;
+	assert_int_equal(extent_next(fd, 10000, 10, &start, &end), 0);
+	assert_int_equal(start, 10);
+	assert_int_equal(end, 10000);
+	play.answer = 10;
+	assert_int_equal(extent_next(fd, 10000, 10, &start, &end), 0);
+	assert_int_equal(end, 10000);
+	play.answer = -1;
+	play.os = EIO;
+	assert_int_equal(extent_next(fd, 10000, 10, &start, &end), -1);
+	assert_int_equal(errno, EIO);
+	play.on = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -122,6 +166,7 @@ int main(void)
 		cmocka_unit_test(test_extent_next__never_goes_past_the_size_it_was_given),
 		cmocka_unit_test(test_extent_next__what_knows_no_holes_is_one_range),
 		cmocka_unit_test(test_extent_next__reports_a_bad_descriptor),
+		cmocka_unit_test(test_extent_next__the_end_of_the_data_may_have_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,33 +235,37 @@ static void test_list_read__an_error_half_way_leaves_nothing(void **state)
 	list_clear(&l);
 }
 
-/* Names and index of 1.5 million entries are over LIST_HEAP_MAX each, so both get mapped. */
-static void read_huge(const char *scratch_dir)
+/*
+ * Reads n names of len characters in an order that is none, and looks at what
+ * came of it. More than LIST_HEAP_MAX bytes of names or index get mapped.
+ */
+static void read_large(const char *scratch_dir, int n, int len, bool index_too)
 {
-	enum { N = 1500000, LEN = 24 };
-	char(*text)[LEN] = calloc(N, LEN);
-	const char **names = calloc(N, sizeof(*names));
+	char *text = malloc((size_t)n * (size_t)(len + 1));
+	const char **names = calloc((size_t)n, sizeof(*names));
 	struct list l = { 0 };
 
 	assert_true(text && names);
-	for (int i = 0; i < N; i++) {
-		(void)snprintf(text[i], LEN, "name-%013d", (int)((int64_t)i * 7919 % N));
-		names[i] = text[i];
+	for (int i = 0; i < n; i++) {
+		char *at = text + (size_t)i * (size_t)(len + 1);
+
+		(void)snprintf(at, (size_t)len + 1, "%0*d", len, (int)((int64_t)i * 7919 % n));
+		names[i] = at;
 	}
 	play.names = names;
-	play.n = N;
+	play.n = (size_t)n;
 	play.at = 0;
 	play.piece = 2000;
 	assert_int_equal(list_read(&l, -1, NULL, buffer, scratch_dir), 0);
 	play.names = NULL;
 	assert_true(l.names.mapped);
-	assert_true(l.items.mapped);
-	assert_int_equal(l.n, N);
-	for (size_t i = 0; i < N; i += 999) {
-		char want[LEN];
+	assert_int_equal(l.items.mapped, index_too);
+	assert_int_equal(l.n, n);
+	for (int i = 0; i < n; i += 999) {
+		char want[128];
 
-		(void)snprintf(want, sizeof(want), "name-%013d", (int)i);
-		assert_string_equal(list_name(&l, i), want);
+		(void)snprintf(want, sizeof(want), "%0*d", len, i);
+		assert_string_equal(list_name(&l, (size_t)i), want);
 	}
 	list_reset(&l, 1 * MIB);
 	assert_int_equal(l.n, 0);
@@ -277,14 +281,15 @@ static void test_list_read__large_directories_are_mapped(void **state)
 	auto_tmpdir char *dir = tmpdir_new();
 
 	(void)state;
-	read_huge(dir);
+	read_large(dir, (int)(LIST_HEAP_MAX / sizeof(struct list_item)) + 7920, 10, true);
 	assert_int_equal(count_files(dir), 0);
 }
 
 static void test_list_read__without_a_usable_scratch_directory_memory_serves(void **state)
 {
 	(void)state;
-	read_huge("/nonexistent/scratch");
+	read_large("/nonexistent/scratch", 200000, 100, false);
+	read_large(NULL, 200000, 100, false);
 }
 
 static bool keep_short(void *arg, const char *name, size_t len, unsigned char type)

@@ -5,6 +5,7 @@
  */
 #include "snapshot/lister.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -15,6 +16,32 @@
 #include <cmocka.h>
 
 #include "tests/harness/harness.h"
+
+ssize_t __real_getdents64(int fd, void *buffer, size_t n);
+ssize_t __wrap_getdents64(int fd, void *buffer, size_t n);
+
+/* What a file system may do to us. */
+static struct {
+	bool no_types; /* every type is DT_UNKNOWN */
+	int fail_at;   /* this call fails, counted down; 0: none */
+	int os;
+} play;
+
+ssize_t __wrap_getdents64(int fd, void *buffer, size_t n)
+{
+	if (play.fail_at > 0 && --play.fail_at == 0) {
+		errno = play.os;
+		return -1;
+	}
+	ssize_t got = __real_getdents64(fd, buffer, n);
+	for (ssize_t at = 0; play.no_types && at < got;) {
+		struct dirent64 *d = (void *)((char *)buffer + at);
+
+		d->d_type = DT_UNKNOWN;
+		at += d->d_reclen;
+	}
+	return got;
+}
 
 enum { SEEN_MAX = 4000 };
 
@@ -463,6 +490,77 @@ static void test_lister_run__says_when_descriptors_run_out_below(void **state)
 	assert_int_equal(r.status, 0);
 }
 
+static void test_lister_run__types_are_found_out_where_the_listing_has_none(void **state)
+{
+	static const char *const patterns[] = { "z", "a/0/", "c/" };
+	static const char *const want[] = { " ", " 0", " a", " a/0", " a/b", " a/b/0" };
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT;
+	struct trial t;
+
+	(void)state;
+	make_nested(dir);
+	play.no_types = true;
+	begin(&t, dir);
+	run(&t);
+	assert_seen(&t, nested, ARRAY_LEN(nested));
+	end(&t);
+
+	begin(&t, dir);
+	t.match = match_new(patterns, ARRAY_LEN(patterns), &e);
+	assert_non_null(t.match);
+	t.p.match = t.match;
+	run(&t);
+	assert_seen(&t, want, ARRAY_LEN(want));
+	end(&t);
+	play.no_types = false;
+}
+
+/* Half a directory is none: the entry says so, and what was read of it is forgotten. */
+static void test_lister_run__a_listing_that_fails_half_way_leaves_the_directory_out(void **state)
+{
+	static const char *const want[] = { " ", " 0", "Ua", " z" };
+	static const char *const gone[] = { " ", " 0", "Ga", " z" };
+	auto_tmpdir char *dir = tmpdir_new();
+	struct trial t;
+
+	(void)state;
+	make_nested(dir);
+	for (int call = 3; call <= 4; call++) { /* two for the root, then the two for a */
+		begin(&t, dir);
+		play.fail_at = call;
+		play.os = EIO;
+		run(&t);
+		assert_seen(&t, want, ARRAY_LEN(want));
+		assert_int_equal(t.os[2], EIO);
+		end(&t);
+	}
+	begin(&t, dir);
+	play.fail_at = 3;
+	play.os = ENOENT; /* as of a directory that was removed meanwhile */
+	run(&t);
+	assert_seen(&t, gone, ARRAY_LEN(gone));
+	end(&t);
+}
+
+static void test_lister_run__without_the_list_of_the_root_there_is_no_walk(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT;
+	struct trial t;
+
+	(void)state;
+	make_nested(dir);
+	begin(&t, dir);
+	play.fail_at = 2;
+	play.os = EIO;
+	assert_int_equal(lister_run(&t.p, &e), -1);
+	assert_int_equal(e.class, ERR_IO);
+	assert_non_null(strstr(e.msg, "listing '"));
+	assert_int_equal(t.n, 0);
+	end(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -479,6 +577,10 @@ int main(void)
 		cmocka_unit_test(test_lister_run__caches_keep_their_tag_alone),
 		cmocka_unit_test(test_lister_run__says_when_descriptors_run_out),
 		cmocka_unit_test(test_lister_run__says_when_descriptors_run_out_below),
+		cmocka_unit_test(test_lister_run__types_are_found_out_where_the_listing_has_none),
+		cmocka_unit_test(
+			test_lister_run__a_listing_that_fails_half_way_leaves_the_directory_out),
+		cmocka_unit_test(test_lister_run__without_the_list_of_the_root_there_is_no_walk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

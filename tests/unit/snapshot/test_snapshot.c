@@ -2,6 +2,7 @@
 /* The registry of drivers and the life of a snapshot. */
 #include "snapshot/snapshot.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include "tests/harness/harness.h"
+#include "tests/harness/syshook.h"
 
 static void test_snapshot_drivers__every_one_is_whole_and_named_once(void **state)
 {
@@ -215,6 +217,40 @@ static void test_snapshot_take_and_release__failures_are_told_with_the_driver(vo
 	assert_non_null(strstr(e.msg, "still in use"));
 }
 
+struct failing {
+	unsigned calls, at;
+};
+
+static int fail_at(void *arg, enum syshook_call call, int flags)
+{
+	struct failing *f = arg;
+
+	(void)flags;
+	return call == HOOK_ALLOC && f->calls++ == f->at ? ENOMEM : 0;
+}
+
+static void test_snapshot_take__each_failing_allocation_is_a_clean_error(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	unsigned failures = 0;
+
+	(void)state;
+	for (struct failing f = { .at = 0 };; f.at++) {
+		struct err e = ERR_INIT, e2 = ERR_INIT;
+
+		f.calls = 0;
+		syshook_set(fail_at, &f);
+		struct snapshot *s = snapshot_take(&snapshot_live, dir, &e);
+		syshook_set(NULL, NULL);
+		assert_int_equal(snapshot_release(s, &e2), 0);
+		if (s)
+			break;
+		assert_int_equal(e.class, ERR_NOMEM);
+		failures++;
+	}
+	assert_int_equal(failures, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +262,7 @@ int main(void)
 		cmocka_unit_test(test_snapshot_is_empty__a_view_that_went_away_is_no_empty_one),
 		cmocka_unit_test(test_snapshot_source__walks_directories_and_takes_files_as_images),
 		cmocka_unit_test(test_snapshot_take_and_release__failures_are_told_with_the_driver),
+		cmocka_unit_test(test_snapshot_take__each_failing_allocation_is_a_clean_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

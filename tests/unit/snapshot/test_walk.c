@@ -829,7 +829,7 @@ static void swap_types(int at)
 	assert_int_equal(symlinkat("z3", at, "z2"), 0);
 }
 
-/* A directory that came in place of a file was never listed; a link in place of a directory is one. */
+/* A directory that came in place of a file was never listed; a link for a directory is one. */
 static void test_walk__what_changes_its_type_is_never_half_taken(void **state)
 {
 	CLEANUP(seen_clear) struct seen_list got = { 0 };
@@ -1338,6 +1338,53 @@ static void test_walk__each_failing_allocation_is_a_clean_error(void **state)
 	assert_true(failures > 10);
 }
 
+/* In a child, in a namespace of its own: /proc is covered by something empty. */
+static int load_without_proc(void *arg)
+{
+	struct err e = ERR_INIT;
+	struct entry_detail d = { 0 };
+	int rc = 3;
+
+	if (!mounts_private() || mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+		return 77;
+	struct source *s = walk_open(arg, NULL, &e);
+	if (!s)
+		return 1;
+	for (struct batch *b; s->ops->next(s, &b, &e) == 0 && b;) {
+		for (size_t i = 0; i < b->n; i++) {
+			struct entry *n = &b->entries[i];
+
+			if (S_ISLNK(n->st.mode))
+				rc = s->ops->load(s, n, &d, &e) < 0 && e.class == ERR_UNSUPPORTED &&
+				                     strstr(e.msg, "needs /proc")
+				             ? 0
+				             : 2;
+		}
+		s->ops->batch_free(s, b);
+	}
+	s->ops->free(s);
+	return rc;
+}
+
+static const char *walk_load__says_that_links_need_proc(void)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *sym = path_join(dir, "sym");
+
+	if (!can_mount)
+		return "this process may not mount";
+	assert_int_equal(symlink("target", sym), 0);
+	auto_run struct harness_run r = harness_run(load_without_proc, dir);
+	assert_int_equal(r.status, 0);
+	return NULL;
+}
+
+static void test_walk_load__says_that_links_need_proc(void **state)
+{
+	(void)state;
+	left_out(walk_load__says_that_links_need_proc());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1365,6 +1412,7 @@ int main(void)
 		cmocka_unit_test(test_walk_next__stays_at_the_end),
 		cmocka_unit_test(test_walk_is_empty__counts_all_but_the_dots),
 		cmocka_unit_test(test_walk__each_failing_allocation_is_a_clean_error),
+		cmocka_unit_test(test_walk_load__says_that_links_need_proc),
 	};
 
 	can_mount = mounts_private();
