@@ -250,20 +250,24 @@ struct pack_build *pack_build_new(const struct keys *keys, const struct domain_k
 	b->cipher = cipher;
 	b->keys = keys;
 	b->domain = domain;
-	secret_random(b->id, sizeof(b->id));
-	b->dek = secret_new(FORMAT_DEK_BYTES);
-	if (!b->dek) {
-		(void)err_set(e, ERR_NOMEM, "no locked memory for a pack's key");
-		goto undo;
+	if (build_map(w, cap, e) < 0 || pack_build_again(b, e) < 0) {
+		pack_build_free(b);
+		return NULL;
 	}
-	secret_random(b->dek, FORMAT_DEK_BYTES);
-	if (build_map(w, cap, e) < 0 || header_put(b, e) < 0)
-		goto undo;
 	return b;
+}
 
-undo:
-	pack_build_free(b);
-	return NULL;
+int pack_build_again(struct pack_build *b, struct err *e)
+{
+	secret_free(b->dek);
+	b->dek = secret_new(FORMAT_DEK_BYTES);
+	if (!b->dek)
+		return err_set(e, ERR_NOMEM, "no locked memory for a pack's key");
+	secret_random(b->dek, FORMAT_DEK_BYTES);
+	secret_random(b->id, sizeof(b->id));
+	b->n = 0;
+	b->payload = 0;
+	return header_put(b, e);
 }
 
 void pack_build_free(struct pack_build *b)

@@ -67,6 +67,8 @@ struct pack_build {
 MUST_CHECK struct pack_build *pack_build_new(const struct keys *keys,
                                              const struct domain_keys *domain, uint8_t chunk_kind,
                                              uint8_t cipher, size_t cap, struct err *e);
+/* Starts another pack, with an id and a key of its own, in the memory of one that is done with. */
+MUST_CHECK int pack_build_again(struct pack_build *b, struct err *e);
 void pack_build_free(struct pack_build *b);
 
 /* True when a chunk of `stored` bytes (with tag) fits, footer, padding and trailer included. */

@@ -22,7 +22,7 @@
 #include "repo/compress.h"
 
 #define OPEN_DATA 2     /* data packs that are filled at the same time */
-#define PACKS_MAX 5     /* data packs in memory: open, closing, uploading */
+#define PACKS_MAX 4     /* data packs in memory: open, closing, uploading */
 #define UPLOADERS 2
 #define UPLOADS_MAX 256 /* more than can be: see open_pack_new_locked() and the size of trees */
 #define TASKS_MAX 64    /* waiting for the pool */
@@ -86,6 +86,8 @@ struct sealer {
 	struct open_pack *data[OPEN_DATA]; /* guarded by lock */
 	struct open_pack *node;            /* guarded by lock */
 	unsigned packs_alive;              /* data packs in memory; guarded by lock */
+	struct pack_build *spare[PACKS_MAX]; /* memory of packs that are out; guarded by lock */
+	unsigned nspare;                     /* guarded by lock */
 	uint64_t serial;                   /* guarded by lock */
 	uint64_t coin;                     /* random bits; guarded by lock */
 	unsigned coins;
@@ -172,8 +174,17 @@ static struct open_pack *open_pack_new_locked(struct sealer *s, uint8_t kind, st
 		(void)err_set(e, ERR_NOMEM, "no memory for a pack");
 		return NULL;
 	}
-	p->build = pack_build_new(s->repo->keys, s->params.domain, kind, s->repo->params.cipher,
-	                          s->pack_cap, e);
+	/* Memory that was written to before costs no page faults. */
+	if (kind == CHUNK_DATA && s->nspare) {
+		p->build = s->spare[--s->nspare];
+		if (pack_build_again(p->build, e) < 0) {
+			pack_build_free(p->build);
+			p->build = NULL;
+		}
+	} else {
+		p->build = pack_build_new(s->repo->keys, s->params.domain, kind,
+		                          s->repo->params.cipher, s->pack_cap, e);
+	}
 	if (!p->build) {
 		free(p);
 		return NULL;
@@ -328,13 +339,15 @@ static void *uploader(void *arg)
 
 		if (!sealer_failed(s) && upload(s, p->build, &e) < 0)
 			sealer_fail(s, &e);
-		open_pack_free(p);
 		(void)pthread_mutex_lock(&s->lock);
 		s->uploading--;
-		if (data)
+		if (data) {
 			s->packs_alive--;
+			s->spare[s->nspare++] = STEAL(&p->build);
+		}
 		(void)pthread_cond_broadcast(&s->changed);
 		(void)pthread_mutex_unlock(&s->lock);
+		open_pack_free(p);
 	}
 	return NULL;
 }
@@ -605,6 +618,8 @@ void sealer_free(struct sealer *s)
 	for (size_t i = 0; i < OPEN_DATA; i++)
 		open_pack_free(s->data[i]);
 	open_pack_free(s->node);
+	for (unsigned i = 0; i < s->nspare; i++)
+		pack_build_free(s->spare[i]);
 	worker_clear(&s->node_worker);
 	for (size_t i = 0; s->buf_array && i < s->nbufs; i++)
 		if (s->buf_array[i].data)
