@@ -8,6 +8,7 @@
 #ifndef AKSDR_REPO_READER_H
 #define AKSDR_REPO_READER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -18,10 +19,11 @@
 struct reader;
 
 struct reader_params {
-	unsigned threads;  /* decode threads; 0: CPUs */
-	unsigned inflight; /* range reads at once; 0: 16, fewer for file stores */
-	uint64_t memory;   /* bytes; 0: 64 MiB */
-	bool rehash;       /* also compute each chunk's id again */
+	unsigned threads;          /* decode threads; 0: CPUs */
+	unsigned inflight;         /* range reads at once; 0: 16, fewer for file stores */
+	uint64_t memory;           /* bytes; 0: 64 MiB */
+	bool rehash;               /* also compute each chunk's id again */
+	_Atomic uint64_t *fetched; /* gets the bytes read from the store added; may be NULL */
 };
 
 struct reader_want {
@@ -33,11 +35,13 @@ struct reader_want {
  * Called from pool threads, for different wants at the same time. plain is
  * NULL when the chunk cannot be had: why says so (ERR_CORRUPT,
  * ERR_NOT_FOUND, ERR_DENIED, or the store's error). plain is valid during the
- * call. Returns 0, or -1 with e to end the whole reading.
+ * call; w->ref names the place it came from, which may be another one than was
+ * submitted. Returns 0, or -1 with e to end the whole reading.
  */
 typedef int reader_deliver_fn(void *ctx, struct reader_want *w, const uint8_t *plain, size_t n,
                               const struct err *why, struct err *e);
 
+/* deliver NULL: only reader_chunk() will be used, and no thread is started. */
 MUST_CHECK int reader_open(const struct repo *r, const struct reader_params *params,
                            reader_deliver_fn *deliver, void *ctx, struct reader **ret,
                            struct err *e);
@@ -49,6 +53,9 @@ MUST_CHECK int reader_open(const struct repo *r, const struct reader_params *par
  */
 MUST_CHECK int reader_submit(struct reader *r, const struct domain_keys *domain,
                              const struct reader_want *wants, size_t n, struct err *e);
+
+/* Waits until done(arg), which is asked after each range of deliveries. -1 as reader_submit(). */
+MUST_CHECK int reader_wait(struct reader *r, bool (*done)(void *arg), void *arg, struct err *e);
 
 /* Waits until everything submitted is delivered. */
 MUST_CHECK int reader_drain(struct reader *r, struct err *e);

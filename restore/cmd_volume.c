@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* aksdr-restore volume and get: a whole point, or some of its files, into a target. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/num.h"
+#include "restore/cmd.h"
+#include "restore/restore.h"
+
+enum {
+	OPT_TARGET = 256,
+	OPT_IN_PLACE,
+	OPT_DELETE,
+	OPT_ON_CORRUPT,
+	OPT_VERIFY,
+	OPT_NO_OWNER,
+	OPT_FORCE,
+	OPT_SYNC,
+	OPT_THREADS,
+	OPT_MEMORY
+};
+
+static struct job {
+	const char *target;
+	unsigned flags; /* target_flags */
+	bool verify, sync;
+	struct restore_params params;
+} job;
+
+/*
+ * In the order of the table for `volume`; `get` leaves out what makes sense for whole volumes
+ * only.
+ */
+static const struct verb_option volume_options[] = {
+	{ "target", "PATH", "directory, image file or block device to restore into", OPT_TARGET },
+	{ "in-place", NULL, "make what is there like the point; write only what differs",
+	  OPT_IN_PLACE },
+	{ "delete", NULL, "with --in-place: remove what the point does not have", OPT_DELETE },
+	{ "on-corrupt", "fail|skip", "at damaged data stop (default), or leave holes and list them",
+	  OPT_ON_CORRUPT },
+	{ "verify", NULL, "read everything back and compare it with the point", OPT_VERIFY },
+	{ "no-owner", NULL, "leave owners and groups as the system gives them", OPT_NO_OWNER },
+	{ "force", NULL, "overwrite a block device that is not empty", OPT_FORCE },
+	{ "sync", NULL, "wait until everything is on the medium", OPT_SYNC },
+	{ "threads", "N", "threads that decrypt and write; default: the CPUs", OPT_THREADS },
+	{ "memory", "SIZE", "for data on its way; default 64MiB", OPT_MEMORY },
+	{ NULL, NULL, NULL, 0 },
+};
+
+static const struct verb_option get_options[] = {
+	{ "target", "DIR", "directory to restore into; made when it is missing", OPT_TARGET },
+	{ "in-place", NULL, "files that are there are made like the point's", OPT_IN_PLACE },
+	{ "on-corrupt", "fail|skip", "at damaged data stop (default), or leave holes and list them",
+	  OPT_ON_CORRUPT },
+	{ "verify", NULL, "read everything back and compare it with the point", OPT_VERIFY },
+	{ "no-owner", NULL, "leave owners and groups as the system gives them", OPT_NO_OWNER },
+	{ "sync", NULL, "wait until everything is on the medium", OPT_SYNC },
+	{ "threads", "N", "threads that decrypt and write; default: the CPUs", OPT_THREADS },
+	{ "memory", "SIZE", "for data on its way; default 64MiB", OPT_MEMORY },
+	{ NULL, NULL, NULL, 0 },
+};
+
+static int set(void *state, int key, const char *value, struct err *e)
+{
+	struct job *j = state;
+	uint64_t n;
+
+	switch (key) {
+	case OPT_TARGET:
+		if (!*value)
+			return err_set(e, ERR_INVALID, "--target is empty");
+		j->target = value;
+		return 0;
+	case OPT_IN_PLACE:
+		j->flags |= TARGET_IN_PLACE;
+		return 0;
+	case OPT_DELETE:
+		j->flags |= TARGET_DELETE;
+		return 0;
+	case OPT_ON_CORRUPT:
+		j->params.on_corrupt = strcmp(value, "skip") == 0 ? CORRUPT_SKIP : CORRUPT_FAIL;
+		return 0;
+	case OPT_VERIFY:
+		j->verify = j->params.rehash = true;
+		return 0;
+	case OPT_NO_OWNER:
+		j->flags |= TARGET_NO_OWNER;
+		return 0;
+	case OPT_FORCE:
+		j->flags |= TARGET_FORCE;
+		return 0;
+	case OPT_SYNC:
+		j->sync = true;
+		return 0;
+	case OPT_THREADS:
+		if (num_u64("--threads", value, 1, 64, &n, e) < 0)
+			return -1;
+		j->params.threads = (unsigned)n;
+		return 0;
+	default:
+		if (num_size("--memory", value, (uint64_t)1 << 40, &n, e) < 0)
+			return -1;
+		if (n < 16 * MIB)
+			return err_set(e, ERR_INVALID,
+			               "--memory is below 16MiB, which some chunks need");
+		j->params.memory = n;
+		return 0;
+	}
+}
+
+static int check_options(const struct job *j, struct err *e)
+{
+	if (!j->target)
+		return err_set(e, ERR_INVALID,
+		               "--target is missing: it says where the restore goes");
+	if (j->flags & TARGET_DELETE && !(j->flags & TARGET_IN_PLACE))
+		return err_set(e, ERR_INVALID, "--delete makes sense with --in-place only");
+	return 0;
+}
+
+static int open_target(const struct job *j, const struct point *p, unsigned flags,
+                       struct report *report, struct target **ret, struct err *e)
+{
+	if (p->volume.block)
+		return target_block_open(j->target, p->bytes_logical, flags, &report->losses, ret,
+		                         e);
+	return target_dir_open(j->target, flags, &report->losses, ret, e);
+}
+
+/* Reads everything back from the medium and compares. */
+static int verify(const struct repo *r, const struct point *p, struct target *t,
+                  const struct job *j, struct report *report, struct err *e)
+{
+	struct restore_params params = j->params;
+	struct report second;
+
+	if (t->ops->sync(t, e) < 0)
+		return -1;
+	report_init(&second);
+	second.quiet = true;
+	params.counts = NULL;
+	t->flags |= TARGET_COMPARE;
+	int rc = restore_run(r, p, t, &params, &second, e);
+	t->flags &= ~(unsigned)TARGET_COMPARE;
+	report->took_ms += second.took_ms;
+	atomic_fetch_add(&report->fetched, atomic_load(&second.fetched));
+	for (size_t i = 0; rc == 0 && i < second.ngaps; i++) {
+		const struct gap *g = &second.gaps[i];
+
+		if (g->kind == GAP_DIFFERS)
+			report_gap(report, GAP_DIFFERS, g->path, strlen(g->path), NULL, 0, 0, 0,
+			           g->why);
+	}
+	report_clear(&second);
+	if (rc < 0)
+		return err_wrap(e, "reading back what was restored");
+	report->verified = true;
+	return 0;
+}
+
+static int restore(const struct repo *r, const struct point *p, struct job *j, bool dry_run,
+                   struct report *report, struct err *e)
+{
+	auto_target struct target *t = NULL;
+	unsigned flags = j->flags | (dry_run ? TARGET_COMPARE : 0);
+
+	if (open_target(j, p, flags, report, &t, e) < 0)
+		return -1;
+	if (restore_run(r, p, t, &j->params, report, e) < 0)
+		return -1;
+	if (dry_run)
+		return 0;
+	if (j->verify)
+		return verify(r, p, t, j, report, e);
+	return j->sync ? t->ops->sync(t, e) : 0;
+}
+
+static int run_job(struct job *j, const struct verb_common *common, const struct repo *r,
+                   const struct point *p, struct err *e)
+{
+	struct progress_counts counts = { 0 };
+	struct report report;
+	CLEANUP(buf_clear) struct buf text = BUF_INIT(4 * KIB);
+
+	report_init(&report);
+	report.quiet = common->dry_run;
+	if (j->params.npaths == 0) {
+		atomic_store(&counts.bytes_total, p->bytes_logical);
+		atomic_store(&counts.files_total, p->files + p->directories + p->others);
+	}
+	j->params.counts = &counts;
+	(void)buf_printf(&text, "restoring '%s'", p->volume.name);
+	struct progress *progress =
+		progress_start(buf_cstr(&text), common->quiet ? PROGRESS_NEVER : common->progress,
+	                       &counts);
+	int rc = restore(r, p, j, common->dry_run, &report, e);
+	progress_stop(progress);
+	const struct report_head head = {
+		.verb = common->dry_run ? "would restore" : "restored",
+		.volume = p->volume.name,
+		.point = p->id,
+		.session = p->session,
+		.target = j->target,
+		.dry_run = common->dry_run,
+	};
+	/* What was found missing is told of a restore that failed as well. */
+	if ((rc == 0 && (!common->quiet || common->output != OUTPUT_TABLE)) ||
+	    (rc < 0 && report.gap_count > 0 && common->output == OUTPUT_JSON)) {
+		struct err why = ERR_INIT;
+
+		if (report_print(&report, &head, common->output, stdout, &why) < 0 && rc == 0) {
+			*e = why;
+			rc = -1;
+		}
+	}
+	if (rc == 0 && !common->dry_run)
+		rc = report_verdict(&report, e);
+	report_clear(&report);
+	return rc;
+}
+
+static int run_volume(void *state, const struct verb_common *common, int argc, char **argv,
+                      struct err *e)
+{
+	struct job *j = state;
+	auto_repo struct repo *r = NULL;
+	CLEANUP(point_clear) struct point p = { 0 };
+
+	(void)argc;
+	if (check_options(j, e) < 0 || cmd_open_point(common, argv[0], &r, &p, e) < 0)
+		return -1;
+	return run_job(j, common, r, &p, e);
+}
+
+static int by_path(const void *a, const void *b)
+{
+	const char *x = *(const char *const *)a;
+	const char *y = *(const char *const *)b;
+
+	return source_path_cmp(x, strlen(x), y, strlen(y));
+}
+
+static int run_get(void *state, const struct verb_common *common, int argc, char **argv,
+                   struct err *e)
+{
+	struct job *j = state;
+	auto_repo struct repo *r = NULL;
+	CLEANUP(point_clear) struct point p = { 0 };
+	auto_free const char **paths = calloc((size_t)argc, sizeof(char *));
+	size_t n = 0;
+
+	if (!paths)
+		return err_set(e, ERR_NOMEM, "no memory for %d paths", argc);
+	if (check_options(j, e) < 0)
+		return -1;
+	for (int i = 1; i < argc; i++) {
+		if (restore_path(argv[i], e) < 0)
+			return -1;
+		paths[n++] = argv[i];
+	}
+	/* In order, and without what another one holds already. */
+	qsort(paths, n, sizeof(*paths), by_path);
+	size_t kept = 0;
+	for (size_t i = 0; i < n; i++) {
+		const char *last = kept > 0 ? paths[kept - 1] : NULL;
+		size_t len = last ? strlen(last) : 0;
+
+		if (last && strncmp(paths[i], last, len) == 0 &&
+		    (len == 0 || paths[i][len] == '\0' || paths[i][len] == '/'))
+			continue;
+		paths[kept++] = paths[i];
+	}
+	if (cmd_open_point(common, argv[0], &r, &p, e) < 0)
+		return -1;
+	if (p.volume.block)
+		return err_set(e, ERR_INVALID,
+		               "'%s' is a block volume, which has no files; use the verb volume",
+		               p.volume.name);
+	j->params.paths = paths;
+	j->params.npaths = kept;
+	if (!(j->flags & TARGET_IN_PLACE))
+		j->flags |= TARGET_MERGE;
+	return run_job(j, common, r, &p, e);
+}
+
+const struct verb cmd_volume = {
+	.name = "volume",
+	.args = "NAME[@POINT]",
+	.summary = "restore a point into a directory, image file or block device",
+	.text = "The target of a filesystem volume is a directory that is empty or missing; "
+		"that of a block volume is an image file that is missing, or an empty block "
+		"device.\n\n"
+		"With --in-place the target may hold an earlier or later state: it is read "
+		"and compared, and only what differs is fetched and written. Entries that "
+		"the point does not have stay, unless --delete is given.\n\n"
+		"Damaged or missing data never becomes silently wrong data. With "
+		"--on-corrupt fail the restore stops and the file that is hurt is removed. "
+		"With --on-corrupt skip the rest is restored, each missing range is left as "
+		"a hole and listed, and the exit status is 3.\n\n"
+		"Owners, devices and some attributes need root's rights; what could not be "
+		"set is counted and the exit status is 3.",
+	.examples =
+		"aksdr-restore volume shop/orders --target /mnt/orders\n"
+		"aksdr-restore volume orders@2026-11-22 --target /mnt/orders --in-place --delete\n"
+		"aksdr-restore volume disk0 --target /dev/vdb --verify",
+	.options = volume_options,
+	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
+	.min_args = 1,
+	.max_args = 1,
+	.set = set,
+	.run = run_volume,
+	.state = &job,
+};
+
+const struct verb cmd_get = {
+	.name = "get",
+	.args = "NAME[@POINT] PATH...",
+	.summary = "restore single files or directories of a point",
+	.text = "Each PATH, with all below it, comes to the same path below the target "
+		"directory, which may hold other files. Directories above it are made with "
+		"their metadata when they are missing. A file that is there already is an "
+		"error, unless --in-place is given.",
+	.examples = "aksdr-restore get shop/orders etc/app.conf var/lib/app --target /tmp/look",
+	.options = get_options,
+	.flags = VERB_STORE | VERB_KEY,
+	.min_args = 2,
+	.max_args = ~0U,
+	.set = set,
+	.run = run_get,
+	.state = &job,
+};

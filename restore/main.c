@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* aksdr-restore: finds restore points and brings them back. */
+#include <malloc.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "restore/cmd.h"
+
+/* A restore keeps some hundred files open; the usual soft limit is near that. */
+static void raise_files(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) < 0 || l.rlim_cur >= 65536)
+		return;
+	l.rlim_cur = l.rlim_max < 65536 ? l.rlim_max : 65536;
+	(void)setrlimit(RLIMIT_NOFILE, &l);
+}
+
+int main(int argc, char **argv)
+{
+	const struct verb verbs[] = { cmd_points, cmd_show,   cmd_ls,          cmd_get,
+		                      cmd_export, cmd_volume, { .name = NULL } };
+	const struct verb_program program = {
+		.name = "aksdr-restore",
+		.summary = "find restore points and bring volumes back",
+		.text = "aksdr-restore needs two things: the store's URL and the recovery key. It "
+			"writes nothing to the store. All that it reads is authenticated: what it "
+			"restores is exactly what was backed up, or it says what is missing.",
+		.verbs = verbs,
+	};
+
+	/* Modes are given to the calls that make files, and are meant exactly. */
+	(void)umask(0);
+	raise_files();
+	/*
+	 * Nodes of the tree come and go; giving their memory back each time costs more than it
+	 * saves.
+	 */
+	(void)mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+	(void)mallopt(M_TRIM_THRESHOLD, 32 * 1024 * 1024);
+	(void)mallopt(M_ARENA_MAX, 4);
+	return verb_main(&program, argc, argv);
+}

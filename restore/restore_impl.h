@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of restore.h share: restore.c walks, fill.c fills windows, deliver.c writes. */
+#ifndef AKSDR_RESTORE_RESTORE_IMPL_H
+#define AKSDR_RESTORE_RESTORE_IMPL_H
+
+#include <pthread.h>
+
+#include "repo/reader.h"
+#include "restore/crew.h"
+#include "restore/restore.h"
+#include "restore/window.h"
+
+/* What a thread works with; taken from a stack and put back, so the one used last is warm. */
+struct context {
+	struct context *next;
+	struct target_worker worker;
+	uint8_t *buf;
+	size_t cap;
+};
+
+/* A directory's metadata, kept until it is left. */
+struct dir_meta {
+	struct record rec; /* path is set when it is used */
+	uint8_t xattrs[];
+};
+
+/* A directory that is being filled. */
+struct frame {
+	size_t len;            /* of its path, a prefix of restore.dir */
+	struct dir_meta *meta; /* NULL: not to be touched */
+	bool existing;
+};
+
+/* A hard link whose first name is not restored: the name that stands for it. */
+struct alias {
+	struct alias *next;
+	size_t from_len;
+	char *to;
+	char from[];
+};
+
+#define ALIAS_SLOTS 4096
+
+struct restore {
+	const struct repo *repo;
+	const struct point *point;
+	struct target *target;
+	const struct restore_params *params;
+	struct report *report;
+	struct domain_keys *domain;
+	struct crypt_hasher hasher; /* of data chunks */
+	struct tree *tree;
+	struct tree *aux; /* for looking up beside the walk; opened when needed */
+	struct reader *reader;
+	struct crew *crew; /* when existing content counts */
+	bool in_place;     /* existing content is looked at: in place, or comparing */
+	bool compare;      /* nothing is written */
+
+	struct window *now;           /* being filled */
+	struct window *first, **last; /* under way, oldest first */
+	unsigned nunder_way;
+	struct window *spare;
+	uint64_t next_id;            /* of place_dirs */
+	struct target_worker worker; /* of the walking thread */
+	struct rfile *large;         /* files that may outlive a window */
+	struct rfile *cur;           /* the large file that more extents may come for */
+
+	char *dir; /* path of the directory being filled; the root is "" */
+	size_t dir_len, dir_cap;
+	struct frame *frames;
+	size_t nframes, frames_cap;
+
+	struct alias **aliases; /* ALIAS_SLOTS lists; NULL until there is one */
+	size_t naliases;
+	bool pins;    /* some entry forbids changes to itself */
+	bool damaged; /* part of the tree was skipped */
+
+	pthread_mutex_t lock;
+	struct context *contexts; /* guarded by lock */
+};
+
+struct context *context_get(struct restore *x); /* NULL: no memory */
+void context_put(struct restore *x, struct context *c);
+
+/*
+ * Something is lost because of why: 0 and a gap in the report, or -1 with
+ * ERR_CORRUPT when losses are not allowed, or with why when it is no loss.
+ */
+MUST_CHECK int restore_damage(struct restore *x, const struct record *r, uint64_t off, uint64_t len,
+                              const struct err *why, struct err *e);
+
+/* True for the classes that mean: these bytes are not to be had. */
+bool restore_is_loss(const struct err *why);
+
+/* ---- fill.c: from records to windows ---- */
+
+/* Sends the window off and gets an empty one. */
+MUST_CHECK int fill_submit(struct restore *x, struct err *e);
+
+/* Sends off what is left, and waits until all is done. */
+MUST_CHECK int fill_finish(struct restore *x, struct err *e);
+
+/*
+ * A regular file; at is its place in the window. r must stay valid while leaf
+ * does. Large files go on with fill_more(), all of them end with fill_end().
+ */
+MUST_CHECK int fill_file(struct restore *x, const struct place *at, const struct record *r,
+                         struct leaf *leaf, struct err *e);
+MUST_CHECK int fill_more(struct restore *x, const struct record *r, struct leaf *leaf,
+                         struct err *e);
+MUST_CHECK int fill_end(struct restore *x, struct err *e);
+
+/*
+ * Frees everything that is under way; the reader has ended. Files that are not whole are
+ * discarded.
+ */
+void fill_abort(struct restore *x);
+
+/* What waited in a window (restore.c). */
+MUST_CHECK int restore_later(struct restore *x, struct later *l, struct err *e);
+
+/* ---- deliver.c: from chunks to files ---- */
+
+/* reader_deliver_fn; ctx is the restore, the argument of a want is a struct want. */
+int deliver_chunk(void *ctx, struct reader_want *w, const uint8_t *plain, size_t n,
+                  const struct err *why, struct err *e);
+
+/* Marks what the target has already. arg: the restore; its window's wants are in `wants`. */
+struct deliver_check {
+	struct restore *x;
+	struct want **wants;
+};
+void deliver_check(void *arg, size_t i);
+
+/* One delivery of a shared file less; the last one finishes it. */
+MUST_CHECK int deliver_count(struct restore *x, struct rfile *f, struct err *e);
+
+/* Makes [off, off + len) of an open file a hole, or allocated zeros. */
+MUST_CHECK int deliver_blank(struct restore *x, struct rfile *f, bool allocate, uint64_t off,
+                             uint64_t len, struct err *e);
+
+void restore_progress(struct restore *x, uint64_t bytes, uint64_t files);
+
+#endif
