@@ -32,7 +32,7 @@
 #define CUT_AVG_BYTES MIB
 #define CUT_MAX_BYTES (4 * MIB)
 #define CUT_LEAST_BYTES (4 * KIB)
-#define PACK_BYTES (32 * MIB)
+#define PACK_BYTES (16 * MIB)
 #define PACK_LEAST_BYTES MIB
 
 #define COMMIT_PREFIX "commit/"
