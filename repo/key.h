@@ -68,7 +68,8 @@ MUST_CHECK int keys_generate(struct keys **ret_recovery, struct keys **ret_agent
  * for it: from the file, else on the terminal when stdin is one, else ERR_DENIED.
  *   ERR_NOT_FOUND   no such file
  *   ERR_FORMAT      no key file, or a line that does not belong; the line is named, never its value
- *   ERR_DENIED      wrong passphrase; or the file can be read by others (mode & 077)
+ *   ERR_DENIED      wrong passphrase; or others can use the file (mode & 037: a group may read,
+ *                   because Kubernetes mounts secrets so for a pod with an fsGroup)
  */
 MUST_CHECK int keys_load(const char *path, const char *passphrase_file, struct keys **ret,
                          struct err *e);

@@ -189,7 +189,6 @@ static void test_index_abandon__the_next_claim_gets_it(void **state)
 
 static void test_index_abandon__many_times_does_not_fill_the_table(void **state)
 {
-	CLEANUP(names_clear) struct names names = { 0 };
 	auto_fixture struct fixture f = fixture_new();
 	auto_index struct index *x = open_index(&f, NULL);
 
