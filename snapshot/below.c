@@ -60,7 +60,8 @@ static int open_once(struct below *b, int at, const char *path, int flags)
 		return sys_openat2(at, path, flags, b->cross ? resolve : resolve | RESOLVE_NO_XDEV);
 	}
 	auto_close int fd = openat(at, path, flags);
-	if (fd < 0 || b->cross)
+	if (fd < 0 || b->cross ||
+	    strcmp(path, ".") == 0) /* the root may be a mount's root itself */
 		return steal_fd(&fd);
 	if (below_stat(fd, "", &stx) < 0)
 		return -1;

@@ -39,7 +39,8 @@ static inline void left_out(const char *why)
 /* Call before threads start. false: this process may not mount. */
 static inline bool mounts_private(void)
 {
-	return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+	return unshare(CLONE_NEWNS) == 0 &&
+	       mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
 /* Exit status of a program run without output, or -1 when there is none of this name. */

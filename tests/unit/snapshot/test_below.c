@@ -210,8 +210,8 @@ static const char *below_open__crosses_no_mount_unless_asked_to(void)
 	assert_int_equal(mkdir(tmpfs, 0755), 0);
 	assert_int_equal(mkdir(bind, 0755), 0);
 	assert_int_equal(mount("none", tmpfs, "tmpfs", 0, "size=64k"), 0);
-	assert_int_equal(mount(real, bind, NULL, MS_BIND, NULL), 0);
-	assert_int_equal(mount(x, file, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount(real, bind, "none", MS_BIND, NULL), 0);
+	assert_int_equal(mount(x, file, "none", MS_BIND, NULL), 0);
 	both_ways(dir, false, check_mounts_refused);
 	both_ways(dir, true, check_mounts_crossed);
 	mounts_undo(dir, "file");
@@ -224,6 +224,35 @@ static void test_below_open__crosses_no_mount_unless_asked_to(void **state)
 {
 	(void)state;
 	left_out(below_open__crosses_no_mount_unless_asked_to());
+}
+
+static void check_root(struct below *b)
+{
+	assert_opens(below_open_dir(b, b->root, "."));
+	assert_opens(below_open_path(b, "", 0));
+	assert_opens(below_open_path(b, "sub", 3));
+}
+
+/* As volumes mostly are. */
+static const char *below_open__the_root_may_be_a_mount_itself(void)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *tmpfs = path_join(dir, "tmpfs");
+
+	if (!can_mount)
+		return "this process may not mount";
+	assert_int_equal(mkdir(tmpfs, 0755), 0);
+	assert_int_equal(mount("none", tmpfs, "tmpfs", 0, "size=64k"), 0);
+	write_text(tmpfs, "sub/x", "x");
+	both_ways(tmpfs, false, check_root);
+	mounts_undo(dir, "tmpfs");
+	return NULL;
+}
+
+static void test_below_open__the_root_may_be_a_mount_itself(void **state)
+{
+	(void)state;
+	left_out(below_open__the_root_may_be_a_mount_itself());
 }
 
 /* A filter of system calls, as containers have them, that knows no openat2. */
@@ -453,7 +482,6 @@ static const char *below_entry_stat__subvolumes_of_btrfs_share_no_numbers(void)
 		struct below b;
 
 		assert_int_equal(below_init(&b, root, false), 0);
-		assert_true(b.openat2);
 		assert_int_equal(below_stat(root, "a/f", &x), 0);
 		assert_int_equal(below_stat(root, "b/f", &y), 0);
 		assert_int_equal(x.stx_ino, y.stx_ino);
@@ -481,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_below_open__follows_no_link_and_waits_for_nothing),
 		cmocka_unit_test(test_below_open_path__reaches_paths_longer_than_the_kernel_takes),
 		cmocka_unit_test(test_below_open__crosses_no_mount_unless_asked_to),
+		cmocka_unit_test(test_below_open__the_root_may_be_a_mount_itself),
 		cmocka_unit_test(test_below_init__does_without_a_forbidden_openat2),
 		cmocka_unit_test(test_below_init__reports_a_bad_descriptor),
 		cmocka_unit_test(test_below_open_file__leaves_access_times_alone_where_it_may),
