@@ -234,6 +234,28 @@ static int run_volume(void *state, const struct verb_common *common, int argc, c
 	return run_job(j, common, r, &p, e);
 }
 
+/* Before anything is made: are they all there? A damaged tree shows in the restore itself. */
+static int check_paths(const struct repo *r, const struct point *p, const char *const *paths,
+                       size_t n, struct err *e)
+{
+	auto_tree struct tree *t = NULL;
+
+	if (tree_open(r, p, &t, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		const struct record *found;
+		struct leaf *leaf;
+		struct err why = ERR_INIT;
+
+		if (tree_lookup(t, paths[i], strlen(paths[i]), &found, &leaf, &why) < 0 &&
+		    why.class == ERR_NOT_FOUND) {
+			*e = why;
+			return -1;
+		}
+	}
+	return 0;
+}
+
 static int by_path(const void *a, const void *b)
 {
 	const char *x = *(const char *const *)a;
@@ -278,6 +300,8 @@ static int run_get(void *state, const struct verb_common *common, int argc, char
 		return err_set(e, ERR_INVALID,
 		               "'%s' is a block volume, which has no files; use the verb volume",
 		               p.volume.name);
+	if (check_paths(r, &p, paths, kept, e) < 0)
+		return -1;
 	j->params.paths = paths;
 	j->params.npaths = kept;
 	if (!(j->flags & TARGET_IN_PLACE))
