@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Making the catalog anew: it holds nothing that the store does not tell, but the results of checks. */
+/* Making the catalog anew. All of it but the results of checks comes from the store. */
 #ifndef AKSDR_CATALOG_REBUILD_H
 #define AKSDR_CATALOG_REBUILD_H
 

@@ -1,0 +1,1125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The check: which level finds which damage, and which files it says are hurt. */
+#include "repo/check.h"
+
+#include "tests/harness/repo_kit.h"
+
+#define DATA_START 158 /* of the first ciphertext in a pack with one recipient */
+
+/* What a check said. */
+struct said {
+	struct check_result result;
+	struct buf problems; /* "missing pack/…: 3\n" */
+	struct buf texts;    /* with the sentences */
+	struct buf hurt;     /* "SESSION PATH entries\n" */
+};
+
+#define SAID_INIT                                                                            \
+	{                                                                                    \
+		.problems = BUF_INIT(MIB), .texts = BUF_INIT(4 * MIB), .hurt = BUF_INIT(MIB) \
+	}
+
+static void said_clear(struct said *s)
+{
+	buf_clear(&s->problems);
+	buf_clear(&s->texts);
+	buf_clear(&s->hurt);
+}
+#define auto_said CLEANUP(said_clear)
+
+static int on_problem(void *arg, const struct check_problem *p, struct err *e)
+{
+	struct said *s = arg;
+
+	(void)e;
+	assert_true(strlen(p->text) > 10);
+	(void)buf_printf(&s->problems, "%s %s: %llu\n", check_what_name(p->what), p->object,
+	                 (unsigned long long)p->chunks);
+	(void)buf_printf(&s->texts, "%s %s: %s\n", check_what_name(p->what), p->object, p->text);
+	return 0;
+}
+
+static int on_hurt(void *arg, const struct check_hurt *h, struct err *e)
+{
+	struct said *s = arg;
+
+	(void)e;
+	(void)buf_printf(&s->hurt, "%.10s %s /%s%s %llu\n", h->session, h->volume, h->path,
+	                 h->subtree ? "..." : "", (unsigned long long)h->entries);
+	return 0;
+}
+
+static void run_with(const struct repo *r, unsigned level, unsigned threads, struct said *s)
+{
+	const struct check_params p = {
+		.level = level,
+		.threads = threads,
+		.problem = on_problem,
+		.hurt = on_hurt,
+		.arg = s,
+	};
+
+	buf_reset(&s->problems);
+	buf_reset(&s->texts);
+	buf_reset(&s->hurt);
+	ok(check_run(r, &p, &s->result, e));
+	assert_int_equal(s->result.level, level);
+}
+
+static void run(const struct kit *k, unsigned level, struct said *s)
+{
+	run_with(k->recovery, level, 2, s);
+}
+
+static void assert_clean(const struct kit *k, unsigned level)
+{
+	auto_said struct said s = SAID_INIT;
+
+	run(k, level, &s);
+	assert_string_equal(buf_cstr(&s.texts), "");
+	assert_string_equal(buf_cstr(&s.hurt), "");
+	assert_int_equal(s.result.problems, 0);
+	assert_int_equal(s.result.hurt_entries, 0);
+}
+
+/* Level: exactly this problem, once; none at the levels below. hurt: the files, or "". */
+static void assert_found(const struct kit *k, unsigned level, const char *problem, const char *hurt)
+{
+	auto_said struct said s = SAID_INIT;
+
+	for (unsigned below = 0; below < level; below++)
+		assert_clean(k, below);
+	for (; level <= CHECK_LEVEL_MAX; level++) {
+		run(k, level, &s);
+		assert_string_equal(buf_cstr(&s.problems), problem);
+		assert_string_equal(buf_cstr(&s.hurt), hurt);
+	}
+}
+
+static void format(char *ret, size_t max, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static void format(char *ret, size_t max, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	int n = vsnprintf(ret, max, fmt, ap);
+	va_end(ap);
+	assert_true(n >= 0 && (size_t)n < max);
+}
+
+/* Two points of one volume: 40 files, and the same but for the last 20. */
+struct two {
+	struct kit k;
+	struct point first, second;
+	struct kit_names data, meta, idx; /* names in order; which is whose: below */
+	const char *data_of[2], *meta_of[2];
+};
+
+#define FILES 40
+#define BYTES 3000
+
+static const struct kit_content first_content = {
+	.volume = "v", .domain = "d", .n = 1, .files = FILES, .bytes = BYTES, .seed = 1000
+};
+
+/* The name that is in `now` and was not in `before`. */
+static const char *new_name(const struct kit_names *now, const char *before)
+{
+	for (size_t i = 0; i < now->n; i++) {
+		if (strcmp(now->keys[i], before) != 0)
+			return now->keys[i];
+	}
+	fail_msg("there is no other pack");
+	return NULL;
+}
+
+static void two_init(struct two *t)
+{
+	struct kit_names names;
+	static char first_data[128];
+	static char first_meta[128];
+
+	memset(t, 0, sizeof(*t));
+	t->k = kit_new();
+	t->first = kit_backup(&t->k, &first_content);
+	kit_list(&t->k, "pack/", &names);
+	assert_int_equal(names.n, 1);
+	format(first_data, sizeof(first_data), "%s", names.keys[0]);
+	kit_list(&t->k, "meta/", &names);
+	assert_int_equal(names.n, 1);
+	format(first_meta, sizeof(first_meta), "%s", names.keys[0]);
+
+	/* of the second point, files from 20 on differ */
+	struct kit_content c = first_content;
+	c.n = 2;
+	c.from = FILES;
+	c.files = FILES + 20;
+	c.previous = &t->first;
+	struct kit_content more = c;
+	more.from = FILES;
+	t->second = kit_backup(&t->k, &more);
+	kit_list(&t->k, "pack/", &t->data);
+	kit_list(&t->k, "meta/", &t->meta);
+	kit_list(&t->k, "idx/", &t->idx);
+	assert_int_equal(t->data.n, 2);
+	assert_int_equal(t->meta.n, 2);
+	assert_int_equal(t->idx.n, 2);
+	t->data_of[0] = first_data;
+	t->data_of[1] = new_name(&t->data, first_data);
+	t->meta_of[0] = first_meta;
+	t->meta_of[1] = new_name(&t->meta, first_meta);
+}
+
+static void two_clear(struct two *t)
+{
+	point_clear(&t->first);
+	point_clear(&t->second);
+	kit_clear(&t->k);
+}
+#define auto_two CLEANUP(two_clear)
+
+static void session_key(char ret[128], const char *prefix, const struct point *p)
+{
+	format(ret, 128, "%s%s", prefix, p->session);
+}
+
+/* ---- nothing is wrong ---- */
+
+static void test_check_run__whole_repository_has_no_problem_at_any_level(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+
+	(void)state;
+	two_init(&t);
+	for (unsigned level = 0; level <= CHECK_LEVEL_MAX; level++) {
+		run(&t.k, level, &s);
+		assert_string_equal(buf_cstr(&s.texts), "");
+		assert_int_equal(s.result.problems, 0);
+		assert_int_equal(s.result.points, 2);
+		assert_int_equal(s.result.packs, 2);
+		assert_int_equal(s.result.node_packs, 2);
+		assert_int_equal(s.result.segments, 2);
+		assert_int_equal(s.result.nodes, 2);
+		assert_int_equal(s.result.chunks, FILES + 20);
+		assert_int_equal(s.result.open_sessions, 0);
+		assert_int_equal(s.result.unreferenced, 0);
+		assert_int_equal(s.result.foreign, 0);
+	}
+	/* level 4 has read all ciphertexts: more than the plain text of the files */
+	assert_true(s.result.bytes_read > (FILES + 20) * BYTES);
+}
+
+static void test_check_run__empty_repository_has_no_problem(void **state)
+{
+	auto_kit struct kit k = kit_new();
+
+	(void)state;
+	for (unsigned level = 0; level <= CHECK_LEVEL_MAX; level++)
+		assert_clean(&k, level);
+}
+
+static void test_check_run__any_key_reaches_level_3_and_only_recovery_level_4(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	struct check_params p = { .level = 4 };
+
+	(void)state;
+	two_init(&t);
+	for (unsigned level = 0; level <= 3; level++) {
+		run_with(t.k.audit, level, 1, &s);
+		assert_int_equal(s.result.problems, 0);
+		run_with(t.k.agent, level, 1, &s);
+		assert_int_equal(s.result.problems, 0);
+	}
+	fails_saying(ERR_DENIED, "recovery key", check_run(t.k.audit, &p, &s.result, e));
+	fails_saying(ERR_DENIED, "recovery key", check_run(t.k.agent, &p, &s.result, e));
+	p.level = 5;
+	fails_saying(ERR_INVALID, "level 5", check_run(t.k.recovery, &p, &s.result, e));
+}
+
+/* ---- what is missing ---- */
+
+static void test_check_run__missing_data_pack_is_found_at_level_0_with_its_files(void **state)
+{
+	auto_two struct two t;
+	char problem[256];
+	char hurt[4096] = "";
+	size_t n = 0;
+
+	(void)state;
+	two_init(&t);
+	kit_remove(&t.k, t.data_of[1]);
+	format(problem, sizeof(problem), "missing %s: 20\n", t.data_of[1]);
+	for (unsigned i = FILES; i < FILES + 20; i++)
+		n += (size_t)snprintf(hurt + n, sizeof(hurt) - n, "2026-11-24 v /f%05u 1\n", i);
+	assert_found(&t.k, 0, problem, hurt);
+}
+
+static void test_check_run__missing_pack_that_two_points_share_hurts_both(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+
+	(void)state;
+	two_init(&t);
+	kit_remove(&t.k, t.data_of[0]);
+	run(&t.k, 0, &s);
+	assert_int_equal(s.result.problems, 1);
+	assert_int_equal(s.result.hurt_points, 2);
+	assert_int_equal(s.result.hurt_entries, 2 * FILES);
+	assert_non_null(strstr(buf_cstr(&s.hurt), "2026-11-23 v /f00000 1\n"));
+	assert_non_null(strstr(buf_cstr(&s.hurt), "2026-11-24 v /f00039 1\n"));
+	assert_null(strstr(buf_cstr(&s.hurt), "/f00040"));
+}
+
+static void test_check_run__missing_node_pack_is_found_at_level_0_with_the_whole_tree(void **state)
+{
+	auto_two struct two t;
+	char problem[256];
+
+	(void)state;
+	two_init(&t);
+	kit_remove(&t.k, t.meta_of[0]);
+	format(problem, sizeof(problem), "missing %s: 1\n", t.meta_of[0]);
+	assert_found(&t.k, 0, problem, "2026-11-23 v /... 41\n");
+}
+
+static void test_check_run__missing_index_segment_hurts_no_file(void **state)
+{
+	auto_two struct two t;
+	char problem[256];
+
+	(void)state;
+	two_init(&t);
+	kit_remove(&t.k, t.idx.keys[0]);
+	format(problem, sizeof(problem), "missing %s: 0\n", t.idx.keys[0]);
+	assert_found(&t.k, 0, problem, "");
+}
+
+static void test_check_run__missing_pack_that_only_the_index_names_hurts_no_file(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	struct kit_content c = first_content;
+	struct kit_names names;
+	char problem[256];
+
+	(void)state;
+	two_init(&t);
+	c.n = 3;
+	c.seed = 9000;
+	c.uncommitted = true;
+	auto_kit_point struct point p = kit_backup(&t.k, &c);
+	run(&t.k, 2, &s);
+	assert_int_equal(s.result.problems, 0);
+	assert_int_equal(s.result.open_sessions, 1);
+
+	kit_list(&t.k, "pack/", &names);
+	for (size_t i = 0; i < names.n; i++) {
+		if (strcmp(names.keys[i], t.data_of[0]) != 0 &&
+		    strcmp(names.keys[i], t.data_of[1]) != 0) {
+			format(problem, sizeof(problem), "missing %s: 0\n", names.keys[i]);
+			kit_remove(&t.k, names.keys[i]);
+		}
+	}
+	assert_found(&t.k, 0, problem, "");
+}
+
+static void test_check_run__packs_that_moved_are_found_through_the_index(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_said struct said s = SAID_INIT;
+	struct kit_content c = { .volume = "v",
+		                 .domain = "d",
+		                 .n = 1,
+		                 .files = 5000,
+		                 .bytes = 64,
+		                 .seed = 1,
+		                 .moved = true };
+	struct kit_names names;
+
+	(void)state;
+	auto_kit_point struct point p = kit_backup(&k, &c);
+	assert_true(p.levels > 1);
+	for (unsigned level = 0; level <= CHECK_LEVEL_MAX; level++) {
+		run(&k, level, &s);
+		assert_string_equal(buf_cstr(&s.texts), "");
+		assert_int_equal(s.result.chunks, 5000);
+	}
+
+	/* damage in the new places hurts the point that comes there by the index */
+	kit_list(&k, "pack/", &names);
+	assert_int_equal(names.n, 1);
+	kit_flip(&k, names.keys[0], DATA_START + 7 * (64 + 16) + 5);
+	run(&k, 3, &s);
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-23 v /f00007 1\n");
+	kit_list(&k, "meta/", &names);
+	kit_flip(&k, names.keys[0], DATA_START + 50);
+	run(&k, 0, &s);
+	assert_int_equal(s.result.problems, 1);
+	assert_true(s.result.hurt_entries > 10 && s.result.hurt_entries < 5000);
+	assert_int_equal(strncmp(buf_cstr(&s.hurt), "2026-11-23 v /... ", 18), 0);
+}
+
+static void test_check_run__chunks_that_moved_nowhere_are_lost(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_said struct said s = SAID_INIT;
+	struct kit_content c = first_content;
+
+	(void)state;
+	c.moved = true;
+	c.unindexed = true;
+	auto_kit_point struct point p = kit_backup(&k, &c);
+	run(&k, 0, &s);
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-23 v /... 41\n");
+	assert_int_equal(s.result.unreferenced, 2);
+}
+
+/* ---- what is too short or too long ---- */
+
+static void test_check_run__truncated_pack_is_found_at_level_0(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	char problem[256];
+	size_t n;
+
+	(void)state;
+	two_init(&t);
+	free(kit_get(&t.k, t.data_of[1], &n));
+	/* chunks 0 to 9 are whole, the tenth is not */
+	kit_cut(&t.k, t.data_of[1], n - (DATA_START + 10 * (BYTES + 16) + 100));
+	format(problem, sizeof(problem), "size %s: 10\n", t.data_of[1]);
+	run(&t.k, 0, &s);
+	assert_string_equal(buf_cstr(&s.problems), problem);
+	assert_int_equal(s.result.hurt_entries, 10);
+	assert_non_null(strstr(buf_cstr(&s.hurt), "/f00050 1\n"));
+	assert_null(strstr(buf_cstr(&s.hurt), "/f00049 1\n"));
+	run(&t.k, 1, &s);
+	assert_string_equal(buf_cstr(&s.problems), problem);
+
+	/* at level 4 the chunks that are left are still read, although the footer is gone */
+	run(&t.k, 4, &s);
+	assert_int_equal(s.result.hurt_entries, 10);
+}
+
+static void test_check_run__pack_with_bytes_behind_its_end_is_found_at_level_0(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	char problem[256];
+	size_t n;
+
+	(void)state;
+	two_init(&t);
+	auto_free uint8_t *p = kit_get(&t.k, t.data_of[0], &n);
+	auto_free uint8_t *longer = calloc(1, n + 4096);
+	memcpy(longer, p, n);
+	kit_replace(&t.k, t.data_of[0], longer, n + 4096);
+	format(problem, sizeof(problem), "size %s: 0\n", t.data_of[0]);
+	run(&t.k, 0, &s);
+	assert_string_equal(buf_cstr(&s.problems), problem);
+	assert_string_equal(buf_cstr(&s.hurt), "");
+	/* and its trailer is not where it should be */
+	format(problem, sizeof(problem), "size %s: 0\ndamaged %s: 0\n", t.data_of[0], t.data_of[0]);
+	run(&t.k, 4, &s);
+	assert_string_equal(buf_cstr(&s.problems), problem);
+	assert_string_equal(buf_cstr(&s.hurt), "");
+}
+
+static void test_check_run__empty_pack_is_told(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+
+	(void)state;
+	two_init(&t);
+	kit_replace(&t.k, t.data_of[1], (const uint8_t *)"", 0);
+	for (unsigned level = 0; level <= CHECK_LEVEL_MAX; level++) {
+		run(&t.k, level, &s);
+		assert_int_equal(s.result.hurt_entries, 20);
+	}
+}
+
+/* ---- what is damaged ---- */
+
+static void test_check_run__flipped_bit_in_a_chunk_is_found_at_level_3_with_its_file(void **state)
+{
+	auto_two struct two t;
+	char problem[256];
+
+	(void)state;
+	two_init(&t);
+	kit_flip(&t.k, t.data_of[0], DATA_START + 3 * (BYTES + 16) + 1234);
+	format(problem, sizeof(problem), "damaged %s: 1\n", t.data_of[0]);
+	assert_found(&t.k, 3, problem, "2026-11-23 v /f00003 1\n2026-11-24 v /f00003 1\n");
+}
+
+static void test_check_run__flipped_bit_in_a_tag_is_found_at_level_3(void **state)
+{
+	auto_two struct two t;
+	char problem[256];
+
+	(void)state;
+	two_init(&t);
+	kit_flip(&t.k, t.data_of[1], DATA_START + (BYTES + 16) - 1);
+	format(problem, sizeof(problem), "damaged %s: 1\n", t.data_of[1]);
+	assert_found(&t.k, 3, problem, "2026-11-24 v /f00040 1\n");
+}
+
+static void test_check_run__flipped_bit_in_a_node_is_found_at_level_0(void **state)
+{
+	auto_two struct two t;
+	char problem[256];
+
+	(void)state;
+	two_init(&t);
+	kit_flip(&t.k, t.meta_of[1], DATA_START + 40);
+	format(problem, sizeof(problem), "damaged %s: 1\n", t.meta_of[1]);
+	assert_found(&t.k, 0, problem, "2026-11-24 v /... 61\n");
+}
+
+static void test_check_run__flipped_bit_in_a_sealed_key_is_found_at_level_2(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	char problem[256];
+
+	(void)state;
+	two_init(&t);
+	kit_flip(&t.k, t.data_of[1], 36 + 34 + 20);
+	format(problem, sizeof(problem), "damaged %s: 20\n", t.data_of[1]);
+	assert_clean(&t.k, 1);
+	for (unsigned level = 2; level <= CHECK_LEVEL_MAX; level++) {
+		run(&t.k, level, &s);
+		assert_string_equal(buf_cstr(&s.problems), problem);
+		assert_int_equal(s.result.hurt_entries, 20);
+	}
+	/* the recipient's id in the slot: the key is still there, and nobody's */
+	kit_flip(&t.k, t.data_of[1], 36 + 34 + 20);
+	kit_flip(&t.k, t.data_of[1], 36 + 34);
+	run(&t.k, 4, &s);
+	assert_string_equal(buf_cstr(&s.problems), problem);
+	assert_int_equal(s.result.hurt_entries, 20);
+}
+
+static void test_check_run__damaged_magic_takes_the_whole_pack(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+
+	(void)state;
+	two_init(&t);
+	kit_flip(&t.k, t.data_of[1], 0);
+	assert_clean(&t.k, 1);
+	for (unsigned level = 2; level <= CHECK_LEVEL_MAX; level++) {
+		run(&t.k, level, &s);
+		assert_int_equal(s.result.problems, 1);
+		assert_int_equal(s.result.hurt_entries, 20);
+	}
+	kit_flip(&t.k, t.meta_of[1], 1);
+	run(&t.k, 0, &s);
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-24 v /... 61\n");
+}
+
+static void test_check_run__damaged_footer_or_trailer_is_found_at_level_2_and_hurts_no_file(
+	void **state)
+{
+	auto_two struct two t;
+	char problem[256];
+
+	(void)state;
+	two_init(&t);
+	format(problem, sizeof(problem), "damaged %s: 0\n", t.data_of[0]);
+	kit_flip(&t.k, t.data_of[0], -(FORMAT_TRAILER_BYTES + 30));
+	assert_found(&t.k, 2, problem, "");
+	kit_flip(&t.k, t.data_of[0], -(FORMAT_TRAILER_BYTES + 30));
+	assert_clean(&t.k, 4);
+	for (int64_t at = -FORMAT_TRAILER_BYTES; at < 0; at += 13) {
+		kit_flip(&t.k, t.data_of[0], at);
+		assert_found(&t.k, 2, problem, "");
+		kit_flip(&t.k, t.data_of[0], at);
+	}
+}
+
+static void test_check_run__damaged_footer_does_not_hide_a_damaged_chunk_at_level_4(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+
+	(void)state;
+	two_init(&t);
+	kit_flip(&t.k, t.data_of[0], -(FORMAT_TRAILER_BYTES + 30));
+	kit_flip(&t.k, t.data_of[0], DATA_START + 100);
+	run(&t.k, 4, &s);
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-23 v /f00000 1\n2026-11-24 v /f00000 1\n");
+	assert_non_null(strstr(buf_cstr(&s.texts), "its footer does not open"));
+	assert_non_null(strstr(buf_cstr(&s.texts), "1 of 40 chunks are damaged"));
+}
+
+static void test_check_run__padding_does_not_count(void **state)
+{
+	auto_two struct two t;
+	int64_t end = DATA_START + (int64_t)FILES * (BYTES + 16);
+	size_t n;
+
+	(void)state;
+	two_init(&t);
+	auto_free uint8_t *p = kit_get(&t.k, t.data_of[0], &n);
+	/* the footer's place is in the trailer; what lies between is padding */
+	assert_true(end <
+	            (int64_t)(p[n - 160] | (uint64_t)p[n - 159] << 8 | (uint64_t)p[n - 158] << 16));
+	kit_flip(&t.k, t.data_of[0], end);
+	assert_clean(&t.k, 4);
+}
+
+static void test_check_run__damaged_commit_is_found_at_level_0(void **state)
+{
+	auto_two struct two t;
+	char key[128];
+	char problem[256];
+
+	(void)state;
+	two_init(&t);
+	session_key(key, "commit/", &t.first);
+	format(problem, sizeof(problem), "damaged %s: 0\n", key);
+	kit_flip(&t.k, key, 60);
+	assert_found(&t.k, 0, problem, "");
+	kit_flip(&t.k, key, 60);
+	kit_flip(&t.k, key, -1);
+	assert_found(&t.k, 0, problem, "");
+	kit_flip(&t.k, key, -1);
+	kit_cut(&t.k, key, 1);
+	assert_found(&t.k, 0, problem, "");
+}
+
+static void test_check_run__object_that_is_no_commit_is_told(void **state)
+{
+	auto_kit struct kit k = kit_new();
+
+	(void)state;
+	ok(put_text(k.store, "commit/readme.txt", "hello", e));
+	assert_found(&k, 0, "damaged commit/readme.txt: 0\n", "");
+}
+
+static void test_check_run__damaged_index_segment_is_found_at_level_0(void **state)
+{
+	auto_two struct two t;
+	char problem[256];
+
+	(void)state;
+	two_init(&t);
+	kit_flip(&t.k, t.idx.keys[1], 100);
+	format(problem, sizeof(problem), "damaged %s: 0\n", t.idx.keys[1]);
+	assert_found(&t.k, 0, problem, "");
+}
+
+static void test_check_run__damaged_session_marker_is_found_at_level_2(void **state)
+{
+	auto_two struct two t;
+	char key[128];
+	char problem[256];
+
+	(void)state;
+	two_init(&t);
+	session_key(key, "sess/", &t.second);
+	kit_flip(&t.k, key, 50);
+	format(problem, sizeof(problem), "damaged %s: 0\n", key);
+	assert_found(&t.k, 2, problem, "");
+}
+
+/* ---- what was swapped ---- */
+
+static void test_check_run__swapped_packs_are_found_at_level_2(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_said struct said s = SAID_INIT;
+	struct kit_content c = first_content;
+	struct kit_names names;
+	char problems[512];
+
+	(void)state;
+	auto_kit_point struct point a = kit_backup(&k, &c);
+	c.n = 2;
+	c.seed = 5000;
+	c.previous = &a;
+	auto_kit_point struct point b = kit_backup(&k, &c);
+	kit_list(&k, "pack/", &names);
+	assert_int_equal(names.n, 2);
+	kit_swap(&k, names.keys[0], names.keys[1]);
+	assert_clean(&k, 0);
+	assert_clean(&k, 1);
+	format(problems, sizeof(problems), "damaged %s: 40\ndamaged %s: 40\n", names.keys[0],
+	       names.keys[1]);
+	for (unsigned level = 2; level <= CHECK_LEVEL_MAX; level++) {
+		run(&k, level, &s);
+		assert_string_equal(buf_cstr(&s.problems), problems);
+		assert_int_equal(s.result.hurt_entries, 2 * FILES);
+	}
+}
+
+static void test_check_run__swapped_small_objects_are_found(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	char a[128];
+	char b[128];
+	char problems[512];
+
+	(void)state;
+	two_init(&t);
+	session_key(a, "commit/", &t.first);
+	session_key(b, "commit/", &t.second);
+	kit_swap(&t.k, a, b);
+	format(problems, sizeof(problems), "damaged %s: 0\ndamaged %s: 0\n", a, b);
+	run(&t.k, 0, &s);
+	assert_string_equal(buf_cstr(&s.problems), problems);
+	kit_swap(&t.k, a, b);
+
+	kit_swap(&t.k, t.idx.keys[0], t.idx.keys[1]);
+	format(problems, sizeof(problems), "damaged %s: 0\ndamaged %s: 0\n", t.idx.keys[0],
+	       t.idx.keys[1]);
+	run(&t.k, 0, &s);
+	assert_string_equal(buf_cstr(&s.problems), problems);
+	kit_swap(&t.k, t.idx.keys[0], t.idx.keys[1]);
+
+	session_key(a, "sess/", &t.first);
+	session_key(b, "sess/", &t.second);
+	kit_swap(&t.k, a, b);
+	format(problems, sizeof(problems), "damaged %s: 0\ndamaged %s: 0\n", a, b);
+	run(&t.k, 2, &s);
+	assert_string_equal(buf_cstr(&s.problems), problems);
+}
+
+/* ---- what contradicts ---- */
+
+static void test_check_run__index_that_tells_wrong_places_is_found_at_level_2(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct kit_content c = first_content;
+	struct kit_names data;
+	struct kit_names meta;
+	char problems[512];
+
+	(void)state;
+	c.index_off = 8;
+	auto_kit_point struct point p = kit_backup(&k, &c);
+	kit_list(&k, "pack/", &data);
+	kit_list(&k, "meta/", &meta);
+	format(problems, sizeof(problems), "mismatch %s: 0\nmismatch %s: 0\n", meta.keys[0],
+	       data.keys[0]);
+	assert_found(&k, 2, problems, "");
+}
+
+static void test_check_run__tree_that_tells_wrong_lengths_is_found_at_level_2(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_said struct said s = SAID_INIT;
+	struct kit_content c = first_content;
+	struct kit_names names;
+	char problem[256];
+
+	(void)state;
+	c.tree_stored = 1;
+	auto_kit_point struct point p = kit_backup(&k, &c);
+	kit_list(&k, "pack/", &names);
+	format(problem, sizeof(problem), "mismatch %s: 40\n", names.keys[0]);
+	assert_clean(&k, 1);
+	run(&k, 2, &s);
+	assert_string_equal(buf_cstr(&s.problems), problem);
+	assert_int_equal(s.result.hurt_entries, FILES);
+}
+
+/* ---- what is only counted ---- */
+
+static void test_check_run__leftovers_are_counted_and_no_problem(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	struct kit_content c = first_content;
+
+	(void)state;
+	two_init(&t);
+	c.n = 3;
+	c.seed = 7000;
+	c.unfinished = true;
+	auto_kit_point struct point p = kit_backup(&t.k, &c);
+	ok(put_text(t.k.store, "pack/readme", "no pack", e));
+	for (unsigned level = 0; level <= CHECK_LEVEL_MAX; level++) {
+		run(&t.k, level, &s);
+		assert_int_equal(s.result.problems, 0);
+		assert_int_equal(s.result.unreferenced, 1);
+		assert_true(s.result.unreferenced_bytes > FILES * BYTES);
+		assert_int_equal(s.result.open_sessions, 1);
+		assert_int_equal(s.result.foreign, 1);
+		assert_int_equal(s.result.unknown_packs, 0);
+	}
+}
+
+static void test_check_run__packs_of_an_unknown_domain_are_counted(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	struct kit_content c = first_content;
+
+	(void)state;
+	two_init(&t);
+	c.n = 3;
+	c.domain = "another";
+	c.uncommitted = true;
+	auto_kit_point struct point p = kit_backup(&t.k, &c);
+	run(&t.k, 3, &s);
+	assert_int_equal(s.result.problems, 0);
+	assert_int_equal(s.result.unknown_segments, 1);
+	assert_int_equal(s.result.unknown_packs, 2);
+	assert_int_equal(s.result.unreferenced, 2);
+}
+
+static void test_check_run__point_without_index_is_sound(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct kit_content c = first_content;
+
+	(void)state;
+	c.unindexed = true;
+	auto_kit_point struct point p = kit_backup(&k, &c);
+	assert_clean(&k, 4);
+}
+
+/* ---- trees of several levels, several domains ---- */
+
+#define MANY 6000
+
+static void test_check_run__damaged_leaf_hurts_its_own_range_of_names_only(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_said struct said s = SAID_INIT;
+	struct kit_names names;
+	struct kit_content c = {
+		.volume = "big", .domain = "d", .n = 1, .files = MANY, .bytes = 64, .seed = 1
+	};
+
+	(void)state;
+	auto_kit_point struct point a = kit_backup(&k, &c);
+	c.n = 2;
+	c.from = MANY;
+	c.files = MANY + 1;
+	c.previous = &a;
+	auto_kit_point struct point b = kit_backup(&k, &c);
+	assert_true(a.levels > 1);
+	run(&k, 4, &s);
+	assert_int_equal(s.result.problems, 0);
+	assert_int_equal(s.result.chunks, MANY + 1);
+
+	/* the first leaf, which both trees share: it is the first in the first pack of nodes */
+	kit_list(&k, "meta/", &names);
+	for (size_t i = 0; i < names.n; i++) {
+		size_t n;
+
+		free(kit_get(&k, names.keys[i], &n));
+		if (n > 200 * KIB)
+			kit_flip(&k, names.keys[i], DATA_START + 99);
+	}
+	run(&k, 0, &s);
+	assert_int_equal(s.result.problems, 1);
+	assert_int_equal(s.result.hurt_points, 2);
+	assert_true(s.result.hurt_entries > 2 && s.result.hurt_entries < MANY);
+	assert_int_equal(s.result.hurt_entries % 2, 0);
+	assert_int_equal(strncmp(buf_cstr(&s.hurt), "2026-11-23 big /... ", 20), 0);
+	assert_non_null(strstr(buf_cstr(&s.hurt), "\n2026-11-24 big /... "));
+}
+
+static void test_check_run__one_file_of_many_is_named(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_said struct said s = SAID_INIT;
+	struct kit_names names;
+	struct kit_content c = {
+		.volume = "big", .domain = "d", .n = 1, .files = MANY, .bytes = 64, .seed = 1
+	};
+
+	(void)state;
+	auto_kit_point struct point a = kit_backup(&k, &c);
+	kit_list(&k, "pack/", &names);
+	kit_flip(&k, names.keys[0], DATA_START + 4321 * (64 + 16) + 10);
+	run(&k, 4, &s);
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-23 big /f04321 1\n");
+}
+
+static void test_check_run__domains_and_volumes_are_told_apart(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	struct kit_content c = first_content;
+	struct kit_names names;
+
+	(void)state;
+	two_init(&t);
+	c.volume = "w";
+	c.domain = "another";
+	auto_kit_point struct point p = kit_backup(&t.k, &c);
+	assert_clean(&t.k, 4);
+	kit_list(&t.k, "pack/", &names);
+	for (size_t i = 0; i < names.n; i++) {
+		if (strcmp(names.keys[i], t.data_of[0]) != 0 &&
+		    strcmp(names.keys[i], t.data_of[1]) != 0)
+			kit_flip(&t.k, names.keys[i], DATA_START + 1);
+	}
+	run(&t.k, 3, &s);
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-23 w /f00000 1\n");
+}
+
+/* ---- how it is told ---- */
+
+static void test_check_run__same_words_whatever_the_threads(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said a = SAID_INIT;
+	auto_said struct said b = SAID_INIT;
+
+	(void)state;
+	two_init(&t);
+	for (unsigned i = 0; i < 10; i++)
+		kit_flip(&t.k, t.data_of[i % 2], DATA_START + i * (BYTES + 16) + 1);
+	kit_remove(&t.k, t.meta_of[0]);
+	kit_cut(&t.k, t.idx.keys[0], 3);
+	run_with(t.k.recovery, 4, 1, &a);
+	for (unsigned threads = 1; threads <= 4; threads++) {
+		run_with(t.k.recovery, 4, threads, &b);
+		assert_string_equal(buf_cstr(&a.texts), buf_cstr(&b.texts));
+		assert_string_equal(buf_cstr(&a.hurt), buf_cstr(&b.hurt));
+		assert_int_equal(a.result.bytes_read, b.result.bytes_read);
+	}
+}
+
+static void test_check_run__tells_no_more_files_than_wanted_and_counts_all(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	const struct check_params p = { .hurt_max = 3, .hurt = on_hurt, .arg = &s };
+
+	(void)state;
+	two_init(&t);
+	kit_remove(&t.k, t.data_of[0]);
+	ok(check_run(t.k.audit, &p, &s.result, e));
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-23 v /f00000 1\n"
+	                                       "2026-11-23 v /f00001 1\n"
+	                                       "2026-11-23 v /f00002 1\n");
+	assert_int_equal(s.result.hurt_entries, 2 * FILES);
+	assert_int_equal(s.result.problems, 1);
+}
+
+static int refuse_problem(void *arg, const struct check_problem *p, struct err *e)
+{
+	(void)arg;
+	return err_set(e, ERR_BUSY, "the test does not want '%s'", p->object);
+}
+
+static int refuse_hurt(void *arg, const struct check_hurt *h, struct err *e)
+{
+	(void)arg;
+	return err_set(e, ERR_BUSY, "the test does not want '%s'", h->path);
+}
+
+static void test_check_run__callbacks_can_end_it(void **state)
+{
+	auto_two struct two t;
+	struct check_result result;
+	struct check_params p = { .problem = refuse_problem };
+
+	(void)state;
+	two_init(&t);
+	kit_remove(&t.k, t.data_of[0]);
+	fails_saying(ERR_BUSY, "does not want 'pack/", check_run(t.k.audit, &p, &result, e));
+	p = (struct check_params){ .hurt = refuse_hurt };
+	fails_saying(ERR_BUSY, "does not want 'f00000'", check_run(t.k.audit, &p, &result, e));
+}
+
+static void test_check_run__counts_progress(void **state)
+{
+	auto_two struct two t;
+	struct progress_counts counts = { 0 };
+	struct check_result result;
+	const struct check_params p = { .level = 3, .counts = &counts };
+
+	(void)state;
+	two_init(&t);
+	ok(check_run(t.k.audit, &p, &result, e));
+	assert_int_equal(counts.files_total, 4);
+	assert_int_equal(counts.files_done, 4);
+	assert_int_equal(counts.bytes_total, result.pack_bytes);
+	assert_true(counts.bytes_done >= (FILES + 20) * BYTES);
+	assert_int_equal(counts.errors, 0);
+}
+
+/* ---- the store does not work ---- */
+
+struct fault_plan {
+	enum store_fault fault;
+	enum store_call call;
+	const char *prefix;
+};
+
+static enum store_fault decide(void *arg, uint64_t n, enum store_call call, const char *key)
+{
+	const struct fault_plan *plan = arg;
+
+	(void)n;
+	if (call == plan->call && strncmp(key, plan->prefix, strlen(plan->prefix)) == 0)
+		return plan->fault;
+	return FAULT_NONE;
+}
+
+static void put_faults(struct kit *k, struct fault_plan *plan)
+{
+	struct err e = ERR_INIT;
+
+	k->store = store_fault_new(k->store, decide, plan, &e);
+	assert_non_null(k->store);
+	k->recovery->store = k->agent->store = k->audit->store = k->store;
+}
+
+static void test_check_run__store_that_is_away_ends_it_and_blames_no_object(void **state)
+{
+	static const char *const prefixes[] = { "commit/", "idx/", "sess/", "pack/", "meta/" };
+	auto_two struct two t;
+	struct check_result result;
+	struct fault_plan plan = { .fault = FAULT_NONE, .call = CALL_GET, .prefix = "" };
+
+	(void)state;
+	two_init(&t);
+	put_faults(&t.k, &plan);
+	plan.fault = FAULT_FAIL;
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+		const struct check_params p = { .level = 4 };
+
+		plan.call = CALL_GET;
+		plan.prefix = prefixes[i];
+		fails(ERR_RETRY, check_run(t.k.recovery, &p, &result, e));
+		plan.call = CALL_LIST;
+		fails(ERR_RETRY, check_run(t.k.recovery, &p, &result, e));
+	}
+	plan.call = CALL_HEAD;
+	const struct check_params p = { .level = 1 };
+	plan.prefix = "pack/";
+	fails(ERR_RETRY, check_run(t.k.recovery, &p, &result, e));
+}
+
+static void test_check_run__listed_pack_that_is_not_there_is_found_at_level_1(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	struct fault_plan plan = { .fault = FAULT_NONE, .call = CALL_HEAD, .prefix = "" };
+	char problem[256];
+
+	(void)state;
+	two_init(&t);
+	put_faults(&t.k, &plan);
+	plan.fault = FAULT_GONE;
+	plan.prefix = t.data_of[1];
+	assert_clean(&t.k, 0);
+	run(&t.k, 1, &s);
+	format(problem, sizeof(problem), "missing %s: 20\n", t.data_of[1]);
+	assert_string_equal(buf_cstr(&s.problems), problem);
+	assert_int_equal(s.result.hurt_entries, 20);
+}
+
+static void test_check_run__pack_that_vanishes_while_it_is_read_is_told(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	struct fault_plan plan = { .fault = FAULT_NONE, .call = CALL_GET, .prefix = "" };
+
+	(void)state;
+	two_init(&t);
+	put_faults(&t.k, &plan);
+	plan.fault = FAULT_GONE;
+	plan.prefix = t.data_of[1];
+	for (unsigned level = 2; level <= CHECK_LEVEL_MAX; level++) {
+		run(&t.k, level, &s);
+		assert_int_equal(s.result.problems, 1);
+		assert_int_equal(s.result.hurt_entries, 20);
+	}
+	plan.prefix = t.meta_of[1];
+	run(&t.k, 0, &s);
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-24 v /... 61\n");
+}
+
+static void test_check_run__can_be_cancelled(void **state)
+{
+	auto_two struct two t;
+	struct check_result result;
+	struct cancel cancel;
+	const struct check_params p = { .level = 3 };
+
+	(void)state;
+	two_init(&t);
+	assert_int_equal(cancel_init(&cancel), 0);
+	cancel_request(&cancel);
+	t.k.audit->cancel = &cancel;
+	struct err e = ERR_INIT;
+	assert_int_equal(check_run(t.k.audit, &p, &result, &e), -1);
+	assert_int_equal(e.class, ERR_CANCELLED);
+	cancel_clear(&cancel);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_check_run__whole_repository_has_no_problem_at_any_level),
+		cmocka_unit_test(test_check_run__empty_repository_has_no_problem),
+		cmocka_unit_test(test_check_run__any_key_reaches_level_3_and_only_recovery_level_4),
+		cmocka_unit_test(
+			test_check_run__missing_data_pack_is_found_at_level_0_with_its_files),
+		cmocka_unit_test(test_check_run__missing_pack_that_two_points_share_hurts_both),
+		cmocka_unit_test(
+			test_check_run__missing_node_pack_is_found_at_level_0_with_the_whole_tree),
+		cmocka_unit_test(test_check_run__missing_index_segment_hurts_no_file),
+		cmocka_unit_test(
+			test_check_run__missing_pack_that_only_the_index_names_hurts_no_file),
+		cmocka_unit_test(test_check_run__packs_that_moved_are_found_through_the_index),
+		cmocka_unit_test(test_check_run__chunks_that_moved_nowhere_are_lost),
+		cmocka_unit_test(test_check_run__truncated_pack_is_found_at_level_0),
+		cmocka_unit_test(
+			test_check_run__pack_with_bytes_behind_its_end_is_found_at_level_0),
+		cmocka_unit_test(test_check_run__empty_pack_is_told),
+		cmocka_unit_test(
+			test_check_run__flipped_bit_in_a_chunk_is_found_at_level_3_with_its_file),
+		cmocka_unit_test(test_check_run__flipped_bit_in_a_tag_is_found_at_level_3),
+		cmocka_unit_test(test_check_run__flipped_bit_in_a_node_is_found_at_level_0),
+		cmocka_unit_test(test_check_run__flipped_bit_in_a_sealed_key_is_found_at_level_2),
+		cmocka_unit_test(test_check_run__damaged_magic_takes_the_whole_pack),
+		cmocka_unit_test(
+			test_check_run__damaged_footer_or_trailer_is_found_at_level_2_and_hurts_no_file),
+		cmocka_unit_test(
+			test_check_run__damaged_footer_does_not_hide_a_damaged_chunk_at_level_4),
+		cmocka_unit_test(test_check_run__padding_does_not_count),
+		cmocka_unit_test(test_check_run__damaged_commit_is_found_at_level_0),
+		cmocka_unit_test(test_check_run__object_that_is_no_commit_is_told),
+		cmocka_unit_test(test_check_run__damaged_index_segment_is_found_at_level_0),
+		cmocka_unit_test(test_check_run__damaged_session_marker_is_found_at_level_2),
+		cmocka_unit_test(test_check_run__swapped_packs_are_found_at_level_2),
+		cmocka_unit_test(test_check_run__swapped_small_objects_are_found),
+		cmocka_unit_test(test_check_run__index_that_tells_wrong_places_is_found_at_level_2),
+		cmocka_unit_test(test_check_run__tree_that_tells_wrong_lengths_is_found_at_level_2),
+		cmocka_unit_test(test_check_run__leftovers_are_counted_and_no_problem),
+		cmocka_unit_test(test_check_run__packs_of_an_unknown_domain_are_counted),
+		cmocka_unit_test(test_check_run__point_without_index_is_sound),
+		cmocka_unit_test(test_check_run__damaged_leaf_hurts_its_own_range_of_names_only),
+		cmocka_unit_test(test_check_run__one_file_of_many_is_named),
+		cmocka_unit_test(test_check_run__domains_and_volumes_are_told_apart),
+		cmocka_unit_test(test_check_run__same_words_whatever_the_threads),
+		cmocka_unit_test(test_check_run__tells_no_more_files_than_wanted_and_counts_all),
+		cmocka_unit_test(test_check_run__callbacks_can_end_it),
+		cmocka_unit_test(test_check_run__counts_progress),
+		cmocka_unit_test(test_check_run__store_that_is_away_ends_it_and_blames_no_object),
+		cmocka_unit_test(test_check_run__listed_pack_that_is_not_there_is_found_at_level_1),
+		cmocka_unit_test(test_check_run__pack_that_vanishes_while_it_is_read_is_told),
+		cmocka_unit_test(test_check_run__can_be_cancelled),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
