@@ -289,6 +289,11 @@ static int decide(struct job *j, struct group *g, struct item *it, struct err *e
 		it->action = DO_SKIP;
 		return 0;
 	}
+	if (n->path_len > FORMAT_PATH_MAX) {
+		it->action = DO_SKIP;
+		(void)err_set(&it->why, ERR_TOO_BIG, "the path is over %d bytes long", FORMAT_PATH_MAX);
+		return 0;
+	}
 	if (n->state == ENTRY_UNREADABLE)
 		job_problem(j, n, ENTRY_UNREADABLE, NULL);
 	if (n->st.nlink > 1 && !S_ISDIR(n->st.mode) && !n->block) {
