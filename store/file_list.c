@@ -77,47 +77,48 @@ static bool path_set(struct walk *w, size_t len, const char *name, bool dir)
 
 enum kind { KIND_OTHER, KIND_OBJECT, KIND_DIR };
 
-static enum kind kind_of(int dir, const struct dirent *d)
+/* What an entry of a directory is. -1 with errno: cannot be told. */
+static int kind_of(int dir, const struct dirent *d, enum kind *ret)
 {
+	unsigned type = d->d_type;
 	struct stat st;
 
-	switch (d->d_type) {
-	case DT_REG:
-		return KIND_OBJECT;
-	case DT_DIR:
-		return KIND_DIR;
-	case DT_UNKNOWN:
-		break;
-	default:
-		return KIND_OTHER;
+	*ret = KIND_OTHER;
+	if (!store_key_valid(d->d_name))
+		return 0;
+	if (type == DT_UNKNOWN) {
+		if (fstatat(dir, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return errno == ENOENT ? 0 : -1;
+		type = IFTODT(st.st_mode);
 	}
-	if (fstatat(dir, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return KIND_OTHER;
-	return S_ISREG(st.st_mode) ? KIND_OBJECT : S_ISDIR(st.st_mode) ? KIND_DIR : KIND_OTHER;
+	*ret = type == DT_REG ? KIND_OBJECT : type == DT_DIR ? KIND_DIR : KIND_OTHER;
+	return 0;
 }
 
 /* Reads the directory for the next portion of names, those above l->last. */
 static int read_names(struct walk *w, struct level *l, size_t path_len, struct err *e)
 {
+	bool nomem = false;
+	enum kind kind;
+
 	names_reset(&l->names);
 	rewinddir(l->dir);
-	for (;;) {
+	while (!nomem) {
 		errno = 0;
 		const struct dirent *d = readdir(l->dir);
 		if (!d && errno != 0)
 			return file_fail(w->f, errno, "reading a directory", e);
 		if (!d)
 			break;
-		enum kind kind = store_key_valid(d->d_name) ? kind_of(dirfd(l->dir), d)
-		                                            : KIND_OTHER;
+		if (kind_of(dirfd(l->dir), d, &kind) < 0)
+			return file_fail(w->f, errno, "looking at an object", e);
 		if (kind == KIND_OTHER || !path_set(w, path_len, d->d_name, kind == KIND_DIR) ||
 		    strcmp(w->item.key + path_len, l->last) <= 0 ||
 		    !wanted(w, w->item.key, kind == KIND_DIR))
 			continue;
-		if (names_add(&l->names, d->d_name, kind == KIND_DIR) < 0)
-			return err_set(e, ERR_NOMEM, "no memory for the names of a directory");
+		nomem = names_add(&l->names, d->d_name, kind == KIND_DIR) < 0;
 	}
-	if (names_sort(&l->names) < 0)
+	if (nomem || names_sort(&l->names) < 0)
 		return err_set(e, ERR_NOMEM, "no memory for the names of a directory");
 	return 0;
 }
@@ -159,9 +160,6 @@ static int visit_names(struct walk *w, struct level *l, size_t path_len, struct 
 		size_t n = strlen(name);
 		bool dir = name[n - 1] == '/';
 
-		/* A directory that changes while it is read may give a name twice. */
-		if (strcmp(name, l->last) == 0)
-			continue;
 		memcpy(l->last, name, n + 1);
 		memcpy(w->item.key + path_len, name, n + 1);
 		if ((dir ? visit_dir(w, dirfd(l->dir), name, e)

@@ -159,6 +159,7 @@ static bool means_no_link(int os)
 /* A new file in .tmp, locked for as long as we live. 0, or -1 with errno. */
 static int upload_open_named(struct file_store *f, struct upload *u)
 {
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 	auto_close int dir = -1;
 
 	if (mkdirat(f->root, FILE_TMP_DIR, 0700) < 0 && errno != EEXIST)
@@ -166,9 +167,11 @@ static int upload_open_named(struct file_store *f, struct upload *u)
 	dir = openat(f->root, FILE_TMP_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return -1;
-	(void)snprintf(u->tmp, sizeof(u->tmp), "%016" PRIx64 "-%" PRIu64, f->tmp_salt,
-	               (uint64_t)atomic_fetch_add(&f->tmp, 1));
-	u->fd = openat(dir, u->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	do {
+		(void)snprintf(u->tmp, sizeof(u->tmp), "%016" PRIx64 "-%" PRIu64, f->tmp_salt,
+		               (uint64_t)atomic_fetch_add(&f->tmp, 1));
+		u->fd = openat(dir, u->tmp, flags, 0600);
+	} while (u->fd < 0 && errno == EEXIST);
 	if (u->fd < 0)
 		return -1;
 	u->tmp_dir = steal_fd(&dir);

@@ -45,6 +45,11 @@ int names_sort(struct names *s)
 	if (s->n == 0)
 		return 0;
 	qsort_r(s->at, s->n, sizeof(s->at[0]), compare, s->text);
+	size_t unique = 1;
+	for (size_t i = 1; i < s->n; i++)
+		if (compare(&s->at[i], &s->at[unique - 1], s->text) != 0)
+			s->at[unique++] = s->at[i];
+	s->n = unique;
 	if (s->n <= s->keep)
 		return 0;
 

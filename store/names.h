@@ -43,7 +43,11 @@ void names_reset(struct names *s);
 /* Adds a name of at most NAMES_MAX - 1 bytes, of a directory with `dir`. 0, or -1 when memory is short. */
 MUST_CHECK int names_add(struct names *s, const char *name, bool dir);
 
-/* Sorts. Then names_get(0) to names_get(names_count() - 1) ascend, and no more than keep are left. */
+/*
+ * Sorts. Then names_get(0) to names_get(names_count() - 1) ascend, no more
+ * than keep are left, and each is there once: a directory that changes while
+ * it is read may give a name twice.
+ */
 MUST_CHECK int names_sort(struct names *s);
 size_t names_count(const struct names *s);
 const char *names_get(const struct names *s, size_t i);

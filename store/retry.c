@@ -12,7 +12,6 @@
  */
 #include "store/store.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -45,10 +44,9 @@ static void wait_real(const struct retry *r, int64_t ms)
 	struct pollfd wake = { .fd = cancel ? cancel->fd : -1, .events = POLLIN };
 	int64_t end_ms = clock_ms(NULL) + ms;
 
+	/* A signal ends a poll early as well. */
 	while (ms > 0 && !cancel_requested(cancel)) {
-		int n = poll(&wake, 1, ms < INT_MAX ? (int)ms : INT_MAX);
-		if (n > 0 || (n < 0 && errno != EINTR))
-			return;
+		(void)poll(&wake, 1, ms < INT_MAX ? (int)ms : INT_MAX);
 		ms = end_ms - clock_ms(NULL);
 	}
 }
@@ -72,15 +70,15 @@ static struct tries tries_begin(const struct retry *r)
 static bool try_again(struct tries *t, struct err *e)
 {
 	const struct retry *r = t->r;
-	uint64_t random;
+	uint64_t random = 0;
 
 	if (e->class != ERR_RETRY)
 		return false;
 	t->failed++;
 	int64_t elapsed_ms = r->params.now_ms(r->params.arg) - t->start_ms;
-	/* Before the kernel has random numbers the wait is the shortest; nothing hangs on it. */
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
-		random = 0;
+	/* It cannot fail once the kernel has random numbers; before, the wait is the shortest. */
+	ssize_t n = getrandom(&random, sizeof(random), GRND_NONBLOCK);
+	(void)n;
 	int64_t wait_ms = backoff_wait_ms(&r->schedule, t->failed, elapsed_ms, random);
 	if (wait_ms < 0) {
 		err_wrap(e, "gave up after %u tries in %s", t->failed,

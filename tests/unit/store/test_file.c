@@ -237,162 +237,210 @@ static void test_file_get__keeps_few_descriptors_open(void **state)
 	assert_int_equal(count_files("/proc/self/fd"), before - 1);
 }
 
-static int few_descriptors(void *arg)
+/* Sets the limit of descriptors; returns the one before. */
+static rlim_t limit_descriptors(rlim_t n)
 {
-	struct setting *t = arg;
-	struct rlimit few = { 24, 24 };
-	char key[32];
-	char c;
-	struct err e = ERR_INIT;
+	struct rlimit limit;
 
-	if (setrlimit(RLIMIT_NOFILE, &few) < 0)
-		return 99;
-	for (unsigned i = 0; i < 100; i++) {
-		(void)snprintf(key, sizeof(key), "k%u", i);
-		if (store_get(t->s, key, 0, &c, 1, &e) < 0) {
-			(void)fprintf(stderr, "%s\n", e.msg);
-			return 1;
-		}
-	}
-	return 0;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	rlim_t before = limit.rlim_cur;
+	limit.rlim_cur = n;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	return before;
 }
 
 static void test_file_get__gives_descriptors_back_when_they_run_out(void **state)
 {
 	struct setting *t = *state;
 	char key[32];
+	char c;
 
 	for (unsigned i = 0; i < 100; i++) {
 		(void)snprintf(key, sizeof(key), "k%u", i);
 		write_text(t->dir, key, "x");
 	}
-	CLEANUP(harness_run_clear) struct harness_run r = harness_run(few_descriptors, t);
-	assert_string_equal(r.err, "");
-	assert_int_equal(r.status, 0);
-}
-
-static int no_descriptors(void *arg)
-{
-	struct setting *t = arg;
-	struct rlimit none = { 3, 3 };
-	struct store_stat st;
-	struct err e = ERR_INIT;
-	char c;
-
-	if (setrlimit(RLIMIT_NOFILE, &none) < 0)
-		return 99;
-	bool all = store_get(t->s, "a", 0, &c, 1, &e) < 0 && e.class == ERR_RETRY &&
-	           store_head(t->s, "a", &st, &e) < 0 && e.class == ERR_RETRY &&
-	           store_put(t->s, "b", NULL, 0, &e) < 0 && e.class == ERR_RETRY;
-	return all ? 0 : 1;
+	rlim_t before = limit_descriptors(24);
+	for (unsigned i = 0; i < 100; i++) {
+		(void)snprintf(key, sizeof(key), "k%u", i);
+		ok(store_get(t->s, key, 0, &c, 1, e));
+	}
+	(void)limit_descriptors(before);
 }
 
 static void test_file__without_descriptors_it_is_worth_a_retry(void **state)
 {
 	struct setting *t = *state;
+	struct store_stat st;
+	char c;
 
 	write_text(t->dir, "a", "x");
-	CLEANUP(harness_run_clear) struct harness_run r = harness_run(no_descriptors, t);
-	assert_int_equal(r.status, 0);
+	rlim_t before = limit_descriptors(3);
+	fails(ERR_RETRY, store_get(t->s, "a", 0, &c, 1, e));
+	fails(ERR_RETRY, store_head(t->s, "a", &st, e));
+	fails(ERR_RETRY, put_text(t->s, "b", "x", e));
+	(void)limit_descriptors(before);
+	assert_text(t->s, "a", "x");
 }
 
 /* ---- rights ---- */
 
 #define NOBODY 65534
 
-/* Goes into the directory, whose parents may be shut to others, and then gives up all rights. */
-static bool become_nobody(const char *dir)
+static int cwd_before = -1;
+
+/*
+ * Goes into the directory, whose parents may be shut to others, and gives up
+ * the rights of root until regain_rights(). The process is then not dumpable,
+ * as the programs are: what /proc has of it belongs to root.
+ */
+static void drop_rights(const char *dir)
 {
-	/* not dumpable, as the programs are: /proc/self then belongs to root */
-	return chdir(dir) == 0 && setgid(NOBODY) == 0 && setuid(NOBODY) == 0 &&
-	       prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
+	cwd_before = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(cwd_before >= 0);
+	assert_int_equal(chmod(dir, 0777), 0);
+	assert_int_equal(chdir(dir), 0);
+	assert_int_equal(setegid(NOBODY), 0);
+	assert_int_equal(seteuid(NOBODY), 0);
+	assert_int_equal(prctl(PR_GET_DUMPABLE), 0);
 }
 
-static int as_nobody(void *arg)
+static void regain_rights(void)
+{
+	if (cwd_before < 0)
+		return;
+	if (seteuid(0) < 0 || setegid(0) < 0 || fchdir(cwd_before) < 0 ||
+	    prctl(PR_SET_DUMPABLE, 1) < 0)
+		harness_die("rights do not come back");
+	(void)close(steal_fd(&cwd_before));
+}
+
+static int rights_teardown(void **state)
+{
+	regain_rights();
+	return teardown(state);
+}
+
+/* A directory below dir, of nobody or of root. */
+static void make_dir(const char *dir, const char *name, bool of_nobody, mode_t mode)
+{
+	auto_free char *path = path_join(dir, name);
+
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(chmod(path, mode), 0);
+	if (of_nobody)
+		assert_int_equal(chown(path, NOBODY, NOBODY), 0);
+}
+
+static struct store *open_here(const char *dir, unsigned flags)
 {
 	struct err e = ERR_INIT;
-	struct store_stat st;
-	char text[] = "12345";
-	struct iovec one = { .iov_base = text, .iov_len = 5 };
+	struct store *s = store_file_open(dir, flags, &e);
 
-	if (!become_nobody(arg))
-		return 99;
-	auto_store struct store *s = store_file_open("own", 0, &e);
-	if (!s || !(s->caps & STORE_CAP_WRITE) || store_put(s, "p/a", &one, 1, &e) < 0 ||
-	    store_head(s, "p/a", &st, &e) < 0 || st.size != 5)
-		return 1;
-	if (store_put(s, "p/a", &one, 1, &e) == 0 || e.class != ERR_EXISTS)
-		return 2;
-	if (store_file_open("shut", 0, &e) || e.class != ERR_DENIED)
-		return 3;
-	if (store_file_open("shut/x", STORE_CREATE, &e) || e.class != ERR_DENIED)
-		return 4;
-	auto_store struct store *ro = store_file_open("fixed", 0, &e);
-	if (!ro || (ro->caps & STORE_CAP_WRITE))
-		return 5;
-	if (store_put(ro, "a", &one, 1, &e) == 0 || e.class != ERR_DENIED ||
-	    !strstr(e.msg, "has no right to do this in"))
-		return 6;
-	if (store_put(ro, "p/a", &one, 1, &e) == 0 || e.class != ERR_DENIED)
-		return 7;
-	if (store_delete(ro, "object", &e) == 0 || e.class != ERR_DENIED)
-		return 8;
-	/* of another user and not to be read: there, but shut */
-	char c;
-	if (store_get(ro, "object", 0, &c, 1, &e) == 0 || e.class != ERR_DENIED)
-		return 9;
-	return store_head(ro, "object", &st, &e) == 0 && st.size == 1 ? 0 : 10;
+	if (!s)
+		fail_msg("%s", e.msg);
+	return s;
 }
 
-static void test_file__rights_are_told_apart_from_absence(void **state)
+static int open_fails(const char *dir, unsigned flags, struct err *e)
 {
-	auto_tmpdir char *dir = tmpdir_new();
-	auto_free char *own = path_join(dir, "own");
-	auto_free char *shut = path_join(dir, "shut");
-	auto_free char *fixed = path_join(dir, "fixed");
-	auto_free char *object = path_join(fixed, "object");
+	struct store *s = store_file_open(dir, flags, e);
 
-	(void)state;
+	store_free(s);
+	return s ? 0 : -1;
+}
+
+static void test_file__a_user_without_capabilities_can_write(void **state)
+{
+	struct setting *t = *state;
+
+	if (geteuid() != 0)
+		skip(); /* then all the other tests show it */
+	make_dir(t->dir, "own", true, 0700);
+	drop_rights(t->dir);
+	auto_store struct store *s = open_here("own", 0);
+	assert_true(s->caps & STORE_CAP_WRITE);
+	ok(put_text(s, "p/a", "text", e));
+	assert_text(s, "p/a", "text");
+	fails(ERR_EXISTS, put_text(s, "p/a", "other", e));
+	assert_false(file_of(s)->no_tmpfile);
+	ok(store_delete(s, "p/a", e));
+}
+
+static void test_file__missing_rights_are_told_from_absence(void **state)
+{
+	struct setting *t = *state;
+	struct store_stat st;
+	char c;
+
 	if (geteuid() != 0)
 		skip(); /* only root can become somebody without rights */
-	assert_int_equal(chmod(dir, 0755), 0);
-	assert_int_equal(mkdir(own, 0700), 0);
-	assert_int_equal(chown(own, NOBODY, NOBODY), 0);
-	assert_int_equal(mkdir(shut, 0700), 0);
-	assert_int_equal(mkdir(fixed, 0755), 0);
-	assert_int_equal(chmod(fixed, 0755), 0);
-	write_text(fixed, "object", "x");
+	make_dir(t->dir, "shut", false, 0700);
+	make_dir(t->dir, "fixed", false, 0755);
+	make_dir(t->dir, "fixed/closed", false, 0700);
+	write_text(t->dir, "fixed/object", "x");
+	auto_free char *object = path_join(t->dir, "fixed/object");
 	assert_int_equal(chmod(object, 0600), 0);
-	CLEANUP(harness_run_clear) struct harness_run r = harness_run(as_nobody, dir);
-	assert_int_equal(r.status, 0);
-	assert_int_equal(mode_of(own, "p/a"), 0600);
-}
-
-/* A key that another user's unreadable object has is taken all the same. */
-static int put_over_a_stranger_s_object(void *arg)
-{
-	struct err e = ERR_INIT;
-
-	if (!become_nobody(arg))
-		return 99;
-	auto_store struct store *s = store_file_open(".", 0, &e);
-	return s && store_put(s, "object", NULL, 0, &e) < 0 && e.class == ERR_EXISTS ? 0 : 1;
+	drop_rights(t->dir);
+	fails(ERR_DENIED, open_fails("shut", 0, e));
+	fails(ERR_DENIED, open_fails("shut/below", STORE_CREATE, e));
+	auto_store struct store *s = open_here("fixed", 0);
+	assert_false(s->caps & STORE_CAP_WRITE);
+	fails_saying(ERR_DENIED, "has no right to do this in 'fixed'", put_text(s, "a", "x", e));
+	fails(ERR_DENIED, put_text(s, "p/a", "x", e));
+	fails(ERR_DENIED, put_text(s, "closed/a", "x", e));
+	fails(ERR_DENIED, store_delete(s, "object", e));
+	fails(ERR_DENIED, store_get(s, "object", 0, &c, 1, e));
+	ok(store_head(s, "object", &st, e));
+	assert_int_equal(st.size, 1);
+	/* half of a listing would be taken for the whole */
+	CLEANUP(seen_clear) struct seen l = SEEN_INIT;
+	fails(ERR_DENIED, store_list(s, "", NULL, see, &l, e));
+	fails(ERR_DENIED, store_list(s, "closed/", NULL, see, &l, e));
 }
 
 static void test_file_put__a_stranger_s_object_has_its_key(void **state)
 {
-	auto_tmpdir char *dir = tmpdir_new();
-	auto_free char *object = path_join(dir, "object");
+	struct setting *t = *state;
 
-	(void)state;
 	if (geteuid() != 0)
-		skip();
-	assert_int_equal(chmod(dir, 0777), 0);
-	write_text(dir, "object", "x");
+		skip(); /* only root can store what others may not read */
+	write_text(t->dir, "object", "x");
+	auto_free char *object = path_join(t->dir, "object");
 	assert_int_equal(chmod(object, 0600), 0);
-	CLEANUP(harness_run_clear)
-	struct harness_run r = harness_run(put_over_a_stranger_s_object, dir);
-	assert_int_equal(r.status, 0);
+	drop_rights(t->dir);
+	auto_store struct store *s = open_here(".", 0);
+	fails(ERR_EXISTS, put_text(s, "object", "y", e));
+}
+
+static void test_file_open__makes_a_directory_in_one_that_it_may_not_read(void **state)
+{
+	struct setting *t = *state;
+
+	if (geteuid() != 0)
+		skip(); /* root may read everything; a user owns what it makes here */
+	make_dir(t->dir, "blind", false, 0333);
+	drop_rights(t->dir);
+	auto_store struct store *s = open_here("blind/new", STORE_CREATE);
+	ok(put_text(s, "a", "x", e));
+}
+
+static void test_file_open__says_where_it_cannot_make_a_directory(void **state)
+{
+	(void)state;
+	fails_saying(ERR_NOT_FOUND, "making the store's directory '/proc/none/x'",
+	             open_fails("/proc/none/x", STORE_CREATE, e));
+	fails_saying(ERR_DENIED, "making the store's directory '/sys/none'",
+	             open_fails("/sys/none", STORE_CREATE, e));
+}
+
+static void test_file_open__a_link_to_nowhere_is_not_found(void **state)
+{
+	struct setting *t = *state;
+	auto_free char *link = path_join(t->dir, "link");
+
+	assert_int_equal(symlink("nowhere", link), 0);
+	fails(ERR_NOT_FOUND, open_fails(link, 0, e));
+	fails(ERR_NOT_FOUND, open_fails(link, STORE_CREATE, e));
 }
 
 /* ---- a file system that is full, or read-only, in a mount namespace of its own ---- */
@@ -475,6 +523,7 @@ static void test_file_fail__gives_class_and_words(void **state)
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define RIGHTS_CASE(f) cmocka_unit_test_setup_teardown(f, setup, rights_teardown)
 
 int main(void)
 {
@@ -491,8 +540,12 @@ int main(void)
 		CASE(test_file_get__keeps_few_descriptors_open),
 		CASE(test_file_get__gives_descriptors_back_when_they_run_out),
 		CASE(test_file__without_descriptors_it_is_worth_a_retry),
-		CASE(test_file__rights_are_told_apart_from_absence),
-		CASE(test_file_put__a_stranger_s_object_has_its_key),
+		RIGHTS_CASE(test_file__a_user_without_capabilities_can_write),
+		RIGHTS_CASE(test_file__missing_rights_are_told_from_absence),
+		RIGHTS_CASE(test_file_put__a_stranger_s_object_has_its_key),
+		RIGHTS_CASE(test_file_open__makes_a_directory_in_one_that_it_may_not_read),
+		CASE(test_file_open__says_where_it_cannot_make_a_directory),
+		CASE(test_file_open__a_link_to_nowhere_is_not_found),
 		CASE(test_file__a_full_or_read_only_file_system_is_named),
 		CASE(test_file_fail__gives_class_and_words),
 	};

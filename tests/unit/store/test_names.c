@@ -9,7 +9,10 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
+
 #include "store/names.h"
+#include "tests/harness/syshook.h"
 
 static void test_names__directories_sort_with_their_slash(void **state)
 {
@@ -94,6 +97,54 @@ static void test_names__exactly_as_many_as_are_kept_is_all(void **state)
 	assert_true(s.more);
 }
 
+static void test_names__a_name_that_is_added_twice_is_there_once(void **state)
+{
+	CLEANUP(names_clear) struct names s = NAMES_INIT(2);
+
+	(void)state;
+	for (int i = 0; i < 9; i++) {
+		assert_int_equal(names_add(&s, "b", false), 0);
+		assert_int_equal(names_add(&s, "a", true), 0);
+	}
+	assert_int_equal(names_sort(&s), 0);
+	assert_int_equal(names_count(&s), 2);
+	assert_string_equal(names_get(&s, 0), "a/");
+	assert_string_equal(names_get(&s, 1), "b");
+	assert_false(s.more);
+}
+
+static int fail_allocation(void *arg, enum syshook_call call, int flags)
+{
+	unsigned *left = arg;
+
+	(void)flags;
+	return call == HOOK_ALLOC && (*left)-- == 0 ? ENOMEM : 0;
+}
+
+static void test_names__short_memory_is_told(void **state)
+{
+	unsigned failures = 0;
+
+	(void)state;
+	for (unsigned nth = 0;; nth++) {
+		CLEANUP(names_clear) struct names s = NAMES_INIT(40);
+		unsigned left = nth;
+		char name[16];
+		int r = 0;
+
+		syshook_set(fail_allocation, &left);
+		for (unsigned i = 0; i < 100 && r == 0; i++) {
+			(void)snprintf(name, sizeof(name), "n%02u", i);
+			r = names_add(&s, name, false);
+		}
+		syshook_set(NULL, NULL);
+		if (r == 0)
+			break;
+		failures++;
+	}
+	assert_int_equal(failures, 4); /* the text, its places twice, the cut */
+}
+
 static void test_names__the_longest_fit(void **state)
 {
 	CLEANUP(names_clear) struct names s = NAMES_INIT(100);
@@ -123,6 +174,8 @@ int main(void)
 		cmocka_unit_test(test_names__only_the_smallest_stay),
 		cmocka_unit_test(test_names__reset_starts_anew),
 		cmocka_unit_test(test_names__exactly_as_many_as_are_kept_is_all),
+		cmocka_unit_test(test_names__a_name_that_is_added_twice_is_there_once),
+		cmocka_unit_test(test_names__short_memory_is_told),
 		cmocka_unit_test(test_names__the_longest_fit),
 	};
 

@@ -294,9 +294,13 @@ static void test_retry_put__what_cannot_be_compared_fails_as_the_comparison_does
 	struct setting *t = *state;
 
 	t->plan[0] = FAULT_APPLIED_LOST;
-	t->plan[2] = FAULT_DENIED;
+	t->plan[2] = FAULT_DENIED; /* head */
 	fails_saying(ERR_DENIED, "comparing it with what an earlier try may have stored",
 	             put_text(t->s, "a", "x", e));
+	t->plan[3] = FAULT_APPLIED_LOST;
+	t->plan[6] = FAULT_DENIED; /* get */
+	fails_saying(ERR_DENIED, "comparing it with what an earlier try may have stored",
+	             put_text(t->s, "b", "x", e));
 }
 
 /* Somebody deletes the object between the second put and the look at it. */
