@@ -478,6 +478,8 @@ static int get_counts(const json_t *o, struct point *p, struct err *e)
 		return -1;
 	if (!x)
 		return 0;
+	if (!json_is_object(x))
+		return refuse("bytes", "expected an object", e);
 	if (get_count(x, WHAT ": .bytes", "logical", &p->bytes_logical, e) < 0 ||
 	    get_count(x, WHAT ": .bytes", "read", &p->bytes_read, e) < 0 ||
 	    get_count(x, WHAT ": .bytes", "new", &p->bytes_new, e) < 0 ||
@@ -523,6 +525,8 @@ static int get_problems(const json_t *o, struct point *p, struct err *e)
 
 	if (!x)
 		return 0;
+	if (!json_is_object(x))
+		return refuse("problems", "expected an object", e);
 	if (get_count(x, WHAT ": .problems", "unreadable", &p->unreadable, e) < 0 ||
 	    get_count(x, WHAT ": .problems", "changed", &p->changed, e) < 0 ||
 	    get_count(x, WHAT ": .problems", "gone", &p->gone, e) < 0)
