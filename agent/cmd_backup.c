@@ -46,28 +46,37 @@ static const char *domain, *cluster = "", *namespace = "", *uid = "";
 static const struct verb_option options[] = {
 	{ "driver", "auto|live", "how the volume is frozen for reading", OPT_DRIVER },
 	{ "set", "ID", "32 hexadecimal digits shared by points that belong together", OPT_SET },
-	{ "domain", "NAME", "volumes of one domain share chunks (default: cluster/namespace)", OPT_DOMAIN },
+	{ "domain", "NAME", "volumes of one domain share chunks (default: cluster/namespace)",
+	  OPT_DOMAIN },
 	{ "cluster", "ID", "the cluster that the volumes are of", OPT_CLUSTER },
 	{ "namespace", "NAME", "the namespace that the volumes are of", OPT_NAMESPACE },
 	{ "uid", "UID", "the volume's own id, such as a PVC's uid", OPT_UID },
-	{ "exclude", "PATTERN", "leave out what matches, as in .gitignore; may be repeated", OPT_EXCLUDE },
-	{ "skip-caches", NULL, "of directories with a CACHEDIR.TAG take only the tag", OPT_SKIP_CACHES },
-	{ "cross-mounts", NULL, "take file systems that are mounted below the path too", OPT_CROSS_MOUNTS },
+	{ "exclude", "PATTERN", "leave out what matches, as in .gitignore; may be repeated",
+	  OPT_EXCLUDE },
+	{ "skip-caches", NULL, "of directories with a CACHEDIR.TAG take only the tag",
+	  OPT_SKIP_CACHES },
+	{ "cross-mounts", NULL, "take file systems that are mounted below the path too",
+	  OPT_CROSS_MOUNTS },
 	{ "allow-empty", NULL, "an empty volume is no error", OPT_ALLOW_EMPTY },
 	{ "drop-cache", NULL, "large files leave the page cache after reading", OPT_DROP_CACHE },
-	{ "ignore-ctime", NULL, "a change of ctime alone is none (for clones of snapshots)", OPT_IGNORE_CTIME },
+	{ "ignore-ctime", NULL, "a change of ctime alone is none (for clones of snapshots)",
+	  OPT_IGNORE_CTIME },
 	{ "force", NULL, "read every file, whatever the previous point says", OPT_FORCE },
-	{ "no-verify-encode", NULL, "do not decode each chunk again before it is uploaded", OPT_NO_VERIFY },
+	{ "no-verify-encode", NULL, "do not decode each chunk again before it is uploaded",
+	  OPT_NO_VERIFY },
 	{ "level", "N", "compression, 1 (fast) to 19 (small); default 3", OPT_LEVEL },
-	{ "threads", "N", "threads that compress and encrypt; default: the CPUs, at most 8", OPT_THREADS },
-	{ "page-cache", "SIZE", "local fingerprints of pages that may change; default 2GiB", OPT_PAGE_CACHE },
+	{ "threads", "N", "threads that compress and encrypt; default: the CPUs, at most 8",
+	  OPT_THREADS },
+	{ "page-cache", "SIZE", "local fingerprints of pages that may change; default 2GiB",
+	  OPT_PAGE_CACHE },
 	{ NULL, NULL, NULL, 0 },
 };
 
 static int set_exclude(const char *value, struct err *e)
 {
 	if (job.nexcludes == EXCLUDES_MAX)
-		return err_set(e, ERR_INVALID, "there are more than %d --exclude options", EXCLUDES_MAX);
+		return err_set(e, ERR_INVALID, "there are more than %d --exclude options",
+		               EXCLUDES_MAX);
 	excludes[job.nexcludes++] = value;
 	return 0;
 }
@@ -100,7 +109,8 @@ static int set(void *state, int key, const char *value, struct err *e)
 		cluster = value;
 		return 0;
 	case OPT_NAMESPACE:
-		namespace = value;
+		namespace
+		= value;
 		return 0;
 	case OPT_UID:
 		uid = value;
@@ -147,10 +157,12 @@ static int copy_name(char *to, size_t max, const char *what, const char *text, s
                      struct err *e)
 {
 	if (n >= max)
-		return err_set(e, ERR_INVALID, "the %s '%.40s...' is over %zu bytes long", what, text, max - 1);
+		return err_set(e, ERR_INVALID, "the %s '%.40s...' is over %zu bytes long", what,
+		               text, max - 1);
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f || text[i] == '@')
-			return err_set(e, ERR_INVALID, "the %s '%.*s' has a control character or '@' in it", what,
+			return err_set(e, ERR_INVALID,
+			               "the %s '%.*s' has a control character or '@' in it", what,
 			               (int)n, text);
 	memcpy(to, text, n);
 	to[n] = '\0';
@@ -171,7 +183,8 @@ static int parse_volume(const char *arg, struct point_volume *v, const char **re
 	*ret_path = eq + 1;
 	if (copy_name(v->name, sizeof(v->name), "volume name", arg, (size_t)(eq - arg), e) < 0 ||
 	    copy_name(v->cluster, sizeof(v->cluster), "cluster", cluster, strlen(cluster), e) < 0 ||
-	    copy_name(v->namespace, sizeof(v->namespace), "namespace", namespace, strlen(namespace), e) < 0 ||
+	    copy_name(v->namespace, sizeof(v->namespace), "namespace", namespace, strlen(namespace),
+	              e) < 0 ||
 	    copy_name(v->uid, sizeof(v->uid), "uid", uid, strlen(uid), e) < 0)
 		return -1;
 	return 0;
@@ -233,15 +246,17 @@ static int parse_all(int argc, char **argv, struct point_volume *volumes, const 
                      struct err *e)
 {
 	if (argc > VOLUMES_MAX)
-		return err_set(e, ERR_INVALID, "there are more than %d volumes in one call", VOLUMES_MAX);
+		return err_set(e, ERR_INVALID, "there are more than %d volumes in one call",
+		               VOLUMES_MAX);
 	for (int i = 0; i < argc; i++) {
 		if (parse_volume(argv[i], &volumes[i], &paths[i], e) < 0)
 			return -1;
 		for (int k = 0; k < i; k++)
 			if (strcmp(volumes[k].name, volumes[i].name) == 0)
-				return err_set(e, ERR_INVALID,
-				               "two volumes are called '%s'; a name stands for one volume",
-				               volumes[i].name);
+				return err_set(
+					e, ERR_INVALID,
+					"two volumes are called '%s'; a name stands for one volume",
+					volumes[i].name);
 	}
 	return 0;
 }
@@ -263,21 +278,22 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 		                 cluster[0] && namespace[0] ? "/" : "", namespace);
 
 		if (n >= (int)sizeof(default_domain))
-			return err_set(e, ERR_INVALID, "cluster and namespace are too long for a domain's name; "
-			                               "pass --domain");
+			return err_set(e, ERR_INVALID,
+			               "cluster and namespace are too long for a domain's name; "
+			               "pass --domain");
 		domain = n ? default_domain : "default";
 	}
 	auto_repo struct repo *r = NULL;
-	if (repo_open_url(c->store, c->dry_run ? STORE_READONLY : 0, c->key, c->passphrase_file, c->state,
-	                  cancel_on_signals(), &r, e) < 0)
+	if (repo_open_url(c->store, c->dry_run ? STORE_READONLY : 0, c->key, c->passphrase_file,
+	                  c->state, cancel_on_signals(), &r, e) < 0)
 		return -1;
 	if (!job.set) {
 		secret_random(random, sizeof(random));
 		hex_encode(set_id, random, sizeof(random));
 		job.set = set_id;
 	}
-	auto_table struct table *t =
-		table_new("aksdr/backup/v1", columns, ARRAY_LEN(columns), c->output, e);
+	auto_table struct table *t = table_new("aksdr/backup/v1", columns, ARRAY_LEN(columns),
+	                                       c->output, e);
 	if (!t)
 		return -1;
 	job.domain = domain;
@@ -291,7 +307,10 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 		job.volume = volumes[i];
 		job.path = paths[i];
 		if (job_backup(r, &job, &p, &why) < 0) {
-			/* The other volumes are still worth saving, unless nobody wants them any more. */
+			/*
+			 * The other volumes are still worth saving, unless nobody wants them
+			 * any more.
+			 */
 			if (rc == 0)
 				first = why;
 			rc = -1;
@@ -317,7 +336,8 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 		return -1;
 	}
 	if (unreadable)
-		return err_set(e, ERR_PARTIAL, "%llu entries could not be read and are not in the restore point",
+		return err_set(e, ERR_PARTIAL,
+		               "%llu entries could not be read and are not in the restore point",
 		               (unsigned long long)unreadable);
 	return 0;
 }
@@ -326,13 +346,17 @@ const struct verb cmd_backup = {
 	.name = "backup",
 	.args = "NAME=PATH...",
 	.summary = "back volumes up once",
-	.text = "Makes one restore point of each volume. PATH is a directory, a block device or an image "
-	        "file; NAME is what the volume is called from then on. What has not changed since the "
-	        "volume's previous point is neither read nor stored again.\n\n"
-	        "Entries that cannot be read are listed and the rest is saved: then the exit status is 3. "
-	        "Volumes given together share a set id.",
-	.examples = "aksdr-agent backup --store file:///srv/backup --key agent.key data=/var/lib/data\n"
-	            "aksdr-agent backup --store file:///srv/backup --key agent.key disk=/dev/vdb",
+	.text = "Makes one restore point of each volume. PATH is a directory, a block device or "
+		"an image "
+		"file; NAME is what the volume is called from then on. What has not changed since "
+		"the "
+		"volume's previous point is neither read nor stored again.\n\n"
+		"Entries that cannot be read are listed and the rest is saved: then the exit "
+		"status is 3. "
+		"Volumes given together share a set id.",
+	.examples =
+		"aksdr-agent backup --store file:///srv/backup --key agent.key data=/var/lib/data\n"
+		"aksdr-agent backup --store file:///srv/backup --key agent.key disk=/dev/vdb",
 	.options = options,
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
 	.min_args = 1,

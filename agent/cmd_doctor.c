@@ -77,7 +77,8 @@ static void probe(struct doctor *d, struct store *s)
 		return;
 	}
 	int64_t t1 = now_mono_ns();
-	(void)snprintf(text, sizeof(text), "1 MiB in %lld ms, %s/s", (long long)((t1 - t0) / 1000000),
+	(void)snprintf(text, sizeof(text), "1 MiB in %lld ms, %s/s",
+	               (long long)((t1 - t0) / 1000000),
 	               num_bytes_text((uint64_t)rate(PROBE_BYTES, t1 - t0)).s);
 	tell(d, "write", true, text);
 	bool kept = store_put(s, key, &iov, 1, &e) < 0 && e.class == ERR_EXISTS;
@@ -89,20 +90,26 @@ static void probe(struct doctor *d, struct store *s)
 	bool same = store_get(s, key, 0, bytes + PROBE_BYTES, PROBE_BYTES, &e) == 0 &&
 	            memcmp(bytes, bytes + PROBE_BYTES, PROBE_BYTES) == 0;
 	t1 = now_mono_ns();
-	(void)snprintf(text, sizeof(text), "1 MiB in %lld ms, %s/s", (long long)((t1 - t0) / 1000000),
+	(void)snprintf(text, sizeof(text), "1 MiB in %lld ms, %s/s",
+	               (long long)((t1 - t0) / 1000000),
 	               num_bytes_text((uint64_t)rate(PROBE_BYTES, t1 - t0)).s);
-	tell(d, "read", same, same ? text : e.class ? e.msg : "the bytes read are not those written");
+	tell(d, "read", same,
+	     same      ? text
+	     : e.class ? e.msg
+	               : "the bytes read are not those written");
 	struct seen seen = { .key = key };
 	e = (struct err)ERR_INIT;
 	int rc = store_list(s, "probe/", NULL, see, &seen, &e);
 	tell(d, "list", rc == 0 && seen.found,
-	     rc < 0 ? e.msg : seen.found ? "what was written is listed at once"
-	                                 : "an object just written is missing in the list");
+	     rc < 0       ? e.msg
+	     : seen.found ? "what was written is listed at once"
+	                  : "an object just written is missing in the list");
 	e = (struct err)ERR_INIT;
 	if (store_delete(s, key, &e) == 0)
 		tell(d, "delete", true, "allowed; agents need no right to delete");
 	else
-		tell(d, "delete", true, "refused, as it should be for an agent; the probe stays behind");
+		tell(d, "delete", true,
+		     "refused, as it should be for an agent; the probe stays behind");
 }
 
 static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
@@ -114,8 +121,8 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	(void)state;
 	(void)argc;
 	(void)argv;
-	auto_table struct table *t =
-		table_new("aksdr/doctor/v1", columns, ARRAY_LEN(columns), c->output, e);
+	auto_table struct table *t = table_new("aksdr/doctor/v1", columns, ARRAY_LEN(columns),
+	                                       c->output, e);
 	if (!t)
 		return -1;
 	struct doctor d = { .t = t };
@@ -133,20 +140,23 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 			char hex[33];
 
 			hex_encode(hex, r->keys->repo, 16);
-			(void)snprintf(text, sizeof(text), "%s key of repository %s", kinds[r->keys->kind], hex);
+			(void)snprintf(text, sizeof(text), "%s key of repository %s",
+			               kinds[r->keys->kind], hex);
 			tell(&d, "repository and key", true, text);
 			tell(&d, "may write", r->keys->has_sign && r->keys->kind == KEY_AGENT,
 			     r->keys->kind == KEY_AGENT ? "the agent key signs"
 			                                : "only an agent key makes restore points");
 			tell(&d, "cipher", true,
-			     r->params.cipher == CIPHER_AES256GCM && crypt_best_cipher() != CIPHER_AES256GCM
+			     r->params.cipher == CIPHER_AES256GCM &&
+			                     crypt_best_cipher() != CIPHER_AES256GCM
 			             ? "AES-256-GCM, which this CPU has no instructions for: slow"
 			     : r->params.cipher == CIPHER_AES256GCM ? "AES-256-GCM, in hardware"
 			                                            : "XChaCha20-Poly1305");
 			bool writable = r->state[0] && access(r->state, W_OK) == 0;
 			tell(&d, "local state", writable,
 			     writable ? r->state
-			              : "no directory for the cache (--state): every backup starts cold");
+			              : "no directory for the cache (--state): every backup starts "
+			                "cold");
 		}
 	}
 	if (table_print(t, stdout, NULL, e) < 0)
@@ -160,9 +170,11 @@ const struct verb cmd_doctor = {
 	.name = "doctor",
 	.args = "",
 	.summary = "check store, key and local state before they are needed",
-	.text = "Writes, reads, lists and removes one object of 1 MiB under probe/ in the store, opens the "
-	        "repository with the key, and looks at the local state directory. Each check is told with "
-	        "its result; when one fails the exit status is 1.",
+	.text = "Writes, reads, lists and removes one object of 1 MiB under probe/ in the store, "
+		"opens the "
+		"repository with the key, and looks at the local state directory. Each check is "
+		"told with "
+		"its result; when one fails the exit status is 1.",
 	.flags = VERB_STORE | VERB_KEY,
 	.max_args = 0,
 	.run = run,

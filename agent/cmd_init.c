@@ -95,7 +95,8 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 			"made a repository in %s\n\n"
 			"  %s/recovery.key  reads everything: keep it offline, in two places\n"
 			"  %s/agent.key     writes backups, cannot read them back: for the nodes\n"
-			"  %s/audit.key     reads what there is, not what is in it: for auditors\n\n"
+			"  %s/audit.key     reads what there is, not what is in it: for "
+			"auditors\n\n"
 			"Without recovery.key nothing can ever be restored.\n",
 			store->url, opts.keys, opts.keys, opts.keys);
 	}
@@ -106,8 +107,10 @@ const struct verb cmd_init = {
 	.name = "init",
 	.args = "",
 	.summary = "make a repository and its three keys",
-	.text = "Makes a repository in the store, which must not hold one, and writes three key files (mode "
-		"0600) into the directory of --keys: recovery.key reads data, agent.key writes backups, "
+	.text = "Makes a repository in the store, which must not hold one, and writes three key "
+		"files (mode "
+		"0600) into the directory of --keys: recovery.key reads data, agent.key writes "
+		"backups, "
 		"audit.key reads metadata. The keys are made once: nobody can make them again.",
 	.examples = "aksdr-agent init --store file:///srv/backup --keys /root/aksdr-keys",
 	.options = options,

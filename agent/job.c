@@ -18,9 +18,11 @@ static int check_not_empty(const struct snapshot *s, const struct job_params *p,
 	if (snapshot_is_empty(s, &empty, e) < 0)
 		return -1;
 	if (empty)
-		return err_set(e, ERR_INVALID,
-		               "'%s' is empty: a mount may be missing; pass --allow-empty if it is meant to be",
-		               p->path);
+		return err_set(
+			e, ERR_INVALID,
+			"'%s' is empty: a mount may be missing; pass --allow-empty if it is meant "
+			"to be",
+			p->path);
 	return 0;
 }
 
@@ -33,7 +35,8 @@ static void tell_mounts(struct source *source, const struct snapshot *s, const c
 		return;
 	size_t n = walk_mounts(source, &paths, &total);
 	for (size_t i = 0; i < n; i++)
-		log_warn("other file system left out", LOG_S("volume", volume), LOG_S("path", paths[i]));
+		log_warn("other file system left out", LOG_S("volume", volume),
+		         LOG_S("path", paths[i]));
 }
 
 static int read_snapshot(const struct repo *r, const struct job_params *p, const struct snapshot *s,

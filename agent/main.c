@@ -10,8 +10,9 @@ int main(int argc, char **argv)
 	const struct verb_program program = {
 		.name = "aksdr-agent",
 		.summary = "back up volumes into an encrypted, deduplicated repository",
-		.text = "aksdr-agent writes. It holds the agent key, with which nothing that was backed up can be "
-		        "read again: restoring is aksdr-restore's work and needs the recovery key.",
+		.text = "aksdr-agent writes. It holds the agent key, with which nothing that was "
+			"backed up can be "
+			"read again: restoring is aksdr-restore's work and needs the recovery key.",
 		.verbs = verbs,
 	};
 

@@ -41,7 +41,10 @@ static size_t roll(const uint64_t *gear, const uint8_t *p, size_t from, size_t t
 	uint64_t h = *hash;
 	size_t i = from;
 
-	/* Two bytes a round: the masks test high bits only, which the shift by one keeps in reach. */
+	/*
+	 * Two bytes a round: the masks test high bits only, which the shift by one keeps in
+	 * reach.
+	 */
 	for (; i + 2 <= to; i += 2) {
 		h = (h << 1) + gear[p[i]];
 		if (!(h & mask))
@@ -68,7 +71,10 @@ size_t chunker_cut(const struct chunker *c, const uint8_t *p, size_t n, size_t *
 
 	if (at == 0)
 		*hash = 0;
-	/* The window is 64 bytes, so the first byte that matters lies that far before the minimum. */
+	/*
+	 * The window is 64 bytes, so the first byte that matters lies that far before the
+	 * minimum.
+	 */
 	if (at + 64 < c->min_bytes)
 		at = c->min_bytes - 64;
 	if (at < c->min_bytes && end >= c->min_bytes) {

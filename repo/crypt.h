@@ -17,7 +17,10 @@
 
 #define CRYPT_FP_BYTES 16 /* a page's fingerprint: the first bytes of its leaf hash */
 
-/* Precomputed state of a keyed tree hash; read-only after crypt_hasher_init(), usable from any thread. */
+/*
+ * Precomputed state of a keyed tree hash; read-only after crypt_hasher_init(), usable from any
+ * thread.
+ */
 struct crypt_hasher {
 	uint8_t state[256] __attribute__((aligned(16))); /* two SHA256_CTX */
 };

@@ -16,8 +16,8 @@
 /* One record (a window of 64 MiB) of the old file. */
 struct old_window {
 	const struct record *record;
-	struct leaf *leaf;  /* a reference */
-	uint64_t *starts;   /* offset in the file of each extent, and the end */
+	struct leaf *leaf; /* a reference */
+	uint64_t *starts;  /* offset in the file of each extent, and the end */
 	uint64_t start, end;
 };
 
@@ -41,7 +41,7 @@ struct delta {
 	const char *path;
 	size_t path_len;
 	struct leaf *path_leaf; /* keeps path alive */
-	bool exhausted;    /* no more continuations */
+	bool exhausted;         /* no more continuations */
 	struct old_window windows[WINDOWS];
 	size_t nwindows;
 	/* chunks' fingerprints, oldest replaced */
@@ -56,8 +56,8 @@ struct delta {
 	struct search_slot {
 		uint32_t mark;
 		uint64_t off_plus_1;
-	} *slots;
-	uint8_t *filter; /* one bit per low 16 bits of a mark */
+	} * slots;
+	uint8_t *filter;               /* one bit per low 16 bits of a mark */
 	uint64_t table_from, table_to; /* old range in the table; to == 0: empty */
 	struct delta_piece *pieces;
 	size_t npieces;
@@ -315,7 +315,8 @@ static void build_table(struct delta *d, uint64_t off)
 	struct old_page page;
 	uint64_t next;
 
-	if (d->table_to && off >= d->table_from + SEARCH_AROUND / 2 && off <= d->table_to - SEARCH_AROUND / 2)
+	if (d->table_to && off >= d->table_from + SEARCH_AROUND / 2 &&
+	    off <= d->table_to - SEARCH_AROUND / 2)
 		return;
 	memset(d->slots, 0, SEARCH_SLOTS * sizeof(*d->slots));
 	memset(d->filter, 0, 8192);
@@ -365,8 +366,8 @@ static bool search(struct delta *d, const uint8_t *p, size_t from, size_t n, siz
 				continue;
 			if (++checks > SEARCH_CHECKS)
 				return false;
-			if (old_page_at(d, old, &page, &next) && !page.zero && page.len == FORMAT_PAGE_BYTES &&
-			    same(d, &page, p + at)) {
+			if (old_page_at(d, old, &page, &next) && !page.zero &&
+			    page.len == FORMAT_PAGE_BYTES && same(d, &page, p + at)) {
 				d->shift = (int64_t)(off + at) - (int64_t)old;
 				*ret_at = at;
 				return true;
@@ -425,7 +426,8 @@ size_t delta_window(struct delta *d, const uint8_t *p, size_t n, size_t avail, u
 		} else if (old_page_at(d, (uint64_t)old, &page, &next)) {
 			if (page.len <= avail - at && same(d, &page, p + at)) {
 				add_piece(d, DELTA_LITERAL, off + literal, at - literal, NULL);
-				add_piece(d, page.zero ? DELTA_ZERO : DELTA_OLD, off + at, page.len, &page);
+				add_piece(d, page.zero ? DELTA_ZERO : DELTA_OLD, off + at, page.len,
+				          &page);
 				at += page.len;
 				literal = at;
 				misses = 0;
@@ -437,7 +439,8 @@ size_t delta_window(struct delta *d, const uint8_t *p, size_t n, size_t avail, u
 		}
 		at += step;
 		misses++;
-		if (may_search && (misses == MISSES_BEFORE_SEARCH || (at >= n && at - literal > 0))) {
+		if (may_search &&
+		    (misses == MISSES_BEFORE_SEARCH || (at >= n && at - literal > 0))) {
 			size_t found;
 
 			if (search(d, p, literal, n, avail, off, &found)) {

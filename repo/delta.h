@@ -25,7 +25,7 @@
 enum delta_kind { DELTA_LITERAL, DELTA_OLD, DELTA_ZERO };
 struct delta_piece {
 	enum delta_kind kind;
-	uint64_t off;  /* in the new file */
+	uint64_t off; /* in the new file */
 	uint64_t len;
 	const struct chunk_ref *ref; /* DELTA_OLD: valid as long as `leaf` */
 	struct leaf *leaf;           /* borrowed until the next delta_window() */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Constants of the repository format; docs/FORMAT.md says what they mean. Nothing else belongs here. */
+/*
+ * Constants of the repository format; docs/FORMAT.md says what they mean. Nothing else belongs
+ * here.
+ */
 #ifndef AKSDR_REPO_FORMAT_H
 #define AKSDR_REPO_FORMAT_H
 
@@ -11,12 +14,12 @@
 #define FORMAT_FEATURES 0 /* mandatory features known here */
 
 #define FORMAT_HEAD_BYTES 8
-#define FORMAT_ID_BYTES 32    /* chunk and node ids */
+#define FORMAT_ID_BYTES 32 /* chunk and node ids */
 #define FORMAT_PACK_ID_BYTES 16
 #define FORMAT_REPO_ID_BYTES 16
-#define FORMAT_TAG_BYTES 16   /* of both ciphers */
+#define FORMAT_TAG_BYTES 16 /* of both ciphers */
 #define FORMAT_DEK_BYTES 32
-#define FORMAT_SLOT_BYTES 88  /* recipient id and wrapped key */
+#define FORMAT_SLOT_BYTES 88 /* recipient id and wrapped key */
 #define FORMAT_KEYHEAD_BYTES 34
 #define FORMAT_PACK_FIXED_BYTES 36
 #define FORMAT_TRAILER_BYTES 160

@@ -43,13 +43,18 @@ bool index_claim(struct index *x, const uint8_t id[32], struct chunk_ref *ret);
 void index_add(struct index *x, const struct chunk_ref *ref);
 void index_abandon(struct index *x, const uint8_t id[32]);
 
-/* Encodes everything added so far as segments of docs/FORMAT.md 7, PUTs them as idx/DTAG/SESSION-N; keys are appended to ret_names (malloc'ed array of malloc'ed strings). pack_size gives an object's length. */
+/*
+ * Encodes everything added so far as segments of docs/FORMAT.md 7, PUTs them as
+ * idx/DTAG/SESSION-N; keys are appended to ret_names (malloc'ed array of malloc'ed strings).
+ * pack_size gives an object's length.
+ */
 MUST_CHECK int index_write(struct index *x, const char *session,
                            uint64_t (*pack_size)(void *arg, const uint8_t pack[16]), void *arg,
                            char ***ret_names, size_t *ret_n, struct err *e);
 
 /* Calls each() for every entry of every loaded segment, ordered within a segment. */
-MUST_CHECK int index_each(struct index *x, int (*each)(void *arg, const struct chunk_ref *ref, struct err *e),
+MUST_CHECK int index_each(struct index *x,
+                          int (*each)(void *arg, const struct chunk_ref *ref, struct err *e),
                           void *arg, struct err *e);
 
 size_t index_damaged(const struct index *x); /* segments left out */

@@ -25,13 +25,13 @@ struct keys {
 	uint8_t admin_public[32];
 	/* locked memory; which members are set follows from kind: */
 	struct key_secrets {
-		uint8_t rs[32];      /* agent; recovery once the config is opened */
-		uint8_t mm[32];      /* all, recovery once the config is opened */
-		uint8_t cm[32];      /* agent; recovery once the config is opened */
-		uint8_t recovery[32];      /* X25519 secret: recovery */
-		uint8_t sign_seed[32];     /* Ed25519: agent: its own; recovery: admin */
-		uint8_t sign_secret[64];   /* expanded */
-	} *s;
+		uint8_t rs[32];          /* agent; recovery once the config is opened */
+		uint8_t mm[32];          /* all, recovery once the config is opened */
+		uint8_t cm[32];          /* agent; recovery once the config is opened */
+		uint8_t recovery[32];    /* X25519 secret: recovery */
+		uint8_t sign_seed[32];   /* Ed25519: agent: its own; recovery: admin */
+		uint8_t sign_secret[64]; /* expanded */
+	} * s;
 	bool has_rs, has_mm, has_recovery, has_sign;
 	uint8_t sign_public[32];
 	uint8_t signer_id[FORMAT_SIGNER_BYTES];
@@ -45,7 +45,7 @@ struct keys {
 		uint8_t public[32];
 		uint8_t id[8];
 		char name[64];
-	} *signers; /* from the config, set by repo_open() */
+	} * signers; /* from the config, set by repo_open() */
 	size_t nsigners;
 };
 

@@ -18,9 +18,9 @@
 struct chunk_ref {
 	uint8_t id[FORMAT_ID_BYTES];
 	uint8_t pack[FORMAT_PACK_ID_BYTES];
-	uint32_t off;     /* in the pack object */
-	uint32_t stored;  /* bytes with tag */
-	uint32_t plain;   /* bytes; 0 never */
+	uint32_t off;    /* in the pack object */
+	uint32_t stored; /* bytes with tag */
+	uint32_t plain;  /* bytes; 0 never */
 	uint32_t counter;
 	uint16_t key;
 	uint8_t compression;
@@ -43,13 +43,13 @@ uint64_t pack_padme(uint64_t n);
  */
 struct pack_build {
 	uint8_t id[16];
-	uint8_t kind;      /* CHUNK_DATA: pack/, CHUNK_NODE: meta/ */
+	uint8_t kind; /* CHUNK_DATA: pack/, CHUNK_NODE: meta/ */
 	uint8_t cipher;
 	const struct keys *keys;
 	const struct domain_keys *domain;
-	uint8_t *data;     /* cap bytes */
+	uint8_t *data; /* cap bytes */
 	size_t cap;
-	size_t len;        /* header and ciphertexts so far */
+	size_t len; /* header and ciphertexts so far */
 	size_t header_len;
 	struct pack_entry {
 		uint8_t id[32];
@@ -57,13 +57,16 @@ struct pack_build {
 		uint16_t key;
 		uint8_t compression, kind;
 		uint8_t scrub[16];
-	} *entries;
+	} * entries;
 	size_t n, entries_cap;
-	uint64_t payload;  /* T: sum of stored - 16 */
-	uint8_t *dek;      /* locked; wiped by pack_build_finish */
+	uint64_t payload; /* T: sum of stored - 16 */
+	uint8_t *dek;     /* locked; wiped by pack_build_finish */
 };
 
-/* Starts a pack whose data block holds cap bytes. Seals the new DEK to every recipient of keys (or wraps it by domain->meta). */
+/*
+ * Starts a pack whose data block holds cap bytes. Seals the new DEK to every recipient of keys
+ * (or wraps it by domain->meta).
+ */
 MUST_CHECK struct pack_build *pack_build_new(const struct keys *keys,
                                              const struct domain_keys *domain, uint8_t chunk_kind,
                                              uint8_t cipher, size_t cap, struct err *e);
@@ -74,13 +77,19 @@ void pack_build_free(struct pack_build *b);
 /* True when a chunk of `stored` bytes (with tag) fits, footer, padding and trailer included. */
 bool pack_build_fits(const struct pack_build *b, size_t stored);
 
-/* Reserves; fills ref but for ref->id, plain, compression, which the caller has set before. Returns the entry's index. */
+/*
+ * Reserves; fills ref but for ref->id, plain, compression, which the caller has set before.
+ * Returns the entry's index.
+ */
 size_t pack_build_reserve(struct pack_build *b, struct chunk_ref *ref, size_t stored);
 
-/* Seals in (n bytes) into the place of entry `index` and computes its scrub checksum. Thread-safe for different entries. */
+/*
+ * Seals in (n bytes) into the place of entry `index` and computes its scrub checksum. Thread-
+ * safe for different entries.
+ */
 MUST_CHECK int pack_build_seal(struct pack_build *b, struct crypt_box *box,
-                               struct crypt_scrub *scrub, size_t index,
-                               const struct chunk_ref *ref, const uint8_t *in, size_t n);
+                               struct crypt_scrub *scrub, size_t index, const struct chunk_ref *ref,
+                               const uint8_t *in, size_t n);
 
 /* Appends padding, footer, trailer, wipes the DEK. The object is b->data[0 .. b->len). */
 MUST_CHECK int pack_build_finish(struct pack_build *b, struct err *e);
@@ -94,11 +103,18 @@ struct pack_trailer {
 	uint8_t signer[8];
 };
 
-/* p: the last FORMAT_TRAILER_BYTES of the object of object_len bytes. Checks the signature. ERR_FORMAT, ERR_CORRUPT, ERR_DENIED. */
+/*
+ * p: the last FORMAT_TRAILER_BYTES of the object of object_len bytes. Checks the signature.
+ * ERR_FORMAT, ERR_CORRUPT, ERR_DENIED.
+ */
 MUST_CHECK int pack_trailer_decode(const uint8_t *p, uint64_t object_len, const uint8_t pack_id[16],
-                                   const struct keys *keys, struct pack_trailer *ret, struct err *e);
+                                   const struct keys *keys, struct pack_trailer *ret,
+                                   struct err *e);
 
-/* p: the footer's bytes. Entries are malloc'ed; the caller frees. Checks hash, cipher and every bound. */
+/*
+ * p: the footer's bytes. Entries are malloc'ed; the caller frees. Checks hash, cipher and every
+ * bound.
+ */
 MUST_CHECK int pack_footer_decode(const uint8_t *p, size_t n, const struct pack_trailer *t,
                                   const uint8_t pack_id[16], const struct keys *keys,
                                   const struct domain_keys *domain, struct pack_entry **ret_entries,
@@ -115,7 +131,10 @@ struct pack_header {
 };
 /* Enough bytes for the header of a pack with one key and up to 8 recipients. */
 #define PACK_HEADER_GUESS 1024
-/* p: the first n bytes of the object. *ret_need > n: call again with that many bytes (returns 0). */
+/*
+ * p: the first n bytes of the object. *ret_need > n: call again with that many bytes (returns
+ * 0).
+ */
 MUST_CHECK int pack_header_decode(const uint8_t *p, size_t n, const uint8_t pack_id[16],
                                   struct pack_header *ret, size_t *ret_need, struct err *e);
 
@@ -129,7 +148,10 @@ MUST_CHECK int pack_header_dek(const uint8_t *p, const struct pack_header *h, ui
                                const struct keys *keys, const struct domain_keys *domain,
                                uint8_t *out, struct err *e);
 
-/* Decrypts and expands one chunk: in = ref->stored bytes, out = ref->plain bytes, scratch >= ref->stored. 0, or -1: not authentic. */
+/*
+ * Decrypts and expands one chunk: in = ref->stored bytes, out = ref->plain bytes, scratch >=
+ * ref->stored. 0, or -1: not authentic.
+ */
 struct compress;
 int pack_chunk_open(struct crypt_box *box, struct compress *z, const uint8_t repo[16],
                     const struct chunk_ref *ref, const uint8_t *in, uint8_t *scratch, uint8_t *out);

@@ -21,10 +21,11 @@
 #define OFF_MASK ((UINT64_C(1) << OFF_BITS) - 1)
 
 struct generation {
-	int fd;          /* blocks */
+	int fd; /* blocks */
 	int table_fd;
-	uint64_t *table; /* offset + 1, and 16 bits of the id above; behind the slots, how many are used */
-	uint64_t len;    /* bytes of blocks */
+	/* offset + 1, and 16 bits of the id above; behind the slots, how many are used */
+	uint64_t *table;
+	uint64_t len; /* bytes of blocks */
 };
 
 struct pages {
@@ -32,8 +33,8 @@ struct pages {
 	int dir;
 	int lock_fd;
 	uint8_t key[32];
-	uint64_t nslots;    /* per generation, power of two */
-	uint64_t gen_bytes; /* a generation is full at this size */
+	uint64_t nslots;          /* per generation, power of two */
+	uint64_t gen_bytes;       /* a generation is full at this size */
 	struct generation gen[2]; /* guarded by lock; [0] is the newer */
 	unsigned newer;           /* 0 or 1: which file names are gen[0]'s */
 };
@@ -69,7 +70,8 @@ static bool gen_open(struct pages *p, struct generation *g, unsigned which, bool
 	    (ftruncate(g->table_fd, 0) < 0 || ftruncate(g->fd, 0) < 0 ||
 	     ftruncate(g->table_fd, table_bytes) < 0))
 		return false;
-	void *m = mmap(NULL, (size_t)table_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->table_fd, 0);
+	void *m = mmap(NULL, (size_t)table_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->table_fd,
+	               0);
 	if (m == MAP_FAILED)
 		return false;
 	g->table = m;
@@ -94,7 +96,8 @@ static void write_newer(const struct pages *p)
 {
 	char c = p->newer ? '1' : '0';
 
-	auto_close int fd = openat(p->dir, "newer", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	auto_close int fd = openat(p->dir, "newer", O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+	                           0600);
 	if (fd >= 0)
 		(void)fd_pwrite_full(fd, &c, 1, 0);
 }
@@ -182,7 +185,8 @@ static uint64_t find_locked(const struct pages *p, const struct generation *g, c
 
 		if ((g->table[at] & ~OFF_MASK) != tag_of(id) || off + HEAD_BYTES > g->len)
 			continue;
-		if (fd_pread_full(g->fd, head, HEAD_BYTES, off) == HEAD_BYTES && memcmp(head, id, 32) == 0)
+		if (fd_pread_full(g->fd, head, HEAD_BYTES, off) == HEAD_BYTES &&
+		    memcmp(head, id, 32) == 0)
 			return off;
 	}
 	return UINT64_MAX;

@@ -25,8 +25,8 @@ struct point_problem {
 };
 
 struct point {
-	char session[96];    /* "2026-11-22/VOLTAG-RANDOM" */
-	char id[33];         /* RANDOM */
+	char session[96]; /* "2026-11-22/VOLTAG-RANDOM" */
+	char id[33];      /* RANDOM */
 	char set[33];
 	struct point_volume volume;
 	char domain[128];
@@ -47,8 +47,8 @@ struct point {
 	char host[POINT_NAME_MAX], agent[64];
 	uint64_t epoch;
 	/* not in the JSON: */
-	uint8_t hash[32];     /* SHA-256 of the whole object */
-	int64_t received_ns;  /* store's time of receipt */
+	uint8_t hash[32];    /* SHA-256 of the whole object */
+	int64_t received_ns; /* store's time of receipt */
 	uint8_t signer[8];
 };
 
@@ -85,7 +85,10 @@ MUST_CHECK int point_voltag(const struct keys *k, const struct point_volume *v, 
  */
 int point_problem_add(struct point *p, const char *path, size_t path_len, const char *why);
 
-/* The order of points of one volume: sequence, then store's time of receipt, then session. <0, 0, >0 */
+/*
+ * The order of points of one volume: sequence, then store's time of receipt, then session. <0,
+ * 0, >0
+ */
 int point_cmp(const struct point *a, const struct point *b);
 
 #endif

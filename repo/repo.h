@@ -15,16 +15,16 @@
 #include "store/store.h"
 
 struct repo_params {
-	uint8_t cipher; /* CIPHER_* */
+	uint8_t cipher;                     /* CIPHER_* */
 	uint32_t cut_min, cut_avg, cut_max; /* content-defined chunks, bytes */
 	uint32_t pack_bytes;                /* target of a pack */
 };
 
 struct repo {
-	struct store *store;  /* borrowed */
-	struct keys *keys;    /* owned */
+	struct store *store; /* borrowed */
+	struct keys *keys;   /* owned */
 	struct repo_params params;
-	char state[512];      /* local directory of this repository's cache, made; "" for none */
+	char state[512]; /* local directory of this repository's cache, made; "" for none */
 	const struct cancel *cancel; /* may be NULL */
 };
 
@@ -54,12 +54,18 @@ static inline void clean_repo(struct repo *const *r)
 }
 #define auto_repo CLEANUP(clean_repo)
 
-/* store_open + keys_load + repo_open for programs; flags of store_open. The store is freed with the repo. */
+/*
+ * store_open + keys_load + repo_open for programs; flags of store_open. The store is freed with
+ * the repo.
+ */
 MUST_CHECK int repo_open_url(const char *url, unsigned store_flags, const char *key_path,
                              const char *passphrase_file, const char *state,
                              const struct cancel *cancel, struct repo **ret, struct err *e);
 
-/* One point by its session name. ERR_NOT_FOUND, ERR_CORRUPT, ERR_FORMAT, ERR_DENIED. Caller clears. */
+/*
+ * One point by its session name. ERR_NOT_FOUND, ERR_CORRUPT, ERR_FORMAT, ERR_DENIED. Caller
+ * clears.
+ */
 MUST_CHECK int repo_point(const struct repo *r, const char *session, struct point *ret,
                           struct err *e);
 

@@ -21,8 +21,8 @@
 #include "repo/chunker.h"
 #include "repo/compress.h"
 
-#define OPEN_DATA 2     /* data packs that are filled at the same time */
-#define PACKS_MAX 4     /* data packs in memory: open, closing, uploading */
+#define OPEN_DATA 2 /* data packs that are filled at the same time */
+#define PACKS_MAX 4 /* data packs in memory: open, closing, uploading */
 #define UPLOADERS 2
 #define UPLOADS_MAX 256 /* more than can be: see open_pack_new_locked() and the size of trees */
 #define TASKS_MAX 64    /* waiting for the pool */
@@ -83,20 +83,20 @@ struct sealer {
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct open_pack *data[OPEN_DATA]; /* guarded by lock */
-	struct open_pack *node;            /* guarded by lock */
-	unsigned packs_alive;              /* data packs in memory; guarded by lock */
+	struct open_pack *data[OPEN_DATA];   /* guarded by lock */
+	struct open_pack *node;              /* guarded by lock */
+	unsigned packs_alive;                /* data packs in memory; guarded by lock */
 	struct pack_build *spare[PACKS_MAX]; /* memory of packs that are out; guarded by lock */
 	unsigned nspare;                     /* guarded by lock */
-	uint64_t serial;                   /* guarded by lock */
-	uint64_t coin;                     /* random bits; guarded by lock */
+	uint64_t serial;                     /* guarded by lock */
+	uint64_t coin;                       /* random bits; guarded by lock */
 	unsigned coins;
-	unsigned unplaced;                 /* chunks submitted and not placed; guarded by lock */
-	unsigned uploading;                /* packs on their way; guarded by lock */
-	struct pack_size *sizes;           /* guarded by lock */
+	unsigned unplaced;       /* chunks submitted and not placed; guarded by lock */
+	unsigned uploading;      /* packs on their way; guarded by lock */
+	struct pack_size *sizes; /* guarded by lock */
 	size_t nsizes, sizes_cap;
-	struct sealer_totals totals;       /* guarded by lock */
-	struct err failure;                /* guarded by lock */
+	struct sealer_totals totals; /* guarded by lock */
+	struct err failure;          /* guarded by lock */
 	atomic_bool failed;
 	void (*on_failure)(void *arg);
 	void *on_failure_arg;
@@ -156,7 +156,10 @@ static void open_pack_free(struct open_pack *p)
 	free(p);
 }
 
-/* Starts a pack; waits while too many are in memory. Caller holds the lock, which is dropped meanwhile. */
+/*
+ * Starts a pack; waits while too many are in memory. Caller holds the lock, which is dropped
+ * meanwhile.
+ */
 static struct open_pack *open_pack_new_locked(struct sealer *s, uint8_t kind, struct err *e)
 {
 	struct open_pack *p;
@@ -195,7 +198,10 @@ static struct open_pack *open_pack_new_locked(struct sealer *s, uint8_t kind, st
 	return p;
 }
 
-/* Takes no more chunks; the pack goes out once nobody seals into it. Caller holds the lock. Returns whether the caller must push it. */
+/*
+ * Takes no more chunks; the pack goes out once nobody seals into it. Caller holds the lock.
+ * Returns whether the caller must push it.
+ */
 static bool close_pack_locked(struct sealer *s, struct open_pack *p)
 {
 	p->closed = true;
@@ -210,7 +216,8 @@ static bool full_enough(const struct sealer *s, const struct pack_build *b)
 
 	if (b->payload >= target)
 		return true;
-	return b->payload >= target - target / 8 && pack_padme(b->payload) - b->payload < b->payload / 256;
+	return b->payload >= target - target / 8 &&
+	       pack_padme(b->payload) - b->payload < b->payload / 256;
 }
 
 /* Sends a complete pack; the queue has room for every pack there can be. Caller holds the lock. */
@@ -247,7 +254,10 @@ static struct open_pack *reserve_locked(struct sealer *s, uint8_t kind, struct c
 		if (p) {
 			if (p->build->n == 0) {
 				open_pack_free(p);
-				(void)err_set(e, ERR_BUG, "a chunk of %zu bytes does not fit into an empty pack", stored);
+				(void)err_set(e, ERR_BUG,
+				              "a chunk of %zu bytes does not fit into an empty "
+				              "pack",
+				              stored);
 				return NULL;
 			}
 			if (close_pack_locked(s, p))
@@ -400,7 +410,8 @@ static size_t worker_box(struct worker *w, const struct open_pack *p)
 	if (!w->boxes[i].box)
 		w->boxes[i].box = crypt_box_new(p->build->cipher);
 	crypt_scrub_free(w->boxes[i].scrub);
-	w->boxes[i].scrub = crypt_scrub_new(p->build->cipher, s->params.domain->scrub, p->build->id);
+	w->boxes[i].scrub = crypt_scrub_new(p->build->cipher, s->params.domain->scrub,
+	                                    p->build->id);
 	w->boxes[i].serial = 0;
 	if (!w->boxes[i].box || !w->boxes[i].scrub)
 		return BOXES;
@@ -409,16 +420,21 @@ static size_t worker_box(struct worker *w, const struct open_pack *p)
 	return i;
 }
 
-/* Decrypts and expands what was just sealed and compares: a broken CPU or codec must not become a broken backup. */
+/*
+ * Decrypts and expands what was just sealed and compares: a broken CPU or codec must not become
+ * a broken backup.
+ */
 static int verify(struct worker *w, struct crypt_box *box, const struct pack_build *b,
                   const struct chunk_ref *ref, const uint8_t *plain, struct err *e)
 {
 	if (pack_chunk_open(box, w->z, w->s->repo->keys->repo, ref, b->data + ref->off, w->checked,
 	                    w->expanded) < 0 ||
 	    memcmp(w->expanded, plain, ref->plain) != 0)
-		return err_set(e, ERR_BUG,
-		               "a chunk does not decode to what was encoded; the memory or CPU of this machine "
-		               "cannot be trusted");
+		return err_set(
+			e, ERR_BUG,
+			"a chunk does not decode to what was encoded; the memory or CPU of this "
+			"machine "
+			"cannot be trusted");
 	return 0;
 }
 
@@ -435,8 +451,8 @@ static int store_chunk(struct worker *w, struct chunk_ref *ref, const uint8_t *p
 	ref->plain = (uint32_t)n;
 	ref->compression = packed ? COMPRESSION_ZSTD : COMPRESSION_NONE;
 	(void)pthread_mutex_lock(&s->lock);
-	struct open_pack *p =
-		reserve_locked(s, ref->kind, ref, in_len + FORMAT_TAG_BYTES, &index, e);
+	struct open_pack *p = reserve_locked(s, ref->kind, ref, in_len + FORMAT_TAG_BYTES, &index,
+	                                     e);
 	(void)pthread_mutex_unlock(&s->lock);
 	if (!p)
 		return -1;
@@ -445,8 +461,8 @@ static int store_chunk(struct worker *w, struct chunk_ref *ref, const uint8_t *p
 	if (box == BOXES)
 		rc = err_set(e, ERR_NOMEM, "no memory for a cipher");
 	if (rc == 0)
-		rc = pack_build_seal(p->build, w->boxes[box].box, w->boxes[box].scrub, index, ref, in,
-		                     in_len) < 0
+		rc = pack_build_seal(p->build, w->boxes[box].box, w->boxes[box].scrub, index, ref,
+		                     in, in_len) < 0
 		             ? err_set(e, ERR_BUG, "encrypting a chunk failed")
 		             : 0;
 	if (rc == 0 && s->params.verify)

@@ -37,7 +37,7 @@ struct chunk_buf {
 struct sealer_params {
 	const struct domain_keys *domain;
 	struct index *index;
-	struct pages *pages; /* may be NULL */
+	struct pages *pages;           /* may be NULL */
 	const struct chunker *chunker; /* for marks of pages */
 	int level;
 	bool verify;
@@ -76,7 +76,8 @@ bool sealer_task(struct sealer *s, void (*fn)(void *arg), void *arg);
 bool sealer_wait(struct sealer *s, struct pending_chunk *c);
 
 /* Stores a tree node (as tree_sink.put; arg is the sealer). One thread at a time. */
-int sealer_put_node(void *arg, const uint8_t *plain, size_t n, struct chunk_ref *ref, struct err *e);
+int sealer_put_node(void *arg, const uint8_t *plain, size_t n, struct chunk_ref *ref,
+                    struct err *e);
 
 /* Everything submitted is placed, and every pack is on the store. */
 MUST_CHECK int sealer_finish(struct sealer *s, struct err *e);

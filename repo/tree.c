@@ -52,8 +52,8 @@ static bool get_ref(struct rd *r, const uint8_t *packs, uint64_t npacks, uint8_t
 	ret->compression = rd_u8(r);
 	if (!rd_ok(r) || pack >= npacks || off > FORMAT_PACK_MAX ||
 	    stored > FORMAT_CHUNK_MAX + FORMAT_TAG_BYTES || stored <= FORMAT_TAG_BYTES ||
-	    plain == 0 || plain > FORMAT_CHUNK_MAX || counter > UINT32_MAX || key >= FORMAT_KEYS_MAX ||
-	    ret->compression > COMPRESSION_ZSTD)
+	    plain == 0 || plain > FORMAT_CHUNK_MAX || counter > UINT32_MAX ||
+	    key >= FORMAT_KEYS_MAX || ret->compression > COMPRESSION_ZSTD)
 		return false;
 	if (ret->compression == COMPRESSION_NONE && stored != plain + FORMAT_TAG_BYTES)
 		return false;
@@ -240,13 +240,15 @@ static bool get_entry(struct rd *r, struct leaf *l, uint64_t *ends, struct recor
 		return false;
 	if ((flags & RECORD_PROJID) && !get_u32(r, &ret->projid))
 		return false;
-	if ((flags & RECORD_DEVICE) && (!get_u32(r, &st->rdev_major) || !get_u32(r, &st->rdev_minor)))
+	if ((flags & RECORD_DEVICE) &&
+	    (!get_u32(r, &st->rdev_major) || !get_u32(r, &st->rdev_minor)))
 		return false;
 	if (flags & RECORD_HARDLINK) {
 		ret->hardlink = (const char *)rd_bytes(r, FORMAT_PATH_MAX, &ret->hardlink_len);
 		if (!rd_ok(r) || ret->hardlink_len == 0 ||
 		    !path_valid(ret->hardlink, ret->hardlink_len) ||
-		    source_path_cmp(ret->hardlink, ret->hardlink_len, ret->path, ret->path_len) >= 0)
+		    source_path_cmp(ret->hardlink, ret->hardlink_len, ret->path, ret->path_len) >=
+		            0)
 			return false;
 	}
 	if (!S_ISREG(st->mode))
@@ -269,8 +271,8 @@ static bool xattrs_valid(const struct record *r)
 	size_t pos = 0, name_len, value_len;
 	bool bad = false;
 
-	while (source_xattr_next(r->xattrs, r->xattrs_len, &pos, &name, &name_len, &value, &value_len,
-	                         &bad))
+	while (source_xattr_next(r->xattrs, r->xattrs_len, &pos, &name, &name_len, &value,
+	                         &value_len, &bad))
 		if (name_len == 0 || name_len > 255 || memchr(name, 0, name_len))
 			return false;
 	return !bad;
@@ -312,8 +314,9 @@ static bool leaf_body(struct rd *r, struct leaf *l)
 		n->position = key.position;
 		prev = key;
 		uint8_t type = rd_u8(r);
-		if (type == 0 ? key.position != 0 || !get_entry(r, l, ends, n) || !xattrs_valid(n)
-		              : type != 1 || key.position == 0 || !get_extents(r, l, ends, n, &bytes))
+		if (type == 0
+		            ? key.position != 0 || !get_entry(r, l, ends, n) || !xattrs_valid(n)
+		            : type != 1 || key.position == 0 || !get_extents(r, l, ends, n, &bytes))
 			return false;
 	}
 	l->nrecords = (size_t)nrecords;
@@ -337,8 +340,9 @@ int tree_leaf_decode(const uint8_t *p, size_t n, struct leaf **ret, struct err *
 	uint8_t level = rd_u8(&r);
 	if (!rd_ok(&r) || version != 1 || level != 0 || !leaf_body(&r, l)) {
 		leaf_unref(l);
-		return err_set(e, ERR_FORMAT, "a leaf of %zu bytes does not parse (node version %u, level %u)",
-		               n, version, level);
+		return err_set(e, ERR_FORMAT,
+		               "a leaf of %zu bytes does not parse (node version %u, level %u)", n,
+		               version, level);
 	}
 	*ret = l;
 	return 0;
@@ -396,7 +400,8 @@ int tree_inner_decode(const uint8_t *p, size_t n, struct inner **ret, struct err
 	if (!rd_ok(&r) || version != 1 || in->level == 0 || in->level >= FORMAT_LEVELS_MAX ||
 	    !inner_body(&r, in)) {
 		inner_free(in);
-		return err_set(e, ERR_FORMAT, "an inner node of %zu bytes does not parse (node version %u)", n,
+		return err_set(e, ERR_FORMAT,
+		               "an inner node of %zu bytes does not parse (node version %u)", n,
 		               version);
 	}
 	*ret = in;
@@ -430,14 +435,14 @@ static int64_t pack_list_index(struct pack_list *l, const uint8_t id[FORMAT_PACK
 
 /* The node that is being filled at one level. */
 struct pending {
-	struct buf body;   /* encoded records or children */
+	struct buf body; /* encoded records or children */
 	size_t n;
-	struct buf key;    /* path of the first */
+	struct buf key; /* path of the first */
 	uint64_t position;
-	struct buf last;   /* path of the last */
+	struct buf last; /* path of the last */
 	struct pack_list packs;
 	uint64_t records, bytes;
-	uint64_t flushed;  /* nodes written at this level */
+	uint64_t flushed; /* nodes written at this level */
 };
 
 /* A chunk of the leaf in the making. */
@@ -463,7 +468,8 @@ struct tree_builder {
 #define KEY_CAP (FORMAT_PATH_MAX + 1)
 #define BODY_CAP (2 * FORMAT_CHUNK_MAX)
 
-struct tree_builder *tree_builder_new(const struct domain_keys *domain, const struct tree_sink *sink)
+struct tree_builder *tree_builder_new(const struct domain_keys *domain,
+                                      const struct tree_sink *sink)
 {
 	struct tree_builder *b = calloc(1, sizeof(*b));
 
@@ -516,7 +522,8 @@ static void put_key(struct pending *p, const char *path, size_t len, uint64_t po
 		p->position = position;
 		buf_reset(&p->last);
 	}
-	while (shared < len && shared < p->last.len && (uint8_t)path[shared] == p->last.data[shared])
+	while (shared < len && shared < p->last.len &&
+	       (uint8_t)path[shared] == p->last.data[shared])
 		shared++;
 	buf_uvar(&p->body, shared);
 	buf_bytes(&p->body, path + shared, len - shared);
@@ -553,7 +560,8 @@ static int flush(struct tree_builder *b, unsigned level, struct err *e)
 	if (buf_check(out, "a tree node", e) < 0)
 		return -1;
 	if (out->len > FORMAT_CHUNK_MAX)
-		return err_set(e, ERR_TOO_BIG, "a tree node would have %zu bytes, over the format's limit",
+		return err_set(e, ERR_TOO_BIG,
+		               "a tree node would have %zu bytes, over the format's limit",
 		               out->len);
 	crypt_chunk_id(&b->hasher, out->data, out->len, ref.id, NULL);
 	ref.plain = (uint32_t)out->len;
@@ -562,7 +570,8 @@ static int flush(struct tree_builder *b, unsigned level, struct err *e)
 	b->top = ref;
 	p->flushed++;
 	if (level + 1 == FORMAT_LEVELS_MAX)
-		return err_set(e, ERR_TOO_BIG, "the tree would be over %d levels high", FORMAT_LEVELS_MAX);
+		return err_set(e, ERR_TOO_BIG, "the tree would be over %d levels high",
+		               FORMAT_LEVELS_MAX);
 	if (add_child(b, level + 1, p, &ref, e) < 0)
 		return -1;
 	buf_reset(&p->body);

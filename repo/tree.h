@@ -97,7 +97,10 @@ MUST_CHECK int tree_seek(struct tree *t, const char *path, size_t len, struct er
 MUST_CHECK int tree_next(struct tree *t, const struct record **ret, struct leaf **ret_leaf,
                          struct err *e);
 
-/* After ERR_CORRUPT or ERR_NOT_FOUND from tree_next: steps over the node that cannot be read. false: nothing left. */
+/*
+ * After ERR_CORRUPT or ERR_NOT_FOUND from tree_next: steps over the node that cannot be read.
+ * false: nothing left.
+ */
 bool tree_skip_damaged(struct tree *t);
 
 /* The entry of exactly this path. ERR_NOT_FOUND. */

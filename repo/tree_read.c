@@ -27,12 +27,12 @@ struct node_pack {
 	uint8_t id[FORMAT_PACK_ID_BYTES];
 	uint8_t *bytes; /* mapped copy, or NULL: read ranges from the store */
 	size_t len;
-	bool cached;    /* bytes come from the state directory */
+	bool cached; /* bytes come from the state directory */
 	uint8_t *header;
 	struct pack_header head;
-	uint16_t key;   /* whose box is keyed */
+	uint16_t key; /* whose box is keyed */
 	struct crypt_box *box;
-	uint64_t used;  /* for choosing the oldest */
+	uint64_t used; /* for choosing the oldest */
 };
 
 struct level {
@@ -53,9 +53,9 @@ struct tree {
 	struct buf stored, plain, scratch;
 	/* position */
 	struct level path[FORMAT_LEVELS_MAX];
-	unsigned depth;     /* inner nodes open, path[0] is the root */
+	unsigned depth; /* inner nodes open, path[0] is the root */
 	struct leaf *leaf;
-	size_t at;          /* next record of leaf */
+	size_t at; /* next record of leaf */
 	bool started, ended;
 };
 
@@ -80,7 +80,8 @@ int tree_open(const struct repo *r, const struct point *p, struct tree **ret, st
 	t->stored.max = t->scratch.max = FORMAT_CHUNK_MAX + FORMAT_TAG_BYTES;
 	t->plain.max = FORMAT_CHUNK_MAX;
 	if (t->levels == 0 || t->levels > FORMAT_LEVELS_MAX)
-		return err_set(e, ERR_FORMAT, "point '%s' has a tree of %u levels", p->session, t->levels);
+		return err_set(e, ERR_FORMAT, "point '%s' has a tree of %u levels", p->session,
+		               t->levels);
 	if (keys_domain(r->keys, p->domain, &t->domain, e) < 0)
 		return -1;
 	crypt_hasher_init(&t->hasher, t->domain->node);
@@ -135,7 +136,8 @@ static bool map_cached(struct tree *t, struct node_pack *p)
 
 	cache_path(t, p->id, path, sizeof(path));
 	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < 4096 || (size_t)st.st_size > FORMAT_PACK_MAX)
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < 4096 ||
+	    (size_t)st.st_size > FORMAT_PACK_MAX)
 		return false;
 	void *m = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (m == MAP_FAILED)
@@ -261,7 +263,8 @@ static int open_node_at(struct tree *t, const struct chunk_ref *ref, struct err 
 
 		if (!dek)
 			return err_set(e, ERR_NOMEM, "no memory for a key");
-		if (pack_header_dek(p->header, &p->head, ref->key, t->repo->keys, t->domain, dek, e) < 0)
+		if (pack_header_dek(p->header, &p->head, ref->key, t->repo->keys, t->domain, dek,
+		                    e) < 0)
 			return err_wrap(e, "opening '%s'", name);
 		crypt_box_key(p->box, dek);
 		p->key = ref->key;
@@ -283,7 +286,8 @@ static int open_node_at(struct tree *t, const struct chunk_ref *ref, struct err 
 	if (good)
 		crypt_chunk_id(&t->hasher, t->plain.data, ref->plain, id, NULL);
 	if (!good || memcmp(id, ref->id, sizeof(id)) != 0)
-		return err_set(e, ERR_CORRUPT, "the tree node at byte %u of '%s' is damaged", ref->off, name);
+		return err_set(e, ERR_CORRUPT, "the tree node at byte %u of '%s' is damaged",
+		               ref->off, name);
 	t->plain.len = ref->plain;
 	return 0;
 }
@@ -318,10 +322,11 @@ static int open_node(struct tree *t, const struct chunk_ref *ref, struct err *e)
 		struct err second = ERR_INIT;
 
 		if (!t->index && index_open(t->repo->store, t->repo->keys, t->domain,
-		                            t->repo->state[0] ? t->repo->state : NULL, t->repo->cancel,
-		                            &t->index, &second) < 0)
+		                            t->repo->state[0] ? t->repo->state : NULL,
+		                            t->repo->cancel, &t->index, &second) < 0)
 			t->index = NULL;
-		if (t->index && index_lookup(t->index, ref->id, &moved) && moved.kind == CHUNK_NODE &&
+		if (t->index && index_lookup(t->index, ref->id, &moved) &&
+		    moved.kind == CHUNK_NODE &&
 		    memcmp(moved.pack, ref->pack, sizeof(moved.pack)) != 0 &&
 		    open_node_at(t, &moved, &second) == 0)
 			return 0;
@@ -332,7 +337,10 @@ static int open_node(struct tree *t, const struct chunk_ref *ref, struct err *e)
 
 /* ---- walking ---- */
 
-/* Opens the node that path[depth - 1] points to (the root at depth 0) down to a leaf, leftmost, or by key. */
+/*
+ * Opens the node that path[depth - 1] points to (the root at depth 0) down to a leaf, leftmost,
+ * or by key.
+ */
 static int descend(struct tree *t, const char *path, size_t len, struct err *e)
 {
 	for (;;) {
@@ -358,7 +366,10 @@ static int descend(struct tree *t, const char *path, size_t len, struct err *e)
 		l->at = 0;
 		if (!path)
 			continue;
-		/* The last child whose first key is not above the path: what we look for begins there. */
+		/*
+		 * The last child whose first key is not above the path: what we look for begins
+		 * there.
+		 */
 		size_t lo = 0, hi = in->n;
 		while (hi - lo > 1) {
 			size_t mid = lo + (hi - lo) / 2;
@@ -447,7 +458,8 @@ int tree_lookup(struct tree *t, const char *path, size_t len, const struct recor
 	if (tree_seek(t, path, len, e) < 0 || tree_next(t, &r, &l, e) < 0)
 		return -1;
 	if (!r || r->position || source_path_cmp(r->path, r->path_len, path, len) != 0)
-		return err_set(e, ERR_NOT_FOUND, "there is no '%.*s' in this restore point", (int)len, path);
+		return err_set(e, ERR_NOT_FOUND, "there is no '%.*s' in this restore point",
+		               (int)len, path);
 	*ret = r;
 	*ret_leaf = l;
 	return 0;
@@ -502,7 +514,8 @@ static int each_node(struct tree *t, const struct chunk_ref *ref, unsigned level
 }
 
 int tree_each_node(struct tree *t,
-                   int (*each)(void *arg, const struct chunk_ref *ref, unsigned level, struct err *e),
+                   int (*each)(void *arg, const struct chunk_ref *ref, unsigned level,
+                               struct err *e),
                    void *arg, struct err *e)
 {
 	return each_node(t, &t->root, t->levels - 1, each, arg, e);

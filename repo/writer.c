@@ -91,7 +91,10 @@ static void link_free(struct link *l)
 	free(l);
 }
 
-/* The inode's entry, made when this is its first name: about 100 bytes for an inode with several names. */
+/*
+ * The inode's entry, made when this is its first name: about 100 bytes for an inode with
+ * several names.
+ */
 static int link_of(struct job *j, const struct entry *n, struct link **ret, bool *ret_first,
                    struct err *e)
 {
@@ -196,7 +199,8 @@ static int old_at(struct job *j, const struct entry *n, struct err *e)
 {
 	while (!j->old_ended) {
 		if (j->old && !j->old->position) {
-			int c = source_path_cmp(j->old->path, j->old->path_len, n->path, n->path_len);
+			int c = source_path_cmp(j->old->path, j->old->path_len, n->path,
+			                        n->path_len);
 
 			if (c >= 0)
 				return 0;
@@ -227,7 +231,9 @@ static bool chunk_is_sparse(struct job *j, size_t chunk)
 	struct leaf *l = j->old_leaf;
 
 	if (j->density_leaf != l) {
-		struct { uint64_t used, from, to; } *u = calloc(l->nchunks + 1, sizeof(*u));
+		struct {
+			uint64_t used, from, to;
+		} *u = calloc(l->nchunks + 1, sizeof(*u));
 		bool *sparse = reallocarray(j->sparse_chunks, l->nchunks + 1, sizeof(bool));
 
 		if (sparse)
@@ -249,7 +255,8 @@ static bool chunk_is_sparse(struct job *j, size_t chunk)
 				u[x->chunk].used += x->len;
 			}
 		for (size_t c = 0; c < l->nchunks; c++)
-			sparse[c] = u[c].to - u[c].from > PAYLOAD_MIN && u[c].used < (u[c].to - u[c].from) / 2;
+			sparse[c] = u[c].to - u[c].from > PAYLOAD_MIN &&
+			            u[c].used < (u[c].to - u[c].from) / 2;
 		free(u);
 		leaf_unref(j->density_leaf);
 		j->density_leaf = leaf_ref(l);
@@ -291,7 +298,8 @@ static int decide(struct job *j, struct group *g, struct item *it, struct err *e
 	}
 	if (n->path_len > FORMAT_PATH_MAX) {
 		it->action = DO_SKIP;
-		(void)err_set(&it->why, ERR_TOO_BIG, "the path is over %d bytes long", FORMAT_PATH_MAX);
+		(void)err_set(&it->why, ERR_TOO_BIG, "the path is over %d bytes long",
+		              FORMAT_PATH_MAX);
 		return 0;
 	}
 	if (n->state == ENTRY_UNREADABLE)
@@ -517,8 +525,8 @@ static int open_job(struct job *j, struct err *e)
 	if (!p->dry_run && session_begin(r, p->volume, j->point->session, e) < 0)
 		return err_wrap(e, "registering the session");
 	if (open_previous(j, e) < 0 ||
-	    index_open(r->store, r->keys, j->domain, r->state[0] ? r->state : NULL, r->cancel, &j->index,
-	               e) < 0)
+	    index_open(r->store, r->keys, j->domain, r->state[0] ? r->state : NULL, r->cancel,
+	               &j->index, e) < 0)
 		return -1;
 	if (r->state[0]) {
 		uint64_t cap = p->page_cache_bytes ? p->page_cache_bytes : PAGE_CACHE_DEFAULT;
@@ -668,7 +676,8 @@ static int fill_point(struct job *j, struct err *e)
 	to->bytes_stored = totals.stored_bytes;
 	if (p->dry_run)
 		return 0;
-	return index_write(j->index, to->session, sealer_pack_size, j->sealer, &to->index, &to->nindex, e);
+	return index_write(j->index, to->session, sealer_pack_size, j->sealer, &to->index,
+	                   &to->nindex, e);
 }
 
 int writer_backup(const struct repo *r, struct source *source, const struct writer_params *params,

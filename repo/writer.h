@@ -21,18 +21,18 @@
 
 struct writer_params {
 	const struct point_volume *volume;
-	const char *domain;        /* dedup domain */
-	const char *set;           /* 32 hex digits or NULL: a new one */
+	const char *domain; /* dedup domain */
+	const char *set;    /* 32 hex digits or NULL: a new one */
 	const char *consistency, *driver;
 	int64_t frozen_ns;
-	int level;                 /* zstd level; 0: the default (3) */
-	bool verify_encode;        /* decode and compare before upload */
-	bool ignore_ctime;         /* a snapshot's clone changes it */
-	bool force;                /* read everything, whatever the previous point says */
-	bool dry_run;              /* nothing is written */
-	unsigned threads;          /* pool; 0: CPUs */
-	unsigned retries;          /* reads of a file that changes meanwhile */
-	uint64_t page_cache_bytes; /* local fingerprints of pages; 0: default */
+	int level;                      /* zstd level; 0: the default (3) */
+	bool verify_encode;             /* decode and compare before upload */
+	bool ignore_ctime;              /* a snapshot's clone changes it */
+	bool force;                     /* read everything, whatever the previous point says */
+	bool dry_run;                   /* nothing is written */
+	unsigned threads;               /* pool; 0: CPUs */
+	unsigned retries;               /* reads of a file that changes meanwhile */
+	uint64_t page_cache_bytes;      /* local fingerprints of pages; 0: default */
 	struct progress_counts *counts; /* may be NULL */
 };
 

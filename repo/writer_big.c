@@ -13,18 +13,18 @@
 #include "repo/writer_impl.h"
 
 #define READ_BYTES (512 * KIB)
-#define DELTA_FROM (64 * KIB)       /* smaller old files are read anew */
-#define PIECE_CHUNK (256 * KIB)     /* longer new stretches get chunks of their own */
-#define WINDOW_EXTENTS 64           /* more in one window: written anew, as far as the budget goes */
-#define RETRY_BYTES (GIB)           /* what is longer is handed on as it is read, and not retried */
+#define DELTA_FROM (64 * KIB)   /* smaller old files are read anew */
+#define PIECE_CHUNK (256 * KIB) /* longer new stretches get chunks of their own */
+#define WINDOW_EXTENTS 64       /* more in one window: written anew, as far as the budget goes */
+#define RETRY_BYTES (GIB)       /* what is longer is handed on as it is read, and not retried */
 
 /* A stretch of the new file. */
 struct stretch {
 	int64_t kind; /* 0 chunk, EXTENT_HOLE, EXTENT_ZERO */
 	uint64_t len;
-	struct pending_chunk *pending;  /* reference, or NULL */
-	const struct chunk_ref *ref;    /* of an old chunk, in leaf */
-	struct leaf *leaf;              /* reference, or NULL */
+	struct pending_chunk *pending; /* reference, or NULL */
+	const struct chunk_ref *ref;   /* of an old chunk, in leaf */
+	struct leaf *leaf;             /* reference, or NULL */
 	uint32_t off;
 };
 
@@ -34,9 +34,9 @@ struct big {
 	struct content *content;
 	struct stretch *x;
 	size_t n, cap;
-	uint64_t at;       /* bytes of the file covered by x, and what was emitted */
-	uint64_t start;    /* of x[0] in the file */
-	bool streaming;    /* the entry's record is out */
+	uint64_t at;    /* bytes of the file covered by x, and what was emitted */
+	uint64_t start; /* of x[0] in the file */
+	bool streaming; /* the entry's record is out */
 	/* the chunk in the making */
 	bool fixed;
 	struct chunk_buf *buf;
@@ -133,7 +133,8 @@ static int emit(struct big *b, size_t n, bool more, struct err *e)
 	for (size_t i = 0; i < n; i++) {
 		const struct stretch *s = &b->x[i];
 
-		w->extents[i] = (struct extent){ s->kind < 0 ? s->kind : (int64_t)i, s->off, s->len };
+		w->extents[i] = (struct extent){ s->kind < 0 ? s->kind : (int64_t)i, s->off,
+			                         s->len };
 		w->list[i] = s->pending ? &s->pending->ref : s->ref;
 		if (s->pending) {
 			atomic_fetch_add(&s->pending->refs, 1);
@@ -303,7 +304,8 @@ static int grown(struct big *b, size_t n, struct err *e)
 	if (b->fixed)
 		return b->at % FORMAT_BLOCK_BYTES == 0 ? end_chunk(b, e) : 0;
 	for (;;) {
-		size_t end = chunker_cut(&b->j->chunker, b->buf->data, b->buf->len, &b->scanned, &b->hash);
+		size_t end = chunker_cut(&b->j->chunker, b->buf->data, b->buf->len, &b->scanned,
+		                         &b->hash);
 
 		if (end == 0)
 			return 0;
@@ -348,7 +350,10 @@ static void progress(struct big *b, uint64_t n)
 		atomic_fetch_add(&b->j->params->counts->bytes_done, n);
 }
 
-/* The source failed: the file is left out. Told apart from failures of the job by *ret_unreadable. */
+/*
+ * The source failed: the file is left out. Told apart from failures of the job by
+ * *ret_unreadable.
+ */
 static int unreadable(bool *ret_unreadable)
 {
 	*ret_unreadable = true;
@@ -400,7 +405,8 @@ static bool worth_keeping(struct big *b, const struct delta_piece *p, size_t n, 
 	return true;
 }
 
-static int take_piece(struct big *b, const struct delta_piece *p, const uint8_t *data, struct err *e)
+static int take_piece(struct big *b, const struct delta_piece *p, const uint8_t *data,
+                      struct err *e)
 {
 	struct job *j = b->j;
 	struct stretch s = { .len = p->len };
@@ -408,7 +414,10 @@ static int take_piece(struct big *b, const struct delta_piece *p, const uint8_t 
 	if (p->kind == DELTA_LITERAL && p->len >= PIECE_CHUNK)
 		return append(b, data, p->len, e);
 	if (p->kind == DELTA_ZERO) {
-		/* The old extent says whether it was a hole; the data range says that now it is none. */
+		/*
+		 * The old extent says whether it was a hole; the data range says that now it is
+		 * none.
+		 */
 		return add_empty(b, EXTENT_ZERO, p->len, e);
 	}
 	if (end_chunk(b, e) < 0)
@@ -439,7 +448,8 @@ static int stream_delta(struct big *b, uint64_t end, bool *ret_short, bool *ret_
 		size_t want = DELTA_WINDOW + FORMAT_PAGE_BYTES;
 		want = left < want ? (size_t)left : want;
 		if (have < want) {
-			int64_t got = ops->read(b->content, j->window + have, want - have, b->at + have, e);
+			int64_t got = ops->read(b->content, j->window + have, want - have,
+			                        b->at + have, e);
 
 			if (got < 0)
 				return unreadable(ret_unreadable);
@@ -492,8 +502,8 @@ static int read_through(struct big *b, uint64_t size, bool *ret_unreadable, stru
 			end = size;
 		progress(b, start - b->at);
 		/* A hole that reaches into another block ends the chunk of this one. */
-		if (b->fixed && b->buf && start / FORMAT_BLOCK_BYTES != b->at / FORMAT_BLOCK_BYTES &&
-		    end_chunk(b, e) < 0)
+		if (b->fixed && b->buf &&
+		    start / FORMAT_BLOCK_BYTES != b->at / FORMAT_BLOCK_BYTES && end_chunk(b, e) < 0)
 			return -1;
 		if (add_empty(b, EXTENT_HOLE, start - b->at, e) < 0)
 			return -1;
@@ -561,7 +571,8 @@ static int try_once(struct big *b, bool *ret_changed, bool *ret_unreadable, stru
 	} else if (b->at < size) {
 		/* The record is out with the size that the file had: what is missing is a hole. */
 		it->n->st.size = size;
-		if (add(b, &(struct stretch){ .kind = EXTENT_HOLE, .len = size - b->at }, &ignored) < 0)
+		if (add(b, &(struct stretch){ .kind = EXTENT_HOLE, .len = size - b->at },
+		        &ignored) < 0)
 			return -1;
 	}
 	return rc;
@@ -573,7 +584,8 @@ int writer_big(struct job *j, struct item *it, struct err *e)
 	bool changed = true, unreadable_file = false;
 	int rc = 0;
 
-	for (unsigned try = 0; changed && rc == 0 && try <= j->params->retries && !b.streaming; try++) {
+	for (unsigned try = 0; changed && rc == 0 && try <= j->params->retries && !b.streaming;
+	     try++) {
 		start_over(&b);
 		changed = false;
 		rc = try_once(&b, &changed, &unreadable_file, e);
@@ -585,7 +597,10 @@ int writer_big(struct job *j, struct item *it, struct err *e)
 		entry_detail_clear(&it->detail);
 		rc = 0;
 	} else if (rc < 0 && unreadable_file) {
-		/* Its beginning is on its way; the rest is a hole, and the file is told as unreadable. */
+		/*
+		 * Its beginning is on its way; the rest is a hole, and the file is told as
+		 * unreadable.
+		 */
 		drop_chunk(&b);
 		job_problem(j, it->n, ENTRY_UNREADABLE, e->msg);
 		rc = emit_windows(&b, true, e);
@@ -611,7 +626,8 @@ int writer_reuse_continued(struct job *j, struct item *it, struct err *e)
 		if (tree_next(j->big_tree, &r, &l, e) < 0)
 			return -1;
 		if (!r || r->path_len != it->old->path_len ||
-		    memcmp(r->path, it->old->path, r->path_len) != 0 || (!first && r->position == 0))
+		    memcmp(r->path, it->old->path, r->path_len) != 0 ||
+		    (!first && r->position == 0))
 			return 0;
 		struct wrecord *w = span_record(j, 0, 0, e);
 		if (!w || span_hold(j, l, e) < 0)

@@ -23,9 +23,9 @@
 #include "repo/seal.h"
 #include "repo/writer.h"
 
-#define SMALL_FILE (256 * KIB)  /* below: shares chunks with its neighbours */
-#define GROUP_DATA MIB          /* small contents read ahead in one group */
-#define GROUPS_MAX 12           /* groups between join and assembler */
+#define SMALL_FILE (256 * KIB) /* below: shares chunks with its neighbours */
+#define GROUP_DATA MIB         /* small contents read ahead in one group */
+#define GROUPS_MAX 12          /* groups between join and assembler */
 #define SPAN_RECORDS 256
 #define SPANS_MAX 256           /* spans between assembler and tree */
 #define PAYLOAD_MIN (256 * KIB) /* shared chunks end from here on, by content */
@@ -85,10 +85,10 @@ struct group {
 /* A record with the chunks it waits for. */
 struct wrecord {
 	struct record r;
-	struct extent *extents;              /* r.extents, to be filled in */
-	const struct chunk_ref *base;        /* extents index this, or … */
-	const struct chunk_ref **list;       /* … this */
-	struct pending_chunk **pending;      /* references held */
+	struct extent *extents;         /* r.extents, to be filled in */
+	const struct chunk_ref *base;   /* extents index this, or … */
+	const struct chunk_ref **list;  /* … this */
+	struct pending_chunk **pending; /* references held */
 	size_t npending;
 };
 

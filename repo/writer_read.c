@@ -63,7 +63,10 @@ static void read_item(struct group *g, struct item *it, size_t *used)
 	}
 	if (it->action != DO_SMALL)
 		return;
-	/* What the file was when it was listed is what the join planned for; a little growth fits too. */
+	/*
+	 * What the file was when it was listed is what the join planned for; a little growth
+	 * fits too.
+	 */
 	size_t room = GROUP_DATA - *used;
 	it->data = g->data + *used;
 	int rc = writer_read_small(j, it, room < SMALL_FILE ? room : SMALL_FILE, &e);

@@ -217,7 +217,9 @@ static void make_like(struct store *to, struct store *from)
 
 	assert_int_equal(store_list(to, "", NULL, wipe_one, to, &e), 0);
 	if (from)
-		assert_int_equal(store_list(from, "", NULL, copy_one, &(struct copy){ from, to }, &e), 0);
+		assert_int_equal(store_list(from, "", NULL, copy_one, &(struct copy){ from, to },
+		                            &e),
+		                 0);
 }
 
 /* Runs a second backup with the fault at call n. Returns false when there were fewer calls. */

@@ -29,7 +29,8 @@ struct fixture {
 	struct delta *delta;
 };
 
-static int take_node(void *arg, const uint8_t *plain, size_t n, struct chunk_ref *ref, struct err *e)
+static int take_node(void *arg, const uint8_t *plain, size_t n, struct chunk_ref *ref,
+                     struct err *e)
 {
 	memset(ref->pack, 1, sizeof(ref->pack));
 	ref->stored = ref->plain + 16;
@@ -125,7 +126,8 @@ static size_t literals(struct fixture *f)
 			}
 			assert_int_equal(p[i].kind, DELTA_OLD);
 			size_t c = (size_t)(p[i].ref - f->leaf->chunks);
-			assert_memory_equal(f->new + p[i].off, f->old + c * MIB + p[i].chunk_off, p[i].len);
+			assert_memory_equal(f->new + p[i].off, f->old + c * MIB + p[i].chunk_off,
+			                    p[i].len);
 		}
 		assert_int_equal(off, at + consumed);
 		assert_true(consumed >= n && consumed <= avail);
@@ -202,15 +204,21 @@ static void test_delta_window__growth_and_truncation(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_delta_window__unchanged_has_no_literals, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_delta_window__pages_changed_in_place_cost_themselves,
-		                                setup, teardown),
-		cmocka_unit_test_setup_teardown(test_delta_window__insertions_cost_their_page, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_delta_window__deletions_cost_their_page, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_delta_window__unchanged_has_no_literals, setup,
+		                                teardown),
 		cmocka_unit_test_setup_teardown(
-			test_delta_window__a_long_change_ends_where_the_old_begins_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_delta_window__a_new_file_is_literal, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_delta_window__growth_and_truncation, setup, teardown),
+			test_delta_window__pages_changed_in_place_cost_themselves, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_delta_window__insertions_cost_their_page,
+		                                setup, teardown),
+		cmocka_unit_test_setup_teardown(test_delta_window__deletions_cost_their_page, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(
+			test_delta_window__a_long_change_ends_where_the_old_begins_again, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(test_delta_window__a_new_file_is_literal, setup,
+		                                teardown),
+		cmocka_unit_test_setup_teardown(test_delta_window__growth_and_truncation, setup,
+		                                teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,9 @@ static void make(struct sample *s, uint64_t seed)
 {
 	fill_random(seed, s->fps, sizeof(s->fps));
 	fill_random(seed + 1, s->marks, sizeof(s->marks));
-	s->set = (struct page_set){ .plain = PAGES * 4096 - 5, .n = PAGES, .fps = s->fps, .marks = s->marks };
+	s->set = (struct page_set){
+		.plain = PAGES * 4096 - 5, .n = PAGES, .fps = s->fps, .marks = s->marks
+	};
 	fill_random(seed + 2, s->set.id, sizeof(s->set.id));
 }
 

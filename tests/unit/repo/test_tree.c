@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Trees: what is built decodes to the same records; equal ranges give equal nodes; nonsense is refused. */
+/*
+ * Trees: what is built decodes to the same records; equal ranges give equal nodes; nonsense is
+ * refused.
+ */
 #include "repo/tree.h"
 
 #include <setjmp.h>
@@ -57,7 +60,10 @@ static const struct domain_keys domain = { .name = "d", .node = { 1, 2, 3 } };
 
 static struct chunk_ref chunk(unsigned i)
 {
-	struct chunk_ref r = { .off = 1000 * i, .stored = 100000, .plain = 1 << 20, .counter = i,
+	struct chunk_ref r = { .off = 1000 * i,
+		               .stored = 100000,
+		               .plain = 1 << 20,
+		               .counter = i,
 		               .compression = COMPRESSION_ZSTD };
 
 	fill_random(i, r.id, sizeof(r.id));
@@ -75,8 +81,14 @@ static void add_file(struct tree_builder *b, const char *path, unsigned i, int64
 	struct record r = {
 		.path = path,
 		.path_len = strlen(path),
-		.st = { .mode = S_IFREG | 0644, .uid = 5, .gid = 6, .nlink = 1, .ino = i, .size = 1000,
-		        .mtime = { mtime, 7 }, .ctime = { 3, 4 } },
+		.st = { .mode = S_IFREG | 0644,
+		        .uid = 5,
+		        .gid = 6,
+		        .nlink = 1,
+		        .ino = i,
+		        .size = 1000,
+		        .mtime = { mtime, 7 },
+		        .ctime = { 3, 4 } },
 		.extents = &x,
 		.nextents = 1,
 	};
@@ -189,7 +201,8 @@ static void test_tree_builder__an_insertion_disturbs_few_leaves(void **state)
 	nodes_clear(s);
 }
 
-static struct leaf *rebuild_one(const struct record *r, const struct chunk_ref *base, struct nodes *s)
+static struct leaf *rebuild_one(const struct record *r, const struct chunk_ref *base,
+                                struct nodes *s)
 {
 	struct tree_sink sink = { put_node, s };
 	struct tree_builder *b = tree_builder_new(&domain, &sink);
@@ -211,14 +224,20 @@ static void test_tree_leaf__keeps_every_member(void **state)
 	struct nodes *s = calloc(1, sizeof(*s));
 	struct chunk_ref base[2] = { chunk(1), chunk(2) };
 	struct extent x[] = {
-		{ EXTENT_HOLE, 0, 4096 }, { 1, 500, 100 }, { 0, 7, 9 }, { 1, 100, 50 }, { EXTENT_ZERO, 0, 1 },
+		{ EXTENT_HOLE, 0, 4096 }, { 1, 500, 100 },       { 0, 7, 9 },
+		{ 1, 100, 50 },           { EXTENT_ZERO, 0, 1 },
 	};
 	static const char xattrs[] = "\4user\2hi";
 	struct record r = {
 		.path = "a/\xff\n",
 		.path_len = 4,
-		.st = { .mode = S_IFREG | 04755, .uid = UINT32_MAX, .gid = 1, .nlink = 1,
-		        .ino = UINT64_MAX, .size = 4096 + 100 + 9 + 50 + 1, .mtime = { -5, 999999999 },
+		.st = { .mode = S_IFREG | 04755,
+		        .uid = UINT32_MAX,
+		        .gid = 1,
+		        .nlink = 1,
+		        .ino = UINT64_MAX,
+		        .size = 4096 + 100 + 9 + 50 + 1,
+		        .mtime = { -5, 999999999 },
 		        .ctime = { INT64_MAX, 0 } },
 		.flags = RECORD_XATTRS | RECORD_FSFLAGS | RECORD_PROJID | RECORD_CHANGED,
 		.xattrs = (const uint8_t *)xattrs,
@@ -246,7 +265,8 @@ static void test_tree_leaf__keeps_every_member(void **state)
 		assert_int_equal(g->extents[i].off, x[i].off);
 		assert_int_equal(g->extents[i].chunk < 0, x[i].chunk < 0);
 		if (x[i].chunk >= 0)
-			assert_memory_equal(l->chunks[g->extents[i].chunk].id, base[x[i].chunk].id, 32);
+			assert_memory_equal(l->chunks[g->extents[i].chunk].id, base[x[i].chunk].id,
+			                    32);
 	}
 	leaf_unref(l);
 	nodes_clear(s);
