@@ -18,9 +18,9 @@
 
 #include "store/store.h"
 
-/* Fills the base of an instance. url is copied. -1 with ERR_NOMEM. */
+/* Fills the base of an instance; its URL is scheme and place, one after the other. ERR_NOMEM. */
 MUST_CHECK int store_base_init(struct store *s, const struct store_ops *ops, unsigned caps,
-                               const char *url, struct err *e);
+                               const char *scheme, const char *place, struct err *e);
 
 /* Frees what store_base_init made, not the instance. */
 void store_base_clear(struct store *s);

@@ -230,31 +230,29 @@ static const struct store_ops file_ops = {
 /* mkdir -p for any path, durable. 0, or -1 with errno. */
 static int make_dir(const char *path)
 {
-	auto_free char *copy = strdup(path);
-	auto_free char *parent = NULL;
+	size_t n = strlen(path);
+	auto_free char *other = malloc(n + sizeof("/.."));
 
-	if (!copy)
+	if (!other)
 		return -1;
 	if (mkdir(path, 0700) < 0) {
-		char *slash = strrchr(copy, '/');
+		const char *slash = strrchr(path, '/');
 
 		if (errno == EEXIST)
 			return 0;
-		if (errno != ENOENT || !slash || slash == copy)
+		if (errno != ENOENT || !slash || slash == path)
 			return -1;
-		*slash = '\0';
-		if (make_dir(copy) < 0 || (mkdir(path, 0700) < 0 && errno != EEXIST))
+		memcpy(other, path, (size_t)(slash - path));
+		other[slash - path] = '\0';
+		if (make_dir(other) < 0 || (mkdir(path, 0700) < 0 && errno != EEXIST))
 			return -1;
 	}
-	if (asprintf(&parent, "%s/..", path) < 0) {
-		parent = NULL;
-		errno = ENOMEM;
-		return -1;
-	}
-	auto_close int dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return errno == EACCES ? 0 : -1; /* a parent that may be passed but not read */
-	return fsync(dir) < 0 && errno != EINVAL ? -1 : 0;
+	memcpy(other, path, n);
+	memcpy(other + n, "/..", sizeof("/.."));
+	auto_close int parent = open(other, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (parent < 0)
+		return errno == EACCES ? 0 : -1; /* one that may be passed but not read */
+	return fsync(parent) < 0 && errno != EINVAL ? -1 : 0;
 }
 
 static int open_root(const char *dir, unsigned flags, struct err *e)
@@ -279,7 +277,6 @@ static int open_root(const char *dir, unsigned flags, struct err *e)
 struct store *store_file_open(const char *dir, unsigned flags, struct err *e)
 {
 	auto_close int root = open_root(dir, flags, e);
-	auto_free char *url = NULL;
 	unsigned caps = STORE_CAP_CONDITIONAL_PUT;
 	struct stat st;
 
@@ -296,15 +293,13 @@ struct store *store_file_open(const char *dir, unsigned flags, struct err *e)
 	f->root_links = fstat(f->root, &st) == 0 && st.st_nlink > 0;
 	f->dir = strdup(dir);
 	f->objects = fdcache_new(OBJECTS_OPEN);
-	if (asprintf(&url, "file://%s", dir) < 0)
-		url = NULL;
-	if (!url || !f->dir || !f->objects) {
+	if (!f->dir || !f->objects) {
 		err_set(e, ERR_NOMEM, "no memory for a store");
 		return NULL;
 	}
 	if (faccessat(f->root, ".", W_OK | X_OK, AT_EACCESS) == 0)
 		caps |= STORE_CAP_WRITE;
-	if (store_base_init(s, &file_ops, caps, url, e) < 0)
+	if (store_base_init(s, &file_ops, caps, "file://", dir, e) < 0)
 		return NULL;
 	/* Names in .tmp are made exclusively: without the salt one would cost more tries. */
 	ssize_t n = getrandom(&f->tmp_salt, sizeof(f->tmp_salt), 0);

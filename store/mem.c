@@ -315,7 +315,7 @@ static const struct store_ops mem_ops = {
 	.free = mem_free,
 };
 
-static struct store *handle_new(struct space *m, const char *url, struct err *e)
+static struct store *handle_new(struct space *m, struct err *e)
 {
 	auto_free struct mem_store *h = calloc(1, sizeof(*h));
 
@@ -323,8 +323,8 @@ static struct store *handle_new(struct space *m, const char *url, struct err *e)
 		err_set(e, ERR_NOMEM, "no memory for a store");
 		return NULL;
 	}
-	if (store_base_init(&h->base, &mem_ops, STORE_CAP_CONDITIONAL_PUT | STORE_CAP_WRITE, url,
-	                    e) < 0)
+	if (store_base_init(&h->base, &mem_ops, STORE_CAP_CONDITIONAL_PUT | STORE_CAP_WRITE,
+	                    "mem:", m->name ? m->name : "", e) < 0)
 		return NULL;
 	h->space = m;
 	return &STEAL(&h)->base;
@@ -336,7 +336,7 @@ struct store *store_mem_new(struct err *e)
 
 	if (!m)
 		return NULL;
-	struct store *s = handle_new(m, "mem:", e);
+	struct store *s = handle_new(m, e);
 	if (s)
 		m = NULL;
 	return s;
@@ -357,15 +357,8 @@ static struct space *registry_find_locked(const char *name, struct err *e)
 
 struct store *store_mem_named(const char *name, struct err *e)
 {
-	auto_free char *url = NULL;
-
-	if (asprintf(&url, "mem:%s", name) < 0) {
-		url = NULL;
-		err_set(e, ERR_NOMEM, "no memory for a store");
-		return NULL;
-	}
 	pthread_mutex_lock(&registry_lock);
 	struct space *m = registry_find_locked(name, e);
 	pthread_mutex_unlock(&registry_lock);
-	return m ? handle_new(m, url, e) : NULL;
+	return m ? handle_new(m, e) : NULL;
 }

@@ -8,12 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-int store_base_init(struct store *s, const struct store_ops *ops, unsigned caps, const char *url,
-                    struct err *e)
+int store_base_init(struct store *s, const struct store_ops *ops, unsigned caps, const char *scheme,
+                    const char *place, struct err *e)
 {
-	s->url = strdup(url);
+	size_t n = strlen(scheme);
+
+	s->url = malloc(n + strlen(place) + 1);
 	if (!s->url)
 		return err_set(e, ERR_NOMEM, "no memory for a store");
+	memcpy(s->url, scheme, n);
+	memcpy(s->url + n, place, strlen(place) + 1);
 	s->ops = ops;
 	s->caps = caps;
 	return 0;
@@ -63,7 +67,7 @@ void *store_wrap_new(size_t size, const struct store_ops *ops, struct store *tak
 		err_set(e, ERR_NOMEM, "no memory for a store");
 		return NULL;
 	}
-	if (store_base_init(&w->base, ops, caps, inner->url, e) < 0)
+	if (store_base_init(&w->base, ops, caps, inner->url, "", e) < 0)
 		return NULL;
 	w->inner = STEAL(&inner);
 	return STEAL(&w);
