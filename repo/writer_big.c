@@ -93,6 +93,8 @@ static int add(struct big *b, const struct stretch *s, struct err *e)
 
 static void drop(struct big *b, size_t n)
 {
+	if (n == 0)
+		return;
 	for (size_t i = 0; i < n; i++) {
 		sealer_pending_unref(b->x[i].pending);
 		leaf_unref(b->x[i].leaf);
