@@ -346,11 +346,14 @@ static int decide(struct job *j, struct group *g, struct item *it, struct err *e
 
 static int send_group(struct job *j, struct group *g, struct err *e)
 {
-	bool read = false;
+	bool read = false, small = false;
 
-	for (size_t i = 0; i < g->n; i++)
+	for (size_t i = 0; i < g->n; i++) {
 		read |= g->items[i].action == DO_STAT || g->items[i].action == DO_SMALL;
-	if (g->planned && group_data(g, e) < 0) {
+		small |= g->items[i].action == DO_SMALL;
+	}
+	/* Also for files that were empty when they were listed: they may have grown. */
+	if (small && group_data(g, e) < 0) {
 		group_free(g);
 		return -1;
 	}
