@@ -28,18 +28,15 @@ static int buf_fail(struct buf *b, bool nomem)
 	return -1;
 }
 
-/* Room for n more bytes of content and nul more after them. */
+/* Memory for n more bytes of content and nul more after them: more than there is. */
 __attribute__((noinline, cold)) static int buf_grow(struct buf *b, size_t n, size_t nul)
 {
+	size_t need;
+
 	if (b->failed)
 		return -1;
-	if (n > b->max || b->len > b->max - n)
+	if (n > b->max || b->len > b->max - n || __builtin_add_overflow(b->len + n, nul, &need))
 		return buf_fail(b, false);
-	size_t need = b->len + n + nul;
-	if (need < b->len)
-		return buf_fail(b, true);
-	if (need <= b->cap)
-		return 0;
 	size_t cap = b->cap < FIRST_BYTES    ? FIRST_BYTES
 	             : b->cap > SIZE_MAX / 2 ? SIZE_MAX
 	                                     : b->cap * 2;
@@ -187,8 +184,6 @@ int buf_printf(struct buf *b, const char *fmt, ...)
 		va_start(ap, fmt);
 		(void)vsnprintf((char *)b->data + b->len, (size_t)n + 1, fmt, ap);
 		va_end(ap);
-	} else if ((size_t)n > b->max - b->len) {
-		return buf_fail(b, false);
 	}
 	b->len += (size_t)n;
 	return 0;

@@ -120,9 +120,8 @@ static void add_value(struct line *l, const struct log_field *f, bool json)
 		(void)add(l, number);
 		return;
 	case LOG_T_BOOL:
-		(void)add(l, f->b ? "true" : "false");
-		return;
 	case LOG_T_END:
+		(void)add(l, f->b ? "true" : "false");
 		return;
 	}
 }

@@ -76,7 +76,7 @@ static inline uint16_t rd_u16(struct rd *r)
 {
 	const uint8_t *at = rd_take(r, 2);
 
-	return at ? (uint16_t)(at[0] | at[1] << 8) : 0;
+	return at ? (uint16_t)((unsigned)at[0] | (unsigned)at[1] << 8) : 0;
 }
 
 static inline uint32_t rd_u32(struct rd *r)

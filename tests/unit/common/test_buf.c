@@ -3,6 +3,7 @@
 #include "common/buf.h"
 
 #include <string.h>
+#include <wchar.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -228,6 +229,16 @@ static void test_buf_printf__sees_the_limit_below_the_memory_it_has(void **state
 	assert_int_equal(b.len, 0);
 }
 
+static void test_buf_printf__a_text_that_does_not_format_fails(void **state)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(100);
+
+	(void)state;
+	assert_int_equal(buf_printf(&b, "%lc", (wint_t)0x7fffffff), -1); /* no such character */
+	assert_true(b.failed);
+	assert_int_equal(b.len, 0);
+}
+
 static void test_buf_check__says_what_is_too_big(void **state)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(2);
@@ -349,6 +360,7 @@ int main(void)
 		cmocka_unit_test(test_buf_encoders__all_fail_at_the_limit),
 		cmocka_unit_test(test_buf_printf__formats_within_the_limit),
 		cmocka_unit_test(test_buf_printf__sees_the_limit_below_the_memory_it_has),
+		cmocka_unit_test(test_buf_printf__a_text_that_does_not_format_fails),
 		cmocka_unit_test(test_buf_check__says_what_is_too_big),
 		cmocka_unit_test(test_buf_steal__hands_the_bytes_over),
 		cmocka_unit_test(test_buf_clear__leaves_a_buffer_for_use),

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <wchar.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -75,6 +76,33 @@ static void test_err_set__writes_control_and_broken_bytes_as_text(void **state)
 	(void)state;
 	err_set(&e, ERR_IO, "'%s'", "a\nb\x1b[31m\x7f\xff\xc3\xa9");
 	assert_string_equal(e.msg, "'a\\x0ab\\x1b[31m\\x7f\\xff\xc3\xa9'");
+}
+
+static void test_err_set__a_text_that_does_not_format_is_empty(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	err_set(&e, ERR_IO, "%lc", (wint_t)0x7fffffff); /* no such character */
+	assert_string_equal(e.msg, "");
+	assert_int_equal(e.class, ERR_IO);
+}
+
+static void test_err_set__an_escape_is_cut_whole_or_not_at_all(void **state)
+{
+	(void)state;
+	for (size_t start = 0; start < 4; start++) {
+		struct err e = ERR_INIT;
+		char text[1000];
+
+		memset(text, 'a', sizeof(text));
+		memset(text + start, '\x01', 500);
+		text[start + 500] = '\0';
+		err_set(&e, ERR_IO, "%s", text);
+		size_t n = strlen(e.msg);
+		assert_true(n < ERR_MSG_MAX && n > ERR_MSG_MAX - 12);
+		assert_string_equal(e.msg + n - 3, "...");
+	}
 }
 
 static void test_err_sys__adds_the_cause_and_its_class(void **state)
@@ -231,6 +259,8 @@ int main(void)
 		cmocka_unit_test(test_err_set__cuts_a_long_text_with_dots),
 		cmocka_unit_test(test_err_set__a_cut_leaves_no_half_character),
 		cmocka_unit_test(test_err_set__writes_control_and_broken_bytes_as_text),
+		cmocka_unit_test(test_err_set__a_text_that_does_not_format_is_empty),
+		cmocka_unit_test(test_err_set__an_escape_is_cut_whole_or_not_at_all),
 		cmocka_unit_test(test_err_sys__adds_the_cause_and_its_class),
 		cmocka_unit_test(test_err_sys__names_a_known_and_an_unknown_number),
 		cmocka_unit_test(test_err_sys__keeps_the_cause_of_a_long_text),

@@ -2,6 +2,7 @@
 /* Rows as table, JSON and CSV. */
 #include "common/table.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <libsmartcols/libsmartcols.h>
 
 #include "tests/harness/harness.h"
 #include "tests/harness/syshook.h"
@@ -271,6 +273,43 @@ static void test_table_print__tells_of_a_full_disk(void **state)
 	}
 }
 
+/* A stream that takes n bytes and then fails. */
+static ssize_t take_some(void *cookie, const char *p, size_t n)
+{
+	size_t *left = cookie;
+
+	(void)p;
+	if (n > *left) {
+		errno = ENOSPC;
+		return 0;
+	}
+	*left -= n;
+	return (ssize_t)n;
+}
+
+static void test_table_print__any_write_may_fail(void **state)
+{
+	(void)state;
+	for (int output = OUTPUT_JSON; output <= OUTPUT_CSV; output++) {
+		int r = -1;
+
+		for (size_t room = 0; r < 0; room += 20) {
+			auto_table struct table *t = filled((enum output)output);
+			size_t left = room;
+			auto_fclose FILE *f = fopencookie(&left, "w",
+			                                  (cookie_io_functions_t){
+								  .write = take_some });
+			struct err e = ERR_INIT;
+
+			assert_true(room < 1000);
+			(void)setvbuf(f, NULL, _IONBF, 0);
+			r = table_print(t, f, NULL, &e);
+			if (r < 0)
+				assert_int_equal(e.class, ERR_QUOTA);
+		}
+	}
+}
+
 static void test_table_print__more_cells_than_columns_is_a_bug(void **state)
 {
 	struct err e = ERR_INIT;
@@ -334,6 +373,74 @@ static void test_table__any_allocation_may_fail(void **state)
 	}
 }
 
+/* libsmartcols' own allocations: the call of this number fails, counted from 0; -1: none. */
+static int scols_left = -1;
+
+static bool scols_fails(void)
+{
+	return scols_left >= 0 && scols_left-- == 0;
+}
+
+#define WRAP(type, name, ...)            \
+	type __real_##name(__VA_ARGS__); \
+	type __wrap_##name(__VA_ARGS__)
+
+WRAP(struct libscols_table *, scols_new_table, void);
+WRAP(struct libscols_column *, scols_table_new_column, struct libscols_table *, const char *,
+     double, int);
+WRAP(struct libscols_line *, scols_table_new_line, struct libscols_table *, struct libscols_line *);
+WRAP(int, scols_line_set_data, struct libscols_line *, size_t, const char *);
+WRAP(int, scols_print_table, struct libscols_table *);
+
+struct libscols_table *__wrap_scols_new_table(void)
+{
+	return scols_fails() ? NULL : __real_scols_new_table();
+}
+
+struct libscols_column *__wrap_scols_table_new_column(struct libscols_table *t, const char *name,
+                                                      double hint, int flags)
+{
+	return scols_fails() ? NULL : __real_scols_table_new_column(t, name, hint, flags);
+}
+
+struct libscols_line *__wrap_scols_table_new_line(struct libscols_table *t,
+                                                  struct libscols_line *parent)
+{
+	return scols_fails() ? NULL : __real_scols_table_new_line(t, parent);
+}
+
+int __wrap_scols_line_set_data(struct libscols_line *line, size_t n, const char *data)
+{
+	return scols_fails() ? -12 : __real_scols_line_set_data(line, n, data);
+}
+
+int __wrap_scols_print_table(struct libscols_table *t)
+{
+	return scols_fails() ? -12 : __real_scols_print_table(t);
+}
+
+static void test_table_print__any_step_of_the_layout_may_fail(void **state)
+{
+	int n = 0;
+	int r;
+
+	(void)state;
+	do {
+		auto_fclose FILE *f = fopen("/dev/null", "we");
+		struct err e = ERR_INIT;
+
+		scols_left = n++;
+		r = build(OUTPUT_TABLE, f, &e);
+		if (r < 0) {
+			assert_int_equal(e.class, ERR_NOMEM);
+			assert_string_equal(e.msg, "no memory to lay out a table");
+		}
+	} while (r < 0);
+	assert_true(scols_left >= 0); /* none failed */
+	scols_left = -1;
+	assert_int_equal(n, 125); /* table, 2 columns, 40 lines, 80 cells, print; success */
+}
+
 static void *no_memory(size_t n)
 {
 	(void)n;
@@ -375,8 +482,10 @@ int main(void)
 		cmocka_unit_test(test_table_print__a_text_may_stand_in_any_column),
 		cmocka_unit_test(test_table_print__many_rows_keep_their_order),
 		cmocka_unit_test(test_table_print__tells_of_a_full_disk),
+		cmocka_unit_test(test_table_print__any_write_may_fail),
 		cmocka_unit_test(test_table_print__more_cells_than_columns_is_a_bug),
 		cmocka_unit_test(test_table__any_allocation_may_fail),
+		cmocka_unit_test(test_table_print__any_step_of_the_layout_may_fail),
 		cmocka_unit_test(test_table_print__tells_when_extra_members_find_no_memory),
 		cmocka_unit_test(test_table_free__takes_null),
 	};

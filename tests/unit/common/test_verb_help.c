@@ -173,6 +173,22 @@ static void test_verb_help_program__lists_verbs_and_statuses(void **state)
 	      "'aksdr-agent help VERB' tells more about one verb.\n");
 }
 
+static void test_verb_help__a_text_may_end_without_a_line_end(void **state)
+{
+	static const struct verb bare = { .name = "v", .summary = "s", .text = "  as it is" };
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	(void)state;
+	verb_help_verb(f, &sample, &bare);
+	verb_help_man(f, &sample, &bare);
+	(void)fclose(f);
+	assert_non_null(strstr(text, "\nS.\n\n  as it is\n\nCommon options:\n"));
+	assert_non_null(strstr(text, "\n.PP\n.nf\n  as it is\n.fi\n"));
+	free(text);
+}
+
 static void test_verb_help_man__escapes_what_roff_would_take(void **state)
 {
 	static const char start[] =
@@ -297,6 +313,7 @@ int main(void)
 		cmocka_unit_test(test_verb_help_verb__has_text_options_and_examples),
 		cmocka_unit_test(test_verb_help_verb__leaves_out_what_the_verb_has_not),
 		cmocka_unit_test(test_verb_help_program__lists_verbs_and_statuses),
+		cmocka_unit_test(test_verb_help__a_text_may_end_without_a_line_end),
 		cmocka_unit_test(test_verb_help_man__escapes_what_roff_would_take),
 		cmocka_unit_test(test_verb_help_man__one_page_has_all_verbs),
 		cmocka_unit_test(test_verb_help_man__groff_has_nothing_to_say),
