@@ -594,7 +594,8 @@ static int add_child(struct tree_builder *b, unsigned level, const struct pendin
 
 	if (pack < 0)
 		return err_set(e, ERR_NOMEM, "no memory for the tree");
-	put_key(p, (const char *)below->key.data, below->key.len, below->position);
+	put_key(p, below->key.len ? (const char *)below->key.data : "", below->key.len,
+	        below->position);
 	put_ref(&p->body, ref, (uint64_t)pack);
 	buf_uvar(&p->body, below->records);
 	buf_uvar(&p->body, below->bytes);
