@@ -349,9 +349,10 @@ static int config_decode(const uint8_t *p, size_t n, struct keys *k, struct repo
 	if (!o)
 		return -1;
 	int verified = config_verify(p, n, k, &why);
+	if (json_get_hex(o, "config", "repository", repo, sizeof(repo), e) < 0)
+		return -1;
 	/* Another repository's key fails on the signature too; saying so helps more. */
-	if (json_get_hex(o, "config", "repository", repo, sizeof(repo), e) == 0 &&
-	    memcmp(repo, k->repo, sizeof(repo)) != 0)
+	if (memcmp(repo, k->repo, sizeof(repo)) != 0)
 		return err_set(e, ERR_DENIED,
 		               "the key is of another repository; use the key files "
 		               "that were made when this one was");
