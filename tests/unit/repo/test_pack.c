@@ -307,6 +307,29 @@ static void test_pack_build__an_empty_pack_can_be_read(void **state)
 	                 ERR_NONE);
 }
 
+static void test_pack_build_again__is_another_pack_in_the_same_memory(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_sample struct sample s = sample_new(&f, CHUNK_DATA, CIPHER_AES256GCM);
+	const uint8_t *memory = s.b->data;
+	uint8_t id[16];
+	struct err e = ERR_INIT;
+
+	(void)state;
+	memcpy(id, s.b->id, sizeof(id));
+	for (size_t i = 0; i < s.n; i++)
+		free(s.plain[i]);
+	s.n = 0;
+	assert_int_equal(pack_build_again(s.b, &e), 0);
+	assert_ptr_equal(s.b->data, memory);
+	assert_memory_not_equal(s.b->id, id, sizeof(id));
+	add_chunk(&f, &s, 700, false);
+	add_chunk(&f, &s, 2000, true);
+	finish(&s);
+	assert_int_equal(read_pack(&s, s.b->data, s.b->len, f.recovery, f.domain, true, &e),
+	                 ERR_NONE);
+}
+
 static void test_pack_build_fits__a_full_pack_stays_within_its_block(void **state)
 {
 	static const size_t sizes[] = { 17, 100, 4112, 60016, 300000 };
@@ -919,6 +942,7 @@ int main(void)
 		cmocka_unit_test(test_pack_build__object_has_the_length_that_the_format_says),
 		cmocka_unit_test(test_pack_build__each_kind_and_cipher_comes_back),
 		cmocka_unit_test(test_pack_build__an_empty_pack_can_be_read),
+		cmocka_unit_test(test_pack_build_again__is_another_pack_in_the_same_memory),
 		cmocka_unit_test(test_pack_build_fits__a_full_pack_stays_within_its_block),
 		cmocka_unit_test(test_pack_build_fits__refuses_absurd_sizes),
 		cmocka_unit_test(test_pack_build_new__refuses_what_cannot_work),
