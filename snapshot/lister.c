@@ -192,6 +192,8 @@ static void pop(struct lister *l)
 	batch_dir_unref(f->dir);
 	f->dir = NULL;
 	list_reset(&f->list, l->depth < SHALLOW ? SPARE_SHALLOW : 0);
+	if (l->low > l->depth && l->depth > 0)
+		l->low = l->depth;
 	if (l->depth > 0)
 		path_leave(l, l->frames[l->depth - 1].path_len);
 }

@@ -205,6 +205,36 @@ static void test_lister_run__few_descriptors_are_enough_for_any_depth(void **sta
 	}
 }
 
+/* Nothing is left to do in the directories on the way back up, so none of them is opened again. */
+static void test_lister_run__goes_from_one_deep_chain_to_the_next(void **state)
+{
+	enum { DEPTH = 40 };
+	auto_tmpdir char *dir = tmpdir_new();
+	char path[2 * DEPTH + 4];
+	struct trial t;
+
+	(void)state;
+	for (int chain = 0; chain < 3; chain++) {
+		size_t len = 0;
+
+		for (int i = 0; i < DEPTH; i++) {
+			path[len++] = (char)('a' + chain);
+			path[len++] = '/';
+		}
+		path[len++] = 'f';
+		path[len] = '\0';
+		write_text(dir, path, "x");
+	}
+	for (size_t open_max = 1; open_max <= 3; open_max++) {
+		begin(&t, dir);
+		t.p.open_max = open_max;
+		run(&t);
+		assert_int_equal(t.n, 1 + 3 * (DEPTH + 1));
+		assert_string_equal(t.seen[t.n - 1] + 1, path);
+		end(&t);
+	}
+}
+
 static void test_lister_run__directories_with_long_paths_are_not_entered(void **state)
 {
 	static const char *const want[] = { " ",      " 0",     " a",     " a/0", " a/b",
@@ -573,6 +603,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lister_run__goes_depth_first_in_the_order_of_bytes),
 		cmocka_unit_test(test_lister_run__few_descriptors_are_enough_for_any_depth),
+		cmocka_unit_test(test_lister_run__goes_from_one_deep_chain_to_the_next),
 		cmocka_unit_test(test_lister_run__directories_with_long_paths_are_not_entered),
 		cmocka_unit_test(test_lister_run__ends_when_nobody_wants_more),
 		cmocka_unit_test(test_lister_run__what_is_moved_away_meanwhile_is_gone),
