@@ -25,7 +25,7 @@ void bucket_set(struct bucket *b, uint64_t rate, int64_t now_ns);
 /* Takes up to `want` tokens and says how many. */
 uint64_t bucket_take(struct bucket *b, uint64_t want, int64_t now_ns);
 
-/* Nanoseconds from b->at_ns until `want` tokens, or a burst if that is less, are there; 0: they are. */
+/* Nanoseconds from b->at_ns until `want` tokens (at most a burst) are there; 0: they are. */
 int64_t bucket_wait_ns(const struct bucket *b, uint64_t want);
 
 #endif

@@ -144,8 +144,8 @@ static int file_get(struct store *s, const char *key, uint64_t off, void *p, siz
 		end = off + (uint64_t)got;
 	}
 	return err_set(e, ERR_CORRUPT,
-	               "it has %llu bytes, %zu at offset %llu were to be read: it is damaged or not "
-	               "what it should be",
+	               "it has %llu bytes, %zu at offset %llu were to be read: it is damaged or "
+	               "not what it should be",
 	               (unsigned long long)end, n, (unsigned long long)off);
 }
 
@@ -196,7 +196,7 @@ static int file_del(struct store *s, const char *key, struct err *e)
 {
 	struct file_store *f = file_of(s);
 
-	/* Before, or NFS would keep the open file under another name; after, for what a get opened. */
+	/* Before, or NFS keeps the open file under another name; after, for what a get opened. */
 	fdcache_drop(f->objects, key);
 	int r = remove_beneath(f, key);
 	int os = errno;

@@ -79,7 +79,7 @@ static void synced_remember(struct file_store *f, const char *path, size_t n)
 	atomic_store_explicit(&f->synced[h % FILE_SYNCED_SLOTS], h, memory_order_relaxed);
 }
 
-/* fsync; some network file systems have none for directories and say EINVAL. 0, or -1 with errno. */
+/* fsync; some network file systems say EINVAL for directories. 0, or -1 with errno. */
 static int sync_dir(int dir)
 {
 	int r;
@@ -253,7 +253,7 @@ static int sync_both(int fd, int dir)
 	return r < 0 ? -1 : sync_dir(dir);
 }
 
-/* dir: the directory of the key, or -1. What a removed one answers differs: ENOENT, EPERM on ext4. */
+/* dir: that of the key, or -1. A removed one answers ENOENT, on ext4 also EPERM. */
 static int fail_put(struct file_store *f, int dir, int os, const char *what, struct err *e)
 {
 	struct stat st;

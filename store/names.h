@@ -40,7 +40,7 @@ void names_clear(struct names *s);
 /* Forgets the names, keeps the memory. */
 void names_reset(struct names *s);
 
-/* Adds a name of at most NAMES_MAX - 1 bytes, of a directory with `dir`. 0, or -1 when memory is short. */
+/* Adds a name of at most NAMES_MAX - 1 bytes (dir: of a directory). 0, or -1: memory is short. */
 MUST_CHECK int names_add(struct names *s, const char *name, bool dir);
 
 /*

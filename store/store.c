@@ -206,8 +206,8 @@ static struct store *open_mem(const char *rest, unsigned flags, struct err *e)
 
 	if (!*rest || rest[strspn(rest, allowed)] || strlen(rest) > COMPONENT_MAX) {
 		err_set(e, ERR_INVALID,
-		        "a memory store is written mem:NAME, with 1 to %d letters, digits or . _ -; "
-		        "'mem:%.100s' has none",
+		        "a memory store is written mem:NAME, with 1 to %d letters, digits or "
+		        ". _ -; 'mem:%.100s' has none",
 		        COMPONENT_MAX, rest);
 		return NULL;
 	}

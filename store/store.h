@@ -75,7 +75,7 @@ struct store {
 enum store_open_flags { STORE_CREATE = 1, STORE_READONLY = 2 };
 MUST_CHECK struct store *store_open(const char *url, unsigned flags, struct err *e);
 
-/* The same; a request of cancel (borrowed, may be NULL) ends waits between tries with ERR_CANCELLED. */
+/* The same; cancel (borrowed, may be NULL) ends waits between tries with ERR_CANCELLED. */
 MUST_CHECK struct store *store_open_cancel(const char *url, unsigned flags,
                                            const struct cancel *cancel, struct err *e);
 

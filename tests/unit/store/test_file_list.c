@@ -112,7 +112,7 @@ static void test_file_list__a_directory_of_any_size_is_in_order(void **state)
 	assert_int_equal(mkdir(path, 0700), 0);
 	auto_close int d = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	write_text(t->dir, "file", "");
-	/* 12347 is prime to 40000: every number once, in no order; links are made faster than files */
+	/* 12347 is prime to 40000: every number once, in no order; a link is made faster */
 	for (unsigned i = 0; i < ALL; i++) {
 		unsigned k = i * 12347U % ALL;
 

@@ -219,8 +219,7 @@ static int no_names(void *arg, enum syshook_call call, int flags)
 	return call == HOOK_LINKAT ? EOPNOTSUPP : call == HOOK_RENAMEAT2 ? EINVAL : 0;
 }
 
-static void test_file_put__a_file_system_that_cannot_name_without_replacing_is_unsupported(
-	void **state)
+static void test_file_put__a_file_system_that_can_only_replace_is_unsupported(void **state)
 {
 	struct setting *t = *state;
 
@@ -416,7 +415,7 @@ int main(void)
 		CASE(test_file_put__what_is_no_object_can_have_the_key),
 		CASE(test_file_put__a_sync_of_folders_that_is_unknown_is_no_failure),
 		CASE(test_file_put__interrupted_syncs_are_repeated),
-		CASE(test_file_put__a_file_system_that_cannot_name_without_replacing_is_unsupported),
+		CASE(test_file_put__a_file_system_that_can_only_replace_is_unsupported),
 		CASE(test_file_put__its_own_link_is_no_other_object),
 		CASE(test_file_put__its_file_in_tmp_is_not_removed_under_it),
 		CASE(test_file_put__one_that_fails_leaves_nothing_in_tmp),
