@@ -174,7 +174,7 @@ struct harness_run harness_run(int (*fn)(void *arg), void *arg)
 		if (null < 0 || dup2(null, 0) < 0 || dup2(fileno(out), 1) < 0 ||
 		    dup2(fileno(err), 2) < 0)
 			_exit(125);
-		/* No handlers of exit(): what the parent holds would count as leaks of the child. */
+		/* Not exit(): what the parent holds would count as leaks of the child. */
 		status = fn(arg);
 		(void)fflush(NULL);
 		if (__gcov_exit) {

@@ -20,7 +20,7 @@ void harness_die(const char *fmt, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn
 /* A new empty directory below $TMPDIR (or /tmp), mode 0700; give it to tmpdir_remove(). */
 char *tmpdir_new(void);
 
-/* Removes the directory with all below it (no symbolic link is followed) and frees the name. NULL is fine. */
+/* Removes the directory and all below it, follows no link, and frees the name. NULL is fine. */
 void tmpdir_remove(char *take_dir);
 static inline void clean_tmpdir(char *const *dir)
 {

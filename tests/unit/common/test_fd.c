@@ -446,8 +446,7 @@ static int open_immutable(void *arg)
 	}
 	int fd = fd_open_beneath(p->fd, "f", O_RDONLY | O_NOATIME, 0);
 	bool ok = fd < 0 && errno == EPERM;
-	(void)seteuid(getuid());
-	return ok ? 0 : 2;
+	return seteuid(getuid()) == 0 && ok ? 0 : 2;
 }
 
 static void test_fd_open_beneath__a_real_eperm_is_kept(void **state)

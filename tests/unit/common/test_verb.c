@@ -42,7 +42,7 @@ static int fail_nth(void *arg, enum syshook_call call, int flags)
 static int call_main(void *arg)
 {
 	const struct call *c = arg;
-	char *text = strdup(c->words);
+	auto_free char *text = strdup(c->words);
 	char *argv[64] = { (char[]){ "aksdr-agent" } };
 	int left = c->fail_alloc;
 	int argc = 1;
@@ -59,7 +59,8 @@ static int call_main(void *arg)
 		syshook_set(fail_nth, &left);
 	int status = verb_main(&sample, argc, argv);
 	syshook_set(NULL, NULL);
-	(void)seteuid(getuid());             /* the end of a process may have files to write */
+	if (seteuid(getuid()) < 0) /* the end of a process may have files to write */
+		return 97;
 	return MB_CUR_MAX > 1 ? status : 98; /* names are UTF-8, whatever the locale */
 }
 
