@@ -112,7 +112,7 @@ const struct verb cmd_init = {
 		"0600) into the directory of --keys: recovery.key reads data, agent.key writes "
 		"backups, "
 		"audit.key reads metadata. The keys are made once: nobody can make them again.",
-	.examples = "aksdr-agent init --store file:///srv/backup --keys /root/aksdr-keys",
+	.examples = "aksdr-agent init --store file:///srv/backup --keys /etc/aksdr/keys",
 	.options = options,
 	.flags = VERB_STORE,
 	.max_args = 0,
