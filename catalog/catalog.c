@@ -344,8 +344,8 @@ static int open_read(struct catalog *c, struct err *e)
 	return open_db(c, buf_cstr(&uri), SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, e);
 }
 
-/* Ours, and of which version? 0: new and empty. */
-static int examine(struct catalog *c, int *ret_version, struct err *e)
+/* Ours, and of which version? */
+static int examine(struct catalog *c, int *ret_version, bool *ret_empty, struct err *e)
 {
 	int application;
 	int version;
@@ -362,10 +362,10 @@ static int examine(struct catalog *c, int *ret_version, struct err *e)
 		return -1;
 	if (rc > 0)
 		tables = sqlite3_column_int(s, 0);
-	if (application == 0 && version == 0 && tables == 0) {
-		*ret_version = 0;
+	*ret_version = version;
+	*ret_empty = version == 0 && tables == 0;
+	if (application == 0 && *ret_empty)
 		return 0;
-	}
 	if (application != CATALOG_APPLICATION_ID)
 		return err_set(e, ERR_FORMAT, "'%s' is a database of another program", c->path);
 	if (version > catalog_version())
@@ -374,7 +374,6 @@ static int examine(struct catalog *c, int *ret_version, struct err *e)
 			"the catalog '%s' is of version %d, this program knows versions up to %d: "
 			"use the newer program, or another file",
 			c->path, version, catalog_version());
-	*ret_version = version;
 	return 0;
 }
 
@@ -400,9 +399,10 @@ static int open_write(struct catalog *c, struct err *e)
 {
 	struct migrate_step steps[ARRAY_LEN(catalog_migrations)];
 	int version;
+	bool empty;
 
 	if (make_file(c->path, e) < 0 || open_db(c, c->path, SQLITE_OPEN_READWRITE, e) < 0 ||
-	    examine(c, &version, e) < 0 || quick_check(c, e) < 0 ||
+	    examine(c, &version, &empty, e) < 0 || quick_check(c, e) < 0 ||
 	    catalog_exec(c,
 	                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; "
 	                 "PRAGMA foreign_keys = ON",
@@ -419,7 +419,8 @@ static int open_write(struct catalog *c, struct err *e)
 int catalog_open(const char *path, enum catalog_mode mode, struct catalog **ret, struct err *e)
 {
 	auto_catalog struct catalog *c = calloc(1, sizeof(*c));
-	int version;
+	int version = 0;
+	bool empty = true;
 
 	/* so that no name means anything to SQLite, as ":memory:" does */
 	if (!c || asprintf(&c->path, "%s%s", path[0] == '/' ? "" : "./", path) < 0) {
@@ -433,9 +434,9 @@ int catalog_open(const char *path, enum catalog_mode mode, struct catalog **ret,
 		*ret = STEAL(&c);
 		return 0;
 	}
-	if (open_read(c, e) < 0 || examine(c, &version, e) < 0 || quick_check(c, e) < 0)
+	if (open_read(c, e) < 0 || examine(c, &version, &empty, e) < 0 || quick_check(c, e) < 0)
 		return -1;
-	if (version == 0)
+	if (empty)
 		return err_set(e, ERR_NOT_FOUND,
 		               "the catalog '%s' is empty: run 'aksdr-catalog sync'", c->path);
 	if (version < catalog_version()) {

@@ -95,17 +95,15 @@ static int look(void *arg)
 
 static int failed(struct catalog *c, const struct guard *g, int rc, struct err *e)
 {
-	switch (rc & 0xff) {
-	case SQLITE_AUTH:
+	/* A function that is refused is an error like a misspelt one, to SQLite. */
+	if (g->denied[0] && ((rc & 0xff) == SQLITE_AUTH || (rc & 0xff) == SQLITE_ERROR))
 		return err_set(e, ERR_DENIED,
 		               "a query can only read the catalog, and %s is not allowed",
-		               g->denied[0] ? g->denied : sqlite3_errmsg(c->db));
-	case SQLITE_READONLY:
-		return err_set(e, ERR_DENIED, "a query can only read the catalog: %s",
-		               sqlite3_errmsg(c->db));
+		               g->denied);
+	switch (rc & 0xff) {
 	case SQLITE_INTERRUPT:
 		if (g->timed_out)
-			return err_set(e, ERR_CANCELLED,
+			return err_set(e, ERR_TOO_BIG,
 			               "the query ran longer than --timeout allows");
 		return err_set(e, ERR_CANCELLED, "cancelled");
 	case SQLITE_ERROR:

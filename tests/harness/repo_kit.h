@@ -83,12 +83,16 @@ static inline void kit_session(const struct kit *k, const struct point_volume *v
 	               voltag, 0xa0000000 + n, n, n * 7, 0x51u);
 }
 
-/* Commits number n of a volume, which follows `previous` (NULL: the first). Clear with point_clear(). */
-static inline struct point kit_commit(const struct kit *k, const struct point_volume *v, unsigned n,
-                                      const struct point *previous)
+/*
+ * Commits a point of the session number n of a volume, with this sequence,
+ * which follows `previous` (NULL: the first). Clear with point_clear().
+ */
+static inline struct point kit_commit_as(const struct kit *k, const struct point_volume *v,
+                                         unsigned n, unsigned sequence,
+                                         const struct point *previous)
 {
 	struct point p = {
-		.volume = *v, .sequence = n, .levels = 1, .files = n, .bytes_stored = 1000
+		.volume = *v, .sequence = sequence, .levels = 1, .files = n, .bytes_stored = 1000
 	};
 
 	kit_session(k, v, n, p.session);
@@ -105,6 +109,24 @@ static inline struct point kit_commit(const struct kit *k, const struct point_vo
 	}
 	ok(session_commit(k->agent, &p, e));
 	return p;
+}
+
+/* Point number n of a volume. */
+static inline struct point kit_commit(const struct kit *k, const struct point_volume *v, unsigned n,
+                                      const struct point *previous)
+{
+	return kit_commit_as(k, v, n, n, previous);
+}
+
+/* A volume "NAMESPACE/NAME" of the cluster "c1"; without a namespace of none. */
+static inline struct point_volume kit_volume(const char *namespace, const char *name)
+{
+	struct point_volume v = { 0 };
+
+	(void)snprintf(v.name, sizeof(v.name), "%s", name);
+	(void)snprintf(v.namespace, sizeof(v.namespace), "%s", namespace);
+	(void)snprintf(v.cluster, sizeof(v.cluster), "%s", *namespace ? "c1" : "");
+	return v;
 }
 
 /* ---- points with content ---- */

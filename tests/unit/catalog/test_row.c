@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows: written once, of one repository; results of checks move to a new file. */
+#include "catalog/row.h"
+
+#include "tests/unit/catalog/catalog_kit.h"
+
+static const struct check_problem problems[] = {
+	{ .object = "pack/aa/x", .what = CHECK_DAMAGED, .text = "is damaged", .chunks = 3 },
+	{ .object = "pack/bb/y", .what = CHECK_MISSING, .text = "is missing" },
+};
+
+static void add_check(struct catalog *c, unsigned level, uint64_t found)
+{
+	const struct check_result result = {
+		.level = level,
+		.started_ns = 1000000000,
+		.finished_ns = 3000000000,
+		.points = 4,
+		.objects = 5,
+		.bytes_read = 6,
+		.problems = found,
+		.hurt_points = 7,
+		.hurt_entries = 8,
+	};
+	const struct row_check check = {
+		.result = &result, .key_kind = KEY_AUDIT, .problems = problems, .nproblems = found
+	};
+
+	ok(row_add_check(c, &check, e));
+}
+
+#define CHECKS "SELECT * FROM checks ORDER BY id"
+#define CHECK_PROBLEMS "SELECT * FROM check_problems ORDER BY check_id, n"
+
+static void test_row_bind_repository__first_one_stays(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit struct kit other = kit_new();
+	auto_catalog struct catalog *c = kit_catalog(k.dir, "catalog.db");
+
+	(void)state;
+	ok(row_bind_repository(c, k.agent->keys, e));
+	ok(row_bind_repository(c, k.audit->keys, e));
+	fails_saying(ERR_INVALID, "name another file by --catalog",
+	             row_bind_repository(c, other.agent->keys, e));
+	assert_rows(c, "SELECT count(*), name FROM signers GROUP BY name", "1|admin\n1|agent\n");
+}
+
+static void test_row_add_point__second_time_changes_nothing(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_catalog struct catalog *c = kit_catalog(k.dir, "catalog.db");
+	const struct point_volume v = kit_volume("ns", "data");
+	char voltag[17];
+	struct err err = ERR_INIT;
+
+	(void)state;
+	auto_kit_point struct point p = kit_commit(&k, &v, 1, NULL);
+	ok(point_voltag(k.audit->keys, &v, voltag, e));
+	assert_int_equal(row_add_point(c, &p, voltag, &err), 1);
+	p.files = 99;
+	assert_int_equal(row_add_point(c, &p, voltag, &err), 0);
+	assert_rows(c, "SELECT files FROM points", "1\n");
+}
+
+static void test_row_add_point__point_that_makes_no_sense_is_an_error(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_catalog struct catalog *c = kit_catalog(k.dir, "catalog.db");
+	const struct point_volume v = kit_volume("ns", "data");
+	char voltag[17];
+
+	(void)state;
+	auto_kit_point struct point p = kit_commit(&k, &v, 1, NULL);
+	ok(point_voltag(k.audit->keys, &v, voltag, e));
+	p.sequence = 0;
+	fails(ERR_BUG, row_add_point(c, &p, voltag, e));
+}
+
+static void test_row_add_check__keeps_the_result_with_its_problems(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_catalog struct catalog *c = kit_catalog(k.dir, "catalog.db");
+
+	(void)state;
+	add_check(c, 3, 2);
+	add_check(c, 0, 0);
+	assert_rows(c, CHECKS,
+	            "1|3|1000000000|3000000000|audit|4|5|6|2|7|8\n"
+	            "2|0|1000000000|3000000000|audit|4|5|6|0|7|8\n");
+	assert_rows(c, CHECK_PROBLEMS,
+	            "1|0|pack/aa/x|damaged|is damaged|3\n1|1|pack/bb/y|missing|is missing|0\n");
+	assert_rows(c, "SELECT id, took_s, verdict FROM v_checks", "1|2|damaged\n2|2|ok\n");
+}
+
+static void test_row_copy_checks__takes_them_from_the_same_repository_only(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit struct kit other = kit_new();
+	auto_catalog struct catalog *old = kit_catalog(k.dir, "old.db");
+	auto_catalog struct catalog *foreign = kit_catalog(k.dir, "foreign.db");
+	auto_catalog struct catalog *c = kit_catalog(k.dir, "catalog.db");
+	auto_free char *old_path = path_join(k.dir, "old.db");
+	auto_free char *foreign_path = path_join(k.dir, "foreign.db");
+
+	(void)state;
+	ok(row_bind_repository(c, k.audit->keys, e));
+	ok(row_bind_repository(old, k.audit->keys, e));
+	ok(row_bind_repository(foreign, other.audit->keys, e));
+	add_check(old, 3, 2);
+	add_check(foreign, 2, 1);
+	row_copy_checks(c, foreign_path);
+	assert_rows(c, CHECKS, "");
+	row_copy_checks(c, "/no/such/file");
+	assert_rows(c, CHECKS, "");
+	row_copy_checks(c, old_path);
+	assert_rows(c, CHECKS, "1|3|1000000000|3000000000|audit|4|5|6|2|7|8\n");
+	assert_rows(c, "SELECT count(*) FROM check_problems", "2\n");
+	/* a second time they are there already: nothing is copied, nothing is lost */
+	row_copy_checks(c, old_path);
+	assert_rows(c, "SELECT count(*) FROM checks", "1\n");
+	ok(catalog_exec(c, "BEGIN; COMMIT", e));
+}
+
+static void test_row_copy_checks__damaged_file_gives_nothing(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_catalog struct catalog *c = kit_catalog(k.dir, "catalog.db");
+	auto_free char *path = path_join(k.dir, "old.db");
+
+	(void)state;
+	ok(row_bind_repository(c, k.audit->keys, e));
+	write_text(k.dir, "old.db", "this is no database, and long enough to be looked at");
+	row_copy_checks(c, path);
+	assert_rows(c, CHECKS, "");
+	add_check(c, 1, 0); /* the catalog is as usable as before */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_row_bind_repository__first_one_stays),
+		cmocka_unit_test(test_row_add_point__second_time_changes_nothing),
+		cmocka_unit_test(test_row_add_point__point_that_makes_no_sense_is_an_error),
+		cmocka_unit_test(test_row_add_check__keeps_the_result_with_its_problems),
+		cmocka_unit_test(test_row_copy_checks__takes_them_from_the_same_repository_only),
+		cmocka_unit_test(test_row_copy_checks__damaged_file_gives_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
