@@ -181,7 +181,7 @@ static void abort_window(struct restore *x, struct window *w)
 	for (struct rfile *f = w->files; f; f = f->next)
 		discard(x, f);
 	for (struct later *l = w->later; l; l = l->next)
-		free(l->meta);
+		dir_meta_free(l->meta);
 	window_free(w);
 }
 

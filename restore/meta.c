@@ -13,6 +13,8 @@
 #include "snapshot/detail.h"
 
 #define EARLY_FLAGS ((uint32_t)(FS_NOCOW_FL | FS_COMPR_FL | FS_NOCOMP_FL))
+/* A directory that hands its project down refuses links to files of other projects. */
+#define HINDRANCES (META_PINS | (uint32_t)FS_PROJINHERIT_FL)
 #define ACL_ACCESS "system.posix_acl_access"
 
 _Static_assert(META_PINS == (FS_IMMUTABLE_FL | FS_APPEND_FL), "pins");
@@ -348,8 +350,8 @@ bool meta_unpin(int fd)
 {
 	unsigned int now = 0;
 
-	if (ioctl(fd, FS_IOC_GETFLAGS, &now) < 0 || !(now & META_PINS))
+	if (ioctl(fd, FS_IOC_GETFLAGS, &now) < 0 || !(now & HINDRANCES))
 		return false;
-	now &= ~META_PINS;
+	now &= ~HINDRANCES;
 	return ioctl(fd, FS_IOC_SETFLAGS, &now) == 0;
 }

@@ -65,7 +65,10 @@ void meta_apply(struct meta *m, const struct meta_subject *s, const struct recor
 /* The pins of an open file or directory. */
 void meta_pin(struct meta *m, const struct meta_subject *s, const struct record *r);
 
-/* Takes pins off an open file or directory, so that it can be changed. True when there were any. */
+/*
+ * Takes pins, and what else hinders, off an open file or directory, so that it
+ * can be changed. True when there were any.
+ */
 bool meta_unpin(int fd);
 
 #endif

@@ -14,6 +14,7 @@
 #include "repo/crypt.h"
 #include "restore/restore_impl.h"
 
+#define NAMES_MAX ((size_t)1 << 22)
 #define ALIASES_MAX 65536 /* beyond, linked files of a partial restore become copies */
 
 /* ---- paths ---- */
@@ -87,12 +88,20 @@ static int open_aux(struct restore *x, struct err *e)
 	return x->aux ? 0 : tree_open(x->repo, x->point, &x->aux, e);
 }
 
+void dir_meta_free(struct dir_meta *m)
+{
+	if (m)
+		free(m->names.hashes);
+	free(m);
+}
+
 static struct dir_meta *meta_copy(const struct record *r)
 {
 	struct dir_meta *m = malloc(sizeof(*m) + r->xattrs_len);
 
 	if (!m)
 		return NULL;
+	m->names = (struct name_set){ 0 };
 	m->rec = *r;
 	m->rec.path = "";
 	m->rec.path_len = 0;
@@ -147,9 +156,11 @@ static int pop_frame(struct restore *x, struct err *e)
 		if (!dir || !l)
 			return no_memory(e);
 		l->place = (struct place){ .dir = dir, .name = "" };
+		f->meta->names = f->names;
 		l->meta = f->meta;
 		l->existing = f->existing;
-		f->meta = NULL;
+	} else {
+		free(f->names.hashes);
 	}
 	x->nframes--;
 	x->dir_len = x->nframes > 0 ? x->frames[x->nframes - 1].len : 0;
@@ -218,6 +229,51 @@ static int enter_missing(struct restore *x, const char *path, size_t len, struct
 			top->meta = NULL;
 		}
 	}
+	return 0;
+}
+
+/* ---- names that stay ---- */
+
+static uint64_t name_hash(const char *name, size_t len)
+{
+	uint64_t h = 14695981039346656037U; /* FNV-1a, stirred; a collision only keeps a file */
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (uint8_t)name[i]) * 1099511628211U;
+	return (h ^ h >> 29) * 0xbf58476d1ce4e5b9U;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a;
+	uint64_t y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The innermost directory has this entry. */
+static int remember(struct restore *x, const struct record *r, struct err *e)
+{
+	struct name_set *s = &x->frames[x->nframes - 1].names;
+	const char *name = name_of(r->path, r->path_len);
+
+	if (!(x->target->flags & TARGET_DELETE) || s->overflow)
+		return 0;
+	if (s->n == (x->params->names_max ? x->params->names_max : NAMES_MAX)) {
+		free(s->hashes);
+		*s = (struct name_set){ .overflow = true };
+		return 0;
+	}
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? 2 * s->cap : 16;
+		uint64_t *hashes = reallocarray(s->hashes, cap, sizeof(*hashes));
+
+		if (!hashes)
+			return no_memory(e);
+		s->hashes = hashes;
+		s->cap = cap;
+	}
+	s->hashes[s->n++] = name_hash(name, r->path_len - (size_t)(name - r->path));
 	return 0;
 }
 
@@ -360,31 +416,48 @@ static int do_link(struct restore *x, const struct record *r, struct leaf *leaf,
 struct prune {
 	struct restore *x;
 	const struct place_dir *dir;
-	char *path; /* room for the directory, '/', a name */
+	const struct name_set *names;
 };
+
+/* 1: the point has it, 0: it does not, -1: nobody can tell. */
+static int has_entry(struct restore *x, const struct place_dir *dir, const char *name,
+                     struct err *e)
+{
+	const struct record *r;
+	struct leaf *leaf;
+	auto_free char *path = NULL;
+	int n = asprintf(&path, "%s%s%s", dir->path, dir->len > 0 ? "/" : "", name);
+
+	if (n < 0) {
+		path = NULL;
+		return no_memory(e);
+	}
+	if (open_aux(x, e) < 0)
+		return -1;
+	if (tree_lookup(x->aux, path, (size_t)n, &r, &leaf, e) == 0)
+		return 1;
+	return e->class == ERR_NOT_FOUND ? 0 : -1;
+}
 
 static int prune_one(void *arg, const char *name, struct err *e)
 {
-	struct prune *p = arg;
+	const struct prune *p = arg;
 	struct restore *x = p->x;
-	const struct record *r;
-	struct leaf *leaf;
-	struct err why = ERR_INIT;
-	size_t len = p->dir->len;
-	size_t name_len = strlen(name);
+	uint64_t hash = name_hash(name, strlen(name));
 
-	if (len > 0)
-		p->path[len++] = '/';
-	memcpy(p->path + len, name, name_len);
-	len += name_len;
-	if (tree_lookup(x->aux, p->path, len, &r, &leaf, &why) == 0)
-		return 0;
-	if (why.class != ERR_NOT_FOUND || x->damaged) {
-		/* Nobody can tell whether the point has it, so it stays. */
-		if (restore_is_loss(&why) && x->params->on_corrupt == CORRUPT_SKIP)
+	if (p->names->overflow) {
+		struct err why = ERR_INIT;
+		int has = has_entry(x, p->dir, name, &why);
+
+		if (has < 0) {
+			*e = why;
+			return -1;
+		}
+		if (has > 0)
 			return 0;
-		*e = why;
-		return -1;
+	} else if (p->names->n > 0 &&
+	           bsearch(&hash, p->names->hashes, p->names->n, sizeof(hash), by_hash)) {
+		return 0;
 	}
 	x->report->deleted++;
 	if (x->compare)
@@ -394,28 +467,33 @@ static int prune_one(void *arg, const char *name, struct err *e)
 }
 
 /* Removes what the point does not have from a directory. */
-static int prune(struct restore *x, const struct place_dir *dir, struct err *e)
+static int prune(struct restore *x, const struct place_dir *dir, struct name_set *names,
+                 struct err *e)
 {
-	auto_free char *path = malloc(dir->len + NAME_MAX + 2);
+	struct prune p = { .x = x, .dir = dir, .names = names };
 
-	if (!path)
-		return no_memory(e);
-	if (open_aux(x, e) < 0)
-		return -1;
-	memcpy(path, dir->path, dir->len);
-	struct prune p = { .x = x, .dir = dir, .path = path };
+	/* Once part of the tree is lost, nobody can tell what the point has. */
+	if (x->damaged)
+		return 0;
+	if (names->n > 0)
+		qsort(names->hashes, names->n, sizeof(*names->hashes), by_hash);
 	return x->target->ops->names(x->target, &x->worker, dir, prune_one, &p, e);
+}
+
+static void clean_meta(struct dir_meta *const *m)
+{
+	dir_meta_free(*m);
 }
 
 static int leave(struct restore *x, struct later *l, struct err *e)
 {
-	auto_free struct dir_meta *m = l->meta;
+	CLEANUP(clean_meta) struct dir_meta *m = l->meta;
 
 	l->meta = NULL;
 	if (x->target->flags & TARGET_DELETE) {
 		struct err why = ERR_INIT;
 
-		if (prune(x, l->place.dir, &why) < 0 &&
+		if (prune(x, l->place.dir, &m->names, &why) < 0 &&
 		    !(x->compare && why.class == ERR_NOT_FOUND)) {
 			*e = why;
 			return -1;
@@ -437,12 +515,15 @@ int restore_later(struct restore *x, struct later *l, struct err *e)
 		restore_progress(x, 0, 1);
 		return 0;
 	}
-	if (why.class == ERR_NOT_FOUND && x->damaged) {
+	/* What it links to was not in the point, or in a part of it that is lost. */
+	if (why.class == ERR_NOT_FOUND && x->params->on_corrupt == CORRUPT_SKIP) {
 		report_gap(x->report, GAP_ENTRY, l->rec->path, l->rec->path_len, NULL, 0, 0, 0,
 		           why.msg);
 		return 0;
 	}
 	*e = why;
+	if (why.class == ERR_NOT_FOUND)
+		e->class = ERR_CORRUPT;
 	return -1;
 }
 
@@ -510,7 +591,8 @@ static int do_record(struct restore *x, const struct record *r, struct leaf *lea
 		return err_set(e, ERR_FORMAT, "the point's root is no directory");
 	if (window_full(x->now) && fill_submit(x, e) < 0)
 		return -1;
-	if (climb(x, r->path, r->path_len, e) < 0 || enter_missing(x, r->path, r->path_len, e) < 0)
+	if (climb(x, r->path, r->path_len, e) < 0 ||
+	    enter_missing(x, r->path, r->path_len, e) < 0 || remember(x, r, e) < 0)
 		return -1;
 	if (!S_ISDIR(r->st.mode))
 		return do_entry(x, r, leaf, e);
@@ -748,8 +830,10 @@ static void clear(struct restore *x)
 		free(c);
 	}
 	clean_close(&x->worker.fd);
-	for (size_t i = 0; i < x->nframes; i++)
-		free(x->frames[i].meta);
+	for (size_t i = 0; i < x->nframes; i++) {
+		dir_meta_free(x->frames[i].meta);
+		free(x->frames[i].names.hashes);
+	}
 	free(x->frames);
 	free(x->dir);
 	free_aliases(x);

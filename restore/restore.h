@@ -32,9 +32,10 @@ struct restore_params {
 	const char *const *paths;
 	size_t npaths;
 	enum on_corrupt on_corrupt;
-	bool rehash;                    /* compute every chunk's id again */
-	unsigned threads;               /* 0: CPUs */
-	uint64_t memory;                /* of the reader; 0: default */
+	bool rehash;      /* compute every chunk's id again */
+	unsigned threads; /* 0: CPUs */
+	uint64_t memory;  /* of the reader; 0: default */
+	size_t names_max; /* of a directory, to know what to delete without the tree; 0: default */
 	struct progress_counts *counts; /* may be NULL */
 };
 

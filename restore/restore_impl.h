@@ -18,16 +18,26 @@ struct context {
 	size_t cap;
 };
 
+/* What a directory of the point has in it, as hashes of names: all else is to be removed. */
+struct name_set {
+	uint64_t *hashes; /* sorted once the directory is left */
+	size_t n, cap;
+	bool overflow; /* too many: the tree is asked for each name */
+};
+
 /* A directory's metadata, kept until it is left. */
 struct dir_meta {
-	struct record rec; /* path is set when it is used */
+	struct record rec;     /* path is set when it is used */
+	struct name_set names; /* with TARGET_DELETE */
 	uint8_t xattrs[];
 };
+void dir_meta_free(struct dir_meta *m);
 
 /* A directory that is being filled. */
 struct frame {
 	size_t len;            /* of its path, a prefix of restore.dir */
 	struct dir_meta *meta; /* NULL: not to be touched */
+	struct name_set names;
 	bool existing;
 };
 

@@ -594,7 +594,8 @@ static int dir_open(struct target *t, struct target_worker *w, const struct plac
                     struct err *e)
 {
 	struct target_dir *d = dir_of(t);
-	int dir = worker_dir(d, w, at->dir, e);
+	struct err why = ERR_INIT;
+	int dir = worker_dir(d, w, at->dir, &why);
 
 	*ret = (struct target_file){ .fd = -1 };
 	if (t->flags & TARGET_COMPARE) {
@@ -603,8 +604,10 @@ static int dir_open(struct target *t, struct target_worker *w, const struct plac
 			ret->fd = -1;
 		return 0;
 	}
-	if (dir < 0)
+	if (dir < 0) {
+		*e = why;
 		return -1;
+	}
 	if (how == TARGET_CHANGE) {
 		int rc = open_existing(d, dir, at->name, ret);
 
