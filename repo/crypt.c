@@ -4,19 +4,15 @@
  *
  * Chunk ids use libcrypto's low-level SHA-256: the key blocks are hashed once
  * and their state is copied for each page, which the high-level interface
- * cannot do without an allocation. Where the CPU has SHA instructions, two
- * pages at a time go through sha256pair.c, which takes half as long.
- *
- * Ciphers keep one context each way; a new chunk sets the nonce only, so that
- * the key schedule and the GHASH table are computed once per pack. Nothing on
- * the path of a chunk allocates.
+ * cannot do without an allocation. Ciphers keep one context each way; a new
+ * chunk sets the nonce only, so that the key schedule and the GHASH table are
+ * computed once per pack. Nothing on the path of a chunk allocates.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED /* SHA256_Update and its kin: see above */
 
 #include "repo/crypt.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <pthread.h>
@@ -28,7 +24,6 @@
 
 #include "common/rd.h"
 #include "common/secret.h"
-#include "repo/sha256pair.h"
 
 #define SHA_BLOCK_BYTES 64
 #define GCM_NONCE_BYTES 12
@@ -42,11 +37,9 @@
 struct hasher_state {
 	SHA256_CTX inner; /* after the block of K xor 0x36 */
 	SHA256_CTX outer; /* after the block of K xor 0x5c */
-	bool pairs;       /* two pages are hashed at once */
 };
 static_assert(sizeof(struct hasher_state) <= sizeof(((struct crypt_hasher *)0)->state),
               "two SHA-256 states fit");
-static_assert(sizeof(((SHA256_CTX *)0)->h) == 8 * sizeof(uint32_t), "a state has eight words");
 
 static void hasher_pad(SHA256_CTX *c, const uint8_t key[32], uint8_t with)
 {
@@ -67,7 +60,6 @@ void crypt_hasher_init(struct crypt_hasher *h, const uint8_t key[32])
 	memset(&s, 0, sizeof(s));
 	hasher_pad(&s.inner, key, 0x36);
 	hasher_pad(&s.outer, key, 0x5c);
-	s.pairs = sha256pair_supported();
 	memset(h->state, 0, sizeof(h->state));
 	memcpy(h->state, &s, sizeof(s));
 	secret_wipe(&s, sizeof(s));
@@ -81,58 +73,23 @@ static void leaf_hash(const struct hasher_state *s, const uint8_t *p, size_t n, 
 	(void)SHA256_Final(ret, &c);
 }
 
-/* The state after the last block, as bytes. */
-static void words_out(const uint32_t words[8], uint8_t ret[32])
-{
-	for (size_t i = 0; i < 8; i++) {
-		uint32_t v = htobe32(words[i]);
-
-		memcpy(ret + 4 * i, &v, sizeof(v));
-	}
-}
-
-/* Leaf hashes of the two whole pages at p. */
-static void leaf_pair(const struct hasher_state *s, const uint8_t *p, uint8_t ret[64])
-{
-	/* What follows a page: a bit, zeros, and the length of key block and page in bits. */
-	static const uint8_t end[SHA_BLOCK_BYTES] = {
-		[0] = 0x80,
-		[62] = (SHA_BLOCK_BYTES + FORMAT_PAGE_BYTES) * 8 / 256,
-		[63] = (SHA_BLOCK_BYTES + FORMAT_PAGE_BYTES) * 8 % 256,
-	};
-	uint32_t a[8];
-	uint32_t b[8];
-
-	memcpy(a, s->inner.h, sizeof(a));
-	memcpy(b, s->inner.h, sizeof(b));
-	sha256pair_blocks(a, p, b, p + FORMAT_PAGE_BYTES, FORMAT_PAGE_BYTES / SHA_BLOCK_BYTES);
-	sha256pair_blocks(a, end, b, end, 1);
-	words_out(a, ret);
-	words_out(b, ret + 32);
-}
-
 void crypt_chunk_id(const struct crypt_hasher *h, const uint8_t *p, size_t n, uint8_t ret_id[32],
                     uint8_t *ret_fps)
 {
 	const struct hasher_state *s = (const struct hasher_state *)(const void *)h->state;
-	uint8_t leaves[64];
+	uint8_t leaf[32];
 	uint8_t length[8];
 	SHA256_CTX outer = s->outer;
 
-	for (size_t at = 0; at < n;) {
-		size_t pages = s->pairs && n - at >= 2 * FORMAT_PAGE_BYTES ? 2 : 1;
+	for (size_t at = 0; at < n; at += FORMAT_PAGE_BYTES) {
 		size_t len = n - at < FORMAT_PAGE_BYTES ? n - at : FORMAT_PAGE_BYTES;
 
-		if (pages == 2)
-			leaf_pair(s, p + at, leaves);
-		else
-			leaf_hash(s, p + at, len, leaves);
-		(void)SHA256_Update(&outer, leaves, pages * 32);
-		for (size_t i = 0; ret_fps && i < pages; i++) {
-			memcpy(ret_fps, leaves + 32 * i, CRYPT_FP_BYTES);
+		leaf_hash(s, p + at, len, leaf);
+		(void)SHA256_Update(&outer, leaf, sizeof(leaf));
+		if (ret_fps) {
+			memcpy(ret_fps, leaf, CRYPT_FP_BYTES);
 			ret_fps += CRYPT_FP_BYTES;
 		}
-		at += pages * len;
 	}
 	for (size_t i = 0; i < sizeof(length); i++)
 		length[i] = (uint8_t)((uint64_t)n >> (8 * i));
