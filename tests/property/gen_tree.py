@@ -245,7 +245,7 @@ class Tree:
         else:
             kind = stat.S_IFBLK if k == 2 else stat.S_IFCHR
             os.mknod(p, kind | 0o600, os.makedev(r.choice([0, 1, 8, 259, 4095]),
-                                                 r.choice([0, 1, 255, 256, 1 << 19])))
+                                                 r.choice([0, 1, 255, 256, (1 << 18) - 1])))
         self.others.append(p)
 
     def hard_link(self, p):
