@@ -405,7 +405,7 @@ class Tree:
                 p = os.path.join(where, n)
                 if stat.S_IFMT(os.lstat(p).st_mode) in (stat.S_IFREG, stat.S_IFDIR):
                     if self.rng.random() < chance:
-                        set_flags(p, 0, self.rng.choice([APPEND, IMMUTABLE]))
+                        self.attempt(lambda: set_flags(p, PINS, self.rng.choice([APPEND, IMMUTABLE])))
 
     # ---- changes ----
 
