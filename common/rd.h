@@ -22,7 +22,8 @@ struct rd {
 
 static inline struct rd rd_of(const void *p, size_t n)
 {
-	return (struct rd){ .p = p, .end = (const uint8_t *)p + n };
+	/* an empty buffer has no address, and C knows no NULL + 0 */
+	return (struct rd){ .p = p, .end = n > 0 ? (const uint8_t *)p + n : p };
 }
 
 static inline bool rd_ok(const struct rd *r)
