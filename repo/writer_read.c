@@ -57,7 +57,12 @@ static void read_item(struct group *g, struct item *it, size_t *used)
 	struct err e = ERR_INIT;
 
 	if (it->action == DO_STAT) {
-		if (j->source->ops->load(j->source, it->n, &it->detail, &e) < 0)
+		if (j->source->ops->load(j->source, it->n, &it->detail, &e) == 0)
+			return;
+		/* A directory that cannot be listed was told already; what stat knows is kept. */
+		if (it->n->state == ENTRY_UNREADABLE)
+			entry_detail_clear(&it->detail);
+		else
 			give_up(it, &e);
 		return;
 	}
