@@ -422,7 +422,9 @@ static int open_out(struct export *x, struct err *e)
 	x->out = archive_write_new();
 	if (!x->out)
 		return err_set(e, ERR_NOMEM, "no memory for an archive");
+	/* attributes in the form that GNU tar and others read */
 	if (archive_write_set_format_pax(x->out) != ARCHIVE_OK ||
+	    archive_write_set_format_option(x->out, "pax", "xattrheader", "SCHILY") != ARCHIVE_OK ||
 	    archive_write_set_bytes_per_block(x->out, OUT_BLOCK) != ARCHIVE_OK ||
 	    archive_write_set_bytes_in_last_block(x->out, 1) != ARCHIVE_OK ||
 	    archive_write_open_fd(x->out, STDOUT_FILENO) != ARCHIVE_OK)

@@ -348,7 +348,7 @@ const struct verb cmd_get = {
 		"error, unless --in-place is given.",
 	.examples = "aksdr-restore get shop/orders etc/app.conf var/lib/app --target /tmp/look",
 	.options = get_options,
-	.flags = VERB_STORE | VERB_KEY,
+	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
 	.min_args = 2,
 	.max_args = ~0U,
 	.set = set,

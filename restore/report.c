@@ -133,8 +133,8 @@ static int print_losses(const struct report *r, FILE *f, struct err *e)
 		if (l->count == 0)
 			continue;
 		(void)text_put(&b, *l->first ? l->first : ".", TEXT_LINE);
-		if (fprintf(f, "  %llu %s (first '%s': %s)\n", (unsigned long long)l->count,
-		            loss_text((enum loss_kind)i), buf_cstr(&b), strerror(l->os)) < 0)
+		if (fprintf(f, "  %s: %llu (first '%s': %s)\n", loss_text((enum loss_kind)i),
+		            (unsigned long long)l->count, buf_cstr(&b), strerror(l->os)) < 0)
 			return err_sys(e, errno, "writing the output");
 	}
 	return 0;
@@ -180,8 +180,10 @@ static int print_text(const struct report *r, const struct report_head *h, FILE 
 		                 (unsigned long long)r->differ_count,
 		                 r->differ_count == 1 ? "file is" : "files are");
 	if (r->gap_count > 0)
-		(void)buf_printf(&line, "  missing: %llu places, %s; see the warnings above\n",
-		                 (unsigned long long)r->gap_count, num_bytes_text(r->gap_bytes).s);
+		(void)buf_printf(&line, "  missing: %llu %s, %s; see the warnings above\n",
+		                 (unsigned long long)r->gap_count,
+		                 r->gap_count == 1 ? "place" : "places",
+		                 num_bytes_text(r->gap_bytes).s);
 	if (r->changed > 0) {
 		(void)buf_printf(&line, "  note: %llu %s while being backed up (first '",
 		                 (unsigned long long)r->changed,
@@ -312,8 +314,10 @@ int report_verdict(const struct report *r, struct err *e)
 		               (unsigned long long)r->differ_count);
 	if (r->gap_count > 0)
 		return err_set(e, ERR_PARTIAL,
-		               "restored but for %llu places (%s) that the repository has lost",
-		               (unsigned long long)r->gap_count, num_bytes_text(r->gap_bytes).s);
+		               "restored but for %llu %s (%s) that the repository has lost",
+		               (unsigned long long)r->gap_count,
+		               r->gap_count == 1 ? "place" : "places",
+		               num_bytes_text(r->gap_bytes).s);
 	if (!losses_any(&r->losses))
 		return 0;
 	for (int i = 0; i < LOSS_KINDS; i++) {
@@ -322,8 +326,8 @@ int report_verdict(const struct report *r, struct err *e)
 		if (l->count == 0)
 			continue;
 		return err_set(e, ERR_PARTIAL,
-		               "all content is restored, but %llu %s (first '%s': %s)%s",
-		               (unsigned long long)l->count, loss_text((enum loss_kind)i),
+		               "all content is restored, but %s: %llu (first '%s': %s)%s",
+		               loss_text((enum loss_kind)i), (unsigned long long)l->count,
 		               *l->first ? l->first : ".", strerror(l->os),
 		               i == LOSS_OWNER ? "; run as root, or use --no-owner" : "");
 	}

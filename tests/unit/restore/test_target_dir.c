@@ -95,7 +95,7 @@ static void test_restore_run__without_rights_counts_what_is_lost(void **state)
 	assert_int_equal(w.report.hardlinks, 1);
 	fails_saying(ERR_PARTIAL, "owners could not be set", report_verdict(&w.report, e));
 
-	/* nobody's program with root's set-id bit would be nobody's; with nobody's own it is right */
+	/* set-id bits of root must not become nobody's; its own stay */
 	assert_int_equal(mode_of(&w, "suid"), 0755);
 	assert_int_equal(mode_of(&w, "mine"), 06711);
 	assert_int_equal(mode_of(&w, "closed"), 0);
