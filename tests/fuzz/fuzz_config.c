@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The config of a repository. The first byte says how: 0: the whole object;
+ * 1: its JSON, well signed.
+ */
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "repo/repo.h"
+#include "tests/fuzz/fuzz_keys.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void put(struct store *s, const struct buf *b)
+{
+	struct iovec iov = { .iov_base = b->data, .iov_len = b->len };
+	struct err e = ERR_INIT;
+
+	if (store_put(s, "config", &iov, 1, &e) < 0)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(2 * MIB);
+	uint8_t signature[64];
+	struct err e = ERR_INIT;
+
+	if (size == 0 || size > 64 * KIB)
+		return 0;
+	auto_keys struct keys *admin = fuzz_keys(FUZZ_RECOVERY);
+	auto_store struct store *s = store_mem_new(&e);
+	if (!s)
+		abort();
+	if (data[0] == 1) {
+		(void)buf_put(&b, "aksdr config", 13);
+		(void)buf_put(&b, "AKSDC\1\0\0", 8);
+		(void)buf_u32(&b, (uint32_t)size - 1);
+		(void)buf_put(&b, data + 1, size - 1);
+		(void)crypto_sign_detached(signature, NULL, b.data, b.len, admin->s->sign_secret);
+		(void)buf_put(&b, signature, sizeof(signature));
+		memmove(b.data, b.data + 13, b.len - 13);
+		b.len -= 13;
+	} else {
+		(void)buf_put(&b, data + 1, size - 1);
+	}
+	if (b.failed)
+		abort();
+	put(s, &b);
+	for (int i = 0; i < 2; i++) {
+		auto_repo struct repo *r = NULL;
+
+		if (repo_open(s, fuzz_keys(i ? FUZZ_AGENT : FUZZ_RECOVERY), NULL, NULL, &r, &e) <
+		    0) {
+			if (e.class != ERR_FORMAT && e.class != ERR_CORRUPT &&
+			    e.class != ERR_DENIED)
+				abort();
+			continue;
+		}
+		if (!r->keys->has_rs || r->params.cut_min > r->params.cut_avg ||
+		    r->params.cut_avg > r->params.cut_max)
+			abort();
+	}
+	return 0;
+}
