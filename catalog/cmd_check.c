@@ -79,23 +79,44 @@ static int take_hurt(void *arg, const struct check_hurt *h, struct err *e)
 
 /* ---- telling ---- */
 
+/* What was looked at and found, as members of the output. NULL: no memory. */
 static json_t *summary_json(const struct check_result *r, json_t *hurt)
 {
-	return json_pack(
-		"{s:s, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I,"
-		" s:I, s:I, s:I, s:I, s:I, s:O}",
-		"verdict", r->problems ? "damaged" : "ok", "level", (json_int_t)r->level, "started",
-		now_rfc3339(r->started_ns).s, "finished", now_rfc3339(r->finished_ns).s, "points",
-		(json_int_t)r->points, "packs", (json_int_t)r->packs, "node_packs",
-		(json_int_t)r->node_packs, "pack_bytes", (json_int_t)r->pack_bytes, "nodes",
-		(json_int_t)r->nodes, "chunks", (json_int_t)r->chunks, "segments",
-		(json_int_t)r->segments, "unknown_segments", (json_int_t)r->unknown_segments,
-		"open_sessions", (json_int_t)r->open_sessions, "unreferenced",
-		(json_int_t)r->unreferenced, "unreferenced_bytes",
-		(json_int_t)r->unreferenced_bytes, "unknown_packs", (json_int_t)r->unknown_packs,
-		"foreign", (json_int_t)r->foreign, "objects", (json_int_t)r->objects, "bytes_read",
-		(json_int_t)r->bytes_read, "problems_found", (json_int_t)r->problems,
-		"hurt_entries", (json_int_t)r->hurt_entries, "hurt", hurt);
+	const struct {
+		const char *name;
+		uint64_t value;
+	} numbers[] = {
+		{ "points", r->points },
+		{ "packs", r->packs },
+		{ "node_packs", r->node_packs },
+		{ "pack_bytes", r->pack_bytes },
+		{ "nodes", r->nodes },
+		{ "chunks", r->chunks },
+		{ "segments", r->segments },
+		{ "unknown_segments", r->unknown_segments },
+		{ "open_sessions", r->open_sessions },
+		{ "unreferenced", r->unreferenced },
+		{ "unreferenced_bytes", r->unreferenced_bytes },
+		{ "unknown_packs", r->unknown_packs },
+		{ "foreign", r->foreign },
+		{ "objects", r->objects },
+		{ "bytes_read", r->bytes_read },
+		{ "problems_found", r->problems },
+		{ "hurt_points", r->hurt_points },
+		{ "hurt_entries", r->hurt_entries },
+	};
+	auto_json json_t *o = json_pack("{s:s, s:i, s:s, s:s}", "verdict",
+	                                r->problems ? "damaged" : "ok", "level", (int)r->level,
+	                                "started", now_rfc3339(r->started_ns).s, "finished",
+	                                now_rfc3339(r->finished_ns).s);
+
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		json_t *n = json_integer((json_int_t)numbers[i].value);
+
+		if (json_object_set_new(o, numbers[i].name, n) < 0)
+			return NULL;
+	}
+	return json_object_set(o, "hurt", hurt) < 0 ? NULL : STEAL(&o);
 }
 
 static int print_problems(const struct findings *f, const struct check_result *r,
@@ -155,12 +176,11 @@ static void print_verdict(FILE *to, const struct check_result *r)
 	              (unsigned long long)(r->packs + r->node_packs),
 	              num_bytes_text(r->pack_bytes).s, num_bytes_text(r->bytes_read).s);
 	if (r->problems)
-		(void)fprintf(to, "; %llu problems, %llu entries of %llu restore points are hurt",
+		(void)fprintf(to, "; problems: %llu; hurt: %llu entries of %llu restore points",
 		              (unsigned long long)r->problems, (unsigned long long)r->hurt_entries,
 		              (unsigned long long)r->hurt_points);
 	if (r->open_sessions || r->unreferenced)
-		(void)fprintf(to,
-		              "; %llu sessions without an end, %llu packs that nothing needs (%s)",
+		(void)fprintf(to, "; left over: %llu sessions without an end, %llu packs (%s)",
 		              (unsigned long long)r->open_sessions,
 		              (unsigned long long)r->unreferenced,
 		              num_bytes_text(r->unreferenced_bytes).s);
@@ -232,6 +252,6 @@ int cmd_check(void *state, const struct verb_common *common, int argc, char **ar
 		return -1;
 	if (result.problems == 0)
 		return 0;
-	return err_set(e, ERR_CORRUPT, "the repository is damaged: %llu problems were found",
-	               (unsigned long long)result.problems);
+	return err_set(e, ERR_CORRUPT, "the repository is damaged: %llu problem%s found",
+	               (unsigned long long)result.problems, result.problems == 1 ? "" : "s");
 }

@@ -261,13 +261,14 @@ static inline void kit_put_records(const struct kit_content *c, struct tree_buil
 		struct extent x = { .chunk = i, .len = c->bytes };
 		struct record r = {
 			.path = path,
-			.st = { .mode = S_IFREG | 0644, .nlink = 1, .ino = i + 2, .size = c->bytes },
+			.st = { .mode = S_IFREG | 0644, .nlink = 1, .ino = i + 2 },
 			.extents = &x,
 			.nextents = 1,
 		};
 
 		(void)snprintf(path, sizeof(path), "f%05u", i);
 		r.path_len = strlen(path);
+		r.st.size = c->bytes;
 		ok(tree_builder_add(t, &r, NULL, refs, e));
 	}
 }

@@ -390,6 +390,54 @@ static void test_query_run__output_that_cannot_be_written_is_an_error(void **sta
 	fails(ERR_QUOTA, query_run(w.c, &p, f, &r, e));
 }
 
+/* ---- the documentation ---- */
+
+static void test_query_run__every_example_of_the_documentation_runs(void **state)
+{
+	static const char fence[] = "```sql\n";
+	auto_world struct world w;
+	auto_free char *text = read_file("docs", "CATALOG.md", NULL);
+	unsigned n = 0;
+
+	(void)state;
+	world_init(&w);
+	for (char *at = strstr(text, fence); at; at = strstr(at, fence)) {
+		char *sql = at + strlen(fence);
+		char *end = strstr(sql, "```");
+		struct query_params p = { .sql = sql, .output = OUTPUT_JSON };
+		struct query_result r;
+		auto_free char *output = NULL;
+
+		assert_non_null(end);
+		*end = '\0';
+		ok(run(&w, &p, &output, &r, e));
+		at = end + 1;
+		n++;
+	}
+	assert_true(n >= 7);
+}
+
+static void test_query_run__documentation_names_every_table_view_and_column(void **state)
+{
+	auto_world struct world w;
+	auto_free char *text = read_file("docs", "CATALOG.md", NULL);
+	struct err why = ERR_INIT;
+
+	(void)state;
+	world_init(&w);
+	auto_stmt sqlite3_stmt *s = catalog_prepare(
+		w.c,
+		"SELECT '`' || name || '`' FROM sqlite_schema WHERE type IN ('table', 'view')"
+		" UNION SELECT '`' || c.name || '`' FROM pragma_table_info('points') c"
+		" WHERE c.name NOT LIKE 'root_%'",
+		&why);
+	assert_non_null(s);
+	while (catalog_step(w.c, s, &why) > 0) {
+		if (!strstr(text, catalog_text(s, 0)))
+			fail_msg("docs/CATALOG.md says nothing of %s", catalog_text(s, 0));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +457,8 @@ int main(void)
 		cmocka_unit_test(test_query_run__sqlites_words_are_passed_on),
 		cmocka_unit_test(test_query_run__one_statement_and_no_parameters),
 		cmocka_unit_test(test_query_run__output_that_cannot_be_written_is_an_error),
+		cmocka_unit_test(test_query_run__every_example_of_the_documentation_runs),
+		cmocka_unit_test(test_query_run__documentation_names_every_table_view_and_column),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
