@@ -519,10 +519,11 @@ static void test_views__history_tells_the_state_at_any_time(void **state)
 	                "UPDATE points SET received_ns = sequence * 1000;"
 	                "UPDATE points SET gone_at_ns = 3000 WHERE sequence = 1",
 	                e));
-#define AT(t) "SELECT points, bytes_stored, substr(newest_session, 1, 10), (newest_frozen_ns) / "
-	"86400000000000"
-	" FROM v_volume_history WHERE from_ns <= " t " AND (until_ns IS NULL OR " t
-	" < until_ns)" assert_rows(w.c, AT("999"), "");
+#define AT(t)                                                                          \
+	"SELECT points, bytes_stored, substr(newest_session, 1, 10),"                  \
+	" newest_frozen_ns / 86400000000000 FROM v_volume_history WHERE from_ns <= " t \
+	" AND (until_ns IS NULL OR " t " < until_ns)"
+	assert_rows(w.c, AT("999"), "");
 	assert_rows(w.c, AT("1000"), "1|1000|2026-11-23|20780\n");
 	assert_rows(w.c, AT("1999"), "1|1000|2026-11-23|20780\n");
 	assert_rows(w.c, AT("2500"), "2|2000|2026-11-24|20781\n");
