@@ -244,7 +244,7 @@ class Tree:
             os.mknod(p, stat.S_IFSOCK | 0o640)
         else:
             kind = stat.S_IFBLK if k == 2 else stat.S_IFCHR
-            os.mknod(p, kind | 0o600, os.makedev(r.choice([0, 1, 8, 259, 4095]),
+            os.mknod(p, kind | 0o600, os.makedev(r.choice([0, 1, 8, 259, 511]),
                                                  r.choice([0, 1, 255, 256, (1 << 18) - 1])))
         self.others.append(p)
 
@@ -281,13 +281,13 @@ class Tree:
         return s * 10**9 + r.choice([0, 1, 999999999, 500000000, r.randrange(10**9)])
 
     def attempt(self, call):
-        """For what one file may refuse: no room, or not for this type."""
+        """For what one file may refuse: no room, not for this type, another project."""
         try:
             call()
         except OSError as e:
             if e.errno not in (errno.ENOSPC, errno.E2BIG, errno.ERANGE, errno.EPERM, errno.EACCES,
                                errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.ENODATA,
-                               errno.ENAMETOOLONG, errno.EDQUOT):
+                               errno.ENAMETOOLONG, errno.EDQUOT, errno.EXDEV):
                 raise
 
     def xattrs(self, p, mode):
@@ -511,7 +511,7 @@ class Tree:
             if k < 9 and stat.S_ISREG(mode):
                 r.choice([self.edit, self.edit, self.resize, self.splice, self.punch])(p)
             elif k < 12:
-                os.rename(p, self.free_path(d))
+                self.attempt(lambda: os.rename(p, self.free_path(d)))
             elif k == 12:
                 self.remove(p)
             elif k == 13 and d != b"." and not d.startswith((b"./deep", b"./order")):
@@ -521,7 +521,7 @@ class Tree:
                 self.free(d)
                 to = self.free_path(r.choice([q for q in dirs if not (q + b"/").startswith(d + b"/")]))
                 self.free(to[:to.rindex(b"/")] + b"/.")
-                os.rename(d, to)
+                self.attempt(lambda: os.rename(d, to))
             elif k == 15:
                 self.remove(p)  # another type of the same name
                 r.choice([self.symlink, self.special, os.mkdir, self.regular, self.sparse])(p)

@@ -46,7 +46,9 @@ generations_of() {
 		ok check "$lists/$g" "$dir/x"
 	done
 
-	t "$name, seed $seed: an unchanged tree is not read, and has the same root"
+	# The first of them may write small files anew whose chunks the last changes have emptied.
+	t "$name, seed $seed: an unchanged tree is not read again"
+	run 0 "$agent" backup --key "$agent_key" --quiet "$name=$dir/x"
 	run 0 "$agent" backup --key "$agent_key" --quiet --output json "$name=$dir/x"
 	json_is 0 items 0 read_bytes
 	json_is 0 items 0 stored_bytes
