@@ -131,11 +131,19 @@ static inline struct point_volume kit_volume(const char *namespace, const char *
 
 /* ---- points with content ---- */
 
+enum kit_lie {
+	KIT_TRUE,
+	KIT_LIE_ID,    /* intact, but its content is not that of its id */
+	KIT_LIE_LEVEL, /* intact, but of another level of the tree */
+	KIT_LIE_FORM   /* intact, but does not decode */
+};
+
 /* Files f00000, f00001, ... of one chunk each, below the root. */
 struct kit_content {
 	const char *volume;
 	const char *domain;
-	unsigned n; /* of the point, and of the session; from 1 */
+	const char *prefix; /* of the names; NULL: "f" */
+	unsigned n;         /* of the point, and of the session; from 1 */
 	unsigned files;
 	size_t bytes;  /* of each file */
 	uint64_t seed; /* the content of file i follows from seed + i */
@@ -147,6 +155,7 @@ struct kit_content {
 	bool moved;           /* packs are other ones than the tree says, and the index knows */
 	uint32_t index_off;   /* added to the offsets that the index tells: a lie */
 	uint32_t tree_stored; /* added to the lengths that the tree tells: a lie */
+	enum kit_lie node_lie, chunk_lie; /* of the first one */
 };
 
 struct kit_packs {
@@ -156,6 +165,7 @@ struct kit_packs {
 	struct crypt_box *box;
 	struct index *index;
 	bool moved;
+	bool lied;
 };
 
 static inline void kit_seal_chunk(struct kit_packs *p, size_t into, const uint8_t *plain, size_t n,
@@ -198,14 +208,26 @@ static inline int kit_put_node(void *arg, const uint8_t *plain, size_t n, struct
 	struct crypt_hasher h;
 	struct chunk_ref seen;
 
+	auto_free uint8_t *copy = malloc(n);
+
 	(void)e;
+	assert_non_null(copy);
+	memcpy(copy, plain, n);
+	enum kit_lie lie = k->p->lied ? KIT_TRUE : k->c->node_lie;
+	k->p->lied = true;
+	if (lie == KIT_LIE_LEVEL)
+		copy[1] ^= 5;
+	if (lie == KIT_LIE_FORM)
+		memset(copy + 2, 0xff, n - 2);
 	crypt_hasher_init(&h, k->p->domain->node);
-	crypt_chunk_id(&h, plain, n, ref->id, NULL);
+	crypt_chunk_id(&h, copy, n, ref->id, NULL);
+	if (lie == KIT_LIE_ID)
+		copy[n - 1] ^= 1;
 	ref->kind = CHUNK_NODE;
 	if (index_lookup(k->p->index, ref->id, &seen))
 		*ref = seen;
 	else
-		kit_store_chunk(k->c, k->p, plain, n, ref);
+		kit_store_chunk(k->c, k->p, copy, n, ref);
 	return 0;
 }
 
@@ -244,6 +266,8 @@ static inline void kit_put_file(const struct kit_content *c, struct kit_packs *p
 	*ref = (struct chunk_ref){ .kind = CHUNK_DATA };
 	crypt_hasher_init(&h, p->domain->id);
 	crypt_chunk_id(&h, plain, c->bytes, ref->id, NULL);
+	if (i == 0 && c->chunk_lie == KIT_LIE_ID)
+		plain[0] ^= 1;
 	if (i >= c->from)
 		kit_store_chunk(c, p, plain, c->bytes, ref);
 	else
@@ -257,7 +281,7 @@ static inline void kit_put_records(const struct kit_content *c, struct tree_buil
 
 	ok(tree_builder_add(t, &root, NULL, NULL, e));
 	for (unsigned i = 0; i < c->files; i++) {
-		char path[16];
+		char path[32];
 		struct extent x = { .chunk = i, .len = c->bytes };
 		struct record r = {
 			.path = path,
@@ -266,7 +290,7 @@ static inline void kit_put_records(const struct kit_content *c, struct tree_buil
 			.nextents = 1,
 		};
 
-		(void)snprintf(path, sizeof(path), "f%05u", i);
+		(void)snprintf(path, sizeof(path), "%s%05u", c->prefix ? c->prefix : "f", i);
 		r.path_len = strlen(path);
 		r.st.size = c->bytes;
 		ok(tree_builder_add(t, &r, NULL, refs, e));

@@ -10,6 +10,7 @@ struct world {
 	struct catalog *c;
 	_Atomic unsigned gets;    /* of commits */
 	_Atomic unsigned fail_at; /* the get of a commit that fails, from 1; 0: none */
+	enum store_fault fault;   /* how it fails */
 };
 
 static enum store_fault watch(void *arg, uint64_t n, enum store_call call, const char *key)
@@ -19,12 +20,13 @@ static enum store_fault watch(void *arg, uint64_t n, enum store_call call, const
 	(void)n;
 	if (call != CALL_GET || strncmp(key, "commit/", 7) != 0)
 		return FAULT_NONE;
-	return ++w->gets == w->fail_at ? FAULT_FAIL : FAULT_NONE;
+	return ++w->gets == w->fail_at ? w->fault : FAULT_NONE;
 }
 
 static void world_init(struct world *w)
 {
 	memset(w, 0, sizeof(*w));
+	w->fault = FAULT_FAIL;
 	w->k = kit_new();
 	auto_free char *path = path_join(w->k.dir, "catalog.db");
 	ok((w->k.store = store_fault_new(w->k.store, watch, w, e)) ? 0 : -1);
@@ -468,6 +470,24 @@ static void test_sync_run__interrupted_one_goes_on_and_judges_all(void **state)
 	assert_rows(w.c, "SELECT count(*) FROM unjudged", "0\n");
 }
 
+static void test_sync_run__commit_that_goes_while_it_is_fetched_is_none(void **state)
+{
+	auto_world struct world w;
+	const struct point_volume v = kit_volume("", "data");
+
+	(void)state;
+	world_init(&w);
+	auto_kit_point struct point a = kit_commit(&w.k, &v, 1, NULL);
+	w.fail_at = 1;
+	w.fault = FAULT_GONE;
+	struct sync_result r = catch_up(&w);
+	assert_int_equal(r.listed, 1);
+	assert_int_equal(r.added + r.bad + r.open, 0);
+	w.fail_at = 0;
+	r = catch_up(&w);
+	assert_int_equal(r.added, 1);
+}
+
 static void test_sync_run__can_be_cancelled(void **state)
 {
 	auto_world struct world w;
@@ -569,6 +589,7 @@ int main(void)
 		cmocka_unit_test(test_sync_run__commit_of_another_repository_is_told),
 		cmocka_unit_test(test_sync_run__anomaly_that_comes_again_is_another_row),
 		cmocka_unit_test(test_sync_run__interrupted_one_goes_on_and_judges_all),
+		cmocka_unit_test(test_sync_run__commit_that_goes_while_it_is_fetched_is_none),
 		cmocka_unit_test(test_sync_run__can_be_cancelled),
 		cmocka_unit_test(test_sync_run__catalog_of_another_repository_is_refused),
 		cmocka_unit_test(test_views__history_tells_the_state_at_any_time),

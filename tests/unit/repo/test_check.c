@@ -430,17 +430,41 @@ static void test_check_run__pack_with_bytes_behind_its_end_is_found_at_level_0(v
 	assert_string_equal(buf_cstr(&s.hurt), "");
 }
 
-static void test_check_run__empty_pack_is_told(void **state)
+static void test_check_run__stump_of_a_pack_is_told(void **state)
 {
+	static const size_t sizes[] = { 0, 1, 40, 100, 159, 160, 200 };
 	auto_two struct two t;
 	auto_said struct said s = SAID_INIT;
+	size_t n;
 
 	(void)state;
 	two_init(&t);
-	kit_replace(&t.k, t.data_of[1], (const uint8_t *)"", 0);
-	for (unsigned level = 0; level <= CHECK_LEVEL_MAX; level++) {
-		run(&t.k, level, &s);
-		assert_int_equal(s.result.hurt_entries, 20);
+	auto_free uint8_t *p = kit_get(&t.k, t.data_of[1], &n);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		kit_replace(&t.k, t.data_of[1], p, sizes[i]);
+		for (unsigned level = 0; level <= CHECK_LEVEL_MAX; level++) {
+			run(&t.k, level, &s);
+			assert_int_equal(s.result.hurt_entries, 20);
+		}
+	}
+}
+
+static void test_check_run__stump_of_a_node_pack_is_told(void **state)
+{
+	static const size_t sizes[] = { 0, 1, 40, 100, 158, 170 };
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	size_t n;
+
+	(void)state;
+	two_init(&t);
+	auto_free uint8_t *p = kit_get(&t.k, t.meta_of[1], &n);
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		kit_replace(&t.k, t.meta_of[1], p, sizes[i]);
+		for (unsigned level = 0; level <= CHECK_LEVEL_MAX; level++) {
+			run(&t.k, level, &s);
+			assert_string_equal(buf_cstr(&s.hurt), "2026-11-24 v /... 61\n");
+		}
 	}
 }
 
@@ -732,6 +756,67 @@ static void test_check_run__tree_that_tells_wrong_lengths_is_found_at_level_2(vo
 	assert_int_equal(s.result.hurt_entries, FILES);
 }
 
+static void test_check_run__intact_nodes_that_lie_are_found_at_level_0(void **state)
+{
+	static const struct {
+		enum kit_lie lie;
+		const char *says;
+	} cases[] = {
+		{ KIT_LIE_ID, "its content does not have its id" },
+		{ KIT_LIE_LEVEL, "it is not of level 0" },
+		{ KIT_LIE_FORM, "tree node" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		auto_kit struct kit k = kit_new();
+		auto_said struct said s = SAID_INIT;
+		struct kit_content c = first_content;
+
+		c.node_lie = cases[i].lie;
+		auto_kit_point struct point p = kit_backup(&k, &c);
+		run(&k, 0, &s);
+		assert_int_equal(s.result.problems, 1);
+		if (!strstr(buf_cstr(&s.texts), cases[i].says))
+			fail_msg("%s", buf_cstr(&s.texts));
+		assert_string_equal(buf_cstr(&s.hurt), "2026-11-23 v /... 41\n");
+	}
+}
+
+static void test_check_run__intact_chunk_with_another_content_is_found_at_level_4(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_said struct said s = SAID_INIT;
+	struct kit_content c = first_content;
+
+	(void)state;
+	c.chunk_lie = KIT_LIE_ID;
+	auto_kit_point struct point p = kit_backup(&k, &c);
+	assert_clean(&k, 3);
+	run(&k, 4, &s);
+	assert_non_null(strstr(buf_cstr(&s.texts), "its content does not have its id"));
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-23 v /f00000 1\n");
+}
+
+static void test_check_run__pack_under_a_name_of_another_kind_is_found_at_level_2(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	char name[128];
+	size_t n;
+
+	(void)state;
+	two_init(&t);
+	format(name, sizeof(name), "meta%s", t.data_of[0] + strlen("pack"));
+	auto_free uint8_t *p = kit_get(&t.k, t.data_of[0], &n);
+	ok(put_bytes(t.k.store, name, p, n, e));
+	assert_clean(&t.k, 1);
+	run(&t.k, 2, &s);
+	assert_int_equal(s.result.problems, 1);
+	assert_non_null(strstr(buf_cstr(&s.texts), name));
+	assert_string_equal(buf_cstr(&s.hurt), "");
+}
+
 /* ---- what is only counted ---- */
 
 static void test_check_run__leftovers_are_counted_and_no_problem(void **state)
@@ -952,6 +1037,9 @@ static void test_check_run__counts_progress(void **state)
 	assert_int_equal(counts.bytes_total, result.pack_bytes);
 	assert_true(counts.bytes_done >= (FILES + 20) * BYTES);
 	assert_int_equal(counts.errors, 0);
+	kit_remove(&t.k, t.data_of[0]);
+	ok(check_run(t.k.audit, &p, &result, e));
+	assert_true(counts.errors > 0);
 }
 
 /* ---- the store does not work ---- */
@@ -1047,6 +1135,72 @@ static void test_check_run__pack_that_vanishes_while_it_is_read_is_told(void **s
 	assert_string_equal(buf_cstr(&s.hurt), "2026-11-24 v /... 61\n");
 }
 
+/* Cuts reads of one object short, from the nth on, for so many. */
+struct cut_plan {
+	const char *key; /* NULL: none yet */
+	_Atomic unsigned seen;
+	unsigned first, count;
+};
+
+static enum store_fault cut_some(void *arg, uint64_t n, enum store_call call, const char *key)
+{
+	struct cut_plan *plan = arg;
+
+	(void)n;
+	if (call != CALL_GET || !plan->key || strcmp(key, plan->key) != 0)
+		return FAULT_NONE;
+	unsigned at = plan->seen++;
+	return at >= plan->first && at - plan->first < plan->count ? FAULT_TRUNCATE : FAULT_NONE;
+}
+
+static void test_check_run__range_that_cannot_be_read_is_narrowed_down(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	struct cut_plan plan = { .key = NULL };
+
+	(void)state;
+	two_init(&t);
+	ok((t.k.store = store_fault_new(t.k.store, cut_some, &plan, e)) ? 0 : -1);
+	t.k.recovery->store = t.k.agent->store = t.k.audit->store = t.k.store;
+	/* at level 3 a pack is read in three: its end, its header, its chunks in one */
+	plan.key = t.data_of[1];
+	plan.first = 2;
+	plan.count = 1;
+	run(&t.k, 3, &s);
+	assert_string_equal(buf_cstr(&s.texts), "");
+	assert_int_equal(plan.seen, 3 + 20);
+	/* of the chunks, read one by one then, three fail again */
+	plan.seen = 0;
+	plan.count = 4;
+	run(&t.k, 3, &s);
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-24 v /f00040 1\n"
+	                                       "2026-11-24 v /f00041 1\n"
+	                                       "2026-11-24 v /f00042 1\n");
+	/* of a pack of nodes its header is read, and the nodes */
+	plan.key = t.meta_of[1];
+	plan.seen = 0;
+	plan.first = 1;
+	run(&t.k, 0, &s);
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-24 v /... 61\n");
+}
+
+static void test_check_run__names_are_told_in_printable_form(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_said struct said s = SAID_INIT;
+	struct kit_content c = first_content;
+	struct kit_names names;
+
+	(void)state;
+	c.prefix = "a\n\\\xff ";
+	auto_kit_point struct point p = kit_backup(&k, &c);
+	kit_list(&k, "pack/", &names);
+	kit_flip(&k, names.keys[0], DATA_START + 5);
+	run(&k, 3, &s);
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-23 v /a\\x0a\\x5c\\xff 00000 1\n");
+}
+
 static void test_check_run__can_be_cancelled(void **state)
 {
 	auto_two struct two t;
@@ -1084,7 +1238,8 @@ int main(void)
 		cmocka_unit_test(test_check_run__truncated_pack_is_found_at_level_0),
 		cmocka_unit_test(
 			test_check_run__pack_with_bytes_behind_its_end_is_found_at_level_0),
-		cmocka_unit_test(test_check_run__empty_pack_is_told),
+		cmocka_unit_test(test_check_run__stump_of_a_pack_is_told),
+		cmocka_unit_test(test_check_run__stump_of_a_node_pack_is_told),
 		cmocka_unit_test(
 			test_check_run__flipped_bit_in_a_chunk_is_found_at_level_3_with_its_file),
 		cmocka_unit_test(test_check_run__flipped_bit_in_a_tag_is_found_at_level_3),
@@ -1103,6 +1258,11 @@ int main(void)
 		cmocka_unit_test(test_check_run__swapped_small_objects_are_found),
 		cmocka_unit_test(test_check_run__index_that_tells_wrong_places_is_found_at_level_2),
 		cmocka_unit_test(test_check_run__tree_that_tells_wrong_lengths_is_found_at_level_2),
+		cmocka_unit_test(test_check_run__intact_nodes_that_lie_are_found_at_level_0),
+		cmocka_unit_test(
+			test_check_run__intact_chunk_with_another_content_is_found_at_level_4),
+		cmocka_unit_test(
+			test_check_run__pack_under_a_name_of_another_kind_is_found_at_level_2),
 		cmocka_unit_test(test_check_run__leftovers_are_counted_and_no_problem),
 		cmocka_unit_test(test_check_run__packs_of_an_unknown_domain_are_counted),
 		cmocka_unit_test(test_check_run__point_without_index_is_sound),
@@ -1116,6 +1276,8 @@ int main(void)
 		cmocka_unit_test(test_check_run__store_that_is_away_ends_it_and_blames_no_object),
 		cmocka_unit_test(test_check_run__listed_pack_that_is_not_there_is_found_at_level_1),
 		cmocka_unit_test(test_check_run__pack_that_vanishes_while_it_is_read_is_told),
+		cmocka_unit_test(test_check_run__range_that_cannot_be_read_is_narrowed_down),
+		cmocka_unit_test(test_check_run__names_are_told_in_printable_form),
 		cmocka_unit_test(test_check_run__can_be_cancelled),
 	};
 
