@@ -238,6 +238,10 @@ int catalog_path(const char *option, const char *state, const char *key_path, ch
 		*ret = strdup(option);
 		return *ret ? 0 : err_set(e, ERR_NOMEM, "no memory for a path");
 	}
+	if (!*state)
+		return err_set(e, ERR_INVALID,
+		               "without a state directory there is no place for the catalog: name one "
+		               "by --catalog");
 	return key_path ? path_by_key(state, key_path, ret, e) : path_by_state(state, ret, e);
 }
 

@@ -55,6 +55,7 @@ int catalog_version(void);
  * state directory, by the repository's id in the key file (no secret is read);
  * else the only one there. Caller frees.
  *   ERR_NOT_FOUND  there is none, or several
+ *   ERR_INVALID    the state directory is "" (none is wanted), and no option
  */
 MUST_CHECK int catalog_path(const char *option, const char *state, const char *key_path, char **ret,
                             struct err *e);

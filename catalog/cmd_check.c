@@ -215,6 +215,8 @@ static void keep(const struct cmd_options *o, const struct repo *r, const struct
 		.nproblems = f->n,
 	};
 
+	if (!o->catalog && !r->state[0])
+		return; /* no state is wanted */
 	if (cmd_catalog_path(o, r, &path, &why) < 0 ||
 	    catalog_open(path, CATALOG_WRITE, &c, &why) < 0 ||
 	    row_bind_repository(c, r->keys, &why) < 0 || row_add_check(c, &check, &why) < 0)

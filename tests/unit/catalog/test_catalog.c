@@ -91,6 +91,15 @@ static void test_catalog_path__only_one_in_the_state_directory_is_found(void **s
 	fails_saying(ERR_NOT_FOUND, "of 2 repositories", catalog_path(NULL, dir, NULL, &none, e));
 }
 
+static void test_catalog_path__no_state_directory_is_no_place(void **state)
+{
+	char *path = NULL;
+
+	(void)state;
+	fails_saying(ERR_INVALID, "--catalog", catalog_path(NULL, "", NULL, &path, e));
+	fails_saying(ERR_INVALID, "--catalog", catalog_path(NULL, "", "/no/key", &path, e));
+}
+
 /* ---- opening ---- */
 
 static void test_catalog_open__makes_file_and_directories_for_the_owner_only(void **state)
@@ -433,6 +442,7 @@ int main(void)
 		cmocka_unit_test(test_catalog_path__key_file_names_the_repository),
 		cmocka_unit_test(test_catalog_path__file_that_is_no_key_is_refused),
 		cmocka_unit_test(test_catalog_path__only_one_in_the_state_directory_is_found),
+		cmocka_unit_test(test_catalog_path__no_state_directory_is_no_place),
 		cmocka_unit_test(test_catalog_open__makes_file_and_directories_for_the_owner_only),
 		cmocka_unit_test(test_catalog_open__reading_needs_a_file),
 		cmocka_unit_test(test_catalog_open__no_name_has_a_meaning_to_sqlite),
