@@ -148,13 +148,16 @@ static bool time_of(const char **s, int64_t *ret_s, int64_t *ret_ns)
 	if (h < 0 || h > 23 || !one_of(s, ":"))
 		return false;
 	int m = field(s, 2);
-	if (m < 0 || m > 59 || !one_of(s, ":"))
+	if (m < 0 || m > 59)
 		return false;
+	*ret_s = h * 3600 + m * 60;
+	*ret_ns = 0;
+	if (!one_of(s, ":"))
+		return true; /* seconds may be left out */
 	int sec = field(s, 2);
 	if (sec < 0 || sec > 60)
 		return false;
-	*ret_s = h * 3600 + m * 60 + sec;
-	*ret_ns = 0;
+	*ret_s += sec;
 	return !one_of(s, ".") || fraction(s, ret_ns);
 }
 

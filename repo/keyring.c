@@ -16,6 +16,7 @@ struct slot {
 	uint16_t key;
 	uint8_t state;
 	uint8_t cipher;
+	bool is_signed;
 	uint64_t used; /* tick of the last use */
 };
 
@@ -26,10 +27,11 @@ struct keyring {
 	struct slot *slots;     /* guarded by lock */
 	uint8_t *deks;          /* guarded by lock; cap * FORMAT_DEK_BYTES, locked memory */
 	size_t cap;
+	bool look;     /* at signatures */
 	uint64_t tick; /* guarded by lock */
 };
 
-struct keyring *keyring_new(const struct repo *r, size_t cap)
+struct keyring *keyring_new(const struct repo *r, size_t cap, bool look)
 {
 	struct keyring *k = calloc(1, sizeof(*k));
 
@@ -37,6 +39,7 @@ struct keyring *keyring_new(const struct repo *r, size_t cap)
 		return NULL;
 	k->repo = r;
 	k->cap = cap;
+	k->look = look;
 	k->slots = calloc(cap, sizeof(*k->slots));
 	k->deks = secret_new(cap * FORMAT_DEK_BYTES);
 	(void)pthread_mutex_init(&k->lock, NULL);
@@ -87,10 +90,27 @@ static struct slot *victim_locked(struct keyring *k)
 	return old;
 }
 
+/* Whether a signer of this repository vouches for the header. */
+static bool is_signed(const struct keyring *k, const char *name, const uint8_t id[16],
+                      const uint8_t *head, size_t head_len)
+{
+	uint8_t tail[FORMAT_TRAILER_BYTES];
+	struct err why = ERR_INIT;
+	struct pack_trailer t;
+	struct store_stat st;
+
+	return store_head(k->repo->store, name, &st, &why) == 0 &&
+	       st.size >= sizeof(tail) + head_len &&
+	       store_get(k->repo->store, name, st.size - sizeof(tail), tail, sizeof(tail), &why) ==
+	               0 &&
+	       pack_trailer_decode(tail, st.size, id, k->repo->keys, &t, &why) == 0 &&
+	       pack_header_signed(head, head_len, &t, &why) == 0;
+}
+
 /* Reads the header and opens the key, without the lock. */
 static int open_key(const struct keyring *k, const struct domain_keys *domain,
                     const struct chunk_ref *ref, const uint8_t *head, size_t head_len, uint8_t *out,
-                    uint8_t *ret_cipher, struct err *e)
+                    uint8_t *ret_cipher, bool *ret_signed, struct err *e)
 {
 	char name[PACK_KEY_MAX];
 	struct pack_header h;
@@ -129,12 +149,13 @@ static int open_key(const struct keyring *k, const struct domain_keys *domain,
 	if (pack_header_dek(head, &h, ref->key, k->repo->keys, domain, out, e) < 0)
 		return err_wrap(e, "opening '%s'", name);
 	*ret_cipher = h.cipher;
+	*ret_signed = k->look && is_signed(k, name, ref->pack, head, h.len);
 	return 0;
 }
 
 int keyring_get(struct keyring *k, const struct domain_keys *domain, const struct chunk_ref *ref,
                 const uint8_t *head, size_t head_len, uint8_t *out, uint8_t *ret_cipher,
-                struct err *e)
+                bool *ret_signed, struct err *e)
 {
 	struct slot *s;
 
@@ -146,6 +167,7 @@ int keyring_get(struct keyring *k, const struct domain_keys *domain, const struc
 			memcpy(out, k->deks + (size_t)(s - k->slots) * FORMAT_DEK_BYTES,
 			       FORMAT_DEK_BYTES);
 			*ret_cipher = s->cipher;
+			*ret_signed = s->is_signed;
 			(void)pthread_mutex_unlock(&k->lock);
 			return 0;
 		}
@@ -161,12 +183,13 @@ int keyring_get(struct keyring *k, const struct domain_keys *domain, const struc
 	s->state = SLOT_OPENING;
 	(void)pthread_mutex_unlock(&k->lock);
 
-	int r = open_key(k, domain, ref, head, head_len, out, ret_cipher, e);
+	int r = open_key(k, domain, ref, head, head_len, out, ret_cipher, ret_signed, e);
 
 	(void)pthread_mutex_lock(&k->lock);
 	s->state = r == 0 ? SLOT_READY : SLOT_EMPTY;
 	if (r == 0) {
 		s->cipher = *ret_cipher;
+		s->is_signed = *ret_signed;
 		s->used = ++k->tick;
 		memcpy(k->deks + (size_t)(s - k->slots) * FORMAT_DEK_BYTES, out, FORMAT_DEK_BYTES);
 	}

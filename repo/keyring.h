@@ -16,7 +16,7 @@
 struct keyring;
 
 /* A ring of cap keys, or NULL when memory is short. The repository stays borrowed. */
-struct keyring *keyring_new(const struct repo *r, size_t cap);
+struct keyring *keyring_new(const struct repo *r, size_t cap, bool look);
 void keyring_free(struct keyring *k); /* wipes; NULL is fine */
 
 /*
@@ -25,12 +25,15 @@ void keyring_free(struct keyring *k); /* wipes; NULL is fine */
  * first head_len bytes of the object when the caller has them (head may be
  * NULL), else from the store. Thread-safe; threads that want the same key wait
  * for the one that opens it.
+ * *ret_signed: a signer of this repository vouches for the key. Where it is false (the pack is cut
+ * off, or somebody else sealed a key to the recipients, who are public) what opens with the key
+ * must be hashed and compared with its id. A ring made for hashing everything never looks.
  *   ERR_NOT_FOUND  the pack is gone
  *   ERR_CORRUPT, ERR_FORMAT, ERR_DENIED  as pack_header_decode() and pack_header_dek()
  */
 MUST_CHECK int keyring_get(struct keyring *k, const struct domain_keys *domain,
                            const struct chunk_ref *ref, const uint8_t *head, size_t head_len,
-                           uint8_t *out, uint8_t *ret_cipher, struct err *e);
+                           uint8_t *out, uint8_t *ret_cipher, bool *ret_signed, struct err *e);
 
 /* True when keyring_get() would not read from the store. */
 bool keyring_has(struct keyring *k, const struct chunk_ref *ref);

@@ -547,6 +547,17 @@ static int entries_decode(const uint8_t *p, size_t n, const struct pack_trailer 
 	return 0;
 }
 
+int pack_header_signed(const uint8_t *head, size_t head_len, const struct pack_trailer *t,
+                       struct err *e)
+{
+	uint8_t hash[32];
+
+	crypt_sha256(hash, head, head_len);
+	if (head_len != t->header_len || memcmp(hash, t->header_hash, sizeof(hash)) != 0)
+		return err_set(e, ERR_CORRUPT, "the header is not the one that was signed");
+	return 0;
+}
+
 int pack_footer_decode(const uint8_t *p, size_t n, const struct pack_trailer *t,
                        const uint8_t pack_id[16], const struct keys *keys,
                        const struct domain_keys *domain, struct pack_entry **ret_entries,

@@ -120,6 +120,14 @@ MUST_CHECK int pack_footer_decode(const uint8_t *p, size_t n, const struct pack_
                                   const struct domain_keys *domain, struct pack_entry **ret_entries,
                                   size_t *ret_n, struct err *e);
 
+/*
+ * Whether the header (head_len bytes at head) is the one that the trailer is signed for. Its data
+ * keys are then those of a signer of this repository, and what opens with them is what that signer
+ * sealed: nobody else knows them but the holders of a recovery key. ERR_CORRUPT.
+ */
+MUST_CHECK int pack_header_signed(const uint8_t *head, size_t head_len,
+                                  const struct pack_trailer *t, struct err *e);
+
 /* The header: what is needed to open entries. */
 struct pack_header {
 	uint8_t id[16];

@@ -81,7 +81,8 @@ struct worker {
 	struct crypt_box *boxes[CIPHER_XCHACHA20 + 1];
 	uint8_t *dek; /* locked */
 	struct compress *z;
-	bool keyed; /* boxes[cipher] holds the key of: */
+	bool keyed;   /* boxes[cipher] holds the key of: */
+	bool vouched; /* a signer vouches for that key */
 	uint8_t cipher;
 	uint8_t pack[FORMAT_PACK_ID_BYTES];
 	uint16_t key;
@@ -227,7 +228,8 @@ static int use_key(struct worker *w, const struct reader_domain *d, const struct
 	if (w->keyed && w->key == ref->key && memcmp(w->pack, ref->pack, sizeof(w->pack)) == 0)
 		return 0;
 	w->keyed = false;
-	if (keyring_get(w->r->ring, d->keys, ref, head, head_len, w->dek, &cipher, e) < 0)
+	if (keyring_get(w->r->ring, d->keys, ref, head, head_len, w->dek, &cipher, &w->vouched, e) <
+	    0)
 		return -1;
 	if (cipher >= ARRAY_LEN(w->boxes))
 		return err_set(e, ERR_FORMAT, "a pack's cipher %u is unknown here", cipher);
@@ -261,8 +263,12 @@ static int open_chunk(struct worker *w, const struct reader_domain *d, const str
 		return err_set(e, ERR_CORRUPT, "chunk %s at byte %u of '%s' is damaged",
 		               hex_of32(ref->id).s, ref->off, name);
 	}
-	if (!w->r->params.rehash)
+	/* A key that no signer vouches for proves nothing: then the id must. */
+	if (!w->r->params.rehash && w->vouched)
 		return 0;
+	if (ref->kind == CHUNK_DATA && !d->keys->has_content)
+		return err_set(e, ERR_DENIED,
+		               "this key file cannot compute ids of data; use the recovery key");
 	crypt_chunk_id(ref->kind == CHUNK_NODE ? &d->node : &d->data, w->plain, ref->plain, id,
 	               NULL);
 	if (memcmp(id, ref->id, sizeof(id)) == 0)
@@ -643,11 +649,12 @@ static void fetch_key(struct reader *r, const struct range *g, uint8_t *dek)
 {
 	struct err ignored = ERR_INIT;
 	uint8_t cipher;
+	bool vouched;
 
 	if (!dek || g->off == 0 || keyring_has(r->ring, &g->wants[0].ref))
 		return;
 	/* A failure shows again when the chunk is opened. */
-	if (keyring_get(r->ring, g->domain->keys, &g->wants[0].ref, NULL, 0, dek, &cipher,
+	if (keyring_get(r->ring, g->domain->keys, &g->wants[0].ref, NULL, 0, dek, &cipher, &vouched,
 	                &ignored) < 0)
 		return;
 	secret_wipe(dek, FORMAT_DEK_BYTES);
@@ -778,7 +785,7 @@ int reader_open(const struct repo *repo, const struct reader_params *params,
 	(void)pthread_cond_init(&r->work, NULL);
 	(void)pthread_cond_init(&r->arrived, NULL);
 	(void)pthread_cond_init(&r->room, NULL);
-	r->ring = keyring_new(repo, KEYS_KEPT);
+	r->ring = keyring_new(repo, KEYS_KEPT, !params->rehash);
 	if (!r->ring) {
 		reader_free(r);
 		return err_set(e, ERR_NOMEM, "no memory for reading");

@@ -267,7 +267,8 @@ static const struct seen *newest_at(const struct survey *s, int64_t time_ns)
 	for (size_t i = 0; i < s->n; i++) {
 		const struct seen *x = &s->items[i];
 
-		if (x->bad || x->frozen_ns > time_ns)
+		/* Times are shown in milliseconds, and a time that was shown finds its point. */
+		if (x->bad || x->frozen_ns - x->frozen_ns % 1000000 > time_ns)
 			continue;
 		if (!best || x->frozen_ns > best->frozen_ns ||
 		    (x->frozen_ns == best->frozen_ns && seen_order(x, best) > 0))

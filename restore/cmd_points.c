@@ -169,7 +169,8 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 	if (l.n == 0 && l.name && l.bad == 0)
 		return err_set(e, ERR_NOT_FOUND, "there is no restore point of a volume '%s'",
 		               l.name);
-	qsort(l.rows, l.n, sizeof(*l.rows), by_time);
+	if (l.n > 0)
+		qsort(l.rows, l.n, sizeof(*l.rows), by_time);
 	if (print(&l, common->output, e) < 0)
 		return -1;
 	if (l.bad > 0)

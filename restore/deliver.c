@@ -291,7 +291,12 @@ int deliver_chunk(void *ctx, struct reader_want *w, const uint8_t *plain, size_t
 		return err_set(e, ERR_NOMEM, "no memory for writing");
 	int r = deliver_want(x, c, want, plain, why, e);
 	context_put(x, c);
-	atomic_fetch_sub_explicit(&want->window->outstanding, 1, memory_order_acq_rel);
+	/*
+	 * After a failure the window never completes: whoever waits for it is woken by the
+	 * reader's error.
+	 */
+	if (r == 0)
+		atomic_fetch_sub_explicit(&want->window->outstanding, 1, memory_order_acq_rel);
 	return r;
 }
 

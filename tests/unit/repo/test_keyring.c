@@ -7,8 +7,9 @@
 static void get(struct shelf *s, struct keyring *k, unsigned i, uint8_t *dek)
 {
 	uint8_t cipher = 0;
+	bool vouched;
 
-	ok(keyring_get(k, s->domain, &s->refs[i], NULL, 0, dek, &cipher, e));
+	ok(keyring_get(k, s->domain, &s->refs[i], NULL, 0, dek, &cipher, &vouched, e));
 	assert_int_equal(cipher, s->kit.agent->params.cipher);
 }
 
@@ -20,7 +21,7 @@ static void test_keyring_get__reads_a_header_once(void **state)
 
 	(void)state;
 	shelf_init(&s, 4, 2);
-	struct keyring *k = keyring_new(&s.reading, 8);
+	struct keyring *k = keyring_new(&s.reading, 8, false);
 	assert_non_null(k);
 	assert_false(keyring_has(k, &s.refs[0]));
 	get(&s, k, 0, first);
@@ -44,7 +45,7 @@ static void test_keyring_get__the_key_unused_for_longest_makes_room(void **state
 
 	(void)state;
 	shelf_init(&s, 3, 1);
-	struct keyring *k = keyring_new(&s.reading, 2);
+	struct keyring *k = keyring_new(&s.reading, 2, false);
 	assert_non_null(k);
 	get(&s, k, 0, dek);
 	get(&s, k, 1, dek);
@@ -63,20 +64,21 @@ static void test_keyring_get__uses_a_header_that_is_at_hand(void **state)
 	auto_secret uint8_t *dek = secret_new(32);
 	char name[PACK_KEY_MAX];
 	uint8_t cipher;
+	bool vouched;
 	size_t n;
 
 	(void)state;
 	shelf_init(&s, 2, 1);
-	struct keyring *k = keyring_new(&s.reading, 2);
+	struct keyring *k = keyring_new(&s.reading, 2, false);
 	assert_non_null(k);
 	pack_key_name(name, s.refs[0].pack, CHUNK_DATA);
 	auto_free uint8_t *object = kit_get(&s.kit, name, &n);
-	ok(keyring_get(k, s.domain, &s.refs[0], object, n, dek, &cipher, e));
+	ok(keyring_get(k, s.domain, &s.refs[0], object, n, dek, &cipher, &vouched, e));
 	assert_int_equal(atomic_load(&s.gets), 0);
 	/* too little of it does not count */
 	pack_key_name(name, s.refs[1].pack, CHUNK_DATA);
 	auto_free uint8_t *other = kit_get(&s.kit, name, &n);
-	ok(keyring_get(k, s.domain, &s.refs[1], other, 100, dek, &cipher, e));
+	ok(keyring_get(k, s.domain, &s.refs[1], other, 100, dek, &cipher, &vouched, e));
 	assert_int_equal(atomic_load(&s.gets), 1);
 	keyring_free(k);
 }
@@ -86,13 +88,15 @@ static void test_keyring_get__keeps_nothing_of_a_failure(void **state)
 	auto_shelf struct shelf s;
 	auto_secret uint8_t *dek = secret_new(32);
 	uint8_t cipher;
+	bool vouched;
 
 	(void)state;
 	shelf_init(&s, 1, 1);
-	struct keyring *k = keyring_new(&s.reading, 1);
+	struct keyring *k = keyring_new(&s.reading, 1, false);
 	assert_non_null(k);
 	shelf_disturb(&s, FAULT_GONE, 1, NULL);
-	fails(ERR_NOT_FOUND, keyring_get(k, s.domain, &s.refs[0], NULL, 0, dek, &cipher, e));
+	fails(ERR_NOT_FOUND,
+	      keyring_get(k, s.domain, &s.refs[0], NULL, 0, dek, &cipher, &vouched, e));
 	assert_false(keyring_has(k, &s.refs[0]));
 	get(&s, k, 0, dek);
 	keyring_free(k);
@@ -104,20 +108,21 @@ static void test_keyring_get__refuses_what_does_not_belong(void **state)
 	auto_secret uint8_t *dek = secret_new(32);
 	struct domain_keys *other = NULL;
 	uint8_t cipher;
+	bool vouched;
 
 	(void)state;
 	shelf_init(&s, 1, 1);
-	struct keyring *k = keyring_new(&s.reading, 4);
+	struct keyring *k = keyring_new(&s.reading, 4, false);
 	assert_non_null(k);
 	ok(keys_domain(s.kit.recovery->keys, "another", &other, e));
 	fails_saying(ERR_CORRUPT, "another dedup domain",
-	             keyring_get(k, other, &s.refs[0], NULL, 0, dek, &cipher, e));
+	             keyring_get(k, other, &s.refs[0], NULL, 0, dek, &cipher, &vouched, e));
 	struct chunk_ref beyond = s.refs[0];
 	beyond.key = 1;
 	fails_saying(ERR_CORRUPT, "no data key 1",
-	             keyring_get(k, s.domain, &beyond, NULL, 0, dek, &cipher, e));
+	             keyring_get(k, s.domain, &beyond, NULL, 0, dek, &cipher, &vouched, e));
 	s.reading.keys = s.kit.audit->keys;
-	fails(ERR_DENIED, keyring_get(k, s.domain, &s.refs[0], NULL, 0, dek, &cipher, e));
+	fails(ERR_DENIED, keyring_get(k, s.domain, &s.refs[0], NULL, 0, dek, &cipher, &vouched, e));
 	keyring_free(k);
 	secret_free(other);
 }
@@ -134,10 +139,11 @@ static void *race(void *arg)
 	auto_secret uint8_t *dek = secret_new(32);
 	struct err e = ERR_INIT;
 	uint8_t cipher;
+	bool vouched;
 
 	for (unsigned i = 0; i < 60; i++) {
 		if (keyring_get(r->ring, r->shelf->domain, &r->shelf->refs[(r->start + i) % 6],
-		                NULL, 0, dek, &cipher, &e) < 0)
+		                NULL, 0, dek, &cipher, &vouched, &e) < 0)
 			return arg;
 	}
 	return NULL;
@@ -151,7 +157,7 @@ static void test_keyring_get__threads_share_a_ring_that_is_too_small(void **stat
 
 	(void)state;
 	shelf_init(&s, 6, 1);
-	struct keyring *k = keyring_new(&s.reading, 2);
+	struct keyring *k = keyring_new(&s.reading, 2, false);
 	assert_non_null(k);
 	for (unsigned i = 0; i < 4; i++) {
 		racers[i] = (struct racer){ .shelf = &s, .ring = k, .start = i };

@@ -116,7 +116,8 @@ static void test_reader_submit__far_away_one_read_brings_a_pack_with_its_header(
 	shelf_far(&s);
 	read_some(&s, &seen, 0, 30);
 	assert_all_once(&seen, 30);
-	assert_int_equal(atomic_load(&s.gets), 1);
+	/* and another one the trailer with its signature */
+	assert_int_equal(atomic_load(&s.gets), 2);
 }
 
 static void test_reader_submit__reads_over_small_gaps(void **state)
@@ -135,7 +136,7 @@ static void test_reader_submit__reads_over_small_gaps(void **state)
 	ok(reader_submit(r, s.domain, wants, 15, e));
 	ok(reader_drain(r, e));
 	assert_int_equal(seen.exact, 15);
-	assert_int_equal(atomic_load(&s.gets), 1);
+	assert_int_equal(atomic_load(&s.gets), 2);
 	reader_free(r);
 }
 
@@ -155,8 +156,8 @@ static void test_reader_submit__does_not_read_over_large_gaps(void **state)
 	ok(reader_submit(r, s.domain, wants, 2, e));
 	ok(reader_drain(r, e));
 	assert_int_equal(seen.exact, 2);
-	/* two ranges; the header came with one of them, or was read for the other before that */
-	assert_in_range(atomic_load(&s.gets), 2, 3);
+	/* two ranges and the trailer; the header came with one of them, or was read before that */
+	assert_in_range(atomic_load(&s.gets), 3, 4);
 	reader_free(r);
 }
 
@@ -466,6 +467,31 @@ static void test_reader_submit__rehash_finds_a_chunk_under_the_wrong_id(void **s
 	reader_free(r);
 }
 
+static void test_reader_submit__a_key_that_nobody_signed_for_proves_nothing(void **state)
+{
+	auto_shelf struct shelf s;
+	struct shelf_pack p;
+	struct delivered seen;
+	auto_free uint8_t *plain = shelf_content(0);
+	char name[PACK_KEY_MAX];
+	size_t n;
+
+	(void)state;
+	shelf_init(&s, 2, 2);
+	/* as above, but the pack's trailer, and so its signature, is cut off */
+	shelf_pack_begin(&s, &p);
+	shelf_store(&p, plain, shelf_bytes(0), &s.refs[1]);
+	s.refs[0] = s.refs[1];
+	shelf_pack_end(&s, &p);
+	pack_key_name(name, s.refs[0].pack, CHUNK_DATA);
+	free(kit_get(&s.kit, name, &n));
+	kit_cut(&s.kit, name, 1);
+
+	read_some(&s, &seen, 0, 1);
+	assert_int_equal(seen.exact, 0);
+	assert_int_equal(seen.why[0].class, ERR_CORRUPT);
+}
+
 /* ---- keys, stores and callers that fail ---- */
 
 static void test_reader_submit__an_agent_key_reads_no_data(void **state)
@@ -655,6 +681,7 @@ int main(void)
 		cmocka_unit_test(test_reader_submit__notices_swapped_packs),
 		cmocka_unit_test(test_reader_submit__refuses_packs_of_another_domain),
 		cmocka_unit_test(test_reader_submit__rehash_finds_a_chunk_under_the_wrong_id),
+		cmocka_unit_test(test_reader_submit__a_key_that_nobody_signed_for_proves_nothing),
 		cmocka_unit_test(test_reader_submit__an_agent_key_reads_no_data),
 		cmocka_unit_test(test_reader_submit__hands_the_error_of_the_store_on),
 		cmocka_unit_test(test_reader_drain__gives_the_error_of_a_delivery),
