@@ -156,7 +156,10 @@ static bool samples_uneven(const uint8_t *p, size_t n)
 	return sum > CHI_ALL;
 }
 
-/* Open addressing by the bytes themselves; 0 is an empty slot, so a page of zeros counts as equal. */
+/*
+ * Open addressing by the bytes themselves; 0 is an empty slot, so a page of zeros counts as
+ * equal.
+ */
 static bool pages_repeat(struct compress *z, const uint8_t *p, size_t n)
 {
 	const size_t mask = ((size_t)1 << PAGE_SLOTS_BITS) - 1;

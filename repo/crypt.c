@@ -118,7 +118,10 @@ void crypt_sha256(uint8_t ret[32], const void *p, size_t n)
 
 /* ---- ciphers ---- */
 
-/* Looked up once: a lookup per key costs more than the key schedule. NULL when libcrypto lacks it. */
+/*
+ * Looked up once: a lookup per key costs more than the key schedule. NULL when libcrypto lacks
+ * it.
+ */
 static EVP_CIPHER *aes256gcm;
 
 static void aes256gcm_fetch(void)
@@ -439,7 +442,8 @@ static int object_decode(char kind, const char *key_name, const uint8_t *p, size
 		               key_name, version, FORMAT_VERSION);
 	if (features & ~FORMAT_FEATURES)
 		return err_set(e, ERR_FORMAT,
-		               "'%s' needs features 0x%04x that this program lacks; use a newer one",
+		               "'%s' needs features 0x%04x that this program lacks; use a newer "
+		               "one",
 		               key_name, features & ~FORMAT_FEATURES);
 	o.signer = rd_take(&rd, FORMAT_SIGNER_BYTES);
 	o.nonce = rd_take(&rd, XCHACHA_NONCE_BYTES);

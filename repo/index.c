@@ -94,7 +94,8 @@ static int decode_packs(const struct index_view *v, struct err *e)
 		    len < PACK_MIN_BYTES || len > FORMAT_PACK_MAX ||
 		    memcmp(p + 25, zeros, sizeof(zeros)) != 0)
 			return err_set(e, ERR_FORMAT,
-			               "pack %u of an index segment makes no sense, or is of a later "
+			               "pack %u of an index segment makes no sense, or is of a "
+			               "later "
 			               "version",
 			               i);
 	}
@@ -115,7 +116,8 @@ static int decode_entries(const struct index_view *v, struct err *e)
 		index_view_ref(v, i, &r);
 		if (!entry_valid(&r, kind, len))
 			return err_set(e, ERR_FORMAT,
-			               "entry %u of an index segment makes no sense, or is of a later "
+			               "entry %u of an index segment makes no sense, or is of a "
+			               "later "
 			               "version",
 			               i);
 		if (i > 0 && memcmp(p - FORMAT_INDEX_ENTRY_BYTES, p, FORMAT_ID_BYTES) >= 0)

@@ -580,7 +580,8 @@ static int find_time(const struct survey *s, const char *name, const char *text,
 
 	if (now_parse(text, &time_ns, e) < 0)
 		return err_set(e, ERR_INVALID,
-		               "'%s' names no restore point of '%s': use 'latest', an id of at least "
+		               "'%s' names no restore point of '%s': use 'latest', an id of at "
+		               "least "
 		               "%d digits, or a time such as 2026-11-22T10:04Z",
 		               text, name, ID_LEAST);
 	*ret = newest_at(s, time_ns);

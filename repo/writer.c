@@ -520,7 +520,7 @@ static int open_job(struct job *j, struct err *e)
 
 	if (keys_domain(r->keys, p->domain, &j->domain, e) < 0)
 		return -1;
-	if (!j->domain->has_content || !r->keys->has_sign)
+	if (r->keys->kind != KEY_AGENT || !j->domain->has_content || !r->keys->has_sign)
 		return err_set(e, ERR_DENIED, "this key cannot write; backups need the agent key");
 	crypt_hasher_init(&j->hasher, j->domain->id);
 	chunker_init(&j->chunker, j->domain->cut, r->params.cut_min, r->params.cut_avg,

@@ -16,4 +16,8 @@ MUST_CHECK int cmd_open(const struct verb_common *common, struct repo **ret, str
 MUST_CHECK int cmd_open_point(const struct verb_common *common, const char *text, struct repo **ret,
                               struct point *ret_point, struct err *e);
 
+/* The same for verbs that read contents. ERR_DENIED: the key cannot, before anything is made. */
+MUST_CHECK int cmd_open_data(const struct verb_common *common, const char *text, struct repo **ret,
+                             struct point *ret_point, struct err *e);
+
 #endif

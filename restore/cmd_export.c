@@ -446,7 +446,7 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 	if (isatty(STDOUT_FILENO))
 		return err_set(e, ERR_INVALID,
 		               "an archive is not for a terminal: send it to a file or a program");
-	if (restore_path(root, e) < 0 || cmd_open_point(common, argv[0], &r, &p, e) < 0)
+	if (restore_path(root, e) < 0 || cmd_open_data(common, argv[0], &r, &p, e) < 0)
 		return -1;
 	x.repo = r;
 	x.point = &p;

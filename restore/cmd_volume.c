@@ -229,7 +229,7 @@ static int run_volume(void *state, const struct verb_common *common, int argc, c
 	CLEANUP(point_clear) struct point p = { 0 };
 
 	(void)argc;
-	if (check_options(j, e) < 0 || cmd_open_point(common, argv[0], &r, &p, e) < 0)
+	if (check_options(j, e) < 0 || cmd_open_data(common, argv[0], &r, &p, e) < 0)
 		return -1;
 	return run_job(j, common, r, &p, e);
 }
@@ -294,7 +294,7 @@ static int run_get(void *state, const struct verb_common *common, int argc, char
 			continue;
 		paths[kept++] = paths[i];
 	}
-	if (cmd_open_point(common, argv[0], &r, &p, e) < 0)
+	if (cmd_open_data(common, argv[0], &r, &p, e) < 0)
 		return -1;
 	if (p.volume.block)
 		return err_set(e, ERR_INVALID,

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packs: what is built is what the format says, opens with the right keys only, and hides no damage. */
+/*
+ * Packs: what is built is what the format says, opens with the right keys only, and hides no
+ * damage.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Restore points as JSON: what is written comes back, and what makes no sense is refused by name. */
+/*
+ * Restore points as JSON: what is written comes back, and what makes no sense is refused by
+ * name.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
