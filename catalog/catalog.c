@@ -240,9 +240,8 @@ int catalog_path(const char *option, const char *state, const char *key_path, ch
 	}
 	if (!*state)
 		return err_set(e, ERR_INVALID,
-		               "without a state directory there is no place for the catalog: name "
-		               "one "
-		               "by --catalog");
+		               "without a state directory there is no place for the catalog: "
+		               "name one by --catalog");
 	return key_path ? path_by_key(state, key_path, ret, e) : path_by_state(state, ret, e);
 }
 

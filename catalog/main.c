@@ -129,9 +129,8 @@ int cmd_catalog_path(const struct cmd_options *o, const struct repo *r, char **r
 
 	if (!o->catalog && !r->state[0])
 		return err_set(e, ERR_INVALID,
-		               "without a state directory there is no place for the catalog: name "
-		               "one "
-		               "by --catalog");
+		               "without a state directory there is no place for the catalog: "
+		               "name one by --catalog");
 	if ((o->catalog ? asprintf(&path, "%s", o->catalog)
 	                : asprintf(&path, "%s/%s", r->state, CATALOG_FILE)) < 0)
 		return err_set(e, ERR_NOMEM, "no memory for a path");
