@@ -141,9 +141,10 @@ static int verify(const struct repo *r, const struct point *p, struct target *t,
 	report_init(&second);
 	second.quiet = true;
 	params.counts = NULL;
-	t->flags |= TARGET_COMPARE;
+	const unsigned how = TARGET_COMPARE | TARGET_REREAD;
+	t->flags |= how;
 	int rc = restore_run(r, p, t, &params, &second, e);
-	t->flags &= ~(unsigned)TARGET_COMPARE;
+	t->flags &= ~how;
 	report->took_ms += second.took_ms;
 	atomic_fetch_add(&report->fetched, atomic_load(&second.fetched));
 	for (size_t i = 0; rc == 0 && i < second.ngaps; i++) {

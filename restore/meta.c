@@ -32,13 +32,10 @@ static void lost(struct meta *m, enum loss_kind kind, const struct meta_subject 
 	loss_add(m->losses, kind, s->path, s->path_len, os);
 }
 
-/* A path that reaches the subject for calls that take none but paths; /proc must be mounted. */
+/* A path that reaches what has only a name, for calls that take paths; /proc must be mounted. */
 static const char *proc_path(const struct meta_subject *s, char *ret, size_t max)
 {
-	if (s->fd >= 0)
-		(void)snprintf(ret, max, "/proc/self/fd/%d", s->fd);
-	else
-		(void)snprintf(ret, max, "/proc/self/fd/%d/%s", s->dir, s->name);
+	(void)snprintf(ret, max, "/proc/self/fd/%d/%s", s->dir, s->name);
 	return ret;
 }
 
@@ -93,8 +90,8 @@ static int set_mode(const struct meta_subject *s, mode_t mode)
 	auto_close int fd = openat(s->dir, s->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	const struct meta_subject held = { .fd = fd };
-	return chmod(proc_path(&held, path, sizeof(path)), mode);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return chmod(path, mode);
 }
 
 static void apply_mode(struct meta *m, const struct meta_subject *s, const struct record *r,

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of restore.h share: restore.c walks, fill.c fills windows, deliver.c writes. */
+/*
+ * What the parts of restore.h share: restore.c walks, dirs.c and links.c see to
+ * directories and hard links, fill.c fills windows, deliver.c writes.
+ */
 #ifndef AKSDR_RESTORE_RESTORE_IMPL_H
 #define AKSDR_RESTORE_RESTORE_IMPL_H
 
@@ -31,6 +34,7 @@ struct dir_meta {
 	struct name_set names; /* with TARGET_DELETE */
 	uint8_t xattrs[];
 };
+struct dir_meta *dir_meta_new(const struct record *r); /* NULL: no memory */
 void dir_meta_free(struct dir_meta *m);
 
 /* A directory that is being filled. */
@@ -41,15 +45,7 @@ struct frame {
 	bool existing;
 };
 
-/* A hard link whose first name is not restored: the name that stands for it. */
-struct alias {
-	struct alias *next;
-	size_t from_len;
-	char *to;
-	char from[];
-};
-
-#define ALIAS_SLOTS 4096
+struct alias; /* of links.c */
 
 struct restore {
 	const struct repo *repo;
@@ -80,7 +76,7 @@ struct restore {
 	struct frame *frames;
 	size_t nframes, frames_cap;
 
-	struct alias **aliases; /* ALIAS_SLOTS lists; NULL until there is one */
+	struct alias **aliases; /* lists by hash; NULL until there is one */
 	size_t naliases;
 	bool pins;    /* some entry forbids changes to itself */
 	bool damaged; /* part of the tree was skipped */
@@ -101,6 +97,61 @@ MUST_CHECK int restore_damage(struct restore *x, const struct record *r, uint64_
 
 /* True for the classes that mean: these bytes are not to be had. */
 bool restore_is_loss(const struct err *why);
+
+/* ---- restore.c ---- */
+
+int restore_no_memory(struct err *e); /* -1 */
+
+/* Opens the tree that is used for looking up. */
+MUST_CHECK int restore_open_aux(struct restore *x, struct err *e);
+
+/* Length of the directory part ("a/b/c" gives 3, "a" and "" give 0), and the name behind it. */
+size_t path_parent_len(const char *path, size_t len);
+const char *path_name(const char *path, size_t len);
+
+/* True when path is dir or lies below it. */
+bool path_within(const char *path, size_t len, const char *dir, size_t dir_len);
+
+/* Is the path part of what is restored? */
+bool restore_selected(const struct restore *x, const char *path, size_t len);
+
+/* An entry that is no directory; its directory is entered. */
+MUST_CHECK int restore_entry(struct restore *x, const struct record *r, struct leaf *leaf,
+                             struct err *e);
+
+/* What waited in a window. */
+MUST_CHECK int restore_later(struct restore *x, struct later *l, struct err *e);
+
+/* ---- dirs.c: directories on the way of the walk ---- */
+
+/* Makes a directory and goes into it; its parent is entered. r NULL: its metadata is not known. */
+MUST_CHECK int dirs_enter(struct restore *x, const char *path, size_t len, const struct record *r,
+                          struct err *e);
+
+/* Goes into a directory that is there. */
+MUST_CHECK int dirs_push(struct restore *x, const char *path, size_t len, const struct record *r,
+                         bool existing, struct err *e);
+
+/* Leaves the innermost directory: its metadata waits for the window. */
+MUST_CHECK int dirs_pop(struct restore *x, struct err *e);
+
+/* Goes up until the innermost directory holds the path. The root stays. */
+MUST_CHECK int dirs_climb(struct restore *x, const char *path, size_t len, struct err *e);
+
+/* Makes the directories above path that the walk did not bring. */
+MUST_CHECK int dirs_enter_missing(struct restore *x, const char *path, size_t len, struct err *e);
+
+/* The innermost directory has this entry, so it is not to be removed. */
+MUST_CHECK int dirs_remember(struct restore *x, const struct record *r, struct err *e);
+
+/* What is left to do for a directory when all below it is done. */
+MUST_CHECK int dirs_leave(struct restore *x, struct later *l, struct err *e);
+
+/* ---- links.c: hard links ---- */
+
+MUST_CHECK int links_add(struct restore *x, const struct record *r, struct leaf *leaf,
+                         struct err *e);
+void links_clear(struct restore *x);
 
 /* ---- fill.c: from records to windows ---- */
 
@@ -125,9 +176,6 @@ MUST_CHECK int fill_end(struct restore *x, struct err *e);
  * discarded.
  */
 void fill_abort(struct restore *x);
-
-/* What waited in a window (restore.c). */
-MUST_CHECK int restore_later(struct restore *x, struct later *l, struct err *e);
 
 /* ---- deliver.c: from chunks to files ---- */
 

@@ -3,6 +3,7 @@
 #include "restore/target.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "common/fd.h"
 
@@ -17,6 +18,13 @@ void target_free(struct target *t)
 	char *path = t->path;
 	t->ops->free(t);
 	free(path);
+}
+
+void target_forget(const struct target *t, int fd)
+{
+	/* A hint: where it is not taken, memory has what the medium should have. */
+	if (t->flags & TARGET_REREAD)
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 int target_write_zeros(int fd, uint64_t off, uint64_t len, struct err *e)

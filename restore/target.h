@@ -25,7 +25,8 @@ enum target_flags {
 	TARGET_MERGE = 1 << 2,    /* a directory that is not empty will do; its files are kept */
 	TARGET_NO_OWNER = 1 << 3, /* owners are left as the system gives them */
 	TARGET_FORCE = 1 << 4,    /* a block device that is not empty may be overwritten */
-	TARGET_COMPARE = 1 << 5   /* nothing is changed: the target is read and compared */
+	TARGET_COMPARE = 1 << 5,  /* nothing is changed: the target is read and compared */
+	TARGET_REREAD = 1 << 6    /* comparing: from the medium, not from memory */
 };
 
 /* A directory of the target. id is unique in a run, so that a worker knows the one it has open. */
@@ -148,6 +149,9 @@ MUST_CHECK int target_dir_open(const char *path, unsigned flags, struct losses *
  */
 MUST_CHECK int target_block_open(const char *path, uint64_t size, unsigned flags,
                                  struct losses *losses, struct target **ret, struct err *e);
+
+/* For targets: an open file leaves memory, when that is asked for. */
+void target_forget(const struct target *t, int fd);
 
 /*
  * For targets: writes zeros; are [off, off + len) zeros, or a hole, or behind the end? 1, 0,

@@ -51,6 +51,7 @@ static int block_open(struct target *t, struct target_worker *w, const struct pl
 	ret->fd = fcntl(b->fd, F_DUPFD_CLOEXEC, 0);
 	if (ret->fd < 0)
 		return err_sys(e, errno, "opening '%s'", t->path);
+	target_forget(t, ret->fd);
 	b->used = true;
 	ret->existing = !b->made;
 	ret->old_size = b->old_size;

@@ -21,11 +21,10 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#include "common/fd.h"
+#include "restore/beneath.h"
 #include "restore/meta.h"
 
 #define LOST_FOUND "lost+found"
-#define PATH_STEP (PATH_MAX - 256) /* bytes of path for one system call */
 #define OPENED_MAX 64
 
 struct target_dir {
@@ -62,36 +61,6 @@ static struct place_text text_of(const struct target *t, const struct place *at)
 	return x;
 }
 
-/* fd_open_beneath() for paths of any length. */
-static int open_below(int root, const char *path, size_t len, int flags)
-{
-	auto_close int held = -1;
-	char part[PATH_MAX];
-	int at = root;
-
-	while (len > PATH_STEP) {
-		size_t n = PATH_STEP;
-
-		while (n > 0 && path[n] != '/')
-			n--;
-		if (n == 0) {
-			errno = ENAMETOOLONG;
-			return -1;
-		}
-		memcpy(part, path, n);
-		part[n] = '\0';
-		int next = fd_open_beneath(at, part, O_PATH | O_DIRECTORY, 0);
-		if (next < 0)
-			return -1;
-		clean_close(&held);
-		held = next;
-		at = next;
-		path += n + 1;
-		len -= n + 1;
-	}
-	return fd_open_beneath(at, len > 0 ? path : ".", flags, 0);
-}
-
 /* The directory as a descriptor that the worker keeps, or -1 with e. */
 static int worker_dir(struct target_dir *d, struct target_worker *w, const struct place_dir *dir,
                       struct err *e)
@@ -102,7 +71,7 @@ static int worker_dir(struct target_dir *d, struct target_worker *w, const struc
 		return w->fd;
 	clean_close(&w->fd);
 	w->id = 0;
-	w->fd = open_below(d->root, dir->path, dir->len, O_PATH | O_DIRECTORY);
+	w->fd = beneath_open(d->root, dir->path, dir->len, O_PATH | O_DIRECTORY);
 	if (w->fd < 0)
 		return err_sys(e, errno, "opening the directory '%s' of the target", dir->path);
 	w->id = dir->id;
@@ -124,108 +93,7 @@ static int have_new(const struct target_dir *d, int dir, int fd, const char *nam
 	return 0;
 }
 
-/* chmod by an O_PATH descriptor, which fchmod refuses. */
-static int chmod_held(int fd, mode_t mode)
-{
-	char path[64];
-
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return chmod(path, mode);
-}
-
-/* Opens an entry for looking and takes its pins off. True when there were any. */
-static bool unpin_at(int dir, const char *name)
-{
-	auto_close int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-
-	return fd >= 0 && meta_unpin(fd);
-}
-
 /* ---- removing ---- */
-
-static int remove_at(struct target_dir *d, int dir, const char *name, const char *shown,
-                     struct err *e);
-
-static int empty_dir(struct target_dir *d, int take_fd, const char *shown, struct err *e)
-{
-	DIR *list = fdopendir(take_fd);
-
-	if (!list) {
-		int os = errno;
-
-		(void)close(take_fd);
-		return err_sys(e, os, "listing '%s'", shown);
-	}
-	int rc = 0;
-	while (rc == 0) {
-		errno = 0;
-		struct dirent *n = readdir(list);
-		if (!n) {
-			if (errno)
-				rc = err_sys(e, errno, "listing '%s'", shown);
-			break;
-		}
-		if (strcmp(n->d_name, ".") != 0 && strcmp(n->d_name, "..") != 0)
-			rc = remove_at(d, dirfd(list), n->d_name, shown, e);
-	}
-	(void)closedir(list);
-	return rc;
-}
-
-static int unlink_any(int dir, const char *name, int flags)
-{
-	if (unlinkat(dir, name, flags) == 0 || errno == ENOENT)
-		return 0;
-	/* Either may be pinned: what is to go, or the directory it is in. */
-	if (errno != EPERM)
-		return -1;
-	bool freed = unpin_at(dir, name);
-	freed |= unpin_at(dir, ".");
-	if (freed && (unlinkat(dir, name, flags) == 0 || errno == ENOENT))
-		return 0;
-	if (!freed)
-		errno = EPERM;
-	return -1;
-}
-
-/* Removes name from dir with all that is in it; never crosses into another file system. */
-static int remove_at(struct target_dir *d, int dir, const char *name, const char *shown,
-                     struct err *e)
-{
-	struct stat st;
-
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0
-		                       : err_sys(e, errno, "looking at '%s' in '%s'", name, shown);
-	if (!S_ISDIR(st.st_mode)) {
-		if (unlink_any(dir, name, 0) < 0)
-			return err_sys(e, errno, "removing '%s' from '%s'", name, shown);
-		return 0;
-	}
-	if (st.st_dev != d->dev)
-		return err_set(
-			e, ERR_BUSY,
-			"'%s' in '%s' is where another file system is mounted; unmount it first",
-			name, shown);
-	auto_close int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == EACCES) {
-		/* Ours, but without the right to look into it. */
-		auto_close int held = openat(dir, name,
-		                             O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-		if (held >= 0 && chmod_held(held, 0700) == 0)
-			fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	}
-	if (fd < 0)
-		return err_sys(e, errno, "opening '%s' in '%s'", name, shown);
-	if (!d->meta.root && (st.st_mode & S_IRWXU) != S_IRWXU)
-		(void)fchmod(fd, (st.st_mode & 07777) | S_IRWXU);
-	if (empty_dir(d, steal_fd(&fd), shown, e) < 0)
-		return -1;
-	if (unlink_any(dir, name, AT_REMOVEDIR) < 0)
-		return err_sys(e, errno, "removing the directory '%s' from '%s'", name, shown);
-	return 0;
-}
 
 static int dir_remove(struct target *t, struct target_worker *w, const struct place *at,
                       struct err *e)
@@ -235,7 +103,7 @@ static int dir_remove(struct target *t, struct target_worker *w, const struct pl
 
 	if (dir < 0)
 		return -1;
-	return remove_at(d, dir, at->name, at->dir->len > 0 ? at->dir->path : t->path, e);
+	return beneath_remove(dir, d->dev, at->name, at->dir->len > 0 ? at->dir->path : t->path, e);
 }
 
 static int dir_names(struct target *t, struct target_worker *w, const struct place_dir *dir,
@@ -247,7 +115,7 @@ static int dir_names(struct target *t, struct target_worker *w, const struct pla
 	(void)w;
 	if (d->root < 0)
 		return 0;
-	int fd = open_below(d->root, dir->path, dir->len, O_RDONLY | O_DIRECTORY);
+	int fd = beneath_open(d->root, dir->path, dir->len, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return err_sys(e, errno, "opening the directory '%s' of the target", dir->path);
 	DIR *list = fdopendir(fd);
@@ -291,18 +159,19 @@ static int enter_existing(struct target_dir *d, int dir, const struct place *at,
 	if (S_ISDIR(st.st_mode) && (flags & (TARGET_IN_PLACE | TARGET_MERGE) || lost_found)) {
 		*ret_existing = true;
 		if (flags & TARGET_IN_PLACE && d->meta.root)
-			(void)unpin_at(dir, at->name);
+			(void)beneath_unpin(dir, at->name);
 		if (d->meta.root || (st.st_mode & S_IRWXU) == S_IRWXU)
 			return 0;
 		auto_close int held = openat(dir, at->name,
 		                             O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (held < 0 || chmod_held(held, (st.st_mode & 07777) | S_IRWXU) < 0)
+		if (held < 0 || beneath_chmod(held, (st.st_mode & 07777) | S_IRWXU) < 0)
 			return err_sys(e, errno, "making the directory '%s' writable", text.s);
 		return 0;
 	}
 	if (!(flags & TARGET_IN_PLACE))
 		return err_set(e, ERR_EXISTS, "'%s' exists in the target already", text.s);
-	if (remove_at(d, dir, at->name, at->dir->len > 0 ? at->dir->path : d->base.path, e) < 0)
+	if (beneath_remove(dir, d->dev, at->name, at->dir->len > 0 ? at->dir->path : d->base.path,
+	                   e) < 0)
 		return -1;
 	if (mkdirat(dir, at->name, 0700) < 0)
 		return err_sys(e, errno, "making the directory '%s'", text.s);
@@ -337,7 +206,7 @@ static int dir_leave(struct target *t, struct target_worker *w, const struct pla
 	(void)w;
 	if (t->flags & TARGET_COMPARE || (existing && t->flags & TARGET_MERGE))
 		return 0;
-	auto_close int fd = open_below(d->root, dir->path, dir->len, O_RDONLY | O_DIRECTORY);
+	auto_close int fd = beneath_open(d->root, dir->path, dir->len, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return err_sys(e, errno, "opening the directory '%s' of the target", dir->path);
 	if (existing || !d->probed) {
@@ -457,83 +326,26 @@ static int link_from(struct target *t, struct target_worker *w, const struct pla
 	return linkat(to_dir, to_name, dir, at->name, 0);
 }
 
-/* A directory that was made passable for a moment. */
-struct opened {
-	int fd;
-	mode_t mode;
-};
-
-/*
- * As open_below(), for a user without root's rights: directories on the way
- * that have their final mode already, and do not let their owner pass, are
- * opened up; the caller closes them with shut().
- */
-static int open_forced(int root, const char *path, struct opened *up, size_t max, size_t *ret_n)
-{
-	auto_close int held = -1;
-	int at = root;
-
-	while (*path) {
-		char name[NAME_MAX + 1];
-		size_t n = strcspn(path, "/");
-		struct stat st;
-
-		if (n > NAME_MAX || *ret_n == max) {
-			errno = ENAMETOOLONG;
-			return -1;
-		}
-		memcpy(name, path, n);
-		name[n] = '\0';
-		path += n + (path[n] == '/');
-		auto_close int next = openat(at, name,
-		                             O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (next < 0 || fstat(next, &st) < 0)
-			return -1;
-		if (!(st.st_mode & S_IXUSR)) {
-			int keep = fcntl(next, F_DUPFD_CLOEXEC, 0);
-
-			if (keep < 0)
-				return -1;
-			up[(*ret_n)++] = (struct opened){ .fd = keep, .mode = st.st_mode & 07777 };
-			if (chmod_held(keep, (st.st_mode & 07777) | S_IRWXU) < 0)
-				return -1;
-		}
-		clean_close(&held);
-		held = steal_fd(&next);
-		at = held;
-	}
-	return steal_fd(&held);
-}
-
-static void shut(struct opened *up, size_t n)
-{
-	while (n > 0) {
-		n--;
-		(void)chmod_held(up[n].fd, up[n].mode);
-		(void)close(up[n].fd);
-	}
-}
-
 static int dir_link(struct target *t, struct target_worker *w, const struct place *at,
                     const struct place *to, struct err *e)
 {
 	struct target_dir *d = dir_of(t);
-	struct opened up[OPENED_MAX];
+	struct beneath_opened up[OPENED_MAX];
 	size_t nup = 0;
 	int dir = worker_dir(d, w, at->dir, e);
 
 	if (dir < 0)
 		return -1;
-	auto_close int to_dir = open_below(d->root, to->dir->path, to->dir->len,
-	                                   O_PATH | O_DIRECTORY);
+	auto_close int to_dir = beneath_open(d->root, to->dir->path, to->dir->len,
+	                                     O_PATH | O_DIRECTORY);
 	int rc = to_dir < 0 ? -1 : link_from(t, w, at, dir, to_dir, to->name, e);
 	if (rc < 0 && errno == EACCES && !d->meta.root) {
 		clean_close(&to_dir);
-		to_dir = open_forced(d->root, to->dir->path, up, ARRAY_LEN(up), &nup);
+		to_dir = beneath_force(d->root, to->dir->path, up, ARRAY_LEN(up), &nup);
 		rc = to_dir < 0 ? -1 : link_from(t, w, at, dir, to_dir, to->name, e);
 	}
 	int os = errno;
-	shut(up, nup);
+	beneath_shut(up, nup);
 	if (rc < 0 && os)
 		return err_sys(e, os, "linking '%s' to '%s'", text_of(t, at).s, text_of(t, to).s);
 	return rc;
@@ -563,13 +375,13 @@ static int open_existing(struct target_dir *d, int dir, const char *name, struct
 	struct stat st;
 
 	auto_close int fd = openat(dir, name, flags);
-	if (fd < 0 && errno == EPERM && unpin_at(dir, name))
+	if (fd < 0 && errno == EPERM && beneath_unpin(dir, name))
 		fd = openat(dir, name, flags);
 	if (fd < 0 && errno == EACCES) {
 		auto_close int held = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
 		if (held >= 0 && fstat(held, &st) == 0 && S_ISREG(st.st_mode) && !compare &&
-		    chmod_held(held, (st.st_mode & 07777) | S_IRUSR | S_IWUSR) == 0)
+		    beneath_chmod(held, (st.st_mode & 07777) | S_IRUSR | S_IWUSR) == 0)
 			fd = openat(dir, name, flags);
 	}
 	if (fd < 0)
@@ -582,6 +394,7 @@ static int open_existing(struct target_dir *d, int dir, const char *name, struct
 	/* A file with other names is not changed under them: they may lie outside of the target. */
 	if (!S_ISREG(st.st_mode) || (st.st_nlink > 1 && !compare))
 		return 1;
+	target_forget(&d->base, fd);
 	ret->fd = steal_fd(&fd);
 	ret->existing = true;
 	ret->old_size = (uint64_t)st.st_size;

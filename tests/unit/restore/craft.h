@@ -16,6 +16,7 @@ struct craft {
 	struct pack_build *build[2]; /* by kind of chunk */
 	struct crypt_scrub *scrub[2];
 	struct tree_builder *tree;
+	struct tree_sink sink; /* the builder keeps a pointer to it */
 	struct chunk_ref refs[64];
 	unsigned nrefs;
 	uint64_t ino;
@@ -46,11 +47,10 @@ static inline int craft_put(void *arg, const uint8_t *plain, size_t n, struct ch
 
 static inline void craft_begin(struct craft *c, struct world *w)
 {
-	const struct tree_sink sink = { .put = craft_put, .arg = c };
 	const uint8_t cipher = w->kit.agent->params.cipher;
 	struct err err = ERR_INIT;
 
-	*c = (struct craft){ .world = w, .ino = 1 };
+	*c = (struct craft){ .world = w, .ino = 1, .sink = { .put = craft_put, .arg = c } };
 	ok(keys_domain(w->kit.agent->keys, "d", &c->domain, e));
 	c->box = crypt_box_new(cipher);
 	for (uint8_t kind = 0; kind < 2; kind++) {
@@ -59,7 +59,7 @@ static inline void craft_begin(struct craft *c, struct world *w)
 		assert_non_null(c->build[kind]);
 		c->scrub[kind] = crypt_scrub_new(cipher, c->domain->scrub, c->build[kind]->id);
 	}
-	c->tree = tree_builder_new(c->domain, &sink);
+	c->tree = tree_builder_new(c->domain, &c->sink);
 	assert_non_null(c->tree);
 }
 
