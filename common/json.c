@@ -30,8 +30,10 @@ json_t *json_parse(const char *what, const void *p, size_t n, struct err *e)
 
 	out_of_memory = false;
 	json_t *j = json_loadb(p, n, JSON_REJECT_DUPLICATES, &why);
-	if (j)
+	if (j && !out_of_memory)
 		return j;
+	/* A buffer of jansson's that could not grow leaves a text cut short, and no error. */
+	json_decref(j);
 	if (out_of_memory)
 		(void)err_set(e, ERR_NOMEM, "no memory to parse %s", what);
 	else
