@@ -389,8 +389,13 @@ int fd_create_file(int dir, const char *path, const void *p, size_t n, mode_t mo
 		goto undo;
 	}
 	/* Some network filesystems have no fsync for directories and say EINVAL. */
-	if (fsync(at) < 0 && errno != EINVAL)
-		return err_sys(e, errno, "syncing the directory of '%s'", path);
+	if (fsync(at) < 0 && errno != EINVAL) {
+		err_sys(e, errno, "syncing the directory of '%s'", path);
+		/* Not there for good, so not there at all; what was replaced cannot come back. */
+		if (flags & FD_EXCL)
+			(void)unlinkat(at, name, 0);
+		return -1;
+	}
 	return 0;
 
 undo:
