@@ -572,6 +572,31 @@ static int find_id(const struct survey *s, const char *name, const char *id,
 	return 0;
 }
 
+/*
+ * Refuses when x may not be the point that is meant: another one, which does
+ * not open, is of x's day or a later one, up to the last day that counts (NULL:
+ * all do). 0 when there is none.
+ */
+static int refuse_if_damaged(const struct survey *s, const char *name, const struct seen *x,
+                             const char *last_day, struct err *e)
+{
+	const size_t day = strlen("2026-11-22");
+
+	for (size_t i = s->n; i > 0; i--) {
+		const struct seen *y = &s->items[i - 1];
+
+		if (!y->bad || (x && strncmp(y->session, x->session, day) < 0) ||
+		    (last_day && strncmp(y->session, last_day, day) > 0))
+			continue;
+		return err_set(e, ERR_CORRUPT,
+		               "the restore point of '%s' that is meant may be '%s', which does not "
+		               "open (%s); name one that does, as %s@%.8s",
+		               name, y->session, s->why.msg, name,
+		               x ? x->session + POINT_SESSION_RANDOM : "ID");
+	}
+	return 0;
+}
+
 static int find_time(const struct survey *s, const char *name, const char *text,
                      const struct seen **ret, struct err *e)
 {
@@ -581,40 +606,25 @@ static int find_time(const struct survey *s, const char *name, const char *text,
 	if (now_parse(text, &time_ns, e) < 0)
 		return err_set(e, ERR_INVALID,
 		               "'%s' names no restore point of '%s': use 'latest', an id of at "
-		               "least "
-		               "%d digits, or a time such as 2026-11-22T10:04Z",
+		               "least %d digits, or a time such as 2026-11-22T10:04Z",
 		               text, name, ID_LEAST);
-	*ret = newest_at(s, time_ns);
-	if (*ret)
+	const struct seen *best = newest_at(s, time_ns);
+	if (refuse_if_damaged(s, name, best, now_day(time_ns).s, e) < 0)
+		return -1;
+	*ret = best;
+	if (best)
 		return 0;
 	(void)snprintf(what, sizeof(what), "at or before %s", now_rfc3339(time_ns).s);
 	return offer(s, name, what, e);
-}
-
-/* The last by key of those that do not open, when it is behind x: x may not be the newest then. */
-static const struct seen *damaged_behind(const struct survey *s, const struct seen *x)
-{
-	for (size_t i = s->n; i > 0; i--) {
-		const struct seen *y = &s->items[i - 1];
-
-		if (y->bad && (!x || strncmp(y->session, x->session, POINT_SESSION_VOLTAG) >= 0))
-			return y;
-	}
-	return NULL;
 }
 
 static int find_latest(const struct survey *s, const char *name, const struct seen **ret,
                        struct err *e)
 {
 	const struct seen *best = newest(s);
-	const struct seen *damaged = damaged_behind(s, best);
 
-	if (damaged)
-		return err_set(e, ERR_CORRUPT,
-		               "the newest restore point of '%s' may be '%s', which does not open "
-		               "(%s); name one that does, as %s@%.8s",
-		               name, damaged->session, s->why.msg, name,
-		               best ? best->session + POINT_SESSION_RANDOM : "ID");
+	if (refuse_if_damaged(s, name, best, NULL, e) < 0)
+		return -1;
 	if (!best)
 		return err_set(e, ERR_NOT_FOUND, "volume '%s' has no restore point", name);
 	*ret = best;

@@ -421,6 +421,28 @@ static void test_repo_find__never_takes_an_older_point_for_the_newest(void **sta
 	assert_int_equal(e.class, ERR_FORMAT);
 }
 
+static void test_repo_find__never_takes_an_older_point_for_the_one_of_a_time(void **state)
+{
+	auto_repo_fixture struct repo_fixture f = repo_fixture_new();
+	auto_repo struct repo *r = open_repo(&f, "agent.key", NULL);
+	const int64_t day = 24 * 3600 * SECOND;
+	char key[128];
+	struct err e;
+
+	(void)state;
+	make_on(r, data(1, T0 - 4 * day), "2026-11-18", 1);
+	make_on(r, data(2, T0), "2026-11-22", 2);
+	key_on(r, data(3, T0), "2026-11-20", 3, key);
+	object_set(f.store, key, "junk", 4);
+	assert_int_equal(find(r, "data@2026-11-22T10:00:00Z", &e), 2);
+	assert_int_equal(find(r, "data@2026-11-19", &e), 1);
+	assert_int_equal(find(r, "data@2026-11-21", &e), 0);
+	assert_int_equal(e.class, ERR_CORRUPT);
+	assert_non_null(strstr(e.msg, "data@00000001"));
+	assert_int_equal(find(r, "data@2026-11-17", &e), 0);
+	assert_int_equal(e.class, ERR_NOT_FOUND);
+}
+
 static void test_repo_find__a_volume_with_nothing_but_damage(void **state)
 {
 	auto_repo_fixture struct repo_fixture f = repo_fixture_new();
@@ -493,6 +515,7 @@ int main(void)
 		cmocka_unit_test(test_repo_find__ids_that_begin_alike_are_ambiguous),
 		cmocka_unit_test(test_repo_find__equal_times_go_by_sequence),
 		cmocka_unit_test(test_repo_find__never_takes_an_older_point_for_the_newest),
+		cmocka_unit_test(test_repo_find__never_takes_an_older_point_for_the_one_of_a_time),
 		cmocka_unit_test(test_repo_find__a_volume_with_nothing_but_damage),
 		cmocka_unit_test(test_repo_find__many_names_are_cut_short_in_messages),
 		cmocka_unit_test(test_repo_find__can_be_cancelled),
