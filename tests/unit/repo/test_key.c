@@ -11,10 +11,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <pty.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <termios.h>
 
 #include "common/hex.h"
 #include "tests/unit/repo/fixture.h"
@@ -565,74 +564,82 @@ static void test_keys_load__odd_passphrase_files(void **state)
 
 /* ---- the terminal ---- */
 
-/* Loads the key with the terminal as stdin; exits with the class of the error. */
-static int load_on_terminal(const char *path)
-{
-	struct keys *k = NULL;
-	struct err e = ERR_INIT;
+/* Somebody at a terminal: waits for the question, types the answer, sees what is shown. */
+struct typist {
+	int terminal;
+	const char *text;
+	char shown[4096];
+	bool asked;
+};
 
-	if (keys_load(path, NULL, &k, &e) < 0)
-		return 100 + (int)e.class;
-	keys_free(k);
-	return 0;
-}
-
-/* Waits for the question, types the answer; what the terminal showed is in ret. */
-static int answer(int terminal, const char *text, char *ret, size_t ret_max)
+static void *type_answer(void *arg)
 {
+	struct typist *t = arg;
 	size_t n = 0;
-	bool asked = false;
 
 	for (;;) {
-		ssize_t got = read(terminal, ret + n, ret_max - 1 - n);
+		ssize_t got = read(t->terminal, t->shown + n, sizeof(t->shown) - 1 - n);
 
 		if (got <= 0)
-			break; /* EIO: the other side has closed */
+			return NULL; /* EIO: the other side has closed */
 		n += (size_t)got;
-		ret[n] = '\0';
-		if (!asked && strstr(ret, "': ")) {
-			asked = true;
-			if (write(terminal, text, strlen(text)) < 0)
-				return -1;
-		}
+		t->shown[n] = '\0';
+		if (t->asked || !strstr(t->shown, "': "))
+			continue;
+		t->asked = true;
+		if (write(t->terminal, t->text, strlen(t->text)) < 0)
+			harness_die("typing: %s", strerror(errno));
 	}
-	ret[n] = '\0';
-	return asked ? 0 : -1;
 }
 
-static int ask(const char *path, const char *text, char *shown, size_t shown_max)
+/* Class of the error when the key is loaded with a terminal as stdin and stderr. */
+static enum err_class load_on_terminal(const char *path, struct typist *t)
 {
-	int terminal;
-	int status;
+	auto_close int in = dup(STDIN_FILENO);
+	auto_close int err = dup(STDERR_FILENO);
+	struct keys *k = NULL;
+	struct err e = ERR_INIT;
+	pthread_t thread;
+	int line;
 
-	pid_t pid = forkpty(&terminal, NULL, NULL, NULL);
-	assert_true(pid >= 0);
-	if (pid == 0)
-		_exit(load_on_terminal(path));
-	int r = answer(terminal, text, shown, shown_max);
-	while (waitpid(pid, &status, 0) < 0)
-		assert_int_equal(errno, EINTR);
-	(void)close(terminal);
-	assert_int_equal(r, 0);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
+	assert_true(in >= 0 && err >= 0);
+	assert_int_equal(openpty(&t->terminal, &line, NULL, NULL, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, type_answer, t), 0);
+	assert_true(dup2(line, STDIN_FILENO) >= 0 && dup2(line, STDERR_FILENO) >= 0);
+	int r = keys_load(path, NULL, &k, &e);
+	assert_true(dup2(in, STDIN_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0);
+	(void)close(line);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	(void)close(t->terminal);
+	keys_free(k);
+	return r < 0 ? e.class : ERR_NONE;
 }
 
 static void test_keys_load__asks_on_a_terminal_without_echo(void **state)
 {
+	static const struct {
+		const char *text;
+		enum err_class class;
+	} cases[] = {
+		{ "correct horse\n", ERR_NONE },
+		{ "wrong horse\n", ERR_DENIED },
+		{ "\n", ERR_INVALID },
+		{ "\x04", ERR_INVALID }, /* end of file */
+	};
 	auto_tmpdir char *dir = tmpdir_new();
 	auto_free char *path = path_join(dir, "k");
-	char shown[4096];
 
 	(void)state;
 	write_text(dir, "k", wrapped_text);
 	assert_int_equal(chmod(path, 0600), 0);
-	assert_int_equal(ask(path, "correct horse\n", shown, sizeof(shown)), 0);
-	assert_non_null(strstr(shown, path));
-	assert_null(strstr(shown, "correct"));
-	assert_int_equal(ask(path, "wrong horse\n", shown, sizeof(shown)), 100 + ERR_DENIED);
-	assert_null(strstr(shown, "wrong"));
-	assert_int_equal(ask(path, "\n", shown, sizeof(shown)), 100 + ERR_INVALID);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct typist t = { .text = cases[i].text };
+
+		assert_int_equal(load_on_terminal(path, &t), cases[i].class);
+		assert_true(t.asked);
+		assert_non_null(strstr(t.shown, path));
+		assert_null(strstr(t.shown, "horse"));
+	}
 }
 
 static void test_keys_generate__belong_together(void **state)
