@@ -589,8 +589,8 @@ static int refuse_if_damaged(const struct survey *s, const char *name, const str
 		    (last_day && strncmp(y->session, last_day, day) > 0))
 			continue;
 		return err_set(e, ERR_CORRUPT,
-		               "the restore point of '%s' that is meant may be '%s', which does not "
-		               "open (%s); name one that does, as %s@%.8s",
+		               "the restore point of '%s' that is meant may be '%s', which does "
+		               "not open (%s); name one that does, as %s@%.8s",
 		               name, y->session, s->why.msg, name,
 		               x ? x->session + POINT_SESSION_RANDOM : "ID");
 	}
