@@ -462,6 +462,102 @@ static void test_restore_run__in_place_repairs_sizes_types_and_metadata(void **s
 	assert_same_tree(w.src, w.out);
 }
 
+/* Everything that an entry without content, or its metadata, can be wrong in. */
+static void spoil(const char *dir, bool other)
+{
+	auto_free char *link = path_join(dir, "link");
+	auto_free char *dev = path_join(dir, "dev");
+	auto_free char *fifo = path_join(dir, "fifo");
+	auto_free char *file = path_join(dir, "file");
+	auto_free char *sub = path_join(dir, "sub");
+
+	if (other) {
+		assert_int_equal(unlink(link), 0);
+		assert_int_equal(symlink("elsewhere", link), 0);
+		assert_int_equal(unlink(dev), 0);
+		assert_int_equal(mknod(dev, S_IFCHR | 0600, makedev(1, 5)), 0);
+		assert_int_equal(removexattr(file, "user.same"), 0);
+		assert_int_equal(setxattr(file, "user.changed", "other", 5, 0), 0);
+		assert_int_equal(removexattr(sub, "trusted.gone"), 0);
+	} else {
+		assert_int_equal(lchown(link, 5, 6), 0);
+		assert_int_equal(lsetxattr(link, "trusted.extra", "x", 1, 0), 0);
+		assert_int_equal(lremovexattr(link, "trusted.l"), 0);
+		assert_int_equal(chmod(dev, 04755), 0);
+		assert_int_equal(chown(fifo, 9, 9), 0);
+	}
+	assert_int_equal(setxattr(file, "user.extra", "extra", 5, 0), 0);
+	assert_int_equal(setxattr(sub, "user.extra", "extra", 5, 0), 0);
+	assert_int_equal(chmod(file, 06777), 0);
+	assert_int_equal(chown(sub, 77, 78), 0);
+	assert_int_equal(chmod(sub, 01700), 0);
+}
+
+static void test_restore_run__in_place_repairs_what_has_no_content(void **state)
+{
+	auto_world struct world w = world_new();
+	auto_free char *link = world_at(&w, "link");
+	auto_free char *dev = world_at(&w, "dev");
+	auto_free char *fifo = world_at(&w, "fifo");
+	auto_free char *file = world_at(&w, "file");
+	auto_free char *sub = world_at(&w, "sub");
+
+	(void)state;
+	if (!is_root())
+		skip();
+	world_file(&w, "file", 1, 100);
+	world_file(&w, "sub/file", 2, 100);
+	assert_int_equal(symlink("to", link), 0);
+	assert_int_equal(lsetxattr(link, "trusted.l", "on a link", 9, 0), 0);
+	assert_int_equal(mknod(dev, S_IFCHR | 0600, makedev(1, 3)), 0);
+	assert_int_equal(mkfifo(fifo, 0640), 0);
+	assert_int_equal(chown(fifo, 3, 4), 0);
+	assert_int_equal(chmod(fifo, 02751), 0);
+	assert_int_equal(setxattr(file, "user.same", "same", 4, 0), 0);
+	assert_int_equal(setxattr(file, "user.changed", "value", 5, 0), 0);
+	assert_int_equal(setxattr(sub, "trusted.gone", "value", 5, 0), 0);
+	CLEANUP(point_clear) struct point p = world_backup(&w);
+	world_restore(&w, &p, 0);
+	assert_same_tree(w.src, w.out);
+	for (int other = 0; other < 2; other++) {
+		spoil(w.out, other);
+		world_restore(&w, &p, TARGET_IN_PLACE);
+		assert_same_tree(w.src, w.out);
+		assert_int_equal(w.report.written, 0);
+	}
+	/* nothing wrong: what is there stays */
+	struct stat a;
+	struct stat b;
+	auto_free char *out_dev = path_join(w.out, "dev");
+	assert_int_equal(lstat(out_dev, &a), 0);
+	world_restore(&w, &p, TARGET_IN_PLACE);
+	assert_int_equal(lstat(out_dev, &b), 0);
+	assert_int_equal(a.st_ino, b.st_ino);
+}
+
+static void test_restore_run__counts_progress(void **state)
+{
+	auto_world struct world w = world_new();
+	struct progress_counts counts = { 0 };
+	const struct restore_params params = { .threads = 2, .counts = &counts };
+	auto_free char *link = world_at(&w, "a/link");
+
+	(void)state;
+	world_file(&w, "a/file", 1, 3 * MIB);
+	world_file(&w, "b", 2, 10);
+	world_sparse(&w, "sparse", 10 * (off_t)MIB, 0, 10);
+	assert_int_equal(symlink("x", link), 0);
+	CLEANUP(point_clear) struct point p = world_backup(&w);
+	ok(world_try(&w, &p, w.out, 0, &params, e));
+	assert_int_equal(counts.bytes_done, p.bytes_logical);
+	/* all but the root, which is there from the start */
+	assert_int_equal(counts.files_done, p.files + p.directories + p.others - 1);
+	assert_int_equal(counts.errors, 0);
+	atomic_store(&counts.bytes_done, 0);
+	ok(world_try(&w, &p, w.out, TARGET_IN_PLACE, &params, e));
+	assert_int_equal(counts.bytes_done, p.bytes_logical);
+}
+
 static void test_restore_run__in_place_removes_only_when_told(void **state)
 {
 	auto_world struct world w = world_new();
@@ -690,6 +786,8 @@ int main(void)
 		cmocka_unit_test(test_restore_run__links_to_what_is_not_selected_are_copied_once),
 		cmocka_unit_test(test_restore_run__in_place_writes_only_what_differs),
 		cmocka_unit_test(test_restore_run__in_place_repairs_sizes_types_and_metadata),
+		cmocka_unit_test(test_restore_run__in_place_repairs_what_has_no_content),
+		cmocka_unit_test(test_restore_run__counts_progress),
 		cmocka_unit_test(test_restore_run__in_place_removes_only_when_told),
 		cmocka_unit_test(test_restore_run__in_place_does_not_write_through_links),
 		cmocka_unit_test(test_restore_run__in_place_leaves_other_names_of_a_file_alone),

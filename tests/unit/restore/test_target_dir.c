@@ -10,7 +10,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
-#include "tests/unit/restore/world.h"
+#include "tests/unit/restore/craft.h"
 #include "tests/unit/snapshot/mounts.h"
 
 #define NOBODY 65534
@@ -24,7 +24,8 @@ static void become_nobody(const struct world *w)
 	auto_free char *out_parent = path_join(w->dir, ".");
 
 	assert_int_equal(chmod(out_parent, 0777), 0);
-	assert_int_equal(setgroups(0, NULL), 0);
+	const gid_t groups[1] = { 4321 };
+	assert_int_equal(setgroups(1, groups), 0);
 	assert_int_equal(setresgid(NOBODY, NOBODY, 0), 0);
 	assert_int_equal(setresuid(NOBODY, NOBODY, 0), 0);
 }
@@ -53,6 +54,7 @@ static void make_rich(struct world *w)
 	world_file(w, "readonly", 5, 100);
 	assert_int_equal(linkat(AT_FDCWD, in, AT_FDCWD, link, 0), 0);
 	assert_int_equal(chown(mine, NOBODY, NOBODY), 0);
+	assert_int_equal(chown(suid, 0, 4321), 0);
 	assert_int_equal(chmod(suid, 06755), 0);
 	assert_int_equal(chmod(mine, 06711), 0);
 	assert_int_equal(setxattr(readonly, "user.note", "x", 1, 0), 0);
@@ -96,7 +98,8 @@ static void test_restore_run__without_rights_counts_what_is_lost(void **state)
 	fails_saying(ERR_PARTIAL, "owners could not be set", report_verdict(&w.report, e));
 
 	/* set-id bits of root must not become nobody's; its own stay */
-	assert_int_equal(mode_of(&w, "suid"), 0755);
+	/* but a group that nobody is a member of can be given, and its bit with it */
+	assert_int_equal(mode_of(&w, "suid"), 02755);
 	assert_int_equal(mode_of(&w, "mine"), 06711);
 	assert_int_equal(mode_of(&w, "closed"), 0);
 	assert_int_equal(mode_of(&w, "readonly"), 0400);
@@ -388,6 +391,57 @@ static void test_restore_run__project_ids_come_back(void **state)
 	left_out(why);
 }
 
+/* A file system that takes little. */
+static const char *plain(struct world *w)
+{
+	auto_free char *at = path_join(w->dir, "mnt");
+	CLEANUP(buf_clear) struct buf xattrs = BUF_INIT(4096);
+	struct craft c;
+
+	assert_int_equal(mkdir(at, 0755), 0);
+	if (!can_mount || mount("none", at, "tmpfs", 0, "size=6m") < 0)
+		return "no tmpfs can be mounted here";
+	(void)source_xattr_put(&xattrs, "nonsense.name", "x", 1);
+	(void)source_xattr_put(&xattrs, "trusted.fine", "y", 1);
+	craft_begin(&c, w);
+	craft_dir(&c, "");
+	const struct record r = {
+		.path = "file",
+		.st = { .mode = S_IFREG | 0644 },
+		.flags = RECORD_XATTRS | RECORD_FSFLAGS | RECORD_PROJID,
+		.xattrs = xattrs.data,
+		.xattrs_len = xattrs.len,
+		.fsflags = FS_NOCOW_FL | FS_NODUMP_FL,
+		.projid = 5,
+	};
+	craft_add(&c, &r);
+	CLEANUP(point_clear) struct point p = craft_end(&c);
+	ok(world_try(w, &p, at, 0, NULL, e));
+	assert_int_equal(w->report.losses.of[LOSS_XATTR].count, 1);
+	assert_int_equal(w->report.losses.of[LOSS_FLAGS].count, 1);
+	assert_int_equal(w->report.losses.of[LOSS_PROJECT].count, 1);
+	assert_int_equal(w->report.losses.of[LOSS_OWNER].count, 0);
+	assert_string_equal(w->report.losses.of[LOSS_FLAGS].first, "file");
+	/* one that is unknown does not cost the others */
+	assert_int_equal(get_flags(at, "file"), FS_NODUMP_FL);
+	char value[2];
+	auto_free char *file = path_join(at, "file");
+	assert_int_equal(getxattr(file, "trusted.fine", value, sizeof(value)), 1);
+	fails_saying(ERR_PARTIAL, "extended attributes could not be set",
+	             report_verdict(&w->report, e));
+	return NULL;
+}
+
+static void test_restore_run__what_a_file_system_does_not_take_is_counted(void **state)
+{
+	auto_world struct world w = world_new();
+
+	(void)state;
+	const char *why = is_root() ? plain(&w) : "only root may";
+	mounts_undo(w.dir, "mnt");
+	left_out(why);
+}
+
 /* ---- parts ---- */
 
 static void test_target_write_zeros__and_is_zero(void **state)
@@ -448,6 +502,7 @@ int main(void)
 		cmocka_unit_test(test_restore_run__a_full_target_keeps_no_half_files),
 		cmocka_unit_test(test_restore_run__flags_that_forbid_changes_come_last),
 		cmocka_unit_test(test_restore_run__project_ids_come_back),
+		cmocka_unit_test(test_restore_run__what_a_file_system_does_not_take_is_counted),
 		cmocka_unit_test(test_target_write_zeros__and_is_zero),
 		cmocka_unit_test(test_target_dir__does_not_leave_its_file_system_to_delete),
 	};
