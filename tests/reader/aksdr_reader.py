@@ -602,7 +602,8 @@ def verify(repo):
             need(len(packs[-1].data) == length, "a pack's length in the index")
         last = b""
         for _ in range(c.number(4)):
-            cid, pack, off, stored, plain, counter = c.take(32), c.number(4), c.number(4), c.number(4), c.number(4), c.number(4)
+            cid, pack, off, stored = c.take(32), c.number(4), c.number(4), c.number(4)
+            plain, counter = c.number(4), c.number(4)
             key, compression, kind = c.number(2), c.number(1), c.number(1)
             need(last < cid, "order of an index")
             last = cid
