@@ -213,6 +213,7 @@ static int walk_at(struct walk *w, const struct record *r, struct err *e)
 		w->last_cap = cap;
 	}
 	memcpy(w->last, r->path, r->path_len);
+	w->last[r->path_len] = '\0';
 	w->last_len = r->path_len;
 	return 0;
 }
