@@ -7,6 +7,8 @@
 #
 # Steps are system calls: strace kills the process when the Nth of a kind begins. Where strace is
 # missing or may not trace, only the kills at points in time are made.
+# LeakSanitizer and strace both want to be the tracer.
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
 new_repo r
