@@ -88,7 +88,7 @@ for kind in config commit pack meta idx sess; do
 	object=$(find "$work/store/$kind" -type f | sort | head -n 1)
 	cp "$object" "$work/kept"
 	size=$(stat -c %s "$object")
-	"$python" - "$object" $((size / 3)) <<'PY'
+	"$python" - "$object" 40 <<'PY'
 import sys
 with open(sys.argv[1], "r+b") as f:
     f.seek(int(sys.argv[2]))

@@ -3,7 +3,7 @@
 #
 # Makes the golden repository of the present format version, anew, with the programs in BIN:
 #
-#   BIN=build/release tests/format/make_golden.sh        (root, xfsprogs)
+#   BIN=build/release tests/format/lib_make_golden.sh        (root, xfsprogs)
 #
 # It holds two states of a file system volume and one of a block volume, with every kind of record
 # that docs/FORMAT.md has. It is made on xfs, where all of them exist, in a mount namespace of its
@@ -17,7 +17,7 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 BIN=$(cd "$BIN" && pwd -P)
 golden=$here/golden/v1
 if [ "${1:-}" != --inside ]; then
-	BIN=$BIN exec unshare --mount --uts --propagation private "$here/make_golden.sh" --inside
+	BIN=$BIN exec unshare --mount --uts --propagation private "$here/lib_make_golden.sh" --inside
 fi
 hostname golden
 
