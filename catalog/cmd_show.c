@@ -78,7 +78,7 @@ static json_t *rows_json(struct catalog *c, const char *sql, const char *session
 	return rc < 0 ? NULL : STEAL(&a);
 }
 
-static json_t *point_json(struct catalog *c, const char *session, struct err *e)
+static json_t *shown_json(struct catalog *c, const char *session, struct err *e)
 {
 	static const struct {
 		const char *name, *sql;
@@ -198,7 +198,7 @@ int cmd_show(void *state, const struct verb_common *common, int argc, char **arg
 
 		if (find_point(c, argv[i], session, e) < 0)
 			return -1;
-		json_t *point = point_json(c, session, e);
+		json_t *point = shown_json(c, session, e);
 		if (!point)
 			return -1;
 		if (json_array_append_new(points, point) < 0)

@@ -9,7 +9,6 @@
 #include "repo/check_impl.h"
 #include "repo/crypt.h"
 
-#define SEGMENT_MAX (128 * MIB)
 #define MARKER_MAX FORMAT_POINT_MAX
 #define DOMAINS_MAX UINT16_MAX
 
@@ -279,36 +278,26 @@ static int take_segment(void *arg, const struct store_item *item, struct err *e)
 
 /* The segment's plain text and its view. 1: it is damaged, *why says how. */
 static int open_segment(struct check *ck, const struct check_segment *s, struct buf *plain,
-                        struct index_view *ret, struct err *why, struct err *e)
+                        struct segment_view *ret, struct err *why, struct err *e)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(SEGMENT_MAX);
-	uint8_t signer[FORMAT_SIGNER_BYTES];
+	const struct repo *r = ck->repo;
 
-	if (get_all(ck, s->key, &b, why) == 0 &&
-	    crypt_object_open(ck->repo->keys, FORMAT_KIND_INDEX, ck->domains[s->domain].keys->foot,
-	                      s->key, b.data, b.len, plain, signer, why) == 0 &&
-	    index_decode(plain->data, plain->len, ret, why) == 0)
+	if (cancel_check(r->cancel, e) < 0)
+		return -1;
+	if (segment_fetch(r->store, r->keys, ck->domains[s->domain].keys, s->key, plain, ret,
+	                  why) == 0) {
+		atomic_fetch_add_explicit(&ck->bytes_read, plain->len, memory_order_relaxed);
+		atomic_fetch_add_explicit(&ck->objects, 1, memory_order_relaxed);
 		return 0;
+	}
 	if (check_is_finding(why))
 		return 1;
 	*e = *why;
 	return -1;
 }
 
-/* Pack number i of a segment (docs/FORMAT.md 7). */
-static struct check_indexed segment_pack(const struct index_view *v, uint32_t i)
-{
-	const uint8_t *p = v->packs + (size_t)i * FORMAT_INDEX_PACK_BYTES;
-	struct check_indexed x = { .kind = p[24] == FORMAT_KIND_META ? CHUNK_NODE : CHUNK_DATA };
-
-	memcpy(x.id, p, sizeof(x.id));
-	for (unsigned k = 0; k < 8; k++)
-		x.len |= (uint64_t)p[16 + k] << (8 * k);
-	return x;
-}
-
 static int note_segment(struct check_worker *w, const struct check_segment *s,
-                        const struct index_view *v, struct err *e)
+                        const struct segment_view *v, struct err *e)
 {
 	struct check *ck = w->ck;
 	struct refset_item batch[64];
@@ -317,8 +306,13 @@ static int note_segment(struct check_worker *w, const struct check_segment *s,
 
 	(void)pthread_mutex_lock(&ck->lock);
 	for (uint32_t i = 0; rc == 0 && i < v->npacks; i++) {
-		struct check_indexed x = segment_pack(v, i);
+		struct segment_pack pack;
+		struct check_indexed x;
 
+		segment_view_pack(v, i, &pack);
+		x.kind = pack.kind;
+		x.len = pack.len;
+		memcpy(x.id, pack.id, sizeof(x.id));
 		rc = check_push(&ck->indexed, &ck->nindexed, &ck->indexed_cap, sizeof(x), &x, e);
 	}
 	(void)pthread_mutex_unlock(&ck->lock);
@@ -326,7 +320,7 @@ static int note_segment(struct check_worker *w, const struct check_segment *s,
 		return rc;
 	for (uint32_t i = 0; rc == 0 && i < v->nentries; i++) {
 		batch[n] = (struct refset_item){ .domain = s->domain, .flags = REFSET_INDEX };
-		index_view_ref(v, i, &batch[n++].ref);
+		segment_view_ref(v, i, &batch[n++].ref);
 		if (n == ARRAY_LEN(batch) || i + 1 == v->nentries) {
 			rc = refset_add(ck->all, batch, n, e);
 			n = 0;
@@ -340,9 +334,9 @@ static int read_segments(struct check_worker *w, struct err *e)
 	struct check *ck = w->ck;
 
 	while (!atomic_load(&ck->stop)) {
-		CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_MAX);
+		CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
 		struct err why = ERR_INIT;
-		struct index_view v;
+		struct segment_view v;
 
 		(void)pthread_mutex_lock(&ck->lock);
 		size_t i = ck->next++;
@@ -382,7 +376,7 @@ static void compare_segments(struct check *ck)
 }
 
 /* Binary search by id in a decoded segment. */
-static bool segment_find(const struct index_view *v, const uint8_t id[FORMAT_ID_BYTES],
+static bool segment_find(const struct segment_view *v, const uint8_t id[FORMAT_ID_BYTES],
                          struct chunk_ref *ret)
 {
 	uint32_t lo = 0;
@@ -394,7 +388,7 @@ static bool segment_find(const struct index_view *v, const uint8_t id[FORMAT_ID_
 		               FORMAT_ID_BYTES);
 
 		if (d == 0) {
-			index_view_ref(v, mid, ret);
+			segment_view_ref(v, mid, ret);
 			return true;
 		}
 		if (d < 0)
@@ -421,9 +415,9 @@ int check_resolve(struct check *ck, struct refset *into, struct err *e)
 	size_t left = ck->nlost;
 
 	for (size_t i = 0; left > 0 && i < ck->nsegments; i++) {
-		CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_MAX);
+		CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
 		struct err why = ERR_INIT;
-		struct index_view v;
+		struct segment_view v;
 
 		if (ck->segments[i].domain == UINT16_MAX)
 			continue;

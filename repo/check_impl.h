@@ -18,6 +18,7 @@
 #include "repo/compress.h"
 #include "repo/index.h"
 #include "repo/refset.h"
+#include "repo/segment.h"
 #include "repo/tree.h"
 
 #define CHECK_RANGE_BYTES (4 * MIB) /* of one read; one chunk may be longer */

@@ -395,7 +395,7 @@ int crypt_object_seal(const struct keys *k, char kind, const uint8_t key[32], co
 	(void)buf_put(out, FORMAT_MAGIC, 4);
 	(void)buf_u8(out, (uint8_t)kind);
 	(void)buf_u8(out, FORMAT_VERSION);
-	(void)buf_u16(out, FORMAT_FEATURES);
+	(void)buf_u16(out, FORMAT_OBJECT_FEATURES);
 	(void)buf_put(out, k->signer_id, FORMAT_SIGNER_BYTES);
 	secret_random(nonce, sizeof(nonce));
 	(void)buf_put(out, nonce, sizeof(nonce));
@@ -440,11 +440,11 @@ static int object_decode(char kind, const char *key_name, const uint8_t *p, size
 		return err_set(e, ERR_FORMAT,
 		               "'%s' has format version %u, this program knows %u; use a newer one",
 		               key_name, version, FORMAT_VERSION);
-	if (features & ~FORMAT_FEATURES)
+	if (features & ~FORMAT_OBJECT_FEATURES)
 		return err_set(e, ERR_FORMAT,
 		               "'%s' needs features 0x%04x that this program lacks; use a newer "
 		               "one",
-		               key_name, features & ~FORMAT_FEATURES);
+		               key_name, features & ~FORMAT_OBJECT_FEATURES);
 	o.signer = rd_take(&rd, FORMAT_SIGNER_BYTES);
 	o.nonce = rd_take(&rd, XCHACHA_NONCE_BYTES);
 	o.sealed_len = rd_u32(&rd);

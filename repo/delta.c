@@ -246,6 +246,10 @@ static bool old_page_at(struct delta *d, uint64_t off, struct old_page *ret, uin
 		return true;
 	}
 	const struct chunk_ref *ref = &w->leaf->chunks[x->chunk];
+	if (chunk_absent(ref)) {
+		*ret_next = end;
+		return false;
+	}
 	uint32_t coff = x->off + (uint32_t)into;
 	uint32_t rest = ref->plain - coff;
 	uint32_t len = rest < FORMAT_PAGE_BYTES ? rest : FORMAT_PAGE_BYTES;

@@ -11,7 +11,10 @@
 #define FORMAT_MAGIC "AKSD"
 #define FORMAT_TAIL "AKSDTAIL"
 #define FORMAT_VERSION 1
-#define FORMAT_FEATURES 0 /* mandatory features known here */
+/* Mandatory features of a whole repository (in its config), and of a single other object. */
+#define FORMAT_FEATURE_COLLECT 1 /* chunks may move, sessions may be fenced */
+#define FORMAT_FEATURES FORMAT_FEATURE_COLLECT
+#define FORMAT_OBJECT_FEATURES 0
 
 #define FORMAT_HEAD_BYTES 8
 #define FORMAT_ID_BYTES 32 /* chunk and node ids */
@@ -35,6 +38,19 @@
 #define FORMAT_KIND_POINT 'R'
 #define FORMAT_KIND_DATA 'P'
 #define FORMAT_KIND_META 'M'
+#define FORMAT_KIND_ABORT 'X'
+#define FORMAT_KIND_MAINTENANCE 'N'
+#define FORMAT_KIND_TOMB 'T'
+#define FORMAT_KIND_HOLD 'H'
+#define FORMAT_KIND_PIN 'L'
+#define FORMAT_KIND_COLLECT 'G'
+#define FORMAT_KIND_DAMAGE 'D'
+#define FORMAT_KIND_CHECKED 'K'
+#define FORMAT_KIND_REVOKED 'V'
+#define FORMAT_KIND_RESEAL 'Y'
+
+#define FORMAT_ABORT_BYTES 512    /* of an abort; no other object below commit/ has this length */
+#define FORMAT_PACK_NAME_BYTES 17 /* of a pack in the lists of a collection */
 
 enum { CIPHER_AES256GCM = 1, CIPHER_XCHACHA20 = 2 };
 enum { HASH_SHA256_TREE = 1 };

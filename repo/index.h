@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where chunks are. Segments are immutable sorted tables, one per session on
- * the store; opened ones lie decrypted in the local state directory (all of
- * it disposable) and are searched through mmap, so that memory does not grow
- * with the repository. New chunks of this session are in a hash table that
- * spills to sorted runs.
+ * Where chunks are. Segments are immutable sorted tables on the store
+ * (repo/segment.h); opened ones lie decrypted in the local state directory
+ * (all of it disposable) and are searched through mmap, so that memory does
+ * not grow with the repository. New chunks of this session are in a hash
+ * table that spills to sorted runs.
+ *
+ * An index that is opened by a session's view shows what that session may
+ * rely on, and nothing else (docs/CONCURRENCY.md).
  */
 #ifndef AKSDR_REPO_INDEX_H
 #define AKSDR_REPO_INDEX_H
@@ -19,20 +22,40 @@
 #include "store/store.h"
 
 struct index;
+struct view;
+struct segment_view;
 
 /*
  * Loads the segments of a domain: lists idx/DTAG/, fetches those that the
  * state directory lacks (state_dir NULL: keeps them in scratch memory),
  * drops local ones that are gone from the store. Damaged local copies are
  * fetched again; a damaged segment on the store is left out and counted.
+ * view (borrowed until index_free): void segments are left out, absent places
+ * are not found; NULL: whatever there is, for readers, who see whether it is there.
  */
 MUST_CHECK int index_open(struct store *store, const struct keys *keys,
                           const struct domain_keys *domain, const char *state_dir,
-                          const struct cancel *cancel, struct index **ret, struct err *e);
+                          const struct view *view, const struct cancel *cancel, struct index **ret,
+                          struct err *e);
 void index_free(struct index *x);
 
-/* Looks up among the loaded segments and what index_add() got. Thread-safe. */
+/*
+ * Looks up among the loaded segments and what index_add() got: of several
+ * places the one with the smallest pack id. Thread-safe, as all lookups.
+ */
 bool index_lookup(struct index *x, const uint8_t id[32], struct chunk_ref *ret);
+
+/*
+ * Whether the chunk is where ref says; where it is somewhere else, ref is
+ * changed to say so. false: it is nowhere.
+ */
+bool index_locate(struct index *x, struct chunk_ref *ref);
+
+/* As index_lookup(), in segments of committed sessions only. */
+bool index_settled(struct index *x, const uint8_t id[32], struct chunk_ref *ret);
+
+/* All places that segments know, at most max. Returns how many. */
+size_t index_places(struct index *x, const uint8_t id[32], struct chunk_ref *ret, size_t max);
 
 /*
  * Claims an id for storing: true: the caller must store it and then call
@@ -44,28 +67,20 @@ void index_add(struct index *x, const struct chunk_ref *ref);
 void index_abandon(struct index *x, const uint8_t id[32]);
 
 /*
- * Encodes everything added so far as segments of docs/FORMAT.md 7, PUTs them as
- * idx/DTAG/SESSION-N; keys are appended to ret_names (malloc'ed array of malloc'ed strings).
- * pack_size gives an object's length.
+ * A segment was written by this session: keeps it locally, so that the next session here need not
+ * fetch it. name is below idx/DTAG/. Best effort.
  */
-MUST_CHECK int index_write(struct index *x, const char *session,
-                           uint64_t (*pack_size)(void *arg, const uint8_t pack[16]), void *arg,
-                           char ***ret_names, size_t *ret_n, struct err *e);
+void index_learned(void *index, const char *name, const struct segment_view *v);
 
-/* Calls each() for every entry of every loaded segment, ordered within a segment. */
-MUST_CHECK int index_each(struct index *x,
-                          int (*each)(void *arg, const struct chunk_ref *ref, struct err *e),
-                          void *arg, struct err *e);
+/*
+ * Calls each() for every segment that was left out because it is void: its name below idx/DTAG/,
+ * and its key.
+ */
+MUST_CHECK int index_each_void(const struct index *x,
+                               int (*each)(void *arg, const char *name, const char *key,
+                                           struct err *e),
+                               void *arg, struct err *e);
 
-size_t index_damaged(const struct index *x); /* segments left out */
-
-/* Pure decode of a segment's plain text, for the fuzzer and rebuild: validates everything. */
-struct index_view {
-	const uint8_t *packs;   /* npacks records */
-	const uint8_t *entries; /* nentries records */
-	uint32_t npacks, nentries;
-};
-MUST_CHECK int index_decode(const uint8_t *p, size_t n, struct index_view *ret, struct err *e);
-void index_view_ref(const struct index_view *v, uint32_t i, struct chunk_ref *ret);
+size_t index_damaged(const struct index *x); /* segments left out because they do not open */
 
 #endif

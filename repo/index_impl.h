@@ -13,6 +13,8 @@
 #include "common/cancel.h"
 #include "common/err.h"
 #include "repo/index.h"
+#include "repo/segment.h"
+#include "repo/view.h"
 
 /* Keys of the local form: what was damaged or changed on disk is never believed. */
 struct index_keys {
@@ -41,7 +43,7 @@ struct index_names {
 
 /* A table in memory from a segment's content. NULL: no memory. */
 struct index_table *index_table_new(const struct index_keys *k, const char *name,
-                                    const struct index_view *v);
+                                    const struct segment_view *v);
 
 /* A file of the directory. NULL: it is none, damaged, or gone. */
 struct index_table *index_table_open(const struct index_keys *k, int dir, const char *file);
@@ -57,9 +59,9 @@ void index_table_remove(struct index_table *t); /* takes its file away; it can s
 bool index_table_get(const struct index_table *t, const struct index_keys *k, uint32_t i,
                      struct chunk_ref *ret);
 
-/* An entry with this id. */
-bool index_table_find(const struct index_table *t, const struct index_keys *k, const uint8_t id[32],
-                      struct chunk_ref *ret);
+/* Calls each() for every entry with this id, until it returns false. */
+void index_table_find(const struct index_table *t, const struct index_keys *k, const uint8_t id[32],
+                      bool (*each)(void *arg, const struct chunk_ref *ref), void *arg);
 
 /* A growing list of tables. */
 struct index_tables {
@@ -76,9 +78,20 @@ void index_tables_clear(struct index_tables *ts);
  */
 void index_tables_compact(struct index_tables *ts, const struct index_keys *k, int dir);
 
-/* Lists and fetches; fills ts and *ret_damaged. dir: -1 for none. */
+/* Names of segments below idx/DTAG/; owned. */
+struct index_names_list {
+	char **v;
+	size_t n, cap;
+};
+
+/*
+ * Lists and fetches: settled segments into ts, which may be kept in dir (-1: none), those of
+ * sessions that did not end into tentative, in memory; names of void ones into voids. Without a
+ * view all are settled.
+ */
 int index_load(struct store *store, const struct keys *keys, const struct domain_keys *domain,
-               const struct index_keys *k, int dir, const struct cancel *cancel,
-               struct index_tables *ts, size_t *ret_damaged, struct err *e);
+               const struct index_keys *k, int dir, const struct view *view,
+               const struct cancel *cancel, struct index_tables *ts, struct index_tables *tentative,
+               struct index_names_list *voids, size_t *ret_damaged, struct err *e);
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Brings the local tables up to date with the store: tables that cover a
- * segment that is gone are dropped, segments that no table covers are fetched
- * by a few threads. The directory is read before the store is listed, so that
+ * segment that is gone or void are dropped, segments that no table covers are
+ * fetched by a few threads. The directory is read before the store is listed, so that
  * what another process adds meanwhile is not taken for something that is gone.
+ * Segments of sessions that did not end are never kept: they may become void.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,13 +15,10 @@
 
 #include "common/buf.h"
 #include "common/now.h"
-#include "repo/crypt.h"
 #include "repo/index_impl.h"
 #include "repo/point.h"
 
 #define NAME_BYTES 96
-#define SEGMENT_MAX \
-	(8 + FORMAT_ENTRIES_MAX * (FORMAT_INDEX_PACK_BYTES + FORMAT_INDEX_ENTRY_BYTES) + KIB)
 #define THREADS_MAX 8
 #define INFLIGHT_MAX (32 * MIB) /* bytes of segments being fetched */
 #define MEMORY_MAX (16 * MIB)   /* bytes of tables before they go to a file */
@@ -30,7 +28,8 @@
 struct segment {
 	char name[NAME_BYTES]; /* below idx/DTAG/ */
 	uint64_t size;
-	bool covered; /* by a local table */
+	bool tentative; /* of a session that did not end */
+	bool covered;   /* by a local table */
 };
 
 struct loader {
@@ -43,7 +42,8 @@ struct loader {
 	char prefix[32]; /* "idx/DTAG/" */
 	struct segment *segments;
 	size_t n, cap;
-	struct index_tables *ts; /* guarded by lock while threads run */
+	struct index_tables *ts, *tentative; /* guarded by lock while threads run */
+	struct index_names_list *voids;
 	pthread_mutex_t lock;
 	pthread_cond_t less;   /* inflight shrank, or failed */
 	size_t next;           /* guarded by lock */
@@ -54,26 +54,13 @@ struct loader {
 	struct err why;        /* guarded by lock: of the first failure */
 };
 
-/* "DAY/VOLTAG-RANDOM-N" */
-static bool name_valid(const char *name)
-{
-	char session[POINT_SESSION_LEN + 1];
-	size_t n = strlen(name);
-
-	if (n < POINT_SESSION_LEN + 5 || n >= NAME_BYTES || name[POINT_SESSION_LEN] != '-')
-		return false;
-	memcpy(session, name, POINT_SESSION_LEN);
-	session[POINT_SESSION_LEN] = '\0';
-	const char *number = name + POINT_SESSION_LEN + 1;
-	return point_session_valid(session) && strspn(number, "0123456789") == strlen(number);
-}
-
 static int list_item(void *arg, const struct store_item *item, struct err *e)
 {
 	struct loader *l = arg;
 	const char *name = item->key + strlen(l->prefix);
+	char session[96];
 
-	if (!name_valid(name)) {
+	if (!segment_session(name, session)) {
 		l->damaged++;
 		return 0;
 	}
@@ -96,6 +83,57 @@ static int list_item(void *arg, const struct store_item *item, struct err *e)
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct segment *)a)->name, ((const struct segment *)b)->name);
+}
+
+static int note_void(struct index_names_list *l, const char *name, struct err *e)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? 2 * l->cap : 16;
+		char **v = reallocarray(l->v, cap, sizeof(char *));
+
+		if (!v)
+			return err_set(e, ERR_NOMEM, "no memory for a list of index segments");
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n] = strdup(name);
+	if (!l->v[l->n])
+		return err_set(e, ERR_NOMEM, "no memory for a list of index segments");
+	l->n++;
+	return 0;
+}
+
+/* Drops the segments that are void for the view. */
+static int apply_view(struct loader *l, const struct view *view, struct err *e)
+{
+	CLEANUP(marker_list_clear) struct marker_list markers = { 0 };
+	bool listed = false;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct segment *s = &l->segments[i];
+		char session[96];
+
+		(void)segment_session(s->name, session);
+		enum segment_state state = view_segment(&view->commits, NULL, session);
+		/* Mostly all have ended, and nobody asks who is at work. */
+		if (state == SEGMENT_TENTATIVE && !listed) {
+			if (marker_list_load(l->store, &markers, e) < 0)
+				return -1;
+			listed = true;
+		}
+		if (state == SEGMENT_TENTATIVE)
+			state = view_segment(&view->commits, &markers, session);
+		if (state == SEGMENT_VOID) {
+			if (note_void(l->voids, s->name, e) < 0)
+				return -1;
+			continue;
+		}
+		s->tentative = state == SEGMENT_TENTATIVE;
+		l->segments[kept++] = *s;
+	}
+	l->n = kept;
+	return 0;
 }
 
 /* ---- what is there already ---- */
@@ -153,7 +191,7 @@ static struct segment *next_name(struct loader *l, const char **at, const char *
 	return bsearch(&key, l->segments, l->n, sizeof(key), by_name);
 }
 
-/* True when the store has all segments of t, and t has one that no other table covers. */
+/* True when the store has all segments of t, settled, and t has one that no other table covers. */
 static bool table_useful(struct loader *l, const struct index_table *t)
 {
 	const char *end = t->names + t->names_len;
@@ -162,7 +200,7 @@ static bool table_useful(struct loader *l, const struct index_table *t)
 	for (const char *at = t->names; at < end;) {
 		const struct segment *s = next_name(l, &at, end);
 
-		if (!s)
+		if (!s || s->tentative)
 			return false;
 		news |= !s->covered;
 	}
@@ -205,31 +243,20 @@ static void keep_useful(struct loader *l)
 static int fetch(const struct loader *l, const char *name, struct index_table **ret,
                  bool *ret_damaged, struct err *e)
 {
-	CLEANUP(buf_clear) struct buf object = BUF_INIT(SEGMENT_MAX);
-	CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_MAX);
-	struct index_view v;
+	CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
+	struct segment_view v;
 	struct err why = ERR_INIT;
 	char key[STORE_KEY_MAX + 1];
-	uint8_t signer[8];
 
 	*ret_damaged = false;
 	(void)snprintf(key, sizeof(key), "%s%s", l->prefix, name);
-	if (store_get_all(l->store, key, &object, &why) < 0) {
-		*ret_damaged = why.class == ERR_CORRUPT || why.class == ERR_TOO_BIG;
+	if (segment_fetch(l->store, l->keys, l->domain, key, &plain, &v, &why) < 0) {
+		*ret_damaged = why.class == ERR_CORRUPT || why.class == ERR_FORMAT ||
+		               why.class == ERR_TOO_BIG;
 		if (*ret_damaged || why.class == ERR_NOT_FOUND)
 			return 1;
 		*e = why;
 		return err_wrap(e, "reading the index");
-	}
-	int r = crypt_object_open(l->keys, FORMAT_KIND_INDEX, l->domain->foot, key, object.data,
-	                          object.len, &plain, signer, &why);
-	buf_clear(&object);
-	if (r < 0 || index_decode(plain.data, plain.len, &v, &why) < 0) {
-		*ret_damaged = why.class != ERR_NOMEM;
-		if (*ret_damaged)
-			return 1;
-		*e = why;
-		return -1;
 	}
 	*ret = index_table_new(l->k, name, &v);
 	return *ret ? 0 : err_set(e, ERR_NOMEM, "no memory for the index");
@@ -243,12 +270,12 @@ static void fail_locked(struct loader *l, const struct err *e)
 	(void)pthread_cond_broadcast(&l->less);
 }
 
-static void take_locked(struct loader *l, struct index_table *take_t)
+static void take_locked(struct loader *l, struct index_table *take_t, bool tentative)
 {
 	struct err e = ERR_INIT;
 
-	l->memory_bytes += take_t->len;
-	if (index_tables_add(l->ts, take_t) < 0) {
+	l->memory_bytes += tentative ? 0 : take_t->len;
+	if (index_tables_add(tentative ? l->tentative : l->ts, take_t) < 0) {
 		(void)err_set(&e, ERR_NOMEM, "no memory for the index");
 		fail_locked(l, &e);
 		return;
@@ -299,7 +326,7 @@ static void *fetch_all(void *arg)
 		if (r < 0)
 			fail_locked(l, &e);
 		else if (r == 0)
-			take_locked(l, t);
+			take_locked(l, t, s->tentative);
 	}
 	(void)pthread_mutex_unlock(&l->lock);
 	return NULL;
@@ -328,12 +355,14 @@ static int fetch_missing(struct loader *l, struct err *e)
 	return -1;
 }
 
-static int load(struct loader *l, struct err *e)
+static int load(struct loader *l, const struct view *view, struct err *e)
 {
 	if (open_tables(l, e) < 0)
 		return -1;
 	if (store_list(l->store, l->prefix, NULL, list_item, l, e) < 0)
 		return err_wrap(e, "listing the index");
+	if (view && apply_view(l, view, e) < 0)
+		return -1;
 	if (l->n > 1)
 		qsort(l->segments, l->n, sizeof(*l->segments), by_name);
 	keep_useful(l);
@@ -344,8 +373,9 @@ static int load(struct loader *l, struct err *e)
 }
 
 int index_load(struct store *store, const struct keys *keys, const struct domain_keys *domain,
-               const struct index_keys *k, int dir, const struct cancel *cancel,
-               struct index_tables *ts, size_t *ret_damaged, struct err *e)
+               const struct index_keys *k, int dir, const struct view *view,
+               const struct cancel *cancel, struct index_tables *ts, struct index_tables *tentative,
+               struct index_names_list *voids, size_t *ret_damaged, struct err *e)
 {
 	struct loader l = {
 		.store = store,
@@ -355,12 +385,14 @@ int index_load(struct store *store, const struct keys *keys, const struct domain
 		.dir = dir,
 		.cancel = cancel,
 		.ts = ts,
+		.tentative = tentative,
+		.voids = voids,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.less = PTHREAD_COND_INITIALIZER,
 	};
 
 	(void)snprintf(l.prefix, sizeof(l.prefix), "idx/%s/", domain->tag_hex);
-	int r = load(&l, e);
+	int r = load(&l, view, e);
 	free(l.segments);
 	(void)pthread_cond_destroy(&l.less);
 	(void)pthread_mutex_destroy(&l.lock);

@@ -201,7 +201,7 @@ static int table_end(struct index_table *t, const struct index_keys *k)
 }
 
 struct index_table *index_table_new(const struct index_keys *k, const char *name,
-                                    const struct index_view *v)
+                                    const struct segment_view *v)
 {
 	size_t name_len = strlen(name);
 	struct index_table *t = table_begin(-1, name_len + 1, 1, v->npacks, v->nentries);
@@ -409,9 +409,9 @@ static uint64_t lead(const uint8_t *id)
 }
 
 /*
- * Where the id is, or nentries. Invariant: what is below lo is smaller, what
- * is at hi and above is greater. low and high bound the leading bytes of what
- * is between, so that a guess is always within.
+ * Where an entry with the id is, or nentries. Invariant: what is below lo is
+ * smaller, what is at hi and above is greater. low and high bound the leading
+ * bytes of what is between, so that a guess is always within.
  */
 static uint32_t position_of(const struct index_table *t, const uint8_t id[32])
 {
@@ -445,12 +445,26 @@ static uint32_t position_of(const struct index_table *t, const uint8_t id[32])
 	return t->nentries;
 }
 
-bool index_table_find(const struct index_table *t, const struct index_keys *k, const uint8_t id[32],
-                      struct chunk_ref *ret)
+static bool has_id(const struct index_table *t, uint32_t i, const uint8_t id[32])
+{
+	return memcmp(t->entries + (size_t)i * ENTRY_BYTES, id, FORMAT_ID_BYTES) == 0;
+}
+
+void index_table_find(const struct index_table *t, const struct index_keys *k, const uint8_t id[32],
+                      bool (*each)(void *arg, const struct chunk_ref *ref), void *arg)
 {
 	uint32_t at = position_of(t, id);
+	struct chunk_ref r;
 
-	return at < t->nentries && index_table_get(t, k, at, ret);
+	if (at == t->nentries)
+		return;
+	/* A table of several segments may hold an id more than once. */
+	while (at > 0 && has_id(t, at - 1, id))
+		at--;
+	for (; at < t->nentries && has_id(t, at, id); at++) {
+		if (index_table_get(t, k, at, &r) && !each(arg, &r))
+			return;
+	}
 }
 
 /* ---- lists of tables ---- */

@@ -168,7 +168,7 @@ static int header_put(struct pack_build *b, struct err *e)
 	memcpy(at, FORMAT_MAGIC, 4);
 	at[4] = b->kind == CHUNK_DATA ? FORMAT_KIND_DATA : FORMAT_KIND_META;
 	at[5] = FORMAT_VERSION;
-	put_u16(at + 6, FORMAT_FEATURES);
+	put_u16(at + 6, FORMAT_OBJECT_FEATURES);
 	at += FORMAT_HEAD_BYTES;
 	memcpy(at, b->id, sizeof(b->id));
 	at += sizeof(b->id);
@@ -601,7 +601,7 @@ static int header_fixed(struct rd *rd, const uint8_t pack_id[16], struct pack_he
 	if (!rd_ok(rd) || memcmp(magic, FORMAT_MAGIC, 4) != 0 ||
 	    (kind != FORMAT_KIND_DATA && kind != FORMAT_KIND_META))
 		return err_set(e, ERR_FORMAT, "object %s is no pack", id_text(pack_id).s);
-	if (version != FORMAT_VERSION || (features & ~FORMAT_FEATURES))
+	if (version != FORMAT_VERSION || (features & ~FORMAT_OBJECT_FEATURES))
 		return err_set(e, ERR_FORMAT,
 		               "pack %s has format version %u and features 0x%04x, "
 		               "unknown here; use a newer program",

@@ -246,6 +246,8 @@ static void put_previous(json_t *o, const struct point *p, int *bad)
 	json_t *x = set_object(o, "previous", bad);
 	set_text(x, "session", p->previous_session, bad);
 	set_hex(x, "hash", p->previous_hash, sizeof(p->previous_hash), bad);
+	if (p->previous_missing)
+		*bad |= json_object_set_new(x, "missing", json_true());
 }
 
 static void put_counts(json_t *o, const struct point *p, int *bad)
@@ -311,15 +313,23 @@ static int encode_failed(const struct point *p, struct err *e)
 	return err_set(e, ERR_NOMEM, "no memory to write a restore point");
 }
 
-int point_encode(const struct point *p, struct buf *b, struct err *e)
+json_t *point_json(const struct point *p, struct err *e)
 {
 	auto_json json_t *o = json_object();
 	int bad = 0;
 
 	put_point(o, p, &bad);
-	if (bad)
-		return encode_failed(p, e);
-	return json_write(o, b, e);
+	if (!bad)
+		return STEAL(&o);
+	(void)encode_failed(p, e);
+	return NULL;
+}
+
+int point_encode(const struct point *p, struct buf *b, struct err *e)
+{
+	auto_json json_t *o = point_json(p, e);
+
+	return o ? json_write(o, b, e) : -1;
 }
 
 /* ---- reading ---- */
@@ -436,6 +446,7 @@ static int get_previous(const json_t *o, struct point *p, struct err *e)
 	    json_get_hex(x, WHAT ": .previous", "hash", p->previous_hash, sizeof(p->previous_hash),
 	                 e) < 0)
 		return -1;
+	p->previous_missing = json_is_true(json_object_get(x, "missing"));
 	return point_session_valid(p->previous_session)
 	               ? 0
 	               : refuse("previous.session", "no session name", e);

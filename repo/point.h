@@ -3,6 +3,7 @@
 #ifndef AKSDR_REPO_POINT_H
 #define AKSDR_REPO_POINT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,6 +34,7 @@ struct point {
 	uint64_t sequence;
 	char previous_session[96]; /* "" for the first */
 	uint8_t previous_hash[32];
+	bool previous_missing; /* when it was made, the store did not show the one before */
 	int64_t started_ns, frozen_ns, finished_ns;
 	char consistency[16], driver[32];
 	struct chunk_ref root;
@@ -64,6 +66,9 @@ static inline void clean_point(struct point *const *p)
 	point_free(*p);
 }
 #define auto_point CLEANUP(clean_point)
+
+/* p as JSON. NULL: no memory, or a name that is no text. Caller decrefs. */
+MUST_CHECK json_t *point_json(const struct point *p, struct err *e);
 
 /* JSON text of p appended to b / decoded and validated from text. */
 MUST_CHECK int point_encode(const struct point *p, struct buf *b, struct err *e);

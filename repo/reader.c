@@ -11,8 +11,7 @@
  * nothing.
  *
  * What cannot be opened where it should lie is looked for elsewhere: read
- * again, then where the index says, then in every other place that any
- * segment of the index knows.
+ * again, then in every other place that any segment of the index knows.
  */
 #include "repo/reader.h"
 
@@ -35,9 +34,7 @@
 #define RANGE_REMOTE_MIN MIB
 #define RANGE_REMOTE_MAX (8 * MIB)
 #define KEYS_KEPT 256
-#define SCANS_MAX \
-	256 /* passes over the whole index, for chunks that are damaged where they should be */
-#define PLACES_MAX 8 /* other places of one chunk that are tried */
+#define PLACES_MAX 16 /* other places of one chunk that are tried */
 
 /* A domain that something was wanted of. */
 struct reader_domain {
@@ -46,7 +43,6 @@ struct reader_domain {
 	struct crypt_hasher data, node;
 	struct index *index; /* opened when first needed; guarded by index_lock */
 	bool index_tried;    /* guarded by index_lock */
-	unsigned scans;      /* guarded by index_lock */
 };
 
 /* Bytes of a fetched range. They go round. */
@@ -306,7 +302,7 @@ static struct index *index_of(struct reader *r, struct reader_domain *d)
 	(void)pthread_mutex_lock(&r->index_lock);
 	if (!d->index_tried) {
 		d->index_tried = true;
-		if (index_open(r->repo->store, r->repo->keys, d->keys, state, r->repo->cancel,
+		if (index_open(r->repo->store, r->repo->keys, d->keys, state, NULL, r->repo->cancel,
 		               &d->index, &ignored) < 0)
 			d->index = NULL;
 	}
@@ -322,53 +318,18 @@ static bool is_other(const struct chunk_ref *ref, const struct chunk_ref *other)
 	       ref->kind == other->kind && !same_place(ref, other);
 }
 
-struct places {
-	const struct chunk_ref *ref;
-	struct chunk_ref found[PLACES_MAX];
-	size_t n;
-};
-
-static int collect(void *arg, const struct chunk_ref *ref, struct err *e)
-{
-	struct places *p = arg;
-
-	(void)e;
-	if (p->n < PLACES_MAX && is_other(p->ref, ref))
-		p->found[p->n++] = *ref;
-	return 0;
-}
-
-/* Every place that any segment knows. */
-static void all_places(struct reader *r, struct reader_domain *d, struct index *x, struct places *p)
-{
-	struct err ignored = ERR_INIT;
-
-	(void)pthread_mutex_lock(&r->index_lock);
-	bool allowed = d->scans < SCANS_MAX;
-	d->scans += allowed;
-	(void)pthread_mutex_unlock(&r->index_lock);
-	if (allowed && index_each(x, collect, p, &ignored) < 0)
-		p->n = 0;
-}
-
 /* Tries every other place of a chunk. 0: its bytes are in w->plain. */
 static int rescue(struct worker *w, struct reader_domain *d, const struct chunk_ref *ref)
 {
-	struct places p = { .ref = ref };
-	struct chunk_ref other;
+	struct chunk_ref places[PLACES_MAX];
 	struct err ignored = ERR_INIT;
 
 	struct index *x = index_of(w->r, d);
 	if (!x)
 		return -1;
-	bool elsewhere = index_lookup(x, ref->id, &other) && is_other(ref, &other);
-	if (elsewhere && try_place(w, d, &other, &ignored) == 0)
-		return 0;
-	all_places(w->r, d, x, &p);
-	for (size_t i = 0; i < p.n; i++) {
-		if (elsewhere && same_place(&p.found[i], &other))
-			continue;
-		if (try_place(w, d, &p.found[i], &ignored) == 0)
+	size_t n = index_places(x, ref->id, places, PLACES_MAX);
+	for (size_t i = 0; i < n; i++) {
+		if (is_other(ref, &places[i]) && try_place(w, d, &places[i], &ignored) == 0)
 			return 0;
 	}
 	return -1;

@@ -18,7 +18,9 @@
 #include "common/now.h"
 #include "common/rd.h"
 #include "common/secret.h"
+#include "repo/commits.h"
 #include "repo/crypt.h"
+#include "repo/session.h"
 
 #define CONFIG_KEY "config"
 #define CONFIG_SCHEMA "aksdr/config/v1"
@@ -129,7 +131,7 @@ static int config_encode(const struct keys *recovery, const struct repo_params *
 	(void)buf_put(&message, FORMAT_MAGIC, 4);
 	(void)buf_u8(&message, FORMAT_KIND_CONFIG);
 	(void)buf_u8(&message, FORMAT_VERSION);
-	(void)buf_u16(&message, FORMAT_FEATURES);
+	(void)buf_u16(&message, p->features);
 	(void)buf_u32(&message, (uint32_t)text.len);
 	(void)buf_put(&message, text.data, text.len);
 	if (buf_check(&message, "the config", e) < 0)
@@ -143,7 +145,7 @@ static int config_encode(const struct keys *recovery, const struct repo_params *
 }
 
 /* The JSON inside a config object; the signature is not looked at. */
-static json_t *config_json(const uint8_t *p, size_t n, struct err *e)
+static json_t *config_json(const uint8_t *p, size_t n, uint16_t *ret_features, struct err *e)
 {
 	struct rd rd = rd_of(p, n);
 
@@ -177,6 +179,7 @@ static json_t *config_json(const uint8_t *p, size_t n, struct err *e)
 		              n);
 		return NULL;
 	}
+	*ret_features = features;
 	return json_parse("config", text, len, e);
 }
 
@@ -345,7 +348,7 @@ static int config_decode(const uint8_t *p, size_t n, struct keys *k, struct repo
 	uint8_t repo[FORMAT_REPO_ID_BYTES];
 	struct err why = ERR_INIT;
 
-	auto_json json_t *o = config_json(p, n, e);
+	auto_json json_t *o = config_json(p, n, &params->features, e);
 	if (!o)
 		return -1;
 	int verified = config_verify(p, n, k, &why);
@@ -467,6 +470,7 @@ static int init_in(struct store *store, struct key_files *f, const char *passphr
 		.cut_avg = CUT_AVG_BYTES,
 		.cut_max = CUT_MAX_BYTES,
 		.pack_bytes = PACK_BYTES,
+		.features = FORMAT_FEATURES,
 	};
 	auto_keys struct keys *recovery = NULL;
 	auto_keys struct keys *agent = NULL;
@@ -686,27 +690,25 @@ static bool is_of_object(const struct err *e)
 	       e->class == ERR_NOT_FOUND;
 }
 
-static int points_item(void *arg, const struct store_item *item, struct err *e)
+static int points_item(const struct points_walk *w, const struct commit_item *c, struct err *e)
 {
-	const struct points_walk *w = arg;
-	const char *session = item->key + strlen(COMMIT_PREFIX);
 	CLEANUP(point_clear) struct point p = { 0 };
 	struct err why = ERR_INIT;
-	int r;
+	char key[128];
 
 	if (cancel_check(w->r->cancel, e) < 0)
 		return -1;
-	if (!point_session_valid(session)) {
-		r = err_set(&why, ERR_FORMAT, "'%s' is no name of a restore point", item->key);
-	} else {
-		if (w->voltag && strncmp(session + POINT_SESSION_VOLTAG, w->voltag, 16) != 0)
-			return 0;
-		r = repo_point_at(w->r, session, item->st.received_ns, &p, &why);
-	}
-	if (r == 0)
-		return w->each(w->arg, &p, e);
+	if (c->kind == COMMIT_MAINTENANCE ||
+	    (w->voltag && strncmp(c->session + POINT_SESSION_VOLTAG, w->voltag, 16) != 0))
+		return 0;
+	int rc = c->kind == COMMIT_ABORT
+	                 ? session_abort_verify(w->r, c->session, &why)
+	                 : repo_point_at(w->r, c->session, c->received_ns, &p, &why);
+	if (rc == 0)
+		return c->kind == COMMIT_ABORT ? 0 : w->each(w->arg, &p, e);
+	(void)snprintf(key, sizeof(key), COMMIT_PREFIX "%s", c->session);
 	if (w->bad && is_of_object(&why))
-		return w->bad(w->arg, item->key, &why, e);
+		return w->bad(w->arg, key, &why, e);
 	*e = why;
 	return -1;
 }
@@ -724,7 +726,13 @@ int repo_points(const struct repo *r, const char *voltag,
 		.arg = arg,
 	};
 
-	if (store_list(r->store, COMMIT_PREFIX, NULL, points_item, &w, e) < 0)
-		return err_wrap(e, "listing restore points");
+	CLEANUP(commit_list_clear) struct commit_list l = { 0 };
+
+	if (commit_list_load(r->store, &l, e) < 0)
+		return -1;
+	for (size_t i = 0; i < l.n; i++) {
+		if (points_item(&w, &l.v[i], e) < 0)
+			return -1;
+	}
 	return 0;
 }

@@ -18,6 +18,7 @@ struct repo_params {
 	uint8_t cipher;                     /* CIPHER_* */
 	uint32_t cut_min, cut_avg, cut_max; /* content-defined chunks, bytes */
 	uint32_t pack_bytes;                /* target of a pack */
+	uint16_t features;                  /* FORMAT_FEATURE_* */
 };
 
 struct repo {
@@ -84,9 +85,13 @@ MUST_CHECK int repo_points(const struct repo *r, const char *voltag,
                                       struct err *e),
                            void *arg, struct err *e);
 
-/* The newest point of a volume by point_cmp(), or ERR_NOT_FOUND. */
-MUST_CHECK int repo_latest(const struct repo *r, const struct point_volume *v, struct point *ret,
-                           struct err *e);
+/*
+ * The newest point of a volume by point_cmp(), expired or not, or ERR_NOT_FOUND. commits: as they
+ * were listed; NULL: they are listed now.
+ */
+struct commit_list;
+MUST_CHECK int repo_latest(const struct repo *r, const struct point_volume *v,
+                           const struct commit_list *commits, struct point *ret, struct err *e);
 
 /*
  * The point that a user's text names: "NAME", "NAME@latest", "NAME@ID" (at least 4 digits,

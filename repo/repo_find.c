@@ -20,9 +20,9 @@
 #include "common/hex.h"
 #include "common/now.h"
 #include "common/num.h"
+#include "repo/commits.h"
 #include "repo/repo.h"
 
-#define COMMIT_PREFIX "commit/"
 #define CACHE_TITLE "aksdr points 1\n"
 #define CACHE_MAX (64 * MIB)
 #define CACHE_SUM_BYTES 32
@@ -41,7 +41,8 @@ struct seen {
 
 struct survey {
 	const struct repo *r;
-	const char *voltag; /* NULL: all volumes */
+	const char *voltag;                /* NULL: all volumes */
+	const struct commit_list *commits; /* NULL: they are listed */
 	struct seen *items;
 	size_t n, cap;
 	struct err why; /* why the last bad one is bad */
@@ -73,25 +74,31 @@ static int survey_add(struct survey *s, const char *session, int64_t received_ns
 	return 0;
 }
 
-static int survey_item(void *arg, const struct store_item *item, struct err *e)
+static int survey_take(struct survey *s, const struct commit_list *l, struct err *e)
 {
-	struct survey *s = arg;
-	const char *session = item->key + strlen(COMMIT_PREFIX);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct commit_item *c = &l->v[i];
 
-	if (!point_session_valid(session))
-		return 0;
-	if (s->voltag && strncmp(session + POINT_SESSION_VOLTAG, s->voltag, 16) != 0)
-		return 0;
-	return survey_add(s, session, item->st.received_ns, e);
+		if (c->kind != COMMIT_POINT ||
+		    (s->voltag && strncmp(c->session + POINT_SESSION_VOLTAG, s->voltag, 16) != 0))
+			continue;
+		if (survey_add(s, c->session, c->received_ns, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
-/* Names and times of receipt of the commits, by name. */
+/* Names and times of receipt of the points, by name. */
 static int survey_list(struct survey *s, struct err *e)
 {
+	CLEANUP(commit_list_clear) struct commit_list l = { 0 };
+
 	survey_clear(s);
-	if (store_list(s->r->store, COMMIT_PREFIX, NULL, survey_item, s, e) < 0)
-		return err_wrap(e, "listing restore points");
-	return 0;
+	if (s->commits)
+		return survey_take(s, s->commits, e);
+	if (commit_list_load(s->r->store, &l, e) < 0)
+		return -1;
+	return survey_take(s, &l, e);
 }
 
 static int seen_cmp(const void *a, const void *b)
@@ -297,10 +304,10 @@ static int open_seen(const struct survey *s, const struct seen *x, struct point 
 	return 0;
 }
 
-int repo_latest(const struct repo *r, const struct point_volume *v, struct point *ret,
-                struct err *e)
+int repo_latest(const struct repo *r, const struct point_volume *v,
+                const struct commit_list *commits, struct point *ret, struct err *e)
 {
-	CLEANUP(survey_clear) struct survey s = { .r = r };
+	CLEANUP(survey_clear) struct survey s = { .r = r, .commits = commits };
 	char voltag[17];
 
 	if (point_voltag(r->keys, v, voltag, e) < 0)

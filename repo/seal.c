@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "common/now.h"
 #include "common/queue.h"
 #include "repo/chunker.h"
 #include "repo/compress.h"
@@ -27,6 +28,8 @@
 #define UPLOADS_MAX 256 /* more than can be: see open_pack_new_locked() and the size of trees */
 #define TASKS_MAX 64    /* waiting for the pool */
 #define BOXES (OPEN_DATA + 1)
+#define CHECKPOINT_BYTES GIB          /* uploaded before the index is told, at least */
+#define CHECKPOINT_MS (5 * 60 * 1000) /* or so long after the last time */
 
 struct open_pack {
 	struct pack_build *build; /* NULL: none is open */
@@ -61,11 +64,6 @@ struct task {
 	bool with_pages;
 };
 
-struct pack_size {
-	uint8_t id[16];
-	uint64_t bytes;
-};
-
 struct sealer {
 	const struct repo *repo;
 	struct sealer_params params;
@@ -91,11 +89,11 @@ struct sealer {
 	uint64_t serial;                     /* guarded by lock */
 	uint64_t coin;                       /* random bits; guarded by lock */
 	unsigned coins;
-	unsigned unplaced;       /* chunks submitted and not placed; guarded by lock */
-	unsigned uploading;      /* packs on their way; guarded by lock */
-	struct pack_size *sizes; /* guarded by lock */
-	size_t nsizes, sizes_cap;
+	unsigned unplaced;           /* chunks submitted and not placed; guarded by lock */
+	unsigned uploading;          /* packs on their way; guarded by lock */
 	struct sealer_totals totals; /* guarded by lock */
+	uint64_t unindexed_bytes;    /* uploaded since the last segment; guarded by lock */
+	int64_t segment_ms;          /* when that was; guarded by lock */
 	struct err failure;          /* guarded by lock */
 	atomic_bool failed;
 	void (*on_failure)(void *arg);
@@ -294,30 +292,55 @@ static void sealed(struct sealer *s, struct open_pack *p)
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
-static int note_size(struct sealer *s, const struct pack_build *b, struct err *e)
+/* The entries of an uploaded pack go into the session's index. */
+static int index_pack(struct sealer *s, const struct pack_build *b, struct err *e)
 {
-	int rc = 0;
+	struct segment_pack pack = { .kind = b->kind, .len = b->len };
 
+	if (!s->params.segments)
+		return 0;
+	auto_free struct chunk_ref *refs = reallocarray(NULL, b->n ? b->n : 1, sizeof(*refs));
+	if (!refs)
+		return err_set(e, ERR_NOMEM, "no memory for the index of a pack");
+	memcpy(pack.id, b->id, sizeof(pack.id));
+	for (size_t i = 0; i < b->n; i++)
+		segment_ref_of(&b->entries[i], b->id, &refs[i]);
+	return segment_add(s->params.segments, &pack, refs, b->n, e);
+}
+
+/*
+ * Whether what was uploaded shall be findable now: after a GiB or a quarter of all, whichever is
+ * more, so that segments stay few; and after some minutes, so that a slow upload is not lost.
+ */
+static bool checkpoint_due_locked(struct sealer *s)
+{
+	uint64_t enough = s->totals.stored_bytes / 4;
+	int64_t now_ms = now_mono_ns() / 1000000;
+
+	if (enough < CHECKPOINT_BYTES)
+		enough = CHECKPOINT_BYTES;
+	if (s->unindexed_bytes < enough && now_ms - s->segment_ms < CHECKPOINT_MS)
+		return false;
+	s->unindexed_bytes = 0;
+	s->segment_ms = now_ms;
+	return true;
+}
+
+static int uploaded(struct sealer *s, const struct pack_build *b, struct err *e)
+{
+	if (index_pack(s, b, e) < 0)
+		return -1;
 	(void)pthread_mutex_lock(&s->lock);
-	if (s->nsizes == s->sizes_cap) {
-		size_t cap = s->sizes_cap ? 2 * s->sizes_cap : 64;
-		void *p = reallocarray(s->sizes, cap, sizeof(*s->sizes));
-
-		if (p) {
-			s->sizes = p;
-			s->sizes_cap = cap;
-		} else {
-			rc = err_set(e, ERR_NOMEM, "no memory for the list of packs");
-		}
-	}
-	if (rc == 0) {
-		memcpy(s->sizes[s->nsizes].id, b->id, sizeof(b->id));
-		s->sizes[s->nsizes++].bytes = b->len;
-		s->totals.packs++;
-		s->totals.stored_bytes += b->len;
-	}
+	s->totals.packs++;
+	s->totals.stored_bytes += b->len;
+	s->unindexed_bytes += b->len;
+	bool due = checkpoint_due_locked(s);
 	(void)pthread_mutex_unlock(&s->lock);
-	return rc;
+	if (!due || !s->params.segments)
+		return 0;
+	if (segment_flush(s->params.segments, e) < 0)
+		return -1;
+	return s->params.checkpoint ? s->params.checkpoint(s->params.arg, e) : 0;
 }
 
 static int upload(struct sealer *s, struct pack_build *b, struct err *e)
@@ -334,7 +357,7 @@ static int upload(struct sealer *s, struct pack_build *b, struct err *e)
 		return err_wrap(e, "uploading '%s'", name);
 	if (s->params.counts)
 		atomic_fetch_add(&s->params.counts->bytes_stored, b->len);
-	return note_size(s, b, e);
+	return uploaded(s, b, e);
 }
 
 static void *uploader(void *arg)
@@ -562,6 +585,7 @@ int sealer_open(const struct repo *r, const struct sealer_params *params, struct
 	s->params = *params;
 	s->nworkers = params->threads;
 	s->nbufs = s->nworkers + 4;
+	s->segment_ms = now_mono_ns() / 1000000;
 	s->pack_cap = r->params.pack_bytes + 2 * FORMAT_CHUNK_MAX;
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_cond_init(&s->changed, NULL);
@@ -648,7 +672,6 @@ void sealer_free(struct sealer *s)
 	secret_wipe(&s->hasher, sizeof(s->hasher));
 	free(s->workers);
 	free(s->buf_array);
-	free(s->sizes);
 	free(s);
 }
 
@@ -764,19 +787,6 @@ int sealer_finish(struct sealer *s, struct err *e)
 		(void)pthread_cond_wait(&s->changed, &s->lock);
 	(void)pthread_mutex_unlock(&s->lock);
 	return sealer_error(s, e);
-}
-
-uint64_t sealer_pack_size(void *arg, const uint8_t pack[16])
-{
-	struct sealer *s = arg;
-	uint64_t bytes = 0;
-
-	(void)pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < s->nsizes && !bytes; i++)
-		if (memcmp(s->sizes[i].id, pack, 16) == 0)
-			bytes = s->sizes[i].bytes;
-	(void)pthread_mutex_unlock(&s->lock);
-	return bytes;
 }
 
 void sealer_totals(const struct sealer *s, struct sealer_totals *ret)

@@ -17,6 +17,7 @@
 #include "repo/pack.h"
 #include "repo/pages.h"
 #include "repo/repo.h"
+#include "repo/segment.h"
 #include "repo/tree.h"
 
 struct sealer;
@@ -44,6 +45,11 @@ struct sealer_params {
 	bool dry_run;
 	unsigned threads;
 	struct progress_counts *counts; /* may be NULL */
+	struct segment_writer
+		*segments; /* is told of each pack once it is on the store; may be NULL */
+	/* Called now and then by an uploader, when new segments were written. May be NULL. */
+	int (*checkpoint)(void *arg, struct err *e);
+	void *arg;
 };
 
 struct sealer_totals {
@@ -82,8 +88,6 @@ int sealer_put_node(void *arg, const uint8_t *plain, size_t n, struct chunk_ref 
 /* Everything submitted is placed, and every pack is on the store. */
 MUST_CHECK int sealer_finish(struct sealer *s, struct err *e);
 
-/* Object length of a pack of this session, for index_write(). */
-uint64_t sealer_pack_size(void *arg, const uint8_t pack[16]);
 void sealer_totals(const struct sealer *s, struct sealer_totals *ret);
 
 /* The first failure of the job stops everything; later ones are dropped. Thread-safe. */

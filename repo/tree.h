@@ -88,6 +88,18 @@ static inline void clean_tree(struct tree *const *t)
 #define auto_tree CLEANUP(clean_tree)
 
 /*
+ * For a writer, who may only refer to what its session's index knows: the chunks of each leaf that
+ * is opened from now on are where the index has them; those that it does not know have no bytes
+ * (chunk_absent()). The index (borrowed) outlives the tree.
+ */
+struct index;
+void tree_use_index(struct tree *t, struct index *index);
+static inline bool chunk_absent(const struct chunk_ref *ref)
+{
+	return ref->stored == 0;
+}
+
+/*
  * Positions before the first record whose path is >= path (NULL: the
  * beginning). tree_next gives records one after the other: *ret is valid
  * while *ret_leaf is (the caller may leaf_ref it to keep it); NULL at the end.

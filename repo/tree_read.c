@@ -21,6 +21,8 @@
 #include "repo/tree.h"
 
 #define OPEN_PACKS 8
+#define GONE_MAX 64   /* packs that are remembered to be gone */
+#define PLACES_MAX 16 /* other places of a node that are tried */
 
 /* A tree pack whose data key is at hand. */
 struct node_pack {
@@ -49,7 +51,11 @@ struct tree {
 	struct compress *z;
 	struct node_pack packs[OPEN_PACKS];
 	uint64_t clock;
-	struct index *index; /* opened when a pack has moved */
+	struct index *index; /* opened when a node is not where it was */
+	bool index_tried;
+	struct index *located; /* borrowed: what a writer may rely on; NULL: no matter */
+	uint8_t gone[GONE_MAX][FORMAT_PACK_ID_BYTES]; /* packs that are not there any more */
+	size_t ngone;
 	struct buf stored, plain, scratch;
 	/* position */
 	struct level path[FORMAT_LEVELS_MAX];
@@ -303,12 +309,55 @@ static void forget_cached(struct tree *t, const uint8_t id[16])
 	(void)unlink(path);
 }
 
+static bool is_gone(const struct tree *t, const uint8_t id[16])
+{
+	for (size_t i = 0; i < t->ngone && i < GONE_MAX; i++) {
+		if (memcmp(t->gone[i], id, sizeof(t->gone[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Errors after which another copy of the node may help. */
+static bool is_loss(const struct err *e)
+{
+	return e->class == ERR_NOT_FOUND || e->class == ERR_CORRUPT || e->class == ERR_FORMAT;
+}
+
+/* Repacking may have moved the node, or a later backup stored it again: the index knows. */
+static int open_elsewhere(struct tree *t, const struct chunk_ref *ref)
+{
+	struct chunk_ref places[PLACES_MAX];
+	struct err ignored = ERR_INIT;
+
+	if (!t->index && t->index_tried)
+		return -1;
+	t->index_tried = true;
+	if (!t->index && index_open(t->repo->store, t->repo->keys, t->domain,
+	                            t->repo->state[0] ? t->repo->state : NULL, NULL,
+	                            t->repo->cancel, &t->index, &ignored) < 0) {
+		t->index = NULL;
+		return -1;
+	}
+	size_t n = index_places(t->index, ref->id, places, PLACES_MAX);
+	for (size_t i = 0; i < n; i++) {
+		ignored = (struct err)ERR_INIT;
+		if (places[i].kind == CHUNK_NODE &&
+		    (places[i].off != ref->off ||
+		     memcmp(places[i].pack, ref->pack, sizeof(ref->pack)) != 0) &&
+		    open_node_at(t, &places[i], &ignored) == 0)
+			return 0;
+	}
+	return -1;
+}
+
 /* The node's plain text into t->plain. */
 static int open_node(struct tree *t, const struct chunk_ref *ref, struct err *e)
 {
-	struct chunk_ref moved;
 	struct err first = ERR_INIT;
 
+	if (is_gone(t, ref->pack) && open_elsewhere(t, ref) == 0)
+		return 0;
 	if (open_node_at(t, ref, &first) == 0)
 		return 0;
 	if (first.class == ERR_RETRY && !(t->repo->store->caps & STORE_CAP_LOCAL)) {
@@ -317,25 +366,29 @@ static int open_node(struct tree *t, const struct chunk_ref *ref, struct err *e)
 		if (open_node_at(t, ref, &first) == 0)
 			return 0;
 	}
-	/* Repacking may have moved it; the index knows. */
-	if (first.class == ERR_NOT_FOUND) {
-		struct err second = ERR_INIT;
-
-		if (!t->index && index_open(t->repo->store, t->repo->keys, t->domain,
-		                            t->repo->state[0] ? t->repo->state : NULL,
-		                            t->repo->cancel, &t->index, &second) < 0)
-			t->index = NULL;
-		if (t->index && index_lookup(t->index, ref->id, &moved) &&
-		    moved.kind == CHUNK_NODE &&
-		    memcmp(moved.pack, ref->pack, sizeof(moved.pack)) != 0 &&
-		    open_node_at(t, &moved, &second) == 0)
-			return 0;
-	}
+	if (first.class == ERR_NOT_FOUND && !is_gone(t, ref->pack))
+		memcpy(t->gone[t->ngone++ % GONE_MAX], ref->pack, sizeof(t->gone[0]));
+	if (is_loss(&first) && open_elsewhere(t, ref) == 0)
+		return 0;
 	*e = first;
 	return -1;
 }
 
 /* ---- walking ---- */
+
+void tree_use_index(struct tree *t, struct index *index)
+{
+	t->located = index;
+}
+
+/* Nobody else has the leaf yet. */
+static void locate_chunks(struct tree *t)
+{
+	for (size_t i = 0; t->located && i < t->leaf->nchunks; i++) {
+		if (!index_locate(t->located, &t->leaf->chunks[i]))
+			t->leaf->chunks[i].stored = 0;
+	}
+}
 
 /*
  * Opens the node that path[depth - 1] points to (the root at depth 0) down to a leaf, leftmost,
@@ -352,7 +405,10 @@ static int descend(struct tree *t, const char *path, size_t len, struct err *e)
 			return -1;
 		if (t->depth == t->levels - 1) {
 			t->at = 0;
-			return tree_leaf_decode(t->plain.data, t->plain.len, &t->leaf, e);
+			if (tree_leaf_decode(t->plain.data, t->plain.len, &t->leaf, e) < 0)
+				return -1;
+			locate_chunks(t);
+			return 0;
 		}
 		struct inner *in;
 		if (tree_inner_decode(t->plain.data, t->plain.len, &in, e) < 0)

@@ -14,11 +14,13 @@
 
 #include "common/hex.h"
 #include "common/now.h"
+#include "repo/adopt.h"
 #include "repo/session.h"
 #include "repo/writer_impl.h"
 
 #define PAGE_CACHE_DEFAULT (2 * (uint64_t)GIB)
 #define LEVEL_DEFAULT 3
+#define BEAT_MS (60 * 60 * 1000) /* between signs of life of a session */
 
 int job_fail(struct job *j, const struct err *e)
 {
@@ -52,6 +54,38 @@ void job_problem(struct job *j, const struct entry *n, enum entry_state state, c
 	(void)pthread_mutex_unlock(&j->lock);
 	if (j->params->counts && state != ENTRY_GONE)
 		atomic_fetch_add(&j->params->counts->errors, 1);
+}
+
+void job_beat(struct job *j)
+{
+	int64_t now_ms = now_mono_ns() / 1000000;
+	struct err ignored = ERR_INIT;
+
+	(void)pthread_mutex_lock(&j->lock);
+	bool due = !j->params->dry_run && now_ms - j->beat_ms >= BEAT_MS;
+	unsigned n = due ? ++j->beats : 0;
+	if (due)
+		j->beat_ms = now_ms;
+	(void)pthread_mutex_unlock(&j->lock);
+	/* Without it the session may be fenced early, which costs a second run. */
+	if (due)
+		(void)!session_beat(j->repo, j->point->session, n, &ignored);
+}
+
+/* Uploaders call it when new segments are on the store: a fenced session need not go on. */
+static int checkpoint(void *arg, struct err *e)
+{
+	struct job *j = arg;
+	enum session_end end;
+
+	if (session_look(j->repo, j->point->session, &end, e) < 0)
+		return -1;
+	if (end == SESSION_OPEN)
+		return 0;
+	return err_set(e, ERR_BUSY,
+	               "this session was fenced: 'commit/%s' was taken by another; start it again, "
+	               "what it uploaded is used",
+	               j->point->session);
 }
 
 /* ---- links ---- */
@@ -269,12 +303,23 @@ static bool same_time(const struct timestamp *a, const struct timestamp *b)
 	return a->s == b->s && a->ns == b->ns;
 }
 
+/* Whether this session may refer to all chunks of the record. */
+static bool all_known(const struct record *r, const struct leaf *leaf)
+{
+	for (size_t i = 0; i < r->nextents; i++) {
+		if (r->extents[i].chunk >= 0 && chunk_absent(&leaf->chunks[r->extents[i].chunk]))
+			return false;
+	}
+	return true;
+}
+
 /* Whether the old record's content and details still hold. */
 static bool unchanged(struct job *j, const struct entry *n, const struct record *old)
 {
 	const struct entry_stat *a = &n->st, *b = &old->st;
 
-	if (j->params->force || (old->flags & (RECORD_CHANGED | RECORD_HARDLINK)))
+	if (j->params->force || (old->flags & (RECORD_CHANGED | RECORD_HARDLINK)) ||
+	    !all_known(old, j->old_leaf))
 		return false;
 	if ((a->mode & S_IFMT) != (b->mode & S_IFMT) || a->ino != b->ino ||
 	    !same_time(&a->mtime, &b->mtime) || (S_ISREG(a->mode) && a->size != b->size))
@@ -414,6 +459,7 @@ static void *join_main(void *arg)
 
 	(void)prctl(PR_SET_NAME, "join");
 	while (rc == 0) {
+		job_beat(j);
 		rc = cancel_check(j->repo->cancel, &e);
 		if (rc == 0)
 			rc = j->source->ops->next(j->source, &batch, &e);
@@ -490,24 +536,121 @@ static void wake_all(void *arg)
 	(void)pthread_mutex_unlock(&j->lock);
 }
 
+/*
+ * A store that shows an older state than this machine has made: the new point
+ * names what it should follow, so that the gap can be seen by everyone.
+ */
+static void look_back(struct job *j)
+{
+	const struct local *l = &j->local;
+	struct point *to = j->point;
+
+	if (!l->head[0] || commit_list_find(&j->view.commits, l->head) ||
+	    (j->has_previous && j->previous.sequence >= l->sequence))
+		return;
+	to->previous_missing = true;
+	to->sequence = l->sequence + 1;
+	(void)snprintf(to->previous_session, sizeof(to->previous_session), "%s", l->head);
+	memcpy(to->previous_hash, l->hash, sizeof(to->previous_hash));
+}
+
 static int open_previous(struct job *j, struct err *e)
 {
 	struct err why = ERR_INIT;
 
-	if (repo_latest(j->repo, j->params->volume, &j->previous, &why) < 0) {
-		if (why.class == ERR_NOT_FOUND)
-			return 0;
+	if (repo_latest(j->repo, j->params->volume, &j->view.commits, &j->previous, &why) == 0) {
+		j->has_previous = true;
+	} else if (why.class != ERR_NOT_FOUND) {
 		*e = why;
 		return -1;
 	}
-	j->has_previous = true;
+	look_back(j);
 	/* Another domain has other ids: nothing of it can be shared. */
-	if (strcmp(j->previous.domain, j->params->domain) != 0)
+	if (!j->has_previous || strcmp(j->previous.domain, j->params->domain) != 0)
 		return 0;
 	if (tree_open(j->repo, &j->previous, &j->join_tree, e) < 0 ||
 	    tree_open(j->repo, &j->previous, &j->big_tree, e) < 0)
 		return err_wrap(e, "opening the previous restore point");
 	return 0;
+}
+
+/* Whether the session of a run that died can be gone on with. */
+static int can_continue(struct job *j, const char *voltag, bool *ret, struct err *e)
+{
+	const char *session = j->local.session;
+	struct session_info info;
+	struct err ignored = ERR_INIT;
+	enum session_end end;
+	bool marker;
+
+	*ret = false;
+	if (!session[0] || strncmp(session + POINT_SESSION_VOLTAG, voltag, 16) != 0)
+		return 0;
+	if (session_look(j->repo, session, &end, e) < 0 ||
+	    session_last_beat(j->repo, session, &j->beats, &marker, e) < 0)
+		return -1;
+	*ret = end == SESSION_OPEN && marker &&
+	       session_info(j->repo, session, &info, &ignored) == 0 &&
+	       strcmp(info.domain, j->params->domain) == 0;
+	return 0;
+}
+
+/* Goes on under the session of a run that died, or registers a new one. */
+static int open_session(struct job *j, const char *voltag, struct err *e)
+{
+	bool go_on;
+
+	if (j->params->dry_run)
+		return 0;
+	local_open(j->repo, voltag, &j->local);
+	if (can_continue(j, voltag, &go_on, e) < 0)
+		return -1;
+	if (go_on) {
+		memcpy(j->point->session, j->local.session, sizeof(j->point->session));
+		/* It may have been silent for long. */
+		j->beat_ms = now_mono_ns() / 1000000 - BEAT_MS;
+		job_beat(j);
+		return 0;
+	}
+	j->beats = 0;
+	j->beat_ms = now_mono_ns() / 1000000;
+	if (session_begin(j->repo, j->params->volume, j->params->domain, j->point->session, e) < 0)
+		return err_wrap(e, "registering the session");
+	memcpy(j->local.session, j->point->session, sizeof(j->local.session));
+	local_save(&j->local);
+	return 0;
+}
+
+/* What the session may rely on, in the order of docs/CONCURRENCY.md. */
+static int open_view(struct job *j, struct err *e)
+{
+	const struct repo *r = j->repo;
+	char voltag[17];
+	uint64_t adopted;
+
+	if (point_voltag(r->keys, j->params->volume, voltag, e) < 0 ||
+	    open_session(j, voltag, e) < 0 || view_load(r, &j->view, e) < 0 ||
+	    open_previous(j, e) < 0 ||
+	    index_open(r->store, r->keys, j->domain, r->state[0] ? r->state : NULL, &j->view,
+	               r->cancel, &j->index, e) < 0)
+		return -1;
+	if (j->join_tree) {
+		tree_use_index(j->join_tree, j->index);
+		tree_use_index(j->big_tree, j->index);
+	}
+	if (j->params->dry_run)
+		return 0;
+	const struct segment_writer_params p = {
+		.store = r->store,
+		.keys = r->keys,
+		.domain = j->domain,
+		.session = j->point->session,
+		.learned = index_learned,
+		.arg = j->index,
+	};
+	if (segment_writer_new(&p, &j->segments, e) < 0)
+		return -1;
+	return adopt_run(r, j->domain, &j->view, j->index, j->segments, voltag, &adopted, e);
 }
 
 static int open_job(struct job *j, struct err *e)
@@ -525,11 +668,7 @@ static int open_job(struct job *j, struct err *e)
 	crypt_hasher_init(&j->hasher, j->domain->id);
 	chunker_init(&j->chunker, j->domain->cut, r->params.cut_min, r->params.cut_avg,
 	             r->params.cut_max);
-	if (!p->dry_run && session_begin(r, p->volume, j->point->session, e) < 0)
-		return err_wrap(e, "registering the session");
-	if (open_previous(j, e) < 0 ||
-	    index_open(r->store, r->keys, j->domain, r->state[0] ? r->state : NULL, r->cancel,
-	               &j->index, e) < 0)
+	if (open_view(j, e) < 0)
 		return -1;
 	if (r->state[0]) {
 		uint64_t cap = p->page_cache_bytes ? p->page_cache_bytes : PAGE_CACHE_DEFAULT;
@@ -554,6 +693,9 @@ static int open_job(struct job *j, struct err *e)
 		.dry_run = p->dry_run,
 		.threads = threads,
 		.counts = p->counts,
+		.segments = j->segments,
+		.checkpoint = checkpoint,
+		.arg = j,
 	};
 	if (sealer_open(r, &sp, &j->sealer, e) < 0)
 		return -1;
@@ -613,7 +755,10 @@ static void close_job(struct job *j)
 	tree_free(j->join_tree);
 	tree_free(j->big_tree);
 	pages_close(j->pages);
+	segment_writer_free(j->segments);
 	index_free(j->index);
+	view_clear(&j->view);
+	local_close(&j->local);
 	if (j->has_previous)
 		point_clear(&j->previous);
 	secret_wipe(&j->hasher, sizeof(j->hasher));
@@ -666,10 +811,12 @@ static int fill_point(struct job *j, struct err *e)
 	(void)snprintf(to->id, sizeof(to->id), "%s", id ? id + 1 : "");
 	to->frozen_ns = p->frozen_ns ? p->frozen_ns : to->started_ns;
 	to->finished_ns = now_wall_ns();
-	to->sequence = 1;
-	if (j->has_previous) {
-		to->sequence = j->previous.sequence + 1;
+	if (j->has_previous)
 		to->epoch = j->previous.epoch;
+	if (!j->has_previous && !to->previous_missing)
+		to->sequence = 1;
+	if (j->has_previous && !to->previous_missing) {
+		to->sequence = j->previous.sequence + 1;
 		(void)snprintf(to->previous_session, sizeof(to->previous_session), "%s",
 		               j->previous.session);
 		memcpy(to->previous_hash, j->previous.hash, sizeof(to->previous_hash));
@@ -679,15 +826,49 @@ static int fill_point(struct job *j, struct err *e)
 	to->bytes_stored = totals.stored_bytes;
 	if (p->dry_run)
 		return 0;
-	return index_write(j->index, to->session, sealer_pack_size, j->sealer, &to->index,
-	                   &to->nindex, e);
+	if (segment_flush(j->segments, e) < 0)
+		return -1;
+	segment_names(j->segments, &to->index, &to->nindex);
+	return 0;
+}
+
+/* Remembers how it ended. A fenced session is over; a run that failed can be gone on with. */
+static void remember(struct job *j, int rc, const struct err *e)
+{
+	struct local *l = &j->local;
+	const struct point *p = j->point;
+
+	if (j->params->dry_run || (rc < 0 && e->class != ERR_BUSY))
+		return;
+	l->session[0] = '\0';
+	if (rc == 0) {
+		(void)snprintf(l->head, sizeof(l->head), "%s", p->session);
+		l->sequence = p->sequence;
+		memcpy(l->hash, p->hash, sizeof(l->hash));
+	}
+	local_save(l);
+}
+
+/*
+ * A run that fails leaves what it uploaded findable, when it can: the packs
+ * that are on the store get a segment, and the next run uses them.
+ */
+static void leave_findable(struct job *j, const struct err *why)
+{
+	struct err ignored = ERR_INIT;
+
+	if (!j->segments || why->class == ERR_BUSY || why->class == ERR_DENIED)
+		return;
+	(void)!segment_flush(j->segments, &ignored);
 }
 
 int writer_backup(const struct repo *r, struct source *source, const struct writer_params *params,
                   struct point *ret, struct err *e)
 {
 	auto_point struct point *p = calloc(1, sizeof(*p));
-	struct job j = { .repo = r, .params = params, .source = source, .point = p };
+	struct job j = {
+		.repo = r, .params = params, .source = source, .point = p, .local = { .lock = -1 }
+	};
 	int rc;
 
 	if (!p)
@@ -704,6 +885,9 @@ int writer_backup(const struct repo *r, struct source *source, const struct writ
 		rc = fill_point(&j, e);
 	if (rc == 0 && !params->dry_run)
 		rc = session_commit(r, p, e);
+	if (rc < 0)
+		leave_findable(&j, e);
+	remember(&j, rc, e);
 	close_job(&j);
 	if (rc < 0)
 		return -1;

@@ -366,6 +366,15 @@ static int assemble_item(struct job *j, struct item *it, struct err *e)
 			skip(j, it);
 		return 0;
 	case DO_REUSE:
+		if (it->old->flags & RECORD_CONTINUED) {
+			int known = writer_continued_known(j, it, e);
+
+			if (known < 0)
+				return -1;
+			it->action = known ? DO_REUSE : DO_BIG;
+			if (!known)
+				return assemble_item(j, it, e);
+		}
 		count(j, it);
 		return add_reused(j, it, e);
 	case DO_STAT:

@@ -370,6 +370,7 @@ static int stream(struct big *b, uint64_t end, bool *ret_short, bool *ret_unread
 	while (b->at < end) {
 		if (open_chunk(b, e) < 0 || cancel_check(b->j->repo->cancel, e) < 0)
 			return -1;
+		job_beat(b->j);
 		uint64_t want = end - b->at < READ_BYTES ? end - b->at : READ_BYTES;
 		size_t n = room(b, want);
 		int64_t got = ops->read(b->content, b->buf->data + b->buf->len, n, b->at, e);
@@ -446,6 +447,7 @@ static int stream_delta(struct big *b, uint64_t end, bool *ret_short, bool *ret_
 	while (b->at < end) {
 		if (cancel_check(j->repo->cancel, e) < 0)
 			return -1;
+		job_beat(j);
 		uint64_t left = end - b->at;
 		size_t want = DELTA_WINDOW + FORMAT_PAGE_BYTES;
 		want = left < want ? (size_t)left : want;
@@ -617,19 +619,54 @@ int writer_big(struct job *j, struct item *it, struct err *e)
 	return rc;
 }
 
+/* The next record of the old file; *ret NULL behind its last one. */
+static int next_of_old(struct job *j, const struct item *it, bool first, const struct record **ret,
+                       struct leaf **ret_leaf, struct err *e)
+{
+	const struct record *r;
+
+	if ((first && tree_seek(j->big_tree, it->old->path, it->old->path_len, e) < 0) ||
+	    tree_next(j->big_tree, &r, ret_leaf, e) < 0)
+		return -1;
+	bool same = r && r->path_len == it->old->path_len &&
+	            memcmp(r->path, it->old->path, r->path_len) == 0 && (first || r->position);
+	*ret = same ? r : NULL;
+	return 0;
+}
+
+int writer_continued_known(struct job *j, const struct item *it, struct err *e)
+{
+	const struct record *r;
+	struct leaf *l;
+	struct err why = ERR_INIT;
+
+	for (bool first = true;; first = false) {
+		if (next_of_old(j, it, first, &r, &l, &why) < 0) {
+			/* What cannot be read cannot be reused. */
+			if (why.class != ERR_CANCELLED && why.class != ERR_NOMEM)
+				return 0;
+			*e = why;
+			return -1;
+		}
+		if (!r)
+			return 1;
+		for (size_t i = 0; i < r->nextents; i++) {
+			if (r->extents[i].chunk >= 0 &&
+			    chunk_absent(&l->chunks[r->extents[i].chunk]))
+				return 0;
+		}
+	}
+}
+
 int writer_reuse_continued(struct job *j, struct item *it, struct err *e)
 {
 	const struct record *r;
 	struct leaf *l;
 
-	if (tree_seek(j->big_tree, it->old->path, it->old->path_len, e) < 0)
-		return -1;
 	for (bool first = true;; first = false) {
-		if (tree_next(j->big_tree, &r, &l, e) < 0)
+		if (next_of_old(j, it, first, &r, &l, e) < 0)
 			return -1;
-		if (!r || r->path_len != it->old->path_len ||
-		    memcmp(r->path, it->old->path, r->path_len) != 0 ||
-		    (!first && r->position == 0))
+		if (!r)
 			return 0;
 		struct wrecord *w = span_record(j, 0, 0, e);
 		if (!w || span_hold(j, l, e) < 0)

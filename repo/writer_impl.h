@@ -20,7 +20,9 @@
 #include "repo/arena.h"
 #include "repo/chunker.h"
 #include "repo/delta.h"
+#include "repo/local.h"
 #include "repo/seal.h"
+#include "repo/view.h"
 #include "repo/writer.h"
 
 #define SMALL_FILE (256 * KIB) /* below: shares chunks with its neighbours */
@@ -116,8 +118,13 @@ struct job {
 	struct crypt_hasher hasher;
 	struct chunker chunker;
 	struct pages *pages;
+	struct view view;
 	struct index *index;
+	struct segment_writer *segments; /* NULL in a dry run */
+	struct local local;
 	struct sealer *sealer;
+	unsigned beats;  /* guarded by lock */
+	int64_t beat_ms; /* when the last one was; guarded by lock */
 	bool has_previous;
 	struct point previous;
 	struct tree *join_tree; /* the join's; NULL: no previous point */
@@ -154,6 +161,9 @@ struct job {
 	atomic_uint spans_waiting;
 };
 
+/* Shows now and then that the session lives; cheap when it is not time. */
+void job_beat(struct job *j);
+
 /* Fails the job with e and gives -1. */
 int job_fail(struct job *j, const struct err *e);
 void job_problem(struct job *j, const struct entry *n, enum entry_state state, const char *why);
@@ -180,7 +190,9 @@ int payload_cut(struct job *j, struct payload *p, struct err *e);
 
 /* writer_big.c: streams one file or device. */
 int writer_big(struct job *j, struct item *it, struct err *e);
-/* The records of an unchanged file with continuations. */
+/* Whether all chunks of an unchanged file with continuations can be referred to. -1: e. */
+int writer_continued_known(struct job *j, const struct item *it, struct err *e);
+/* The records of such a file. */
 int writer_reuse_continued(struct job *j, struct item *it, struct err *e);
 
 #endif

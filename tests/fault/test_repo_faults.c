@@ -20,6 +20,7 @@
 #include "repo/compress.h"
 #include "repo/index.h"
 #include "repo/pack.h"
+#include "tests/harness/segment_kit.h"
 #include "tests/harness/syshook.h"
 #include "tests/unit/repo/repo_fixture.h"
 
@@ -254,7 +255,7 @@ static int op_session(void *arg, struct err *e)
 		.levels = 1,
 	};
 
-	if (session_begin(r, &p.volume, p.session, e) < 0)
+	if (session_begin(r, &p.volume, "test", p.session, e) < 0)
 		return -1;
 	memcpy(p.id, p.session + POINT_SESSION_RANDOM, sizeof(p.id));
 	if (point_problem_add(&p, "a", 1, "gone") < 0)
@@ -372,11 +373,13 @@ static void forget_session(const struct index_world *w, struct index *x, char **
 static int op_index(void *arg, struct err *e)
 {
 	const struct index_world *w = arg;
+	struct chunk_ref room[50]; /* so that the test itself allocates nothing */
+	struct segment_refs l = { .v = room, .cap = ARRAY_LEN(room) };
 	struct index *x = NULL;
 	char **names = NULL;
 	size_t nnames = 0;
 
-	int r = index_open(w->f.store, w->f.agent, w->f.domain, w->state_dir, NULL, &x, e);
+	int r = index_open(w->f.store, w->f.agent, w->f.domain, w->state_dir, NULL, NULL, &x, e);
 	if (r == 0) {
 		check_found(x, 30, 30); /* of the sessions before */
 		for (uint32_t i = 1000; i < 1050; i++) {
@@ -385,8 +388,10 @@ static int op_index(void *arg, struct err *e)
 
 			if (index_claim(x, ref.id, &got))
 				index_add(x, &ref);
+			segment_refs_add(&l, &ref);
 		}
-		r = index_write(x, SESSION "f", pack_size, NULL, &names, &nnames, e);
+		r = segment_refs_write(w->f.store, w->f.agent, w->f.domain, SESSION "f", &l,
+		                       pack_size, NULL, x, &names, &nnames, e);
 	}
 	forget_session(w, x, names, nnames);
 	return r;
@@ -394,28 +399,26 @@ static int op_index(void *arg, struct err *e)
 
 static void write_first(struct index_world *w)
 {
-	struct index *x = NULL;
 	struct err e = ERR_INIT;
 
 	for (uint32_t s = 0; s < 3; s++) {
+		CLEANUP(segment_refs_clear) struct segment_refs l = { 0 };
 		char session[96];
 		char **names = NULL;
 		size_t n = 0;
 
-		if (index_open(w->f.store, w->f.agent, w->f.domain, NULL, NULL, &x, &e) < 0)
-			harness_die("%s", e.msg);
 		for (uint32_t i = 0; i < 10; i++) {
 			struct chunk_ref r = ref_of(s * 10 + i);
 
-			index_add(x, &r);
+			segment_refs_add(&l, &r);
 		}
 		(void)snprintf(session, sizeof(session), SESSION "%u", s);
-		if (index_write(x, session, pack_size, NULL, &names, &n, &e) < 0)
+		if (segment_refs_write(w->f.store, w->f.agent, w->f.domain, session, &l, pack_size,
+		                       NULL, NULL, &names, &n, &e) < 0)
 			harness_die("%s", e.msg);
 		for (size_t i = 0; i < n; i++)
 			free(names[i]);
 		free(names);
-		index_free(x);
 	}
 }
 

@@ -3,17 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "repo/index.h"
+#include "repo/segment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct index_view v;
+	struct segment_view v;
 	struct chunk_ref before = { 0 };
 	struct err e = ERR_INIT;
 
-	if (index_decode(data, size, &v, &e) < 0) {
+	if (segment_decode(data, size, &v, &e) < 0) {
 		if (e.class != ERR_FORMAT)
 			abort();
 		return 0;
@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (uint32_t i = 0; i < v.nentries; i++) {
 		struct chunk_ref r;
 
-		index_view_ref(&v, i, &r);
+		segment_view_ref(&v, i, &r);
 		if (r.plain == 0 || r.plain > FORMAT_CHUNK_MAX || r.stored <= FORMAT_TAG_BYTES ||
 		    (uint64_t)r.off + r.stored > FORMAT_PACK_MAX)
 			abort();

@@ -20,6 +20,7 @@
 #include "repo/session.h"
 #include "repo/tree.h"
 #include "tests/harness/harness.h"
+#include "tests/harness/segment_kit.h"
 
 #define KIT_DAY_NS ((int64_t)86400 * 1000000000)
 #define KIT_EPOCH_NS ((int64_t)1795305600 * 1000000000) /* 2026-11-22 */
@@ -164,6 +165,7 @@ struct kit_packs {
 	struct crypt_scrub *scrub[4];
 	struct crypt_box *box;
 	struct index *index;
+	struct segment_refs told; /* what the index of this session says */
 	bool moved;
 	bool lied;
 };
@@ -192,8 +194,10 @@ static inline void kit_store_chunk(const struct kit_content *c, struct kit_packs
 	else
 		told = *ref;
 	told.off += c->index_off;
-	if (!c->unindexed)
+	if (!c->unindexed) {
 		index_add(p->index, &told);
+		segment_refs_add(&p->told, &told);
+	}
 }
 
 struct kit_sink {
@@ -329,7 +333,7 @@ static inline void kit_packs_init(const struct kit *k, const struct kit_content 
 	const uint8_t cipher = k->agent->params.cipher;
 
 	ok(keys_domain(k->agent->keys, c->domain, &p->domain, e));
-	ok(index_open(k->store, k->agent->keys, p->domain, NULL, NULL, &p->index, e));
+	ok(index_open(k->store, k->agent->keys, p->domain, NULL, NULL, NULL, &p->index, e));
 	p->box = crypt_box_new(cipher);
 	assert_non_null(p->box);
 	for (uint8_t i = 0; i < ARRAY_LEN(p->build); i++) {
@@ -352,6 +356,7 @@ static inline void kit_packs_clear(struct kit_packs *p)
 	}
 	crypt_box_free(p->box);
 	index_free(p->index);
+	segment_refs_clear(&p->told);
 	secret_free(p->domain);
 }
 
@@ -382,8 +387,9 @@ static inline struct point kit_backup(const struct kit *k, const struct kit_cont
 	if (!c->unfinished) {
 		kit_finish_pack(k, packs.build[c->moved ? 3 : 1]);
 		if (!c->unindexed)
-			ok(index_write(packs.index, p.session, kit_pack_len, &packs, &p.index,
-			               &p.nindex, e));
+			ok(segment_refs_write(k->store, k->agent->keys, packs.domain, p.session,
+			                      &packs.told, kit_pack_len, &packs, NULL, &p.index,
+			                      &p.nindex, e));
 		if (!c->uncommitted)
 			ok(session_commit(k->agent, &p, e));
 	}

@@ -81,7 +81,7 @@ static inline void made_point(const struct repo *r, const struct made *m, struct
 	(void)snprintf(p->volume.cluster, sizeof(p->volume.cluster), "%s", m->cluster);
 	(void)snprintf(p->volume.namespace, sizeof(p->volume.namespace), "%s", m->namespace);
 	(void)snprintf(p->volume.name, sizeof(p->volume.name), "%s", m->name);
-	if (!m->session && session_begin(r, &p->volume, p->session, &e) < 0)
+	if (!m->session && session_begin(r, &p->volume, "test", p->session, &e) < 0)
 		harness_die("%s", e.msg);
 	if (m->session)
 		(void)snprintf(p->session, sizeof(p->session), "%s", m->session);

@@ -8,6 +8,7 @@
 #define AKSDR_TESTS_UNIT_REPO_SHELF_H
 
 #include "tests/harness/repo_kit.h"
+#include "tests/harness/segment_kit.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -189,19 +190,18 @@ static inline void shelf_index(struct shelf *s, char session, const struct chunk
                                unsigned n)
 {
 	char name[] = "2026-11-22/03fa41b2c19de077-0a0c5a0c5a0c5a0c5a0c5a0c5a0c5a0c";
-	struct index *x = NULL;
+	CLEANUP(segment_refs_clear) struct segment_refs l = { 0 };
 	char **names = NULL;
 	size_t nnames = 0;
 
 	name[28] = session;
-	ok(index_open(s->kit.store, s->kit.agent->keys, s->domain, NULL, NULL, &x, e));
 	for (unsigned i = 0; i < n; i++)
-		index_add(x, &refs[i]);
-	ok(index_write(x, name, shelf_pack_len, NULL, &names, &nnames, e));
+		segment_refs_add(&l, &refs[i]);
+	ok(segment_refs_write(s->kit.store, s->kit.agent->keys, s->domain, name, &l, shelf_pack_len,
+	                      NULL, NULL, &names, &nnames, e));
 	for (size_t i = 0; i < nnames; i++)
 		free(names[i]);
 	free(names);
-	index_free(x);
 }
 
 /* n chunks, per_pack in each pack; not in any index. Works in place, since stores point here. */

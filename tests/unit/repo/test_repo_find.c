@@ -68,12 +68,12 @@ static void test_repo_latest__goes_by_sequence_not_by_day(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(repo_latest(r, &data_volume, &p, &e), -1);
+	assert_int_equal(repo_latest(r, &data_volume, NULL, &p, &e), -1);
 	assert_int_equal(e.class, ERR_NOT_FOUND);
 	make_on(r, data(2, T0), "2026-01-01", 1); /* a clock that was behind */
 	make_on(r, data(1, T0), "2026-11-22", 2);
 	make_on(r, (struct made){ "west", "shop", "logs", 9, T0, NULL }, "2026-11-23", 3);
-	assert_int_equal(repo_latest(r, &data_volume, &p, &e), 0);
+	assert_int_equal(repo_latest(r, &data_volume, NULL, &p, &e), 0);
 	assert_int_equal(p.sequence, 2);
 }
 
@@ -94,7 +94,7 @@ static void test_repo_latest__only_new_commits_are_opened(void **state)
 		CLEANUP(point_clear) struct point p = { 0 };
 
 		gets.n = 0;
-		assert_int_equal(repo_latest(r, &data_volume, &p, &e), 0);
+		assert_int_equal(repo_latest(r, &data_volume, NULL, &p, &e), 0);
 		assert_int_equal(p.sequence, 20 + round);
 		/* each is read in one get or more: at first all, then the best, and the new one */
 		if (round == 0)
@@ -117,7 +117,7 @@ static void test_repo_latest__works_without_a_state_directory(void **state)
 		CLEANUP(point_clear) struct point p = { 0 };
 
 		make_on(agent, data(i, T0 + i), "2026-11-22", i);
-		assert_int_equal(repo_latest(r, &data_volume, &p, &e), 0);
+		assert_int_equal(repo_latest(r, &data_volume, NULL, &p, &e), 0);
 		assert_int_equal(p.sequence, i);
 	}
 }
@@ -147,7 +147,7 @@ static void test_repo_latest__damaged_memory_is_not_believed(void **state)
 	for (unsigned i = 1; i <= 3; i++)
 		make_on(r, data(i, T0 + i), "2026-11-22", i);
 	CLEANUP(point_clear) struct point first = { 0 };
-	assert_int_equal(repo_latest(r, &data_volume, &first, &e), 0);
+	assert_int_equal(repo_latest(r, &data_volume, NULL, &first, &e), 0);
 	auto_free char *good = read_file("", path, &n);
 	for (size_t i = 0; i <= n; i++) {
 		CLEANUP(point_clear) struct point p = { 0 };
@@ -158,7 +158,7 @@ static void test_repo_latest__damaged_memory_is_not_believed(void **state)
 		if (i < n)
 			bad[i] ^= 1;
 		write_file("", path, bad, i < n ? n : n / 2); /* at last, half of it */
-		assert_int_equal(repo_latest(r, &data_volume, &p, &e), 0);
+		assert_int_equal(repo_latest(r, &data_volume, NULL, &p, &e), 0);
 		assert_int_equal(p.sequence, 3);
 	}
 }
@@ -176,13 +176,13 @@ static void test_repo_latest__a_memory_that_is_wrong_is_made_anew(void **state)
 	(void)state;
 	make_on(r, data(1, T0), "2026-11-22", 1);
 	make_on(r, data(5, T0), "2026-11-22", 2);
-	assert_int_equal(repo_latest(r, &data_volume, &p, &e), 0);
+	assert_int_equal(repo_latest(r, &data_volume, NULL, &p, &e), 0);
 	assert_int_equal(p.sequence, 5);
 	/* the same name with another content: what no honest store does */
 	key_on(r, data(5, T0), "2026-11-22", 2, key);
 	object_delete(f.store, key);
 	make_on(r, data(4, T0), "2026-11-22", 2);
-	assert_int_equal(repo_latest(r, &data_volume, &q, &e), 0);
+	assert_int_equal(repo_latest(r, &data_volume, NULL, &q, &e), 0);
 	assert_int_equal(q.sequence, 4);
 }
 
@@ -199,10 +199,10 @@ static void test_repo_latest__deleted_points_are_forgotten(void **state)
 	(void)state;
 	make_on(r, data(1, T0), "2026-11-22", 1);
 	make_on(r, data(2, T0), "2026-11-22", 2);
-	assert_int_equal(repo_latest(r, &data_volume, &p, &e), 0);
+	assert_int_equal(repo_latest(r, &data_volume, NULL, &p, &e), 0);
 	key_on(r, data(2, T0), "2026-11-22", 2, key);
 	object_delete(f.store, key);
-	assert_int_equal(repo_latest(r, &data_volume, &q, &e), 0);
+	assert_int_equal(repo_latest(r, &data_volume, NULL, &q, &e), 0);
 	assert_int_equal(q.sequence, 1);
 }
 
@@ -218,7 +218,7 @@ static void test_repo_latest__passes_over_commits_that_do_not_open(void **state)
 	make_on(r, data(1, T0), "2026-11-22", 1);
 	key_on(r, data(2, T0), "2026-11-22", 2, key);
 	object_set(f.store, key, "junk", 4);
-	assert_int_equal(repo_latest(r, &data_volume, &p, &e), 0);
+	assert_int_equal(repo_latest(r, &data_volume, NULL, &p, &e), 0);
 	assert_int_equal(p.sequence, 1);
 }
 
@@ -235,7 +235,7 @@ static void test_repo_latest__a_store_that_fails_is_an_error(void **state)
 	auto_repo struct repo *r = open_repo(&f, "agent.key", NULL);
 	make_on(r, data(1, T0), "2026-11-22", 1);
 	gets.fault = FAULT_FAIL;
-	assert_int_equal(repo_latest(r, &data_volume, &p, &e), -1);
+	assert_int_equal(repo_latest(r, &data_volume, NULL, &p, &e), -1);
 	assert_int_equal(e.class, ERR_RETRY);
 	e = (struct err)ERR_INIT;
 	assert_int_equal(repo_find(r, "data", &p, &e), -1);

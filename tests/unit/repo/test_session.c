@@ -30,7 +30,7 @@ static void test_session_begin__puts_a_sealed_marker(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(session_begin(r, &v, session, &e), 0);
+	assert_int_equal(session_begin(r, &v, "test", session, &e), 0);
 	assert_true(point_session_valid(session));
 	assert_int_equal(point_voltag(r->keys, &v, tag, &e), 0);
 	assert_memory_equal(session + POINT_SESSION_VOLTAG, tag, 16);
@@ -59,8 +59,8 @@ static void test_session_begin__each_has_a_name_of_its_own(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(session_begin(r, &v, a, &e), 0);
-	assert_int_equal(session_begin(r, &v, b, &e), 0);
+	assert_int_equal(session_begin(r, &v, "test", a, &e), 0);
+	assert_int_equal(session_begin(r, &v, "test", b, &e), 0);
 	assert_string_not_equal(a, b);
 	assert_int_equal(object_count(f.store, "sess/"), 2);
 }
@@ -74,7 +74,7 @@ static void test_session_begin__an_auditor_may_not(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(session_begin(r, &v, session, &e), -1);
+	assert_int_equal(session_begin(r, &v, "test", session, &e), -1);
 	assert_int_equal(e.class, ERR_DENIED);
 	assert_int_equal(object_count(f.store, ""), 1); /* the config */
 }

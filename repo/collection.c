@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See collection.h. All of these objects are notes with a list; the lists are sorted. */
+#include "repo/collection.h"
+
+#include <string.h>
+
+#include "common/json.h"
+#include "common/now.h"
+#include "common/rd.h"
+#include "repo/note.h"
+
+#define GC "ctl/gc/"
+#define DAMAGE "ctl/damage/"
+#define LIST_SCHEMA "aksdr/collection/v1"
+#define DAMAGE_SCHEMA "aksdr/damage/v1"
+#define SESSIONS_MAX 1000000
+#define PLACE_BYTES (FORMAT_PACK_NAME_BYTES + 4 + FORMAT_ID_BYTES)
+#define PLACES_MAX 1000000
+
+static const char *const part_names[COLLECTION_PARTS] = {
+	[COLLECTION_CONDEMN] = "condemn", [COLLECTION_SESSIONS] = "sessions",
+	[COLLECTION_FINAL] = "final",     [COLLECTION_LEFT] = "left",
+	[COLLECTION_LIVE] = "live",       [COLLECTION_DONE] = "done",
+};
+
+/* ---- names of sessions ---- */
+
+int session_names_add(struct session_names *l, const char *session, struct err *e)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? 2 * l->cap : 64;
+		void *v = reallocarray(l->v, cap, sizeof(*l->v));
+
+		if (!v)
+			return err_set(e, ERR_NOMEM, "no memory for a list of %zu sessions", cap);
+		l->v = v;
+		l->cap = cap;
+	}
+	(void)snprintf(l->v[l->n++], sizeof(*l->v), "%s", session);
+	return 0;
+}
+
+static int name_cmp(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+void session_names_sort(struct session_names *l)
+{
+	size_t kept = 0;
+
+	if (l->n == 0)
+		return;
+	qsort(l->v, l->n, sizeof(*l->v), name_cmp);
+	for (size_t i = 0; i < l->n; i++) {
+		if (kept > 0 && strcmp(l->v[kept - 1], l->v[i]) == 0)
+			continue;
+		if (kept != i)
+			memcpy(l->v[kept], l->v[i], sizeof(*l->v));
+		kept++;
+	}
+	l->n = kept;
+}
+
+bool session_names_has(const struct session_names *l, const char *session)
+{
+	return l->n > 0 && bsearch(session, l->v, l->n, sizeof(*l->v), name_cmp) != NULL;
+}
+
+void session_names_clear(struct session_names *l)
+{
+	free(l->v);
+	*l = (struct session_names){ 0 };
+}
+
+void collection_list_clear(struct collection_list *l)
+{
+	pack_list_clear(&l->packs);
+	session_names_clear(&l->sessions);
+}
+
+/* ---- state ---- */
+
+void collection_key(uint64_t n, enum collection_part part, char ret[64])
+{
+	(void)snprintf(ret, 64, GC "%08llu/%s", (unsigned long long)n, part_names[part]);
+}
+
+struct states {
+	struct collection_state s;
+	uint64_t at; /* generation that is being listed */
+	unsigned parts;
+	int64_t received_ns;
+};
+
+static void end_generation(struct states *x)
+{
+	const unsigned done = 1U << COLLECTION_DONE;
+
+	if (x->parts & done) {
+		x->s.done = x->at;
+		x->s.done_left = x->parts & 1U << COLLECTION_LEFT;
+		x->s.done_live = x->parts & 1U << COLLECTION_LIVE;
+		x->s.open = 0;
+		x->s.open_parts = 0;
+		x->s.open_received_ns = 0;
+	} else if (x->parts) {
+		x->s.open = x->at;
+		x->s.open_parts = x->parts;
+		x->s.open_received_ns = x->received_ns;
+	}
+	x->parts = 0;
+	x->received_ns = 0;
+}
+
+static int take_part(void *arg, const struct store_item *item, struct err *e)
+{
+	struct states *x = arg;
+	const char *name = item->key + strlen(GC);
+	const char *slash = strchr(name, '/');
+	char number[16] = "";
+	uint64_t n;
+
+	if (!slash || slash - name >= (ptrdiff_t)sizeof(number))
+		return 0;
+	memcpy(number, name, (size_t)(slash - name));
+	if (!note_number(number, &n))
+		return 0;
+	if (n != x->at) {
+		/* What comes after a generation that is not done cannot have begun. */
+		end_generation(x);
+		if (x->s.open)
+			return err_set(e, ERR_CORRUPT,
+			               "collection %llu has begun and %llu is not done: the store "
+			               "lost or hides '%s%08llu/done'",
+			               (unsigned long long)n, (unsigned long long)x->s.open, GC,
+			               (unsigned long long)x->s.open);
+		x->at = n;
+	}
+	for (unsigned i = 0; i < COLLECTION_PARTS; i++) {
+		if (strcmp(slash + 1, part_names[i]) == 0)
+			x->parts |= 1U << i;
+	}
+	if (strcmp(slash + 1, part_names[COLLECTION_CONDEMN]) == 0)
+		x->received_ns = item->st.received_ns;
+	return 0;
+}
+
+int collection_state(const struct repo *r, struct collection_state *ret, struct err *e)
+{
+	struct states x = { 0 };
+
+	if (store_list(r->store, GC, NULL, take_part, &x, e) < 0)
+		return err_wrap(e, "reading the state of the collection");
+	end_generation(&x);
+	*ret = x.s;
+	return 0;
+}
+
+/* ---- lists ---- */
+
+int collection_put(const struct repo *r, uint64_t n, enum collection_part part,
+                   const struct collection_list *l, const json_t *what, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf list = BUF_INIT(NOTE_LIST_MAX);
+	char key[64];
+
+	auto_json json_t *o = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "schema", LIST_SCHEMA,
+	                                "part", part_names[part], "generation", (json_int_t)n,
+	                                "packs", (json_int_t)l->packs.n, "sessions",
+	                                (json_int_t)l->sessions.n, "at_ns",
+	                                (json_int_t)now_wall_ns());
+	if (!o || (what && json_object_set(o, "what", (json_t *)(uintptr_t)what) < 0))
+		return err_set(e, ERR_NOMEM, "no memory for the state of the collection");
+	if (pack_list_encode(&l->packs, &list, e) < 0)
+		return -1;
+	for (size_t i = 0; i < l->sessions.n; i++)
+		(void)buf_printf(&list, "%s\n", l->sessions.v[i]);
+	collection_key(n, part, key);
+	if (buf_check(&list, key, e) < 0)
+		return -1;
+	return note_put_list(r, FORMAT_KIND_COLLECT, key, o, &list, e);
+}
+
+static int lines_decode(struct session_names *l, const uint8_t *p, size_t n, struct err *e)
+{
+	char name[POINT_SESSION_LEN + 1];
+
+	for (size_t i = 0; i < n; i++, p += sizeof(name)) {
+		memcpy(name, p, POINT_SESSION_LEN);
+		name[POINT_SESSION_LEN] = '\0';
+		if (p[POINT_SESSION_LEN] != '\n' || !point_session_valid(name))
+			return err_set(e, ERR_FORMAT, "line %zu is no name of a session", i);
+		if (session_names_add(l, name, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int collection_get(const struct repo *r, uint64_t n, enum collection_part part,
+                   struct collection_list *ret, json_t **ret_what, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf list = BUF_INIT(NOTE_LIST_MAX);
+	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
+	auto_json json_t *o = NULL;
+	char key[64];
+	const char *text;
+	uint64_t packs;
+	uint64_t sessions;
+	uint64_t generation;
+
+	collection_key(n, part, key);
+	if (note_get_list(r, FORMAT_KIND_COLLECT, key, &o, &list, NULL, e) < 0 ||
+	    note_schema(o, key, LIST_SCHEMA, e) < 0 || json_get_str(o, key, "part", &text, e) < 0 ||
+	    json_get_u64(o, key, "generation", &generation, e) < 0 ||
+	    json_get_u64(o, key, "packs", &packs, e) < 0 ||
+	    json_get_u64(o, key, "sessions", &sessions, e) < 0)
+		return -1;
+	if (generation != n || strcmp(text, part_names[part]) != 0)
+		return err_set(e, ERR_CORRUPT, "'%s' is part of another collection", key);
+	if (packs > NOTE_LIST_MAX / FORMAT_PACK_NAME_BYTES || sessions > SESSIONS_MAX ||
+	    list.len != packs * FORMAT_PACK_NAME_BYTES + sessions * (POINT_SESSION_LEN + 1))
+		return err_set(e, ERR_FORMAT, "'%s' does not add up", key);
+	if (pack_list_decode(&l.packs, list.data, (size_t)packs, e) < 0 ||
+	    lines_decode(&l.sessions, list.data ? list.data + packs * FORMAT_PACK_NAME_BYTES : NULL,
+	                 (size_t)sessions, e) < 0)
+		return err_wrap(e, "'%s'", key);
+	pack_list_sort(&l.packs);
+	session_names_sort(&l.sessions);
+	if (ret_what)
+		*ret_what = json_incref(json_object_get(o, "what"));
+	*ret = l;
+	l = (struct collection_list){ 0 };
+	return 0;
+}
+
+/* ---- damage ---- */
+
+int damage_put(const struct repo *r, const struct place *places, size_t n, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf list = BUF_INIT(NOTE_LIST_MAX);
+	char key[NOTE_KEY_MAX];
+
+	if (n > PLACES_MAX)
+		return err_set(e, ERR_TOO_BIG, "%zu damaged places are too many for one mark", n);
+	auto_json json_t *o = json_pack("{s:s, s:I, s:I}", "schema", DAMAGE_SCHEMA, "places",
+	                                (json_int_t)n, "at_ns", (json_int_t)now_wall_ns());
+	for (size_t i = 0; i < n; i++) {
+		(void)buf_u8(&list, places[i].pack.kind);
+		(void)buf_put(&list, places[i].pack.id, sizeof(places[i].pack.id));
+		(void)buf_u32(&list, places[i].off);
+		(void)buf_put(&list, places[i].id, sizeof(places[i].id));
+	}
+	if (buf_check(&list, "a mark of damage", e) < 0)
+		return -1;
+	note_new_key("ctl/damage", key);
+	if (note_put_list(r, FORMAT_KIND_DAMAGE, key, o, &list, e) < 0)
+		return err_wrap(e, "marking what is damaged");
+	return 0;
+}
+
+/* The places of one mark appended to a. */
+static int mark_read(const struct repo *r, const char *key, struct absent *a, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf list = BUF_INIT(NOTE_LIST_MAX);
+	auto_json json_t *o = NULL;
+	uint64_t n;
+
+	if (note_get_list(r, FORMAT_KIND_DAMAGE, key, &o, &list, NULL, e) < 0 ||
+	    note_schema(o, key, DAMAGE_SCHEMA, e) < 0 || json_get_u64(o, key, "places", &n, e) < 0)
+		return -1;
+	if (n > PLACES_MAX || list.len != n * PLACE_BYTES)
+		return err_set(e, ERR_FORMAT, "'%s' does not add up", key);
+	struct rd rd = rd_of(list.data, list.len);
+	for (uint64_t i = 0; i < n; i++) {
+		struct place p;
+
+		p.pack.kind = rd_u8(&rd);
+		rd_copy(&rd, p.pack.id, sizeof(p.pack.id));
+		p.off = rd_u32(&rd);
+		rd_copy(&rd, p.id, sizeof(p.id));
+		if (p.pack.kind > CHUNK_NODE)
+			return err_set(e, ERR_FORMAT, "'%s': a place of kind %u", key, p.pack.kind);
+		if (absent_add_place(a, &p, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+struct marks {
+	const struct repo *r;
+	struct absent *a;
+	int (*each)(void *arg, const char *key, const struct place *places, size_t n,
+	            struct err *e);
+	void *arg;
+};
+
+static int take_mark(void *arg, const struct store_item *item, struct err *e)
+{
+	const struct marks *m = arg;
+	size_t before = m->a->nplaces;
+	struct err why = ERR_INIT;
+
+	if (!note_name_valid(item->key + strlen(DAMAGE)))
+		return 0;
+	if (mark_read(m->r, item->key, m->a, &why) < 0) {
+		/* A mark that does not open marks nothing; check tells of it. */
+		m->a->nplaces = before;
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	return m->each ? m->each(m->arg, item->key, m->a->places + before, m->a->nplaces - before,
+	                         e)
+	               : 0;
+}
+
+int damage_load(const struct repo *r, struct absent *a,
+                int (*each)(void *arg, const char *key, const struct place *places, size_t n,
+                            struct err *e),
+                void *arg, struct err *e)
+{
+	struct marks m = { .r = r, .a = a, .each = each, .arg = arg };
+
+	if (store_list(r->store, DAMAGE, NULL, take_mark, &m, e) < 0)
+		return err_wrap(e, "reading the marks of damage");
+	return 0;
+}
