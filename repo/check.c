@@ -28,22 +28,6 @@ const char *check_what_name(enum check_what what)
 	return names[what];
 }
 
-bool check_is_finding(const struct err *e)
-{
-	switch (e->class) {
-	case ERR_NOT_FOUND:
-	case ERR_CORRUPT:
-	case ERR_FORMAT:
-	case ERR_DENIED:
-	case ERR_UNSUPPORTED:
-	case ERR_TOO_BIG:
-	case ERR_IO:
-		return true;
-	default:
-		return false;
-	}
-}
-
 enum check_what check_what_of(const struct err *e)
 {
 	if (e->class == ERR_NOT_FOUND)
@@ -234,7 +218,8 @@ int check_worker_init(struct check_worker *w, struct check *ck, struct err *e)
 	w->plain.max = FORMAT_CHUNK_MAX;
 	w->z = compress_new();
 	w->dek = secret_new(FORMAT_DEK_BYTES);
-	if (!w->z || !w->dek)
+	w->nodes = nodes_new();
+	if (!w->z || !w->dek || !w->nodes)
 		return err_set(e, ERR_NOMEM, "no memory for a thread of the check");
 	return 0;
 }
@@ -243,6 +228,7 @@ void check_worker_clear(struct check_worker *w)
 {
 	for (size_t i = 0; i < ARRAY_LEN(w->boxes); i++)
 		crypt_box_free(w->boxes[i]);
+	nodes_free(w->nodes);
 	compress_free(w->z);
 	secret_free(w->dek);
 	buf_clear(&w->head);

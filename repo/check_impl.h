@@ -17,12 +17,12 @@
 #include "repo/check.h"
 #include "repo/compress.h"
 #include "repo/index.h"
+#include "repo/nodes.h"
 #include "repo/refset.h"
 #include "repo/segment.h"
 #include "repo/tree.h"
 
 #define CHECK_RANGE_BYTES (4 * MIB) /* of one read; one chunk may be longer */
-#define CHECK_GAP_BYTES (64 * KIB)  /* bytes read in vain rather than by another request */
 
 struct check_domain {
 	struct domain_keys *keys; /* owned */
@@ -119,6 +119,7 @@ struct check {
 
 struct check_worker {
 	struct check *ck;
+	struct nodes *nodes;        /* for reading trees */
 	struct crypt_box *boxes[3]; /* by cipher */
 	struct compress *z;
 	uint8_t *dek; /* locked memory */
@@ -136,7 +137,10 @@ struct check_worker {
 /* ---- check.c ---- */
 
 /* True for an error of one object; others end the check. */
-bool check_is_finding(const struct err *e);
+static inline bool check_is_finding(const struct err *e)
+{
+	return nodes_is_finding(e);
+}
 
 /* CHECK_MISSING, CHECK_UNREADABLE or CHECK_DAMAGED, by what went wrong. */
 enum check_what check_what_of(const struct err *e);

@@ -16,76 +16,57 @@
 #define LOST_MAX ((size_t)1 << 18) /* looked up in the index at a time */
 #define FOUND_BATCH 1024
 
-/*
- * What to do with a node that was opened. 0; 1: it does not decode, e says
- * why; -1: the check ends.
- */
+/* What to do with a node that was opened; as visit() of nodes.h, but with the worker. */
 typedef int visit_fn(struct check_worker *w, const struct refset_item *item, const uint8_t *plain,
                      size_t n, struct err *e);
 
 /* ---- opening nodes ---- */
 
+/* One pack of nodes. */
 struct node_pack {
-	char name[PACK_KEY_MAX];
-	bool tell; /* what does not open is noted; else it is known, and left out */
-	struct pack_header header;
-	struct crypt_box *box;
-	uint16_t key;
+	struct check_worker *w;
+	visit_fn *visit;
+	bool tell;    /* what does not open is noted; else it is known, and left out */
 	uint64_t bad; /* nodes that do not open */
 	uint32_t bad_off;
 	char why[256];
 };
 
-static void node_bad(struct check_worker *w, struct node_pack *p, const struct refset_item *item,
-                     const struct err *why)
+static struct nodes_domain domain_of(void *arg, uint16_t number)
 {
+	const struct node_pack *p = arg;
+	const struct check_domain *d = &p->w->ck->domains[number];
+
+	return (struct nodes_domain){ .keys = d->keys, .node = &d->node };
+}
+
+static int get_counted(void *arg, const char *key, uint64_t off, void *to, size_t n, struct err *e)
+{
+	const struct node_pack *p = arg;
+
+	return check_get(p->w->ck, key, off, to, n, e);
+}
+
+static int visit_one(void *arg, const struct refset_item *item, const uint8_t *plain, size_t n,
+                     struct err *e)
+{
+	const struct node_pack *p = arg;
+
+	return p->visit(p->w, item, plain, n, e);
+}
+
+static int node_bad(void *arg, const struct refset_item *item, const struct err *why, struct err *e)
+{
+	struct node_pack *p = arg;
+
+	(void)e;
 	if (p->bad++ == 0) {
 		p->bad_off = item->ref.off;
 		(void)snprintf(p->why, sizeof(p->why), "%.255s", why->msg);
 	}
 	if (p->tell)
-		check_hurts(w->ck, item);
-}
-
-/*
- * Decrypts the node whose ciphertext is at `in`, checks id and level, and
- * visits it. 1: it is damaged.
- */
-static int node_visit(struct check_worker *w, struct node_pack *p, const struct refset_item *item,
-                      const uint8_t *in, visit_fn *visit, struct err *why, struct err *e)
-{
-	const struct check_domain *d = &w->ck->domains[item->domain];
-	const struct chunk_ref *ref = &item->ref;
-	uint8_t id[FORMAT_ID_BYTES];
-
-	if (!p->box || p->key != ref->key) {
-		p->box = check_box(w, &p->header, ref->key, d, why);
-		p->key = ref->key;
-		if (!p->box)
-			return 1;
-	}
-	buf_reset(&w->plain);
-	buf_reset(&w->scratch);
-	if (buf_reserve(&w->plain, ref->plain) < 0 || buf_reserve(&w->scratch, ref->stored) < 0)
-		return err_set(e, ERR_NOMEM, "no memory for a tree node of %u bytes", ref->plain);
-	if (pack_chunk_open(p->box, w->z, w->ck->repo->keys->repo, ref, in, w->scratch.data,
-	                    w->plain.data) < 0) {
-		(void)err_set(why, ERR_CORRUPT, "it does not decrypt");
-		return 1;
-	}
-	crypt_chunk_id(&d->node, w->plain.data, ref->plain, id, NULL);
-	if (memcmp(id, ref->id, sizeof(id)) != 0) {
-		(void)err_set(why, ERR_CORRUPT, "its content does not have its id");
-		return 1;
-	}
-	if (ref->plain < 2 || w->plain.data[1] != w->level) {
-		(void)err_set(why, ERR_FORMAT, "it is not of level %u", w->level);
-		return 1;
-	}
-	int rc = visit(w, item, w->plain.data, ref->plain, why);
-	if (rc < 0)
-		*e = *why;
-	return rc;
+		check_hurts(p->w->ck, item);
+	return 0;
 }
 
 /* What a visit returns when the node does not decode. */
@@ -94,97 +75,34 @@ static int undecoded(const struct err *e)
 	return check_is_finding(e) ? 1 : -1;
 }
 
-/* How many of the n items from the first on are worth one read. */
-static size_t span(const struct refset_item *items, size_t n)
-{
-	uint64_t start = items[0].ref.off;
-	uint64_t end = start + items[0].ref.stored;
-	size_t k = 1;
-
-	for (; k < n; k++) {
-		const struct chunk_ref *r = &items[k].ref;
-
-		if (r->off > end + CHECK_GAP_BYTES ||
-		    r->off + (uint64_t)r->stored > start + CHECK_RANGE_BYTES)
-			break;
-		if (r->off + (uint64_t)r->stored > end)
-			end = r->off + (uint64_t)r->stored;
-	}
-	return k;
-}
-
-/* Reads and visits n items that lie close together. */
-static int visit_span(struct check_worker *w, struct node_pack *p, const struct refset_item *items,
-                      size_t n, visit_fn *visit, struct err *e)
-{
-	uint64_t start = items[0].ref.off;
-	uint64_t end = start;
-	struct err why = ERR_INIT;
-
-	for (size_t i = 0; i < n; i++) {
-		if (items[i].ref.off + (uint64_t)items[i].ref.stored > end)
-			end = items[i].ref.off + (uint64_t)items[i].ref.stored;
-	}
-	buf_reset(&w->stored);
-	if (buf_reserve(&w->stored, end - start) < 0)
-		return err_set(e, ERR_NOMEM, "no memory for a range of %llu bytes",
-		               (unsigned long long)(end - start));
-	if (check_get(w->ck, p->name, start, w->stored.data, end - start, &why) < 0) {
-		if (!check_is_finding(&why)) {
-			*e = why;
-			return -1;
-		}
-		/* one by one, to know which of them it is */
-		for (size_t i = 0; n > 1 && i < n; i++) {
-			if (visit_span(w, p, &items[i], 1, visit, e) < 0)
-				return -1;
-		}
-		if (n == 1)
-			node_bad(w, p, items, &why);
-		return 0;
-	}
-	for (size_t i = 0; i < n; i++) {
-		why = (struct err)ERR_INIT;
-		int rc = node_visit(w, p, &items[i], w->stored.data + (items[i].ref.off - start),
-		                    visit, &why, e);
-		if (rc < 0)
-			return -1;
-		if (rc > 0)
-			node_bad(w, p, &items[i], &why);
-	}
-	return 0;
-}
-
 /* Visits nodes of one pack, sorted by offset. */
 static int visit_pack(struct check_worker *w, const struct check_listed *listed,
                       const struct refset_item *items, size_t n, visit_fn *visit, bool tell,
                       struct err *e)
 {
-	struct node_pack p = { .tell = tell };
-	struct err why = ERR_INIT;
+	struct node_pack p = { .w = w, .visit = visit, .tell = tell };
+	const struct nodes_call call = {
+		.repo = w->ck->repo,
+		.domain = domain_of,
+		.get = get_counted,
+		.visit = visit_one,
+		.bad = node_bad,
+		.arg = &p,
+		.level = w->level,
+	};
+	struct err header = ERR_INIT;
+	char name[PACK_KEY_MAX];
 
-	pack_key_name(p.name, listed->id, CHUNK_NODE);
-	if (check_header(w, p.name, listed->len, listed->id, &p.header, &why) < 0) {
-		if (!check_is_finding(&why)) {
-			*e = why;
-			return -1;
-		}
-		for (size_t i = 0; i < n; i++)
-			node_bad(w, &p, &items[i], &why);
-		if (tell)
-			check_find(w->ck, check_what_of(&why), p.name, n,
-			           "the header of a pack of tree nodes does not open: %s", why.msg);
+	if (nodes_read(w->nodes, &call, listed->id, listed->len, items, n, &header, e) < 0)
+		return -1;
+	if (p.bad == 0 || !tell)
 		return 0;
-	}
-	for (size_t i = 0; i < n;) {
-		size_t k = span(items + i, n - i);
-
-		if (visit_span(w, &p, items + i, k, visit, e) < 0)
-			return -1;
-		i += k;
-	}
-	if (p.bad > 0 && tell)
-		check_find(w->ck, CHECK_DAMAGED, p.name, p.bad,
+	pack_key_name(name, listed->id, CHUNK_NODE);
+	if (header.class != ERR_NONE)
+		check_find(w->ck, check_what_of(&header), name, n,
+		           "the header of a pack of tree nodes does not open: %s", header.msg);
+	else
+		check_find(w->ck, CHECK_DAMAGED, name, p.bad,
 		           "%llu of its tree nodes cannot be read, the first at byte %u: %s",
 		           (unsigned long long)p.bad, p.bad_off, p.why);
 	return 0;

@@ -19,6 +19,7 @@ struct repo_params {
 	uint32_t cut_min, cut_avg, cut_max; /* content-defined chunks, bytes */
 	uint32_t pack_bytes;                /* target of a pack */
 	uint16_t features;                  /* FORMAT_FEATURE_* */
+	unsigned signatures;                /* signers that must agree before something is expired */
 };
 
 struct repo {
