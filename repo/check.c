@@ -276,8 +276,8 @@ int check_pool(struct check *ck, int (*fn)(struct check_worker *w, struct err *e
 	if (!t)
 		return err_set(e, ERR_NOMEM, "no memory for the threads of the check");
 	ck->next = 0;
-	if (from)
-		refset_rewind(from);
+	if (from && refset_rewind(from, e) < 0)
+		return -1;
 	while (rc == 0 && ready < ck->threads) {
 		rc = check_worker_init(&t[ready].w, ck, e);
 		t[ready].fn = fn;

@@ -229,7 +229,8 @@ static int find_moved(struct check *ck, struct err *e)
 
 	if (!moved)
 		return err_set(e, ERR_NOMEM, "no memory for the chunks of the trees");
-	refset_rewind(ck->all);
+	if (refset_rewind(ck->all, e) < 0)
+		return -1;
 	for (;;) {
 		if (refset_take(ck->all, &g, e) < 0)
 			return -1;
@@ -247,7 +248,8 @@ static int find_moved(struct check *ck, struct err *e)
 		if (g.n == 0)
 			break;
 	}
-	refset_rewind(moved);
+	if (refset_rewind(moved, e) < 0)
+		return -1;
 	do {
 		if (refset_take(moved, &g, e) < 0 || refset_add(ck->all, g.items, g.n, e) < 0)
 			return -1;

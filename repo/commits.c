@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/num.h"
 #include "repo/session.h"
 
 #define COMMITS "commit/"
@@ -68,6 +69,15 @@ const struct commit_item *commit_list_find(const struct commit_list *l, const ch
 	return l->n ? bsearch(session, l->v, l->n, sizeof(*l->v), by_name) : NULL;
 }
 
+static unsigned beat_number(const char *text, unsigned before)
+{
+	struct err ignored = ERR_INIT;
+	uint64_t n;
+
+	return num_u64("beat", text, 1, 9999, &n, &ignored) == 0 && n > before ? (unsigned)n
+	                                                                       : before;
+}
+
 static int take_marker(void *arg, const struct store_item *item, struct err *e)
 {
 	struct marker_list *l = arg;
@@ -84,7 +94,7 @@ static int take_marker(void *arg, const struct store_item *item, struct err *e)
 	if (name[POINT_SESSION_LEN] == '-') {
 		if (!last || strcmp(last->session, session) != 0)
 			return 0;
-		last->beats++;
+		last->last_beat = beat_number(name + POINT_SESSION_LEN + 1, last->last_beat);
 		if (item->st.received_ns > last->alive_ns)
 			last->alive_ns = item->st.received_ns;
 		return 0;

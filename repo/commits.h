@@ -41,7 +41,7 @@ const struct commit_item *commit_list_find(const struct commit_list *l, const ch
 /* A session marker and its beats. */
 struct marker_item {
 	char session[POINT_SESSION_LEN + 1];
-	unsigned beats;
+	unsigned last_beat;  /* its number; 0: none */
 	int64_t received_ns; /* of the marker */
 	int64_t alive_ns;    /* receipt of the newest sign of life */
 };

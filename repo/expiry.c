@@ -21,9 +21,8 @@
 const char *expiry_state_name(enum expiry_state s)
 {
 	static const char *const names[] = {
-		[EXPIRY_LIVE] = "live",     [EXPIRY_PROPOSED] = "proposed",
-		[EXPIRY_HELD] = "held",     [EXPIRY_PINNED] = "pinned",
-		[EXPIRY_EXPIRED] = "expired",
+		[EXPIRY_LIVE] = "live",     [EXPIRY_PROPOSED] = "proposed", [EXPIRY_HELD] = "held",
+		[EXPIRY_PINNED] = "pinned", [EXPIRY_EXPIRED] = "expired",
 	};
 
 	return names[s];
@@ -569,8 +568,7 @@ int expiry_put_release(const struct repo *r, uint64_t hold, const char *reason, 
 	return put_hold(r, o, NULL, ret_number, e);
 }
 
-int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_MAX],
-               struct err *e)
+int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_MAX], struct err *e)
 {
 	struct note_actor a;
 

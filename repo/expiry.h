@@ -15,8 +15,8 @@
 #include "repo/point.h"
 #include "repo/repo.h"
 
-#define EXPIRY_POINTS_MAX 20000 /* of one tombstone */
-#define EXPIRY_TEXT_MAX 256     /* bytes of a reason or a name */
+#define EXPIRY_POINTS_MAX 20000                         /* of one tombstone */
+#define EXPIRY_TEXT_MAX 256                             /* bytes of a reason or a name */
 #define EXPIRY_PIN_NS ((int64_t)7 * 86400 * 1000000000) /* a pin that is older counts no more */
 
 enum expiry_state {
@@ -56,7 +56,7 @@ struct expiry_hold {
 	uint8_t signer[FORMAT_SIGNER_BYTES];
 	uint64_t released; /* number of the release that made it void; 0: it holds */
 	char release_reason[EXPIRY_TEXT_MAX], release_name[EXPIRY_TEXT_MAX];
-	unsigned releases;                            /* signers that released it, at most 2 */
+	unsigned releases;                           /* signers that released it, at most 2 */
 	uint8_t release_signer[FORMAT_SIGNER_BYTES]; /* the first of them */
 };
 
@@ -68,7 +68,7 @@ struct expiry_pin {
 
 /* All statements, read in the order that makes a confirmed hold visible: tombstones first. */
 struct expiry {
-	unsigned signatures; /* signers that a tombstone needs */
+	unsigned signatures;       /* signers that a tombstone needs */
 	struct expiry_tomb *tombs; /* by session, signer, number */
 	size_t ntombs, tombs_cap;
 	struct expiry_act *acts; /* by number */
@@ -77,11 +77,12 @@ struct expiry {
 	size_t nholds, holds_cap;
 	struct expiry_pin *pins;
 	size_t npins, pins_cap;
-	uint64_t first_tomb;  /* number of the first that was looked for */
+	uint64_t first_tomb;           /* number of the first that was looked for */
 	uint64_t last_tomb, last_hold; /* highest numbers seen; 0: none */
-	uint64_t missing;     /* numbers that are not there: the store lost or hides them */
-	uint64_t bad;         /* statements that do not open */
-	int64_t now_ns;       /* pins that were received EXPIRY_PIN_NS before do not count; 0: all do */
+	uint64_t missing; /* numbers that are not there: the store lost or hides them */
+	uint64_t bad;     /* statements that do not open */
+	/* pins that were received EXPIRY_PIN_NS before do not count; 0: all do */
+	int64_t now_ns;
 };
 
 /*

@@ -164,6 +164,8 @@ int index_each_void(const struct index *x,
 /* The best place found so far. */
 struct found {
 	const struct absent *absent;
+	bool (*usable)(void *arg, const struct chunk_ref *ref); /* NULL: all are */
+	void *arg;
 	const struct chunk_ref *wanted; /* this place, if it is there; NULL: any */
 	struct chunk_ref *ret;
 	bool any, exact;
@@ -180,7 +182,7 @@ static bool consider(void *arg, const struct chunk_ref *ref)
 {
 	struct found *f = arg;
 
-	if (f->absent && absent_has(f->absent, ref))
+	if ((f->absent && absent_has(f->absent, ref)) || (f->usable && !f->usable(f->arg, ref)))
 		return true;
 	f->exact = f->wanted && same_place(f->wanted, ref);
 	if (f->exact || !f->any || memcmp(ref->pack, f->ret->pack, sizeof(ref->pack)) < 0)
@@ -206,10 +208,12 @@ static bool tables_find(const struct index *x, const uint8_t id[32], struct chun
 	return f.any;
 }
 
-bool index_settled(struct index *x, const uint8_t id[32], struct chunk_ref *ret)
+bool index_settled(struct index *x, const uint8_t id[32],
+                   bool (*usable)(void *arg, const struct chunk_ref *ref), void *arg,
+                   struct chunk_ref *ret)
 {
 	uint8_t copy[FORMAT_ID_BYTES]; /* id may lie in *ret */
-	struct found f = { .absent = x->absent, .ret = ret };
+	struct found f = { .absent = x->absent, .usable = usable, .arg = arg, .ret = ret };
 
 	memcpy(copy, id, sizeof(copy));
 	find_in(x, &x->tables, copy, &f);

@@ -51,8 +51,10 @@ bool index_lookup(struct index *x, const uint8_t id[32], struct chunk_ref *ret);
  */
 bool index_locate(struct index *x, struct chunk_ref *ref);
 
-/* As index_lookup(), in segments of committed sessions only. */
-bool index_settled(struct index *x, const uint8_t id[32], struct chunk_ref *ret);
+/* As index_lookup(), in segments of committed sessions only, among places that usable() likes. */
+bool index_settled(struct index *x, const uint8_t id[32],
+                   bool (*usable)(void *arg, const struct chunk_ref *ref), void *arg,
+                   struct chunk_ref *ret);
 
 /* All places that segments know, at most max. Returns how many. */
 size_t index_places(struct index *x, const uint8_t id[32], struct chunk_ref *ret, size_t max);

@@ -160,9 +160,9 @@ static int slot_put(uint8_t *at, const struct pack_build *b, const struct key_re
 	return 0;
 }
 
-static int header_put(struct pack_build *b, struct err *e)
+/* Everything before the keys; gives the place behind it. */
+static uint8_t *header_fixed_put(struct pack_build *b, uint16_t nkeys)
 {
-	size_t nslots = b->kind == CHUNK_DATA ? b->keys->nrecipients : 1;
 	uint8_t *at = b->data;
 
 	memcpy(at, FORMAT_MAGIC, 4);
@@ -176,9 +176,17 @@ static int header_put(struct pack_build *b, struct err *e)
 	at += sizeof(b->domain->tag);
 	*at++ = b->cipher;
 	*at++ = HASH_SHA256_TREE;
-	put_u16(at, 1);
+	put_u16(at, nkeys);
 	at += 2;
 	assert(at == b->data + FORMAT_PACK_FIXED_BYTES);
+	return at;
+}
+
+static int header_put(struct pack_build *b, struct err *e)
+{
+	size_t nslots = b->kind == CHUNK_DATA ? b->keys->nrecipients : 1;
+	uint8_t *at = header_fixed_put(b, 1);
+
 	put_u16(at, (uint16_t)nslots);
 	dek_commitment(at + 2, b->dek);
 	at += FORMAT_KEYHEAD_BYTES;
@@ -220,20 +228,15 @@ static int build_map(struct build *w, size_t cap, struct err *e)
 	return 0;
 }
 
-struct pack_build *pack_build_new(const struct keys *keys, const struct domain_keys *domain,
-                                  uint8_t chunk_kind, uint8_t cipher, size_t cap, struct err *e)
+/* A pack without header, key and id. */
+static struct pack_build *build_new(const struct keys *keys, const struct domain_keys *domain,
+                                    uint8_t chunk_kind, uint8_t cipher, size_t cap, struct err *e)
 {
 	size_t header = FORMAT_PACK_FIXED_BYTES + FORMAT_KEYHEAD_BYTES +
 	                KEY_RECIPIENTS_MAX * FORMAT_SLOT_BYTES;
 
 	if (!keys->has_sign) {
 		(void)err_set(e, ERR_DENIED, "this key file cannot sign packs; use the agent key");
-		return NULL;
-	}
-	if (chunk_kind == CHUNK_DATA && keys->nrecipients == 0) {
-		(void)err_set(e, ERR_DENIED,
-		              "the key file names no recipient, so nobody could "
-		              "read the backup; use an agent key with a 'recipient' line");
 		return NULL;
 	}
 	if (cap > FORMAT_PACK_MAX || cap < header + ROUND_BYTES) {
@@ -250,7 +253,24 @@ struct pack_build *pack_build_new(const struct keys *keys, const struct domain_k
 	b->cipher = cipher;
 	b->keys = keys;
 	b->domain = domain;
-	if (build_map(w, cap, e) < 0 || pack_build_again(b, e) < 0) {
+	if (build_map(w, cap, e) < 0) {
+		pack_build_free(b);
+		return NULL;
+	}
+	return b;
+}
+
+struct pack_build *pack_build_new(const struct keys *keys, const struct domain_keys *domain,
+                                  uint8_t chunk_kind, uint8_t cipher, size_t cap, struct err *e)
+{
+	if (keys->has_sign && chunk_kind == CHUNK_DATA && keys->nrecipients == 0) {
+		(void)err_set(e, ERR_DENIED,
+		              "the key file names no recipient, so nobody could "
+		              "read the backup; use an agent key with a 'recipient' line");
+		return NULL;
+	}
+	struct pack_build *b = build_new(keys, domain, chunk_kind, cipher, cap, e);
+	if (b && pack_build_again(b, e) < 0) {
 		pack_build_free(b);
 		return NULL;
 	}
@@ -429,6 +449,57 @@ int pack_build_finish(struct pack_build *b, struct err *e)
 	trailer_put(b, b->data + whole - FORMAT_TRAILER_BYTES, footer_off, header_hash);
 	b->len = (size_t)whole;
 	secret_free(STEAL(&b->dek));
+	return 0;
+}
+
+/* ---- copying chunks as they are ---- */
+
+struct pack_build *pack_copy_new(const struct keys *keys, const struct domain_keys *domain,
+                                 uint8_t chunk_kind, uint8_t cipher, size_t cap, struct err *e)
+{
+	struct pack_build *b = build_new(keys, domain, chunk_kind, cipher, cap, e);
+
+	if (b)
+		secret_random(b->id, sizeof(b->id));
+	return b;
+}
+
+void pack_copy_again(struct pack_build *b)
+{
+	secret_random(b->id, sizeof(b->id));
+	b->n = 0;
+	b->len = 0;
+	b->payload = 0;
+}
+
+int pack_copy_header(struct pack_build *b, const uint8_t *blocks, size_t len, uint16_t nkeys,
+                     struct err *e)
+{
+	if (nkeys == 0 || nkeys > FORMAT_KEYS_MAX ||
+	    len + FORMAT_PACK_FIXED_BYTES + ROUND_BYTES > b->cap)
+		return err_set(e, ERR_BUG, "a pack cannot have %u keys in %zu bytes", nkeys, len);
+	uint8_t *at = header_fixed_put(b, nkeys);
+	memcpy(at, blocks, len);
+	b->header_len = FORMAT_PACK_FIXED_BYTES + len;
+	b->len = b->header_len;
+	return 0;
+}
+
+int pack_copy_chunk(struct pack_build *b, struct crypt_scrub *scrub, const struct pack_entry *from,
+                    uint16_t key, const uint8_t *ciphertext)
+{
+	struct pack_entry *entry = &b->entries[b->n];
+
+	assert(pack_build_fits(b, from->stored));
+	*entry = *from;
+	entry->off = (uint32_t)b->len;
+	entry->key = key;
+	memcpy(b->data + b->len, ciphertext, from->stored);
+	if (crypt_scrub(scrub, (uint32_t)b->n, ciphertext, from->stored, entry->scrub) < 0)
+		return -1;
+	b->len += from->stored;
+	b->payload += from->stored - FORMAT_TAG_BYTES;
+	b->n++;
 	return 0;
 }
 
@@ -706,22 +777,32 @@ static int slot_open_meta(const uint8_t *slot, const struct pack_header *h, cons
 	return 0;
 }
 
-int pack_header_dek(const uint8_t *p, const struct pack_header *h, uint16_t key,
-                    const struct keys *keys, const struct domain_keys *domain, uint8_t *out,
-                    struct err *e)
+/* The slots of a key in a header: *ret_nslots of them, and its commitment. NULL: no such key. */
+static const uint8_t *key_slots(const uint8_t *p, const struct pack_header *h, uint16_t key,
+                                size_t *ret_nslots, uint8_t commitment[32])
 {
 	struct rd rd = rd_of(p, h->len);
-	uint8_t commitment[32];
 	size_t nslots = 0;
 
 	(void)rd_take(&rd, FORMAT_PACK_FIXED_BYTES);
 	for (unsigned i = 0; i <= key && i < h->nkeys; i++) {
 		(void)rd_take(&rd, nslots * FORMAT_SLOT_BYTES);
 		nslots = rd_u16(&rd);
-		rd_copy(&rd, commitment, sizeof(commitment));
+		rd_copy(&rd, commitment, 32);
 	}
-	const uint8_t *slots = rd_take(&rd, nslots * FORMAT_SLOT_BYTES);
-	if (key >= h->nkeys || nslots == 0 || !slots)
+	*ret_nslots = nslots;
+	return key < h->nkeys && nslots > 0 ? rd_take(&rd, nslots * FORMAT_SLOT_BYTES) : NULL;
+}
+
+int pack_header_dek(const uint8_t *p, const struct pack_header *h, uint16_t key,
+                    const struct keys *keys, const struct domain_keys *domain, uint8_t *out,
+                    struct err *e)
+{
+	uint8_t commitment[32];
+	size_t nslots;
+
+	const uint8_t *slots = key_slots(p, h, key, &nslots, commitment);
+	if (!slots)
 		return err_set(e, ERR_CORRUPT, "pack %s has no key number %u", id_text(h->id).s,
 		               key);
 	if (h->kind == CHUNK_DATA) {
@@ -737,6 +818,38 @@ int pack_header_dek(const uint8_t *p, const struct pack_header *h, uint16_t key,
 	secret_wipe(out, FORMAT_DEK_BYTES);
 	return err_set(e, ERR_CORRUPT, "key number %u of pack %s is not the one it was sealed for",
 	               key, id_text(h->id).s);
+}
+
+int pack_copy_key(const struct pack_build *b, const uint8_t *p, const struct pack_header *h,
+                  uint16_t key, struct buf *blocks, struct err *e)
+{
+	uint8_t slot[FORMAT_SLOT_BYTES];
+	uint8_t commitment[32];
+	size_t nslots;
+
+	const uint8_t *slots = key_slots(p, h, key, &nslots, commitment);
+	if (!slots)
+		return err_set(e, ERR_CORRUPT, "pack %s has no key number %u", id_text(h->id).s,
+		               key);
+	(void)buf_u16(blocks, (uint16_t)nslots);
+	(void)buf_put(blocks, commitment, sizeof(commitment));
+	if (h->kind == CHUNK_DATA) {
+		(void)buf_put(blocks, slots, nslots * FORMAT_SLOT_BYTES);
+		return buf_check(blocks, "the keys of a pack", e);
+	}
+	/* The key of a tree pack is bound to the pack's id, so it is wrapped anew. */
+	struct pack_build wrap = *b;
+	wrap.dek = secret_new(FORMAT_DEK_BYTES);
+	if (!wrap.dek)
+		return err_set(e, ERR_NOMEM, "no locked memory for a pack's key");
+	int rc = pack_header_dek(p, h, key, b->keys, b->domain, wrap.dek, e);
+	if (rc == 0)
+		rc = slot_put(slot, &wrap, NULL, e);
+	secret_free(wrap.dek);
+	if (rc < 0)
+		return -1;
+	(void)buf_put(blocks, slot, sizeof(slot));
+	return buf_check(blocks, "the keys of a pack", e);
 }
 
 int pack_chunk_open(struct crypt_box *box, struct compress *z, const uint8_t repo[16],

@@ -94,6 +94,33 @@ MUST_CHECK int pack_build_seal(struct pack_build *b, struct crypt_box *box,
 /* Appends padding, footer, trailer, wipes the DEK. The object is b->data[0 .. b->len). */
 MUST_CHECK int pack_build_finish(struct pack_build *b, struct err *e);
 
+/*
+ * Copying chunks as they are into a new pack, without a data key: a pack_build
+ * whose header holds the keys of the packs that the chunks are from. First the
+ * keys, then chunks, then pack_build_finish().
+ */
+MUST_CHECK struct pack_build *pack_copy_new(const struct keys *keys,
+                                            const struct domain_keys *domain, uint8_t chunk_kind,
+                                            uint8_t cipher, size_t cap, struct err *e);
+void pack_copy_again(struct pack_build *b); /* another pack, in the same memory */
+
+struct pack_header;
+/*
+ * Appends key number `key` of the header p to the blocks of b's header: as it is, or for a tree
+ * pack wrapped anew.
+ */
+MUST_CHECK int pack_copy_key(const struct pack_build *b, const uint8_t *p,
+                             const struct pack_header *h, uint16_t key, struct buf *blocks,
+                             struct err *e);
+MUST_CHECK int pack_copy_header(struct pack_build *b, const uint8_t *blocks, size_t len,
+                                uint16_t nkeys, struct err *e);
+/*
+ * Appends a chunk (pack_build_fits() has said yes) that opens with b's key number `key`. -1:
+ * libcrypto failed.
+ */
+int pack_copy_chunk(struct pack_build *b, struct crypt_scrub *scrub, const struct pack_entry *from,
+                    uint16_t key, const uint8_t *ciphertext);
+
 /* ---- reading ---- */
 
 struct pack_trailer {

@@ -1,64 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Items are appended to the last run; a full run is sorted and freed of
- * doubles, and what then is still more than half full is left alone and
- * followed by a new one. Reading merges: the items of one pack lie together
- * in every run.
- */
+/* See refset.h: an external sort by pack, and groups of what one pack has. */
 #include "repo/refset.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "common/fd.h"
-
-#define FIRST_BYTES (128 * KIB) /* of the first run, which is in memory */
-#define RUN_BYTES (16 * MIB)    /* of the others */
-
-struct run {
-	struct refset_item *v;
-	size_t bytes; /* that are mapped */
-	size_t n, cap;
-	size_t at; /* next to read */
-};
+#include "common/runs.h"
 
 struct refset {
-	pthread_mutex_t lock;
-	char *dir;
-	struct run *runs; /* guarded by lock while filling */
-	size_t nruns, cap;
+	struct runs *runs;
 };
-
-struct refset *refset_new(const char *scratch_dir)
-{
-	struct refset *s = calloc(1, sizeof(*s));
-
-	if (!s)
-		return NULL;
-	if (scratch_dir) {
-		s->dir = strdup(scratch_dir);
-		if (!s->dir) {
-			free(s);
-			return NULL;
-		}
-	}
-	(void)pthread_mutex_init(&s->lock, NULL);
-	return s;
-}
-
-void refset_free(struct refset *s)
-{
-	if (!s)
-		return;
-	for (size_t i = 0; i < s->nruns; i++)
-		(void)munmap(s->runs[i].v, s->runs[i].bytes);
-	free(s->runs);
-	free(s->dir);
-	(void)pthread_mutex_destroy(&s->lock);
-	free(s);
-}
 
 int refset_pack_cmp(uint8_t kind_a, const uint8_t *pack_a, uint8_t kind_b, const uint8_t *pack_b)
 {
@@ -95,117 +45,61 @@ static int item_cmp(const void *va, const void *vb)
 	return 0;
 }
 
-/* Sorts and joins doubles, whose flags add up. Returns how many are left. */
-static size_t settle(struct refset_item *v, size_t n)
+static void join_flags(void *kept, const void *same)
 {
-	size_t kept = 0;
-
-	if (n == 0)
-		return 0;
-	qsort(v, n, sizeof(*v), item_cmp);
-	for (size_t i = 1; i < n; i++) {
-		if (item_cmp(&v[kept], &v[i]) == 0)
-			v[kept].flags |= v[i].flags;
-		else
-			v[++kept] = v[i];
-	}
-	return kept + 1;
+	((struct refset_item *)kept)->flags |= ((const struct refset_item *)same)->flags;
 }
 
-/* A run with room for at least one item, or NULL with errno. */
-static struct run *open_run(struct refset *s)
+static const struct runs_type items = {
+	.size = sizeof(struct refset_item),
+	.cmp = item_cmp,
+	.join = join_flags,
+};
+
+struct refset *refset_new(const char *scratch_dir)
 {
-	struct run *last = s->nruns ? &s->runs[s->nruns - 1] : NULL;
+	struct refset *s = calloc(1, sizeof(*s));
 
-	if (last && last->n == last->cap) {
-		last->n = settle(last->v, last->n);
-		if (last->n > last->cap / 2)
-			last = NULL;
-	}
-	if (last)
-		return last;
-	if (s->nruns == s->cap) {
-		size_t cap = s->cap ? s->cap * 2 : 8;
-		struct run *runs = reallocarray(s->runs, cap, sizeof(*runs));
-
-		if (!runs)
-			return NULL;
-		s->runs = runs;
-		s->cap = cap;
-	}
-	last = s->runs + s->nruns;
-	*last = (struct run){ .bytes = s->nruns ? RUN_BYTES : FIRST_BYTES };
-	last->cap = last->bytes / sizeof(*last->v);
-	last->v = fd_map_scratch(s->nruns ? s->dir : NULL, last->bytes);
-	if (!last->v)
+	if (!s)
 		return NULL;
-	s->nruns++;
-	return last;
+	s->runs = runs_new(&items, scratch_dir);
+	if (s->runs)
+		return s;
+	free(s);
+	return NULL;
 }
 
-int refset_add(struct refset *s, const struct refset_item *items, size_t n, struct err *e)
+void refset_free(struct refset *s)
 {
-	int rc = 0;
+	if (!s)
+		return;
+	runs_free(s->runs);
+	free(s);
+}
 
-	(void)pthread_mutex_lock(&s->lock);
-	while (n > 0) {
-		struct run *r = open_run(s);
-
-		if (!r) {
-			rc = err_sys(e, errno, "making room for references in '%s'",
-			             s->dir ? s->dir : "memory");
-			break;
-		}
-		size_t take = r->cap - r->n < n ? r->cap - r->n : n;
-		memcpy(r->v + r->n, items, take * sizeof(*items));
-		r->n += take;
-		items += take;
-		n -= take;
-	}
-	(void)pthread_mutex_unlock(&s->lock);
-	return rc;
+int refset_add(struct refset *s, const struct refset_item *v, size_t n, struct err *e)
+{
+	return runs_add(s->runs, v, n, e);
 }
 
 bool refset_empty(const struct refset *s)
 {
-	return s->nruns == 0;
+	return runs_empty(s->runs);
 }
 
-void refset_rewind(struct refset *s)
+int refset_rewind(struct refset *s, struct err *e)
 {
-	for (size_t i = 0; i < s->nruns; i++) {
-		struct run *r = &s->runs[i];
-
-		r->n = settle(r->v, r->n);
-		r->at = 0;
-	}
-}
-
-/* The run whose next item is the first of all, or NULL. */
-static struct run *first_run(const struct refset *s)
-{
-	struct run *first = NULL;
-
-	for (size_t i = 0; i < s->nruns; i++) {
-		struct run *r = &s->runs[i];
-
-		if (r->at < r->n &&
-		    (!first || refset_pack_cmp(r->v[r->at].ref.kind, r->v[r->at].ref.pack,
-		                               first->v[first->at].ref.kind,
-		                               first->v[first->at].ref.pack) < 0))
-			first = r;
-	}
-	return first;
+	return runs_rewind(s->runs, e);
 }
 
 bool refset_peek(const struct refset *s, uint8_t *ret_kind, uint8_t ret_pack[FORMAT_PACK_ID_BYTES])
 {
-	const struct run *r = first_run(s);
+	const struct refset_item *x = runs_peek(s->runs);
 
-	if (!r)
+	if (!x)
 		return false;
-	*ret_kind = r->v[r->at].ref.kind;
-	memcpy(ret_pack, r->v[r->at].ref.pack, FORMAT_PACK_ID_BYTES);
+	*ret_kind = x->ref.kind;
+	memcpy(ret_pack, x->ref.pack, FORMAT_PACK_ID_BYTES);
 	return true;
 }
 
@@ -217,35 +111,23 @@ void refset_group_clear(struct refset_group *g)
 
 int refset_take(struct refset *s, struct refset_group *g, struct err *e)
 {
-	uint8_t kind;
-	uint8_t pack[FORMAT_PACK_ID_BYTES];
+	const struct refset_item *x;
 
 	g->n = 0;
-	if (!refset_peek(s, &kind, pack))
-		return 0;
-	for (size_t i = 0; i < s->nruns; i++) {
-		struct run *r = &s->runs[i];
-		size_t end = r->at;
+	while ((x = runs_peek(s->runs)) &&
+	       (g->n == 0 || refset_pack_cmp(g->items[0].ref.kind, g->items[0].ref.pack,
+	                                     x->ref.kind, x->ref.pack) == 0)) {
+		if (g->n == g->cap) {
+			size_t cap = g->cap ? g->cap * 2 : 64;
+			struct refset_item *v = reallocarray(g->items, cap, sizeof(*v));
 
-		while (end < r->n &&
-		       refset_pack_cmp(kind, pack, r->v[end].ref.kind, r->v[end].ref.pack) == 0)
-			end++;
-		if (end == r->at)
-			continue;
-		if (g->cap - g->n < end - r->at) {
-			size_t cap = (g->n + end - r->at) * 2;
-			struct refset_item *items = reallocarray(g->items, cap, sizeof(*items));
-
-			if (!items)
+			if (!v)
 				return err_set(e, ERR_NOMEM,
 				               "no memory for %zu references of a pack", cap);
-			g->items = items;
+			g->items = v;
 			g->cap = cap;
 		}
-		memcpy(g->items + g->n, r->v + r->at, (end - r->at) * sizeof(*g->items));
-		g->n += end - r->at;
-		r->at = end;
+		g->items[g->n++] = *(const struct refset_item *)runs_next(s->runs);
 	}
-	g->n = settle(g->items, g->n);
 	return 0;
 }

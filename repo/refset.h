@@ -43,8 +43,8 @@ MUST_CHECK int refset_add(struct refset *s, const struct refset_item *items, siz
 
 bool refset_empty(const struct refset *s);
 
-/* Reading starts, or starts again. */
-void refset_rewind(struct refset *s);
+/* Reading starts, or starts again. -1: no memory. */
+MUST_CHECK int refset_rewind(struct refset *s, struct err *e);
 
 /* The pack that comes next: data packs before node packs, then by id. false: no more. */
 bool refset_peek(const struct refset *s, uint8_t *ret_kind, uint8_t ret_pack[FORMAT_PACK_ID_BYTES]);

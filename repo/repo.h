@@ -19,7 +19,9 @@ struct repo_params {
 	uint32_t cut_min, cut_avg, cut_max; /* content-defined chunks, bytes */
 	uint32_t pack_bytes;                /* target of a pack */
 	uint16_t features;                  /* FORMAT_FEATURE_* */
-	unsigned signatures;                /* signers that must agree before something is expired */
+	/* signers that must agree before something is expired */
+	unsigned signatures;
+	bool single_writer; /* the store cannot keep writers apart */
 };
 
 struct repo {

@@ -371,11 +371,12 @@ static int write_locked(struct segment_writer *w, struct err *e)
 	return 0;
 }
 
-/* Room for n more entries and a pack. */
-static int reserve_locked(struct segment_writer *w, size_t n, struct err *e)
+/* Room for more entries and packs. */
+static int reserve_locked(struct segment_writer *w, size_t npacks, size_t n, struct err *e)
 {
-	if (w->npacks == w->packs_cap) {
-		size_t cap = w->packs_cap ? 2 * w->packs_cap : 16;
+	if (w->packs_cap - w->npacks < npacks) {
+		size_t cap = 2 * w->packs_cap > w->npacks + npacks ? 2 * w->packs_cap
+		                                                   : w->npacks + npacks + 16;
 		struct segment_pack *packs = reallocarray(w->packs, cap, sizeof(*packs));
 
 		if (!packs)
@@ -395,20 +396,23 @@ static int reserve_locked(struct segment_writer *w, size_t n, struct err *e)
 	return 0;
 }
 
-int segment_add(struct segment_writer *w, const struct segment_pack *pack,
-                const struct chunk_ref *refs, size_t n, struct err *e)
+int segment_add_all(struct segment_writer *w, const struct segment_pack *packs, const bool *stays,
+                    size_t npacks, const struct chunk_ref *refs, size_t n, struct err *e)
 {
 	int rc = 0;
 
 	if (n == 0)
 		return 0;
 	(void)pthread_mutex_lock(&w->lock);
-	if (w->n > 0 && (w->n + n > FORMAT_ENTRIES_MAX || w->npacks == FORMAT_ENTRIES_MAX))
+	if (w->n > 0 && (w->n + n > FORMAT_ENTRIES_MAX || w->npacks + npacks > FORMAT_ENTRIES_MAX))
 		rc = write_locked(w, e);
 	if (rc == 0)
-		rc = reserve_locked(w, n, e);
+		rc = reserve_locked(w, npacks, n, e);
 	if (rc == 0) {
-		w->packs[w->npacks++] = *pack;
+		for (size_t i = 0; i < npacks; i++) {
+			if (!stays || stays[i])
+				w->packs[w->npacks++] = packs[i];
+		}
 		memcpy(w->refs + w->n, refs, n * sizeof(*refs));
 		w->n += n;
 		if (w->n >= w->p.entries_max)
@@ -416,6 +420,12 @@ int segment_add(struct segment_writer *w, const struct segment_pack *pack,
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 	return rc;
+}
+
+int segment_add(struct segment_writer *w, const struct segment_pack *pack,
+                const struct chunk_ref *refs, size_t n, struct err *e)
+{
+	return segment_add_all(w, pack, NULL, 1, refs, n, e);
 }
 
 int segment_flush(struct segment_writer *w, struct err *e)

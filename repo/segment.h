@@ -80,6 +80,14 @@ static inline void clean_segment_writer(struct segment_writer *const *w)
 MUST_CHECK int segment_add(struct segment_writer *w, const struct segment_pack *pack,
                            const struct chunk_ref *refs, size_t n, struct err *e);
 
+/*
+ * The same for several packs, of which those with stays[i] are told, and n entries of them in any
+ * order.
+ */
+MUST_CHECK int segment_add_all(struct segment_writer *w, const struct segment_pack *packs,
+                               const bool *stays, size_t npacks, const struct chunk_ref *refs,
+                               size_t n, struct err *e);
+
 /* Writes what is left as a segment; nothing when nothing is. Thread-safe. */
 MUST_CHECK int segment_flush(struct segment_writer *w, struct err *e);
 

@@ -7,17 +7,14 @@
  * directory; what lies there is authenticated like what comes from the store,
  * and a damaged copy is fetched again. A local store is read by ranges.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "common/fd.h"
-#include "common/hex.h"
 #include "repo/compress.h"
 #include "repo/crypt.h"
 #include "repo/index.h"
+#include "repo/meta_cache.h"
 #include "repo/tree.h"
 
 #define OPEN_PACKS 8
@@ -126,49 +123,20 @@ void tree_free(struct tree *t)
 
 /* ---- packs of nodes ---- */
 
-static void cache_path(const struct tree *t, const uint8_t id[16], char *ret, size_t max)
+/* The pack's local copy, mapped; nothing when there is none. */
+static void map_cached(struct tree *t, struct node_pack *p)
 {
-	char hex[33];
-
-	hex_encode(hex, id, 16);
-	(void)snprintf(ret, max, "%s/meta/%s", t->repo->state, hex);
-}
-
-/* The pack's copy in the state directory, mapped. false: there is none. */
-static bool map_cached(struct tree *t, struct node_pack *p)
-{
-	char path[640];
 	struct stat st;
+	auto_close int fd = meta_cache_open(t->repo, p->id);
 
-	cache_path(t, p->id, path, sizeof(path));
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < 4096 ||
-	    (size_t)st.st_size > FORMAT_PACK_MAX)
-		return false;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
 	void *m = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (m == MAP_FAILED)
-		return false;
+		return;
 	p->bytes = m;
 	p->len = (size_t)st.st_size;
 	p->cached = true;
-	return true;
-}
-
-/* Fetches the whole pack into the state directory. Failing to is no error: ranges serve as well. */
-static void fetch_cached(struct tree *t, const char *name, const uint8_t id[16])
-{
-	char path[640];
-	struct err ignored = ERR_INIT;
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(64 * MIB);
-
-	if (store_get_all(t->repo->store, name, &b, &ignored) < 0)
-		return;
-	(void)snprintf(path, sizeof(path), "%s/meta", t->repo->state);
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return;
-	cache_path(t, id, path, sizeof(path));
-	if (fd_create_file(AT_FDCWD, path, b.data, b.len, 0600, FD_REPLACE, &ignored) < 0)
-		return;
 }
 
 static int read_range(struct tree *t, struct node_pack *p, const char *name, uint64_t off, void *to,
@@ -232,10 +200,7 @@ static int open_pack(struct tree *t, const struct chunk_ref *ref, const char *na
 	p = oldest(t);
 	node_pack_clear(p);
 	memcpy(p->id, ref->pack, sizeof(p->id));
-	if (t->repo->state[0] && !(t->repo->store->caps & STORE_CAP_LOCAL) && !map_cached(t, p)) {
-		fetch_cached(t, name, p->id);
-		(void)map_cached(t, p);
-	}
+	map_cached(t, p);
 	if (load_header(t, p, name, e) < 0) {
 		bool cached = p->cached;
 
@@ -298,17 +263,6 @@ static int open_node_at(struct tree *t, const struct chunk_ref *ref, struct err 
 	return 0;
 }
 
-/* Drops the state directory's copy of a pack. */
-static void forget_cached(struct tree *t, const uint8_t id[16])
-{
-	char path[640];
-
-	if (!t->repo->state[0])
-		return;
-	cache_path(t, id, path, sizeof(path));
-	(void)unlink(path);
-}
-
 static bool is_gone(const struct tree *t, const uint8_t id[16])
 {
 	for (size_t i = 0; i < t->ngone && i < GONE_MAX; i++) {
@@ -361,7 +315,7 @@ static int open_node(struct tree *t, const struct chunk_ref *ref, struct err *e)
 	if (open_node_at(t, ref, &first) == 0)
 		return 0;
 	if (first.class == ERR_RETRY && !(t->repo->store->caps & STORE_CAP_LOCAL)) {
-		forget_cached(t, ref->pack);
+		meta_cache_forget(t->repo, ref->pack);
 		first = (struct err)ERR_INIT;
 		if (open_node_at(t, ref, &first) == 0)
 			return 0;

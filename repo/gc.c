@@ -1,0 +1,656 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The steps of a generation, each ended by one create-only object, so that
+ * whoever comes next knows where to go on. The order of objects is the
+ * protocol of docs/CONCURRENCY.md; nothing here may be moved without the model
+ * in tests/model/.
+ */
+#include "repo/gc.h"
+
+#include <string.h>
+
+#include "common/json.h"
+#include "common/now.h"
+#include "repo/gc_impl.h"
+#include "repo/meta_cache.h"
+#include "repo/probe.h"
+#include "repo/segment.h"
+#include "repo/session.h"
+
+#define THREADS_MAX 16
+#define SHARE_FROM_BYTES GIB /* smaller repositories have no share guard */
+#define DAY_NS ((int64_t)86400 * 1000000000)
+#define DELETES_MAX 16 /* at once */
+#define PART(p) (1U << (p))
+
+const char *gc_outcome_name(enum gc_outcome o)
+{
+	static const char *const names[] = {
+		[GC_NOTHING] = "nothing", [GC_DONE] = "done", [GC_WAITING] = "waiting"
+	};
+
+	return names[o];
+}
+
+/* ---- deleting ---- */
+
+/* Keys to be deleted by several threads. */
+struct sweep {
+	struct gc *g;
+	const struct pack_list *packs;
+	struct team_tasks tasks;
+	pthread_mutex_t lock;
+	struct pack_list left; /* guarded by lock: what the store refuses to delete */
+	struct gc_amount done; /* guarded by lock; bytes as far as they are known */
+	struct err refusal;    /* guarded by lock: of the first of those */
+};
+
+/* A store that keeps an object locked, or gives no right to delete it. */
+static bool is_refusal(const struct err *e)
+{
+	return e->class == ERR_DENIED || e->class == ERR_BUSY || e->class == ERR_UNSUPPORTED;
+}
+
+static int sweep_one(struct sweep *s, const struct pack_name *p, struct err *e)
+{
+	struct gc *g = s->g;
+	size_t number = gc_pack_find(g, p->kind, p->id);
+	uint64_t bytes = number < g->npacks ? g->packs[number].len : 0;
+	char name[PACK_KEY_MAX];
+	struct err why = ERR_INIT;
+	int rc = 0;
+
+	pack_key_name(name, p->id, p->kind);
+	if (store_delete(g->repo->store, name, &why) < 0) {
+		if (!is_refusal(&why)) {
+			*e = why;
+			return -1;
+		}
+		(void)pthread_mutex_lock(&s->lock);
+		rc = pack_list_add(&s->left, p->kind, p->id, e);
+		g->result->left.packs++;
+		g->result->left.bytes += bytes;
+		if (s->refusal.class == ERR_NONE)
+			s->refusal = why;
+		(void)pthread_mutex_unlock(&s->lock);
+		return rc;
+	}
+	if (p->kind == CHUNK_NODE)
+		meta_cache_forget(g->repo, p->id);
+	(void)pthread_mutex_lock(&s->lock);
+	s->done.packs++;
+	s->done.bytes += bytes;
+	(void)pthread_mutex_unlock(&s->lock);
+	if (g->params->counts)
+		atomic_fetch_add(&g->params->counts->files_done, 1);
+	return 0;
+}
+
+static int sweep_some(void *arg, unsigned i, const atomic_bool *stop, struct err *e)
+{
+	struct sweep *s = arg;
+	size_t at;
+
+	(void)i;
+	while (!atomic_load(stop) && team_take(&s->tasks, &at)) {
+		if (cancel_check(s->g->repo->cancel, e) < 0 ||
+		    sweep_one(s, &s->packs->v[at], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Deletes packs; those that the store refuses to delete are added to left, sorted. */
+static int sweep_packs(struct gc *g, const struct pack_list *packs, struct pack_list *left,
+                       struct err *e)
+{
+	struct sweep s = {
+		.g = g,
+		.packs = packs,
+		.tasks = { .n = packs->n },
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.refusal = ERR_INIT,
+	};
+	int rc = team_run(DELETES_MAX, "gc-sweep", sweep_some, &s, e);
+
+	g->result->deleted.packs += s.done.packs;
+	g->result->deleted.bytes += s.done.bytes;
+	/* No right at all is a mistake to be told, a lock here and there is not. */
+	if (rc == 0 && packs->n > 0 && s.done.packs == 0 && s.refusal.class == ERR_DENIED) {
+		*e = s.refusal;
+		rc = err_wrap(e,
+		              "the store refuses every deletion; the identity that collects needs "
+		              "the right to delete, or all of it is locked");
+	}
+	for (size_t i = 0; rc == 0 && i < s.left.n; i++)
+		rc = pack_list_add(left, s.left.v[i].kind, s.left.v[i].id, e);
+	pack_list_sort(left);
+	pack_list_clear(&s.left);
+	(void)pthread_mutex_destroy(&s.lock);
+	return rc;
+}
+
+/* Deletes an object that is of no use any more; a lock on it is fine. */
+static int drop(struct gc *g, const char *key, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (cancel_check(g->repo->cancel, e) < 0)
+		return -1;
+	if (store_delete(g->repo->store, key, &why) == 0 || is_refusal(&why))
+		return 0;
+	*e = why;
+	return err_wrap(e, "deleting '%s'", key);
+}
+
+/* Commits of expired points. */
+static int drop_points(struct gc *g, const struct session_names *going, struct err *e)
+{
+	char key[NOTE_KEY_MAX];
+
+	for (size_t i = 0; i < going->n; i++) {
+		(void)snprintf(key, sizeof(key), "commit/%s", going->v[i]);
+		if (drop(g, key, e) < 0)
+			return -1;
+		g->result->points_deleted++;
+	}
+	return 0;
+}
+
+/* Markers, and beats, of sessions that have ended. */
+static int drop_markers(struct gc *g, struct err *e)
+{
+	CLEANUP(marker_list_clear) struct marker_list markers = { 0 };
+	CLEANUP(commit_list_clear) struct commit_list commits = { 0 };
+	const struct repo *r = g->repo;
+	char key[NOTE_KEY_MAX];
+
+	if (marker_list_load(r->store, &markers, e) < 0 ||
+	    commit_list_load(r->store, &commits, e) < 0)
+		return -1;
+	for (size_t i = 0; i < markers.n; i++) {
+		const struct marker_item *m = &markers.v[i];
+
+		if (!commit_list_find(&commits, m->session))
+			continue;
+		for (unsigned b = 1; b <= m->last_beat; b++) {
+			(void)snprintf(key, sizeof(key), "sess/%s-%04u", m->session, b);
+			if (drop(g, key, e) < 0)
+				return -1;
+		}
+		(void)snprintf(key, sizeof(key), "sess/%s", m->session);
+		if (drop(g, key, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+struct droppers {
+	struct gc *g;
+	const struct commit_list *commits;
+	char last[96]; /* maintenance session that a segment is of */
+	struct session_names used;
+};
+
+static int note_user(void *arg, const struct store_item *item, struct err *e)
+{
+	struct droppers *d = arg;
+	const char *slash = strchr(item->key + strlen("idx/"), '/');
+	char session[96];
+
+	if (!slash || !segment_session(slash + 1, session) || !session_is_maintenance(session) ||
+	    strcmp(session, d->last) == 0)
+		return 0;
+	memcpy(d->last, session, sizeof(session));
+	return session_names_add(&d->used, session, e);
+}
+
+/*
+ * Commits of maintenance sessions none of whose segments is left. The list of segments comes after
+ * that of commits: what was committed then had its segments before.
+ */
+static int drop_maintenance(struct gc *g, struct err *e)
+{
+	CLEANUP(commit_list_clear) struct commit_list commits = { 0 };
+	struct droppers d = { .g = g };
+	char key[NOTE_KEY_MAX];
+	int rc = 0;
+
+	if (commit_list_load(g->repo->store, &commits, e) < 0)
+		return -1;
+	if (store_list(g->repo->store, "idx/", NULL, note_user, &d, e) < 0)
+		rc = -1;
+	session_names_sort(&d.used);
+	for (size_t i = 0; rc == 0 && i < commits.n; i++) {
+		const struct commit_item *c = &commits.v[i];
+
+		if (c->kind != COMMIT_MAINTENANCE || session_names_has(&d.used, c->session))
+			continue;
+		(void)snprintf(key, sizeof(key), "commit/%s", c->session);
+		rc = drop(g, key, e);
+	}
+	session_names_clear(&d.used);
+	return rc;
+}
+
+static int drop_if_old(void *arg, const struct store_item *item, struct err *e)
+{
+	struct gc *g = arg;
+
+	return item->st.received_ns + DAY_NS < g->now_ns ? drop(g, item->key, e) : 0;
+}
+
+/* Pins that count no more, and probes that somebody left. */
+static int drop_leftovers(struct gc *g, struct err *e)
+{
+	for (size_t i = 0; i < g->expiry.npins; i++) {
+		const struct expiry_pin *p = &g->expiry.pins[i];
+
+		if (p->received_ns + EXPIRY_PIN_NS < g->now_ns && drop(g, p->key, e) < 0)
+			return -1;
+	}
+	return store_list(g->repo->store, "probe/", NULL, drop_if_old, g, e);
+}
+
+struct marks {
+	struct gc *g;
+	const struct pack_list *dead; /* packs of this final, less what is left */
+	const struct pack_list *left;
+};
+
+/* A mark all of whose packs are gone says nothing any more. */
+static int drop_mark(void *arg, const char *key, const struct place *places, size_t n,
+                     struct err *e)
+{
+	const struct marks *m = arg;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct pack_name *p = &places[i].pack;
+		bool there = gc_pack_find(m->g, p->kind, p->id) < m->g->npacks;
+
+		/* One that was lost without us is remembered: a point may still need it. */
+		if (!pack_list_has(m->dead, p->kind, p->id) ||
+		    pack_list_has(m->left, p->kind, p->id) || !there)
+			return 0;
+	}
+	return n > 0 ? drop(m->g, key, e) : 0;
+}
+
+/* ---- the steps ---- */
+
+/* What the generation took and had is told to the next one; then it is done. */
+static int put_done(struct gc *g, uint64_t n, const struct pack_list *left, uint64_t tombs,
+                    struct err *e)
+{
+	const struct gc_result *r = g->result;
+	struct collection_list l = { 0 };
+	int rc = 0;
+
+	if (left->n > 0) {
+		l.packs = *left;
+		rc = collection_put(g->repo, n, COLLECTION_LEFT, &l, NULL, e);
+		l.packs = (struct pack_list){ 0 };
+	}
+	for (size_t i = 0; rc == 0 && i < g->npoints; i++)
+		rc = session_names_add(&l.sessions, g->points[i].session, e);
+	if (rc == 0)
+		rc = collection_put(g->repo, n, COLLECTION_LIVE, &l, NULL, e);
+	session_names_clear(&l.sessions);
+	if (rc < 0 && e->class != ERR_EXISTS)
+		return -1;
+	if (rc < 0)
+		*e = (struct err)ERR_INIT; /* somebody else is as far */
+	auto_json json_t *what = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "tombs",
+	                                   (json_int_t)tombs, "points", (json_int_t)r->points,
+	                                   "packs", (json_int_t)r->stored.packs, "bytes",
+	                                   (json_int_t)r->stored.bytes, "deleted_packs",
+	                                   (json_int_t)r->deleted.packs, "deleted_bytes",
+	                                   (json_int_t)r->deleted.bytes);
+	if (!what)
+		return err_set(e, ERR_NOMEM, "no memory for the end of the collection");
+	l = (struct collection_list){ 0 };
+	if (collection_put(g->repo, n, COLLECTION_DONE, &l, what, e) < 0 && e->class != ERR_EXISTS)
+		return -1;
+	*e = (struct err)ERR_INIT;
+	return 0;
+}
+
+/* Parts that only matter while a generation is open, or the newest. */
+static int retire(struct gc *g, uint64_t n, struct err *e)
+{
+	static const enum collection_part now[] = { COLLECTION_CONDEMN, COLLECTION_SESSIONS };
+	static const enum collection_part before[] = { COLLECTION_LEFT, COLLECTION_LIVE };
+	char key[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(now); i++) {
+		collection_key(n, now[i], key);
+		if (drop(g, key, e) < 0)
+			return -1;
+	}
+	for (size_t i = 0; n > 1 && i < ARRAY_LEN(before); i++) {
+		collection_key(n - 1, before[i], key);
+		if (drop(g, key, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * The number up to which all tombstones name points whose commits are gone:
+ * listed by nobody, or just deleted.
+ */
+static uint64_t settled_tombs(const struct gc *g, const struct session_names *going)
+{
+	const struct expiry *x = &g->expiry;
+	uint64_t settled = x->last_tomb;
+
+	for (size_t i = 0; i < x->ntombs; i++) {
+		const struct expiry_tomb *t = &x->tombs[i];
+
+		if (t->number <= settled && commit_list_find(&g->view.commits, t->session) &&
+		    !session_names_has(going, t->session))
+			settled = t->number - 1;
+	}
+	return settled;
+}
+
+/* Index, deletions, and the end: all that follows once `final` stands. */
+static int finish(struct gc *g, uint64_t n, const struct collection_list *final, struct err *e)
+{
+	CLEANUP(collection_list_clear) struct collection_list before = { 0 };
+	CLEANUP(pack_list_clear) struct pack_list left = { 0 };
+	struct marks marks = { .g = g, .dead = &final->packs, .left = &left };
+	struct absent ignored = { 0 };
+	const struct collection_state *s = &g->view.collection;
+
+	if (s->done_left && collection_get(g->repo, s->done, COLLECTION_LEFT, &before, NULL, e) < 0)
+		return err_wrap(e, "reading what collection %llu left",
+		                (unsigned long long)s->done);
+	if (gc_index(g, &final->sessions, e) < 0)
+		return -1;
+	if (g->params->counts)
+		atomic_store(&g->params->counts->files_total, final->packs.n);
+	if (sweep_packs(g, &final->packs, &left, e) < 0 ||
+	    sweep_packs(g, &before.packs, &left, e) < 0 ||
+	    drop_points(g, &final->sessions, e) < 0 || drop_markers(g, e) < 0 ||
+	    drop_maintenance(g, e) < 0 || drop_leftovers(g, e) < 0)
+		return -1;
+	int rc = damage_load(g->repo, &ignored, drop_mark, &marks, e);
+	absent_clear(&ignored);
+	if (rc < 0 || put_done(g, n, &left, settled_tombs(g, &final->sessions), e) < 0)
+		return -1;
+	g->result->outcome = GC_DONE;
+	return retire(g, n, e);
+}
+
+/* Puts the list, or reads the one that stands. */
+static int put_or_get(const struct repo *r, uint64_t n, enum collection_part part,
+                      const struct collection_list *mine, struct collection_list *ret,
+                      struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (collection_put(r, n, part, mine, NULL, &why) < 0 && why.class != ERR_EXISTS) {
+		*e = why;
+		return -1;
+	}
+	return collection_get(r, n, part, ret, NULL, e);
+}
+
+/* Lists the sessions under way, after `condemn`. */
+static int list_sessions(struct gc *g, uint64_t n, struct collection_list *ret, struct err *e)
+{
+	CLEANUP(marker_list_clear) struct marker_list markers = { 0 };
+	CLEANUP(commit_list_clear) struct commit_list commits = { 0 };
+	CLEANUP(collection_list_clear) struct collection_list mine = { 0 };
+
+	if (marker_list_load(g->repo->store, &markers, e) < 0 ||
+	    commit_list_load(g->repo->store, &commits, e) < 0)
+		return -1;
+	for (size_t i = 0; i < markers.n; i++) {
+		if (!commit_list_find(&commits, markers.v[i].session) &&
+		    session_names_add(&mine.sessions, markers.v[i].session, e) < 0)
+			return -1;
+	}
+	return put_or_get(g->repo, n, COLLECTION_SESSIONS, &mine, ret, e);
+}
+
+/*
+ * Resolves the sessions: those that did not end and were silent for long are
+ * fenced. 1: all have ended; 0: some are to be waited for.
+ */
+static int resolve_sessions(struct gc *g, const struct session_names *l, struct err *e)
+{
+	CLEANUP(marker_list_clear) struct marker_list markers = { 0 };
+	struct gc_result *r = g->result;
+
+	if (marker_list_load(g->repo->store, &markers, e) < 0)
+		return -1;
+	r->sessions_waiting = 0;
+	r->wait_until_ns = 0;
+	for (size_t i = 0; i < l->n; i++) {
+		const struct marker_item *m = marker_list_find(&markers, l->v[i]);
+		int64_t until_ns = (m ? m->alive_ns : 0) + g->params->fence_after_ns;
+		enum session_end end;
+
+		if (cancel_check(g->repo->cancel, e) < 0 ||
+		    session_look(g->repo, l->v[i], &end, e) < 0)
+			return -1;
+		if (end != SESSION_OPEN)
+			continue;
+		/* Nobody is fenced where the store cannot keep writers apart. */
+		if (m && (until_ns > g->now_ns || g->repo->params.single_writer)) {
+			r->sessions_waiting++;
+			if (until_ns > r->wait_until_ns)
+				r->wait_until_ns = until_ns;
+			continue;
+		}
+		if (session_abort(g->repo, l->v[i], "no sign of life", &end, e) < 0)
+			return -1;
+		r->sessions_fenced += end == SESSION_ABORTED;
+	}
+	return r->sessions_waiting == 0;
+}
+
+/* What `condemn` has and nothing needs now, and the points that go. */
+static int decide_final(struct gc *g, const struct collection_list *condemned,
+                        struct collection_list *ret, struct err *e)
+{
+	g->condemned = &condemned->packs;
+	int rc = gc_gather(g, e) < 0 || gc_mark(g, e) < 0 ? -1 : 0;
+	g->condemned = NULL;
+	if (rc < 0)
+		return -1;
+	for (size_t i = 0; i < condemned->packs.n; i++) {
+		const struct pack_name *p = &condemned->packs.v[i];
+
+		if (pack_list_has(&g->released, p->kind, p->id))
+			g->result->released.packs++;
+		else if (pack_list_add(&ret->packs, p->kind, p->id, e) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < g->going.n; i++) {
+		if (session_names_add(&ret->sessions, g->going.v[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* A list that does not open stops its generation for ever: it ends without taking anything. */
+static bool is_broken(const struct err *e)
+{
+	return e->class == ERR_CORRUPT || e->class == ERR_FORMAT || e->class == ERR_DENIED;
+}
+
+/* Goes on with an open generation as far as it goes now. 1: it is done; 0: it has to wait. */
+static int go_on(struct gc *g, uint64_t n, unsigned parts, struct err *e)
+{
+	CLEANUP(collection_list_clear) struct collection_list condemned = { 0 };
+	CLEANUP(collection_list_clear) struct collection_list sessions = { 0 };
+	CLEANUP(collection_list_clear) struct collection_list mine = { 0 };
+	CLEANUP(collection_list_clear) struct collection_list final = { 0 };
+	const struct repo *r = g->repo;
+	struct err why = ERR_INIT;
+
+	g->result->generation = n;
+	if (parts & PART(COLLECTION_FINAL)) {
+		if (collection_get(r, n, COLLECTION_FINAL, &final, NULL, e) < 0)
+			return err_wrap(e, "reading what collection %llu decided",
+			                (unsigned long long)n);
+		return gc_gather(g, e) < 0 || finish(g, n, &final, e) < 0 ? -1 : 1;
+	}
+	bool broken = collection_get(r, n, COLLECTION_CONDEMN, &condemned, NULL, &why) < 0;
+	if (broken && !is_broken(&why)) {
+		*e = why;
+		return -1;
+	}
+	if (!broken) {
+		int rc = parts & PART(COLLECTION_SESSIONS)
+		                 ? collection_get(r, n, COLLECTION_SESSIONS, &sessions, NULL, e)
+		                 : list_sessions(g, n, &sessions, e);
+		if (rc == 0)
+			rc = resolve_sessions(g, &sessions.sessions, e);
+		if (rc <= 0)
+			return rc < 0 ? err_wrap(e, "waiting for sessions") : 0;
+		if (decide_final(g, &condemned, &mine, e) < 0)
+			return -1;
+	}
+	if (put_or_get(r, n, COLLECTION_FINAL, &mine, &final, e) < 0)
+		return err_wrap(e, "deciding collection %llu", (unsigned long long)n);
+	/* Where condemned does not open, the look at the repository is still to be taken. */
+	if (broken && gc_gather(g, e) < 0)
+		return -1;
+	return finish(g, n, &final, e) < 0 ? -1 : 1;
+}
+
+static int check_share(const struct gc *g, uint64_t bytes, struct err *e)
+{
+	uint64_t all = g->result->stored.bytes;
+
+	if (all < SHARE_FROM_BYTES || g->params->share_percent == 0 ||
+	    bytes / 100 <= all / 10000 * g->params->share_percent)
+		return 0;
+	return err_set(
+		e, ERR_INVALID,
+		"the collection would take away %llu %% of all bytes, more than the %u "
+		"%% that are allowed at once; when that is what you expect, allow it (--max-share)",
+		(unsigned long long)(bytes / (all / 100 ? all / 100 : 1)),
+		g->params->share_percent);
+}
+
+/* What is to be condemned: packs without use, and those that were copied. */
+static int choose(struct gc *g, struct collection_list *ret, struct err *e)
+{
+	uint64_t bytes = 0;
+	uint64_t moved = 0;
+
+	for (size_t i = 0; i < g->npacks && ret->packs.n < COLLECTION_PACKS_MAX; i++) {
+		const struct gc_pack *p = &g->packs[i];
+		bool copied = p->fate == GC_SPARSE || p->fate == GC_SMALL;
+
+		/* Absent ones are condemned already: what earlier generations left. */
+		if ((p->fate != GC_GARBAGE && !copied) ||
+		    pack_list_has(&g->view.absent.packs, p->kind, p->id))
+			continue;
+		if (pack_list_add(&ret->packs, p->kind, p->id, e) < 0)
+			return -1;
+		bytes += p->len;
+		moved += p->live;
+	}
+	g->result->condemned.packs = ret->packs.n;
+	g->result->condemned.bytes = bytes;
+	return check_share(g, bytes - moved, e);
+}
+
+/* A new generation, up to `condemn`. 1: it is there; 0: there is nothing to do. */
+static int begin(struct gc *g, uint64_t n, struct err *e)
+{
+	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
+	struct err why = ERR_INIT;
+	bool index_due = false;
+
+	if (gc_gather(g, e) < 0 || gc_mark(g, e) < 0)
+		return -1;
+	gc_judge(g);
+	if (gc_index_due(g, &index_due, e) < 0)
+		return -1;
+	/* The guard comes before anything is copied. */
+	if (g->params->dry_run) {
+		g->result->generation = n;
+		return choose(g, &l, e) < 0 ? -1 : 0;
+	}
+	if (gc_repack(g, e) < 0 || choose(g, &l, e) < 0)
+		return -1;
+	if (l.packs.n == 0 && g->going.n == 0 && !index_due)
+		return 0;
+	if (collection_put(g->repo, n, COLLECTION_CONDEMN, &l, NULL, &why) < 0 &&
+	    why.class != ERR_EXISTS) {
+		*e = why;
+		return err_wrap(e, "beginning collection %llu", (unsigned long long)n);
+	}
+	return 1;
+}
+
+/* ---- the call ---- */
+
+static int run(struct gc *g, struct err *e)
+{
+	struct collection_state s;
+
+	if (collection_state(g->repo, &s, e) < 0)
+		return -1;
+	if (s.open && !g->params->dry_run) {
+		int rc = go_on(g, s.open, s.open_parts, e);
+
+		if (rc < 0)
+			return err_wrap(e, "collection %llu", (unsigned long long)s.open);
+		if (rc == 0) {
+			g->result->outcome = GC_WAITING;
+			return 0;
+		}
+		s.done = s.open;
+	}
+	int rc = begin(g, s.done + 1, e);
+	if (rc <= 0)
+		return rc;
+	rc = go_on(g, s.done + 1, PART(COLLECTION_CONDEMN), e);
+	if (rc == 0)
+		g->result->outcome = GC_WAITING;
+	return rc < 0 ? err_wrap(e, "collection %llu", (unsigned long long)s.done + 1) : 0;
+}
+
+int gc_run(const struct repo *r, const struct gc_params *params, struct gc_result *ret,
+           struct err *e)
+{
+	struct gc_result result = { .outcome = GC_NOTHING };
+	struct gc g = {
+		.repo = r,
+		.params = params,
+		.result = &result,
+		.scratch = r->state[0] ? r->state : NULL,
+		.threads = team_size(params->threads, THREADS_MAX),
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+	};
+
+	if (!r->keys->has_sign && !params->dry_run)
+		return err_set(
+			e, ERR_DENIED,
+			"this key file cannot sign what a collection decides; use the agent key");
+	if (!(r->params.features & FORMAT_FEATURE_COLLECT))
+		return err_set(
+			e, ERR_UNSUPPORTED,
+			"this repository was made by a version whose writers know nothing of "
+			"collections; run 'aksdr-catalog upgrade' once no such version is in use");
+	if (params->dry_run || r->params.single_writer)
+		g.now_ns = now_wall_ns();
+	else if (probe_store(r->store, &g.now_ns, e) < 0)
+		return -1;
+	result.now_ns = g.now_ns;
+	int rc = run(&g, e);
+	gc_forget(&g);
+	pack_list_clear(&g.released);
+	(void)pthread_mutex_destroy(&g.lock);
+	if (rc == 0)
+		*ret = result;
+	return rc;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of gc.h share: gc_gather.c reads what there is, gc_mark.c goes
+ * through the trees, gc_repack.c copies, gc_index.c makes the index anew, and
+ * gc.c runs the steps and deletes.
+ *
+ * Lists that grow with the repository lie in scratch memory: packs (48 bytes
+ * each) and marks (12 bytes for each place that is needed).
+ */
+#ifndef AKSDR_REPO_GC_IMPL_H
+#define AKSDR_REPO_GC_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/runs.h"
+#include "common/team.h"
+#include "repo/crypt.h"
+#include "repo/expiry.h"
+#include "repo/gc.h"
+#include "repo/index.h"
+#include "repo/nodes.h"
+#include "repo/view.h"
+
+struct gc_domain {
+	struct domain_keys *keys; /* owned */
+	struct crypt_hasher node;
+	struct index *index; /* owned; NULL until it is wanted */
+};
+
+struct gc_point {
+	char session[POINT_SESSION_LEN + 1];
+	struct chunk_ref root;
+	uint32_t levels;
+	uint16_t domain;
+	uint64_t logical_bytes;
+};
+
+enum gc_fate {
+	GC_KEEP,
+	GC_GARBAGE, /* nothing needs it */
+	GC_YOUNG,   /* the same, but it may be of a session under way */
+	GC_SPARSE,  /* to be repacked */
+	GC_SMALL    /* to be merged with others */
+};
+
+/* A pack in the store. */
+struct gc_pack {
+	uint8_t id[FORMAT_PACK_ID_BYTES];
+	uint64_t live; /* bytes of stored chunks that are needed */
+	int64_t received_ns;
+	uint32_t len;
+	uint32_t nlive;
+	uint8_t kind; /* CHUNK_DATA or CHUNK_NODE */
+	uint8_t fate; /* enum gc_fate */
+};
+
+/* A place that is needed. */
+struct gc_mark {
+	uint32_t pack; /* number in g->packs */
+	uint32_t off, stored;
+};
+
+struct gc {
+	const struct repo *repo;
+	const struct gc_params *params;
+	struct gc_result *result;
+	const char *scratch; /* directory or NULL */
+	unsigned threads;
+	int64_t now_ns; /* the store's */
+
+	/* of one look at the repository, by gc_gather() */
+	struct view view;
+	struct marker_list markers;
+	struct expiry expiry;
+	struct gc_domain *domains;
+	size_t ndomains, domains_cap;
+	struct gc_point *points; /* live ones */
+	size_t npoints, points_cap;
+	struct session_names going; /* expired points whose commit is there; sorted */
+	struct gc_pack *packs;      /* by kind and id; scratch memory */
+	size_t npacks, packs_cap;
+	uint8_t (*lost_ids)[FORMAT_ID_BYTES]; /* of damage marks, sorted */
+	size_t nlost_ids;
+
+	/* of one mark, by gc_mark() */
+	const struct pack_list *condemned; /* what the generation has named; NULL: first mark */
+	struct runs *marks;
+	struct refset *nodes[FORMAT_LEVELS_MAX];
+	pthread_mutex_t lock;
+	struct pack_list released;   /* guarded by lock: condemned, and needed all the same */
+	uint64_t known_lost;         /* guarded by lock */
+	uint64_t lost;               /* guarded by lock */
+	struct chunk_ref lost_first; /* guarded by lock, as its pack's name */
+	char lost_name[PACK_KEY_MAX];
+};
+
+/* ---- gc_gather.c ---- */
+
+/* Reads everything that has a name, anew. Guards: what does not open, what is missing. */
+MUST_CHECK int gc_gather(struct gc *g, struct err *e);
+void gc_forget(struct gc *g); /* what gc_gather() and gc_mark() made */
+
+/* The number of the domain of this name, made when it is new. -1: e. */
+MUST_CHECK int gc_domain_number(struct gc *g, const char *name, struct err *e);
+
+/* The pack's number, or npacks. */
+size_t gc_pack_find(const struct gc *g, uint8_t kind, const uint8_t id[FORMAT_PACK_ID_BYTES]);
+
+/* Opens the index of every domain by the view. */
+MUST_CHECK int gc_open_indexes(struct gc *g, struct err *e);
+
+/* ---- gc_mark.c ---- */
+
+/*
+ * Marks all places that live points need; sets live and nlive of each pack. With
+ * g->condemned set, places in those packs must be found elsewhere, or the pack is released.
+ */
+MUST_CHECK int gc_mark(struct gc *g, struct err *e);
+
+/* Gives each pack its fate. */
+void gc_judge(struct gc *g);
+
+/* ---- gc_repack.c ---- */
+
+/*
+ * Copies what is live of sparse and small packs, in a session of its own, which it commits. Those
+ * that were not copied in full become GC_KEEP.
+ */
+MUST_CHECK int gc_repack(struct gc *g, struct err *e);
+
+/* ---- gc_index.c ---- */
+
+/*
+ * Makes the index anew without the packs that the open generation's final names, and without
+ * segments of sessions whose commits are going.
+ */
+MUST_CHECK int gc_index(struct gc *g, const struct session_names *going, struct err *e);
+
+/* True when there are so many small segments that merging them is worth a generation. */
+MUST_CHECK int gc_index_due(struct gc *g, bool *ret, struct err *e);
+
+#endif

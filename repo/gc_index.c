@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The index anew. Whoever opens a segment trusts the places in it, so before a
+ * generation is done no segment that counts may name a pack that it took away:
+ * those that do are merged into new ones without it, in a maintenance session
+ * whose commit makes them count, and are deleted after that. So are segments
+ * of sessions whose commit goes with an expired point, and small ones when
+ * they are many.
+ */
+#include <string.h>
+
+#include "repo/gc_impl.h"
+#include "repo/segment.h"
+#include "repo/session.h"
+
+#define SMALL_BYTES (256 * KIB) /* of a segment that is merged with others: some 4,000 entries */
+#define SMALL_MANY 64           /* of a domain: then they are */
+#define ENTRIES_MAX ((size_t)256 * 1024) /* of a segment that is made */
+
+struct seg {
+	char *key;        /* owned */
+	const char *name; /* in key, below idx/DTAG/ */
+	uint64_t size;
+	size_t domain; /* number; SIZE_MAX: not known */
+	enum segment_state state;
+	bool replace, drop;
+};
+
+struct segs {
+	struct gc *g;
+	struct seg *v;
+	size_t n, cap;
+	struct marker_list markers;
+	struct view view;
+};
+
+static void segs_clear(struct segs *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		free(s->v[i].key);
+	free(s->v);
+	marker_list_clear(&s->markers);
+	view_clear(&s->view);
+}
+
+/* ---- what there is ---- */
+
+static size_t domain_of(const struct gc *g, const char *tag)
+{
+	for (size_t i = 0; i < g->ndomains; i++) {
+		size_t n = strlen(g->domains[i].keys->tag_hex);
+
+		if (strncmp(tag, g->domains[i].keys->tag_hex, n) == 0 && tag[n] == '/')
+			return i;
+	}
+	return SIZE_MAX;
+}
+
+static int take_segment(void *arg, const struct store_item *item, struct err *e)
+{
+	struct segs *s = arg;
+	const char *tag = item->key + strlen("idx/");
+	const char *slash = strchr(tag, '/');
+	char session[96];
+
+	if (!slash || !segment_session(slash + 1, session))
+		return 0; /* of somebody else */
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? 2 * s->cap : 64;
+		struct seg *v = reallocarray(s->v, cap, sizeof(*v));
+
+		if (!v)
+			return err_set(e, ERR_NOMEM, "no memory for a list of index segments");
+		s->v = v;
+		s->cap = cap;
+	}
+	struct seg *x = &s->v[s->n];
+	*x = (struct seg){
+		.key = strdup(item->key),
+		.size = item->st.size,
+		.domain = domain_of(s->g, tag),
+	};
+	if (!x->key)
+		return err_set(e, ERR_NOMEM, "no memory for a list of index segments");
+	x->name = x->key + (slash + 1 - item->key);
+	s->n++;
+	return 0;
+}
+
+/*
+ * Lists segments, then markers, then commits: the marker of a segment that is
+ * listed was there before it, and goes after its session's end, so one of the
+ * later lists has it.
+ */
+static int list_all(struct segs *s, struct err *e)
+{
+	const struct repo *r = s->g->repo;
+
+	if (store_list(r->store, "idx/", NULL, take_segment, s, e) < 0)
+		return err_wrap(e, "listing the index");
+	if (marker_list_load(r->store, &s->markers, e) < 0 || view_load(r, &s->view, e) < 0)
+		return -1;
+	for (size_t i = 0; i < s->n; i++) {
+		char session[96];
+
+		(void)segment_session(s->v[i].name, session);
+		s->v[i].state = view_segment(&s->view.commits, &s->markers, session);
+	}
+	s->g->result->segments_before = s->n;
+	return 0;
+}
+
+/* ---- which to replace ---- */
+
+/* Whether the segment names a pack of the list. One that does not open names none. */
+static int names_dead(struct gc *g, const struct seg *x, const struct pack_list *dead, bool *ret,
+                      struct err *e)
+{
+	CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
+	const struct repo *r = g->repo;
+	struct segment_view v;
+	struct err why = ERR_INIT;
+
+	*ret = false;
+	if (cancel_check(r->cancel, e) < 0)
+		return -1;
+	if (segment_fetch(r->store, r->keys, g->domains[x->domain].keys, x->key, &plain, &v, &why) <
+	    0) {
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	for (uint32_t i = 0; i < v.npacks && !*ret; i++) {
+		struct segment_pack p;
+
+		segment_view_pack(&v, i, &p);
+		*ret = pack_list_has(dead, p.kind, p.id);
+	}
+	return 0;
+}
+
+struct choosing {
+	struct segs *s;
+	const struct session_names *going;
+	struct team_tasks tasks;
+};
+
+static int choose_some(void *arg, unsigned i, const atomic_bool *stop, struct err *e)
+{
+	struct choosing *c = arg;
+	struct gc *g = c->s->g;
+	size_t at;
+
+	(void)i;
+	while (!atomic_load(stop) && team_take(&c->tasks, &at)) {
+		struct seg *x = &c->s->v[at];
+		char session[96];
+
+		(void)segment_session(x->name, session);
+		if (x->state == SEGMENT_TENTATIVE)
+			continue; /* its session may still rely on it */
+		/*
+		 * What a fenced session wrote stays for one generation, until its marker is
+		 * gone: the next run of its volume may adopt its packs.
+		 */
+		if (x->state == SEGMENT_VOID) {
+			x->drop = !marker_list_find(&c->s->markers, session);
+			continue;
+		}
+		/* Nobody can open it: no point, and no session at work, is of its domain. */
+		if (x->domain == SIZE_MAX) {
+			x->drop = true;
+			continue;
+		}
+		if (session_names_has(c->going, session)) {
+			x->replace = true;
+			continue;
+		}
+		if (!x->replace && c->s->view.absent.packs.n > 0 &&
+		    names_dead(g, x, &c->s->view.absent.packs, &x->replace, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Small ones of a domain, when they are many. */
+static bool choose_small(struct segs *s)
+{
+	bool any = false;
+
+	for (size_t d = 0; d < s->g->ndomains; d++) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < s->n; i++)
+			n += s->v[i].domain == d && s->v[i].state == SEGMENT_SETTLED &&
+			     s->v[i].size < SMALL_BYTES;
+		if (n < SMALL_MANY)
+			continue;
+		any = true;
+		for (size_t i = 0; i < s->n; i++)
+			s->v[i].replace |= s->v[i].domain == d &&
+			                   s->v[i].state == SEGMENT_SETTLED &&
+			                   s->v[i].size < SMALL_BYTES;
+	}
+	return any;
+}
+
+int gc_index_due(struct gc *g, bool *ret, struct err *e)
+{
+	CLEANUP(segs_clear) struct segs s = { .g = g };
+
+	if (list_all(&s, e) < 0)
+		return -1;
+	*ret = choose_small(&s);
+	return 0;
+}
+
+/* ---- merging ---- */
+
+/* What the segment says of packs that stay goes to the writer. */
+static int copy_segment(struct gc *g, const struct seg *x, const struct pack_list *dead,
+                        struct segment_writer *to, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
+	const struct repo *r = g->repo;
+	struct segment_view v;
+	struct err why = ERR_INIT;
+
+	if (segment_fetch(r->store, r->keys, g->domains[x->domain].keys, x->key, &plain, &v, &why) <
+	    0) {
+		/* It told nothing before, and tells nothing after. */
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	auto_free struct segment_pack *packs = calloc(v.npacks + 1, sizeof(*packs));
+	auto_free bool *stays = calloc(v.npacks + 1, sizeof(*stays));
+	auto_free struct chunk_ref *refs = calloc((size_t)v.nentries + 1, sizeof(*refs));
+	if (!packs || !stays || !refs)
+		return err_set(e, ERR_NOMEM, "no memory to merge index segments");
+	for (uint32_t i = 0; i < v.npacks; i++) {
+		segment_view_pack(&v, i, &packs[i]);
+		stays[i] = !pack_list_has(dead, packs[i].kind, packs[i].id);
+	}
+	size_t n = 0;
+	for (uint32_t i = 0; i < v.nentries; i++) {
+		segment_view_ref(&v, i, &refs[n]);
+		n += !pack_list_has(dead, refs[n].kind, refs[n].pack);
+	}
+	return segment_add_all(to, packs, stays, v.npacks, refs, n, e);
+}
+
+struct merge {
+	struct gc *g;
+	char session[96];
+	char **names; /* of what was written */
+	size_t nnames;
+};
+
+static int take_names(struct merge *m, struct segment_writer *w, struct err *e)
+{
+	char **names = NULL;
+	size_t n = 0;
+
+	segment_names(w, &names, &n);
+	char **all = reallocarray(m->names, m->nnames + n + 1, sizeof(char *));
+	if (all) {
+		m->names = all;
+		if (n > 0)
+			memcpy(all + m->nnames, names, n * sizeof(char *));
+		m->nnames += n;
+	} else {
+		for (size_t i = 0; i < n; i++)
+			free(names[i]);
+		(void)err_set(e, ERR_NOMEM, "no memory to merge index segments");
+	}
+	free(names);
+	return all ? 0 : -1;
+}
+
+static int merge_domain(struct merge *m, const struct segs *s, size_t domain, struct err *e)
+{
+	struct gc *g = m->g;
+	const struct segment_writer_params p = {
+		.store = g->repo->store,
+		.keys = g->repo->keys,
+		.domain = g->domains[domain].keys,
+		.session = m->session,
+		.entries_max = ENTRIES_MAX,
+	};
+	auto_segment_writer struct segment_writer *w = NULL;
+
+	if (segment_writer_new(&p, &w, e) < 0)
+		return -1;
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->v[i].domain == domain && s->v[i].replace &&
+		    (cancel_check(g->repo->cancel, e) < 0 ||
+		     copy_segment(g, &s->v[i], &s->view.absent.packs, w, e) < 0))
+			return -1;
+	}
+	return segment_flush(w, e) < 0 ? -1 : take_names(m, w, e);
+}
+
+static void merge_clear(struct merge *m)
+{
+	for (size_t i = 0; i < m->nnames; i++)
+		free(m->names[i]);
+	free(m->names);
+}
+
+static bool any_replaced(const struct segs *s, size_t domain)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (s->v[i].replace && s->v[i].domain == domain)
+			return true;
+	}
+	return false;
+}
+
+/* New segments for those that are replaced; they count once the session is committed. */
+static int write_merged(struct merge *m, const struct segs *s, struct err *e)
+{
+	for (size_t d = 0; d < m->g->ndomains; d++) {
+		if (any_replaced(s, d) && merge_domain(m, s, d, e) < 0)
+			return -1;
+	}
+	m->g->result->segments_written += m->nnames;
+	/* Fenced: somebody else goes on with this generation, and what was written here is void. */
+	return session_commit_index(m->g->repo, m->session, "index", m->names, m->nnames, e);
+}
+
+int gc_index(struct gc *g, const struct session_names *going, struct err *e)
+{
+	CLEANUP(segs_clear) struct segs s = { .g = g };
+	CLEANUP(merge_clear) struct merge m = { .g = g };
+	struct choosing c = { .s = &s, .going = going };
+
+	/* As any session: registered first, and what is absent read after that. */
+	if (session_begin_maintenance(g->repo, "index", m.session, e) < 0 || list_all(&s, e) < 0)
+		return -1;
+	(void)choose_small(&s);
+	c.tasks.n = s.n;
+	if (team_run(g->threads, "gc-index", choose_some, &c, e) < 0 || write_merged(&m, &s, e) < 0)
+		return err_wrap(e, "making the index anew");
+	for (size_t i = 0; i < s.n; i++) {
+		if (!s.v[i].replace && !s.v[i].drop)
+			continue;
+		if (cancel_check(g->repo->cancel, e) < 0 ||
+		    store_delete(g->repo->store, s.v[i].key, e) < 0)
+			return err_wrap(e, "deleting replaced index segments");
+		g->result->segments_deleted++;
+	}
+	return 0;
+}
