@@ -443,3 +443,22 @@ void *fd_map_scratch(const char *dir_path, size_t n)
 	p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	return p == MAP_FAILED ? NULL : p;
 }
+
+int fd_grow_scratch(const char *dir_path, void **v, size_t n, size_t *cap, size_t size)
+{
+	if (n < *cap)
+		return 0;
+	size_t more = *cap ? 2 * *cap : 4096;
+	void *p = fd_map_scratch(dir_path, more * size);
+	if (!p && dir_path)
+		p = fd_map_scratch(NULL, more * size);
+	if (!p)
+		return -1;
+	if (*v) {
+		memcpy(p, *v, n * size);
+		(void)munmap(*v, *cap * size);
+	}
+	*v = p;
+	*cap = more;
+	return 0;
+}

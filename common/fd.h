@@ -53,4 +53,11 @@ MUST_CHECK int fd_create_file(int dir, const char *path, const void *p, size_t n
  */
 void *fd_map_scratch(const char *dir_path, size_t n);
 
+/*
+ * Makes room for one more of n elements in an array of scratch memory (*v NULL and *cap 0: none
+ * yet); anonymous memory serves where the disk is full. Free with munmap: *cap elements. -1: none
+ * left, with errno, and the array is as it was.
+ */
+int fd_grow_scratch(const char *dir_path, void **v, size_t n, size_t *cap, size_t size);
+
 #endif

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "common/hex.h"
 #include "common/now.h"
@@ -14,6 +15,7 @@
 #define MEMORY_DEFAULT (128 * MIB)
 #define WORKER_BYTES (CHECK_RANGE_BYTES + 2 * FORMAT_CHUNK_MAX) /* what one usually needs at most */
 #define THREADS_MAX 64
+#define TRIES_MAX 4 /* looks, while collections take things away */
 #define FINDINGS_MAX 100000
 #define DAMAGE_MAX ((size_t)1 << 20)
 
@@ -133,8 +135,26 @@ bool check_is_hurt(const struct check *ck, const struct chunk_ref *ref)
 	return false;
 }
 
-const struct check_listed *check_listed_find(const struct check *ck, uint8_t kind,
-                                             const uint8_t id[FORMAT_PACK_ID_BYTES])
+bool check_place_marked(const struct check *ck, uint8_t kind,
+                        const uint8_t id[FORMAT_PACK_ID_BYTES], uint32_t off)
+{
+	struct chunk_ref ref = { .kind = kind, .off = off };
+
+	memcpy(ref.pack, id, sizeof(ref.pack));
+	return ck->view.absent.nplaces > 0 && absent_has(&ck->view.absent, &ref) &&
+	       !pack_list_has(&ck->view.absent.packs, kind, id);
+}
+
+bool check_place_good(const struct check *ck, const struct chunk_ref *ref)
+{
+	const struct absent *a = &ck->view.absent;
+
+	return check_listed_find(ck, ref->kind, ref->pack) &&
+	       !((a->packs.n > 0 || a->nplaces > 0) && absent_has(a, ref));
+}
+
+struct check_listed *check_listed_find(const struct check *ck, uint8_t kind,
+                                       const uint8_t id[FORMAT_PACK_ID_BYTES])
 {
 	size_t lo = 0;
 	size_t hi = ck->nlisted;
@@ -351,14 +371,12 @@ static void check_clear(struct check *ck)
 	for (size_t i = 0; i < ck->npoints; i++) {
 		free(ck->points[i].session);
 		free(ck->points[i].volume);
+		free(ck->points[i].previous);
 	}
 	free(ck->points);
-	for (size_t i = 0; i < ck->ncommits; i++)
-		free(ck->commits[i].key);
-	free(ck->commits);
-	for (size_t i = 0; i < ck->nwanted; i++)
-		free(ck->wanted_segments[i]);
-	free(ck->wanted_segments);
+	view_clear(&ck->view);
+	marker_list_clear(&ck->markers);
+	expiry_clear(&ck->expiry);
 	for (size_t i = 0; i < ck->nsegments; i++)
 		free(ck->segments[i].key);
 	free(ck->segments);
@@ -372,13 +390,12 @@ static void check_clear(struct check *ck)
 		refset_free(ck->moved[i]);
 	}
 	refset_free(ck->all);
-	free(ck->listed);
-	free(ck->indexed);
+	if (ck->listed)
+		(void)munmap(ck->listed, ck->listed_cap * sizeof(*ck->listed));
 	free(ck->lost);
 	free(ck->damage);
 	free(ck->hurt);
 	free(ck->hurt_new);
-	secret_free(ck->point_key);
 	(void)pthread_mutex_destroy(&ck->lock);
 }
 
@@ -395,19 +412,70 @@ static unsigned choose_threads(const struct check_params *p)
 	return n ? (unsigned)n : 1;
 }
 
-static int run(struct check *ck, struct check_result *result, struct err *e)
+/* What many packs have in common is told once. */
+static void tell_unindexed(struct check *ck)
 {
-	if (keys_point_key(ck->repo->keys, ck->point_key, e) < 0 ||
-	    check_gather(ck, result, e) < 0 || check_walk(ck, e) < 0 || check_packs(ck, e) < 0 ||
-	    tell_findings(ck, result, e) < 0)
+	char name[PACK_KEY_MAX];
+
+	if (ck->unindexed == 0)
+		return;
+	pack_key_name(name, ck->unindexed_first->id, ck->unindexed_first->kind);
+	check_find(ck, CHECK_MISSING, "idx/", 0,
+	           "%llu packs that restore points need are in no index segment, the first is "
+	           "'%s'; backups store again what is in them until a repair puts them back",
+	           (unsigned long long)ck->unindexed, name);
+}
+
+static int look(struct check *ck, struct check_result *result, struct err *e)
+{
+	if (check_gather(ck, result, e) < 0 || check_walk(ck, e) < 0 || check_packs(ck, e) < 0)
 		return -1;
-	return check_walk_hurt(ck, result, e);
+	tell_unindexed(ck);
+	return 0;
+}
+
+/* One look at everything. 1: objects went away under it, so that it has to be repeated. */
+static int run(const struct check *like, bool last, struct check_result *result, struct err *e)
+{
+	CLEANUP(check_clear) struct check ck = *like;
+
+	(void)pthread_mutex_init(&ck.lock, NULL);
+	ck.all = refset_new(ck.scratch);
+	if (!ck.all)
+		return err_set(e, ERR_NOMEM, "no memory to check a repository");
+	if (look(&ck, result, e) < 0)
+		return -1;
+	if (ck.stale && !last)
+		return 1;
+	if (tell_findings(&ck, result, e) < 0 || check_walk_hurt(&ck, result, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ck.nsegments; i++)
+		result->unknown_segments += ck.segments[i].domain == UINT16_MAX;
+	result->points = ck.npoints;
+	result->points_expired = ck.expired;
+	result->segments = ck.segments_read;
+	result->nodes = ck.nodes_read;
+	result->chunks = ck.chunks;
+	result->known_damaged = ck.known_damaged;
+	result->unreferenced = ck.unreferenced;
+	result->unreferenced_bytes = ck.unreferenced_bytes;
+	result->unknown_packs = ck.unknown_packs;
+	result->objects = ck.objects;
+	result->bytes_read = ck.bytes_read;
+	return 0;
 }
 
 int check_run(const struct repo *r, const struct check_params *params, struct check_result *ret,
               struct err *e)
 {
-	struct check_result result = { .level = params->level, .started_ns = now_wall_ns() };
+	const struct check like = {
+		.repo = r,
+		.params = params,
+		.scratch = r->state[0] ? r->state : NULL,
+		.threads = choose_threads(params),
+	};
+	struct check_result result;
+	int rc = 1;
 
 	if (params->level > CHECK_LEVEL_MAX)
 		return err_set(e, ERR_INVALID, "there is no level %u; levels are 0 to %u",
@@ -417,31 +485,13 @@ int check_run(const struct repo *r, const struct check_params *params, struct ch
 			e, ERR_DENIED,
 			"level 4 reads data and needs a recovery key; level 3 is the highest for "
 			"other keys");
-	CLEANUP(check_clear)
-	struct check ck = {
-		.repo = r,
-		.params = params,
-		.scratch = r->state[0] ? r->state : NULL,
-		.threads = choose_threads(params),
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-	};
-	ck.all = refset_new(ck.scratch);
-	ck.point_key = secret_new(32);
-	if (!ck.all || !ck.point_key)
-		return err_set(e, ERR_NOMEM, "no memory to check a repository");
-	if (run(&ck, &result, e) < 0)
+	for (unsigned try = 1; rc > 0; try++) {
+		result = (struct check_result){ .level = params->level,
+			                        .started_ns = now_wall_ns() };
+		rc = run(&like, try == TRIES_MAX, &result, e);
+	}
+	if (rc < 0)
 		return -1;
-	for (size_t i = 0; i < ck.nsegments; i++)
-		result.unknown_segments += ck.segments[i].domain == UINT16_MAX;
-	result.points = ck.npoints;
-	result.segments = ck.segments_read;
-	result.nodes = ck.nodes_read;
-	result.chunks = ck.chunks;
-	result.unreferenced = ck.unreferenced;
-	result.unreferenced_bytes = ck.unreferenced_bytes;
-	result.unknown_packs = ck.unknown_packs;
-	result.objects = ck.objects;
-	result.bytes_read = ck.bytes_read;
 	result.finished_ns = now_wall_ns();
 	*ret = result;
 	return 0;

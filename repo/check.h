@@ -69,8 +69,9 @@ struct check_params {
 struct check_result {
 	unsigned level;
 	int64_t started_ns, finished_ns;
-	uint64_t points;            /* restore points that open */
-	uint64_t open_sessions;     /* session markers without a commit that opens */
+	uint64_t points; /* restore points that open, less those that are expired */
+	uint64_t points_expired;
+	uint64_t open_sessions;     /* session markers without a commit */
 	uint64_t segments;          /* index segments that open */
 	uint64_t unknown_segments;  /* of domains that no restore point is in */
 	uint64_t packs, node_packs; /* listed */
@@ -78,9 +79,10 @@ struct check_result {
 	uint64_t nodes, chunks;     /* that restore points need, each place once */
 	uint64_t unreferenced,
 		unreferenced_bytes; /* packs that nothing names: of sessions that did not end */
-	uint64_t unknown_packs;     /* of domains that no restore point is in: not looked into */
-	uint64_t foreign;           /* objects below pack/ and meta/ whose names are no pack's */
-	uint64_t objects;           /* read, at least in part */
+	uint64_t known_damaged; /* chunks that were marked as damaged, and nothing needs there */
+	uint64_t unknown_packs; /* of domains that no restore point is in: not looked into */
+	uint64_t foreign;       /* objects below pack/ and meta/ whose names are no pack's */
+	uint64_t objects;       /* read, at least in part */
 	uint64_t bytes_read;
 	uint64_t problems;
 	uint64_t hurt_points, hurt_entries;

@@ -16,11 +16,13 @@
 
 #include "repo/check.h"
 #include "repo/compress.h"
+#include "repo/expiry.h"
 #include "repo/index.h"
 #include "repo/nodes.h"
 #include "repo/refset.h"
 #include "repo/segment.h"
 #include "repo/tree.h"
+#include "repo/view.h"
 
 #define CHECK_RANGE_BYTES (4 * MIB) /* of one read; one chunk may be longer */
 
@@ -30,14 +32,9 @@ struct check_domain {
 	struct crypt_hasher node;
 };
 
-struct check_commit {
-	char *key; /* owned */
-	int64_t received_ns;
-	uint64_t size;
-};
-
 struct check_point {
 	char *session, *volume; /* owned */
+	char *previous;         /* owned; NULL: none, or known to be missing */
 	struct chunk_ref root;
 	uint64_t entries;
 	uint32_t levels;
@@ -47,22 +44,16 @@ struct check_point {
 /* A pack in the store. */
 struct check_listed {
 	uint8_t id[FORMAT_PACK_ID_BYTES];
-	uint8_t kind; /* CHUNK_DATA or CHUNK_NODE */
-	bool indexed; /* some segment names it */
-	uint64_t len; /* as the list says */
-	uint64_t index_len;
-};
-
-/* A pack that a segment names. */
-struct check_indexed {
-	uint8_t id[FORMAT_PACK_ID_BYTES];
-	uint8_t kind;
-	uint64_t len;
+	uint8_t kind;       /* CHUNK_DATA or CHUNK_NODE */
+	bool indexed;       /* some segment names it */
+	uint32_t len;       /* as the list says; UINT32_MAX: as much or more */
+	uint32_t index_len; /* 0: no segment says */
 };
 
 struct check_segment {
 	char *key; /* owned */
 	uint16_t domain;
+	uint8_t state; /* enum segment_state */
 };
 
 /* The last one of an object and a kind stands. */
@@ -77,28 +68,28 @@ struct check {
 	const struct check_params *params;
 	const char *scratch; /* directory or NULL */
 	unsigned threads;
-	uint8_t *point_key; /* locked memory */
-	struct check_commit *commits;
-	size_t ncommits, commits_cap;
+	struct view view;
+	struct marker_list markers;
+	struct expiry expiry;
 	struct check_domain *domains;
 	size_t ndomains, domains_cap;
 	struct check_point *points; /* by session, once all are read */
 	size_t npoints, points_cap;
-	char **wanted_segments; /* that commits name; owned */
-	size_t nwanted, wanted_cap;
 	struct check_segment *segments;
 	size_t nsegments, segments_cap;
-	struct check_listed *listed; /* by kind and id */
+	struct check_listed *listed; /* by kind and id; scratch memory */
 	size_t nlisted, listed_cap;
 	struct refset *nodes[FORMAT_LEVELS_MAX]; /* of each level; NULL: none */
 	struct refset *moved[FORMAT_LEVELS_MAX]; /* those that the index found elsewhere */
 	struct refset *all;                      /* chunks, and nodes that were read */
 
 	pthread_mutex_t lock;
-	struct check_indexed *indexed; /* guarded by lock, as what follows */
-	size_t nindexed, indexed_cap;
-	struct refset_item *lost; /* in packs that are not there */
+	struct refset_item
+		*lost; /* where nothing is, or damage is; guarded by lock, as what follows */
 	size_t nlost, lost_cap;
+	uint64_t expired;   /* points */
+	uint64_t unindexed; /* packs that points need and no segment names */
+	const struct check_listed *unindexed_first;
 	struct check_finding *findings;
 	size_t nfindings, findings_cap;
 	uint64_t unkept; /* findings beyond what is kept */
@@ -113,8 +104,9 @@ struct check {
 	struct err err; /* the first that ends the check */
 
 	_Atomic bool stop;
+	_Atomic bool stale; /* something that was listed was gone: a collection is at work */
 	_Atomic uint64_t bytes_read, objects, nodes_read, chunks, segments_read, unknown_packs,
-		unreferenced, unreferenced_bytes;
+		unreferenced, unreferenced_bytes, known_damaged;
 };
 
 struct check_worker {
@@ -166,8 +158,14 @@ MUST_CHECK int check_push(void *array, size_t *n, size_t *cap, size_t size, cons
 MUST_CHECK int check_get(struct check *ck, const char *key, uint64_t off, void *p, size_t n,
                          struct err *e);
 
-const struct check_listed *check_listed_find(const struct check *ck, uint8_t kind,
-                                             const uint8_t id[FORMAT_PACK_ID_BYTES]);
+struct check_listed *check_listed_find(const struct check *ck, uint8_t kind,
+                                       const uint8_t id[FORMAT_PACK_ID_BYTES]);
+
+/* True when what is at this place can be had there: it is listed, and stays, and is not marked. */
+bool check_place_good(const struct check *ck, const struct chunk_ref *ref);
+/* True when it was marked as damaged. */
+bool check_place_marked(const struct check *ck, uint8_t kind,
+                        const uint8_t id[FORMAT_PACK_ID_BYTES], uint32_t off);
 
 /* Runs fn in the pool until all have returned; the first error ends the pass. */
 MUST_CHECK int check_pool(struct check *ck, int (*fn)(struct check_worker *w, struct err *e),
@@ -190,9 +188,15 @@ MUST_CHECK int check_header(struct check_worker *w, const char *key, uint64_t le
 /* Reads and lists what has a name, and compares it. */
 MUST_CHECK int check_gather(struct check *ck, struct check_result *result, struct err *e);
 
+/* ---- check_index.c ---- */
+
+/* Lists index and packs, and compares them. */
+MUST_CHECK int check_index(struct check *ck, struct check_result *result, struct err *e);
+
 /*
- * Looks in the index for what is in ck->lost: found items go to `into`, the
- * others are noted as missing. Empties ck->lost. Not while a pass is under way.
+ * Looks in the index for what is in ck->lost: what is found elsewhere goes to `into`, as does what
+ * can be had where it is for now; the rest is noted as missing. Empties ck->lost. Not while a pass
+ * is under way.
  */
 MUST_CHECK int check_resolve(struct check *ck, struct refset *into, struct err *e);
 

@@ -64,6 +64,10 @@ static uint64_t hurt_at(struct exam *x, uint32_t off)
 
 static void entry_bad(struct exam *x, const struct pack_entry *entry, const char *why)
 {
+	if (check_place_marked(x->w->ck, x->listed->kind, x->listed->id, entry->off)) {
+		atomic_fetch_add_explicit(&x->w->ck->known_damaged, 1, memory_order_relaxed);
+		return;
+	}
 	if (x->bad++ == 0) {
 		x->bad_off = entry->off;
 		(void)snprintf(x->why, sizeof(x->why), "%.199s", why);
@@ -408,10 +412,27 @@ static int read_body(struct exam *x, struct err *e)
 
 /* ---- one pack ---- */
 
+/* A repair has marked what was here, and nothing needs it here any more. */
+static bool is_known(const struct exam *x)
+{
+	const struct absent *a = &x->w->ck->view.absent;
+
+	for (size_t i = 0; x->hurt == 0 && i < a->nplaces; i++) {
+		if (a->places[i].pack.kind == x->listed->kind &&
+		    memcmp(a->places[i].pack.id, x->listed->id, FORMAT_PACK_ID_BYTES) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void tell_damage(struct exam *x)
 {
 	struct check *ck = x->w->ck;
 
+	if (x->text.len > 0 && is_known(x)) {
+		atomic_fetch_add_explicit(&ck->known_damaged, 1, memory_order_relaxed);
+		buf_reset(&x->text);
+	}
 	if (x->bad > 0)
 		(void)buf_printf(&x->text,
 		                 "%s%llu of %zu chunks are damaged, the first at byte %u: %s",
@@ -436,6 +457,8 @@ static int ask_length(struct exam *x, struct err *e)
 			return -1;
 		}
 		uint64_t lost = 0;
+		if (why.class == ERR_NOT_FOUND)
+			atomic_store(&ck->stale, true);
 		for (size_t i = 0; i < x->nitems; i++) {
 			if (x->items[i].flags & REFSET_POINT) {
 				check_hurts(ck, &x->items[i]);
@@ -447,9 +470,9 @@ static int ask_length(struct exam *x, struct err *e)
 		return 1;
 	}
 	x->len = st.size;
-	if (x->listed->indexed && x->len != x->listed->index_len)
-		check_find(ck, CHECK_SIZE, x->name, 0, "%llu bytes long, the index says %llu",
-		           (unsigned long long)x->len, (unsigned long long)x->listed->index_len);
+	if (x->listed->index_len > 0 && x->len != x->listed->index_len)
+		check_find(ck, CHECK_SIZE, x->name, 0, "%llu bytes long, the index says %u",
+		           (unsigned long long)x->len, x->listed->index_len);
 	return 0;
 }
 
@@ -516,6 +539,34 @@ static const struct check_listed *next_pack(struct check_worker *w, int *ret_rc,
 	return rc < 0 ? NULL : listed;
 }
 
+/* Drops what is had from elsewhere, and counts what is needed here. */
+static uint64_t count_needed(struct check *ck, struct refset_group *g)
+{
+	uint64_t needed = 0;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < g->n; i++) {
+		const struct refset_item *it = &g->items[i];
+		bool point = it->flags & REFSET_POINT;
+
+		if (!(it->flags & REFSET_MOVED) && !check_place_good(ck, &it->ref))
+			continue;
+		needed += point;
+		g->items[kept++] = *it;
+	}
+	g->n = kept;
+	return needed;
+}
+
+static void note_unindexed(struct check *ck, const struct check_listed *x)
+{
+	(void)pthread_mutex_lock(&ck->lock);
+	ck->unindexed++;
+	if (!ck->unindexed_first || x < ck->unindexed_first)
+		ck->unindexed_first = x;
+	(void)pthread_mutex_unlock(&ck->lock);
+}
+
 static int check_some(struct check_worker *w, struct err *e)
 {
 	struct check *ck = w->ck;
@@ -532,12 +583,13 @@ static int check_some(struct check_worker *w, struct err *e)
 			.nitems = w->group.n,
 			.text = BUF_INIT(4 * (size_t)ERR_MSG_MAX),
 		};
-		uint64_t needed = 0;
+		uint64_t needed = count_needed(ck, &w->group);
 
-		for (size_t i = 0; i < x.nitems; i++)
-			needed += (x.items[i].flags & REFSET_POINT) != 0;
+		x.nitems = w->group.n;
 		if (listed->kind == CHUNK_DATA)
 			atomic_fetch_add_explicit(&ck->chunks, needed, memory_order_relaxed);
+		if (needed > 0 && !listed->indexed)
+			note_unindexed(ck, listed);
 		if (needed == 0 && !listed->indexed) {
 			atomic_fetch_add_explicit(&ck->unreferenced, 1, memory_order_relaxed);
 			atomic_fetch_add_explicit(&ck->unreferenced_bytes, listed->len,

@@ -166,6 +166,25 @@ static int visit_down(struct check_worker *w, const struct refset_item *item, co
 	return rc < 0 ? -1 : flush_found(w, ck->nodes[w->level - 1], e);
 }
 
+/* Items that cannot be had where they are go to ck->lost, the others stay. */
+static int lose_bad(struct check *ck, struct refset_item *items, size_t *n, struct err *e)
+{
+	size_t kept = 0;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < *n; i++) {
+		if ((items[i].flags & REFSET_MOVED) || check_place_good(ck, &items[i].ref)) {
+			items[kept++] = items[i];
+			continue;
+		}
+		(void)pthread_mutex_lock(&ck->lock);
+		rc = check_push(&ck->lost, &ck->nlost, &ck->lost_cap, sizeof(*items), &items[i], e);
+		(void)pthread_mutex_unlock(&ck->lock);
+	}
+	*n = kept;
+	return rc;
+}
+
 static int walk_down(struct check_worker *w, struct err *e)
 {
 	struct check *ck = w->ck;
@@ -174,25 +193,15 @@ static int walk_down(struct check_worker *w, struct err *e)
 	while (!atomic_load(&ck->stop) && (rc = next_group(w, e)) != 0) {
 		if (rc < 0)
 			return -1;
-		const struct refset_item *items = w->group.items;
+		struct refset_item *items = w->group.items;
 		size_t n = w->group.n;
 		const struct check_listed *listed = check_listed_find(ck, CHUNK_NODE,
 		                                                      items[0].ref.pack);
 
-		if (!listed) {
-			(void)pthread_mutex_lock(&ck->lock);
-			for (size_t i = 0; rc > 0 && i < n; i++)
-				rc = check_push(&ck->lost, &ck->nlost, &ck->lost_cap,
-				                sizeof(*items), &items[i], e) < 0
-				             ? -1
-				             : 1;
-			(void)pthread_mutex_unlock(&ck->lock);
-			if (rc < 0)
-				return -1;
-			continue;
-		}
-		if (refset_add(ck->all, items, n, e) < 0 ||
-		    visit_pack(w, listed, items, n, visit_down, true, e) < 0)
+		if (lose_bad(ck, items, &n, e) < 0)
+			return -1;
+		if (n > 0 && (refset_add(ck->all, items, n, e) < 0 ||
+		              visit_pack(w, listed, items, n, visit_down, true, e) < 0))
 			return -1;
 	}
 	return 0;
@@ -234,10 +243,10 @@ static int find_moved(struct check *ck, struct err *e)
 	for (;;) {
 		if (refset_take(ck->all, &g, e) < 0)
 			return -1;
-		if (g.n > 0 && check_listed_find(ck, g.items[0].ref.kind, g.items[0].ref.pack))
-			continue;
 		for (size_t i = 0; i < g.n; i++) {
-			if ((g.items[i].flags & REFSET_POINT) &&
+			if ((g.items[i].flags & (REFSET_POINT | REFSET_MOVED)) == REFSET_POINT &&
+			    g.items[i].ref.kind == CHUNK_DATA &&
+			    !check_place_good(ck, &g.items[i].ref) &&
 			    check_push(&ck->lost, &ck->nlost, &ck->lost_cap, sizeof(*g.items),
 			               &g.items[i], e) < 0)
 				return -1;

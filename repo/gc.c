@@ -143,7 +143,7 @@ static int drop(struct gc *g, const char *key, struct err *e)
 	return err_wrap(e, "deleting '%s'", key);
 }
 
-/* Commits of expired points. */
+/* Commits of expired points. Their markers are gone before: else they would look like at work. */
 static int drop_points(struct gc *g, const struct session_names *going, struct err *e)
 {
 	char key[NOTE_KEY_MAX];
@@ -226,8 +226,11 @@ static int drop_maintenance(struct gc *g, struct err *e)
 
 		if (c->kind != COMMIT_MAINTENANCE || session_names_has(&d.used, c->session))
 			continue;
-		(void)snprintf(key, sizeof(key), "commit/%s", c->session);
+		(void)snprintf(key, sizeof(key), "sess/%s", c->session);
 		rc = drop(g, key, e);
+		(void)snprintf(key, sizeof(key), "commit/%s", c->session);
+		if (rc == 0)
+			rc = drop(g, key, e);
 	}
 	session_names_clear(&d.used);
 	return rc;
@@ -371,9 +374,9 @@ static int finish(struct gc *g, uint64_t n, const struct collection_list *final,
 	if (g->params->counts)
 		atomic_store(&g->params->counts->files_total, final->packs.n);
 	if (sweep_packs(g, &final->packs, &left, e) < 0 ||
-	    sweep_packs(g, &before.packs, &left, e) < 0 ||
-	    drop_points(g, &final->sessions, e) < 0 || drop_markers(g, e) < 0 ||
-	    drop_maintenance(g, e) < 0 || drop_leftovers(g, e) < 0)
+	    sweep_packs(g, &before.packs, &left, e) < 0 || drop_markers(g, e) < 0 ||
+	    drop_points(g, &final->sessions, e) < 0 || drop_maintenance(g, e) < 0 ||
+	    drop_leftovers(g, e) < 0)
 		return -1;
 	int rc = damage_load(g->repo, &ignored, drop_mark, &marks, e);
 	absent_clear(&ignored);

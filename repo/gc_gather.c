@@ -12,8 +12,6 @@
 #include "repo/gc_impl.h"
 #include "repo/session.h"
 
-#define PACKS_FIRST 4096
-
 /* ---- domains ---- */
 
 int gc_domain_number(struct gc *g, const char *name, struct err *e)
@@ -60,19 +58,12 @@ int gc_open_indexes(struct gc *g, struct err *e)
 
 static int room_for_pack(struct gc *g, struct err *e)
 {
-	if (g->npacks < g->packs_cap)
-		return 0;
-	size_t cap = g->packs_cap ? 2 * g->packs_cap : PACKS_FIRST;
-	struct gc_pack *v = fd_map_scratch(g->scratch, cap * sizeof(*v));
-	if (!v)
-		return err_sys(e, errno, "making room for a list of %zu packs in '%s'", cap,
+	void *v = g->packs;
+
+	if (fd_grow_scratch(g->scratch, &v, g->npacks, &g->packs_cap, sizeof(*g->packs)) < 0)
+		return err_sys(e, errno, "making room for a list of packs in '%s'",
 		               g->scratch ? g->scratch : "memory");
-	if (g->packs) {
-		memcpy(v, g->packs, g->npacks * sizeof(*v));
-		(void)munmap(g->packs, g->packs_cap * sizeof(*v));
-	}
 	g->packs = v;
-	g->packs_cap = cap;
 	return 0;
 }
 

@@ -112,6 +112,21 @@ static int list_all(struct segs *s, struct err *e)
 
 /* ---- which to replace ---- */
 
+/* Whether the pack is in the store now. */
+static int is_there(struct gc *g, const struct segment_pack *p, bool *ret, struct err *e)
+{
+	struct store_stat st;
+	struct err why = ERR_INIT;
+	char name[PACK_KEY_MAX];
+
+	pack_key_name(name, p->id, p->kind);
+	*ret = store_head(g->repo->store, name, &st, &why) == 0 && st.size == p->len;
+	if (*ret || why.class == ERR_NONE || why.class == ERR_NOT_FOUND)
+		return 0;
+	*e = why;
+	return -1;
+}
+
 /* Whether the segment names a pack of the list. One that does not open names none. */
 static int names_dead(struct gc *g, const struct seg *x, const struct pack_list *dead, bool *ret,
                       struct err *e)
@@ -162,15 +177,19 @@ static int choose_some(void *arg, unsigned i, const atomic_bool *stop, struct er
 			continue; /* its session may still rely on it */
 		/*
 		 * What a fenced session wrote stays for one generation, until its marker is
-		 * gone: the next run of its volume may adopt its packs.
+		 * gone: the next run of its volume may adopt its packs. Then what is left of
+		 * them is for all: another session may have relied on them while this one
+		 * was at work.
 		 */
-		if (x->state == SEGMENT_VOID) {
-			x->drop = !marker_list_find(&c->s->markers, session);
+		if (x->state == SEGMENT_VOID && marker_list_find(&c->s->markers, session))
 			continue;
-		}
 		/* Nobody can open it: no point, and no session at work, is of its domain. */
 		if (x->domain == SIZE_MAX) {
 			x->drop = true;
+			continue;
+		}
+		if (x->state == SEGMENT_VOID) {
+			x->replace = true;
 			continue;
 		}
 		if (session_names_has(c->going, session)) {
@@ -243,12 +262,14 @@ static int copy_segment(struct gc *g, const struct seg *x, const struct pack_lis
 	for (uint32_t i = 0; i < v.npacks; i++) {
 		segment_view_pack(&v, i, &packs[i]);
 		stays[i] = !pack_list_has(dead, packs[i].kind, packs[i].id);
+		/* What a fenced session wrote is a claim; of a settled one it was kept true. */
+		if (stays[i] && x->state == SEGMENT_VOID &&
+		    is_there(g, &packs[i], &stays[i], e) < 0)
+			return -1;
 	}
 	size_t n = 0;
-	for (uint32_t i = 0; i < v.nentries; i++) {
-		segment_view_ref(&v, i, &refs[n]);
-		n += !pack_list_has(dead, refs[n].kind, refs[n].pack);
-	}
+	for (uint32_t i = 0; i < v.nentries; i++)
+		n += stays[segment_view_ref(&v, i, &refs[n])];
 	return segment_add_all(to, packs, stays, v.npacks, refs, n, e);
 }
 

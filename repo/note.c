@@ -79,7 +79,12 @@ int note_seal(const struct repo *r, char kind, const char *key, const json_t *o,
 		;
 	if (buf_check(&plain, "a note", e) < 0)
 		return -1;
-	return seal(r, kind, key, &plain, ret, e);
+	if (seal(r, kind, key, &plain, ret, e) < 0)
+		return -1;
+	/* Who lists commits tells an abort by its length. */
+	return bytes == 0 || ret->len == bytes
+	               ? 0
+	               : err_set(e, ERR_BUG, "a note of %zu bytes has %zu", bytes, ret->len);
 }
 
 int note_put(const struct repo *r, char kind, const char *key, const json_t *o,

@@ -44,7 +44,7 @@ static uint32_t view_pack_of(const struct segment_view *v, uint32_t i)
 	return rd_u32(&rd);
 }
 
-void segment_view_ref(const struct segment_view *v, uint32_t i, struct chunk_ref *ret)
+uint32_t segment_view_ref(const struct segment_view *v, uint32_t i, struct chunk_ref *ret)
 {
 	struct rd rd = rd_of(v->entries + (size_t)i * FORMAT_INDEX_ENTRY_BYTES,
 	                     FORMAT_INDEX_ENTRY_BYTES);
@@ -59,6 +59,7 @@ void segment_view_ref(const struct segment_view *v, uint32_t i, struct chunk_ref
 	ret->key = rd_u16(&rd);
 	ret->compression = rd_u8(&rd);
 	ret->kind = rd_u8(&rd);
+	return pack;
 }
 
 void segment_view_pack(const struct segment_view *v, uint32_t i, struct segment_pack *ret)

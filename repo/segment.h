@@ -35,7 +35,8 @@ struct segment_pack {
 
 /* Pure: validates everything. ERR_FORMAT. */
 MUST_CHECK int segment_decode(const uint8_t *p, size_t n, struct segment_view *ret, struct err *e);
-void segment_view_ref(const struct segment_view *v, uint32_t i, struct chunk_ref *ret);
+/* Returns the number of its pack. */
+uint32_t segment_view_ref(const struct segment_view *v, uint32_t i, struct chunk_ref *ret);
 void segment_view_pack(const struct segment_view *v, uint32_t i, struct segment_pack *ret);
 
 /*

@@ -44,18 +44,26 @@ static inline void kit_open_key(struct kit *k, const char *name, struct repo **r
 	ok(repo_open(k->store, keys, NULL, NULL, ret, e));
 }
 
-static inline struct kit kit_new(void)
+/* In this store, which the kit owns. */
+static inline struct kit kit_new_in(struct store *take_store)
 {
-	struct kit k = { .dir = tmpdir_new() };
+	struct kit k = { .dir = tmpdir_new(), .store = take_store };
 	auto_free char *keys_dir = path_join(k.dir, "keys");
 
 	ok(secret_init(e));
-	ok((k.store = store_mem_new(e)) ? 0 : -1);
 	ok(repo_init(k.store, keys_dir, NULL, e));
 	kit_open_key(&k, "recovery.key", &k.recovery);
 	kit_open_key(&k, "agent.key", &k.agent);
 	kit_open_key(&k, "audit.key", &k.audit);
 	return k;
+}
+
+static inline struct kit kit_new(void)
+{
+	struct store *store = NULL;
+
+	ok((store = store_mem_new(e)) ? 0 : -1);
+	return kit_new_in(store);
 }
 
 static inline void kit_clear(struct kit *k)
