@@ -11,6 +11,7 @@
 
 #include "common/json.h"
 #include "common/now.h"
+#include "repo/checked.h"
 #include "repo/gc_impl.h"
 #include "repo/meta_cache.h"
 #include "repo/probe.h"
@@ -236,23 +237,34 @@ static int drop_maintenance(struct gc *g, struct err *e)
 	return rc;
 }
 
+/* What is below a prefix and was received so long ago. */
+struct aging {
+	struct gc *g;
+	int64_t keep_ns;
+};
+
 static int drop_if_old(void *arg, const struct store_item *item, struct err *e)
 {
-	struct gc *g = arg;
+	const struct aging *a = arg;
 
-	return item->st.received_ns + DAY_NS < g->now_ns ? drop(g, item->key, e) : 0;
+	return item->st.received_ns + a->keep_ns < a->g->now_ns ? drop(a->g, item->key, e) : 0;
 }
 
-/* Pins that count no more, and probes that somebody left. */
+/* Pins that count no more, probes that somebody left, and old records of checks. */
 static int drop_leftovers(struct gc *g, struct err *e)
 {
+	struct aging probes = { .g = g, .keep_ns = DAY_NS };
+	struct aging checks = { .g = g, .keep_ns = CHECKED_KEEP_NS };
+
 	for (size_t i = 0; i < g->expiry.npins; i++) {
 		const struct expiry_pin *p = &g->expiry.pins[i];
 
 		if (p->received_ns + EXPIRY_PIN_NS < g->now_ns && drop(g, p->key, e) < 0)
 			return -1;
 	}
-	return store_list(g->repo->store, "probe/", NULL, drop_if_old, g, e);
+	if (store_list(g->repo->store, "probe/", NULL, drop_if_old, &probes, e) < 0)
+		return -1;
+	return store_list(g->repo->store, "check/", NULL, drop_if_old, &checks, e);
 }
 
 struct marks {
