@@ -377,6 +377,7 @@ static void check_clear(struct check *ck)
 	view_clear(&ck->view);
 	marker_list_clear(&ck->markers);
 	expiry_clear(&ck->expiry);
+	session_names_clear(&ck->gone);
 	for (size_t i = 0; i < ck->nsegments; i++)
 		free(ck->segments[i].key);
 	free(ck->segments);
@@ -501,15 +502,14 @@ static int check_params_valid(const struct repo *r, const struct check_params *p
 		               CHECK_LEVEL_MAX);
 	if (p->level < 3 && (p->budget || p->sample_percent || p->max_age_ns || p->resume))
 		return err_set(e, ERR_INVALID,
-		               "a budget, a sample and ages are for levels that read packs in full: "
+		               "a budget, a sample and ages are for the levels that read packs: "
 		               "3 and 4");
 	if (p->sample_percent > 100)
 		return err_set(e, ERR_INVALID, "a sample has 1 to 100 percent");
 	if (p->level == 4 && !r->keys->has_recovery)
-		return err_set(
-			e, ERR_DENIED,
-			"level 4 reads data and needs a recovery key; level 3 is the highest for "
-			"other keys");
+		return err_set(e, ERR_DENIED,
+		               "level 4 reads data and needs a recovery key; level 3 is the most "
+		               "for others");
 	if (p->record && !r->keys->has_sign)
 		return err_set(e, ERR_DENIED, "this key file cannot sign the record of a check");
 	return 0;

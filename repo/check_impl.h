@@ -70,7 +70,8 @@ struct check_pass {
 	char name[33]; /* in records */
 	int64_t started_ns;
 	pthread_mutex_t lock;
-	struct pack_list fresh; /* verified, and not recorded yet; guarded by lock, as what follows */
+	/* verified, and not recorded yet; guarded by lock, as what follows */
+	struct pack_list fresh;
 	struct pack_list passed; /* verified in this pass */
 	uint64_t packs, bytes;   /* verified */
 	int64_t recorded_ns;     /* by the monotonic clock */
@@ -86,6 +87,8 @@ struct check {
 	struct view view;
 	struct marker_list markers;
 	struct expiry expiry;
+	struct session_names
+		gone; /* points that a collection has taken, and that are there (living.h) */
 	struct check_domain *domains;
 	size_t ndomains, domains_cap;
 	struct check_point *points; /* by session, once all are read */

@@ -57,7 +57,9 @@ struct checked_ages {
 		int64_t at_ns;
 	} * v; /* by kind and id; scratch memory */
 	size_t n, cap;
-	/* newest check of this level or above that was to read all and did not end: its name, or "" */
+	/*
+	 * newest check of this level or above that was to read all and did not end: its name, or ""
+	 */
 	char open_run[33];
 	int64_t open_started_ns;
 };

@@ -19,7 +19,7 @@
 
 static const char *const part_names[COLLECTION_PARTS] = {
 	[COLLECTION_CONDEMN] = "condemn", [COLLECTION_SESSIONS] = "sessions",
-	[COLLECTION_FINAL] = "final",     [COLLECTION_LEFT] = "left",
+	[COLLECTION_FINAL] = "final",     [COLLECTION_FINALS] = "finals",
 	[COLLECTION_LIVE] = "live",       [COLLECTION_DONE] = "done",
 };
 
@@ -99,7 +99,8 @@ static void end_generation(struct states *x)
 
 	if (x->parts & done) {
 		x->s.done = x->at;
-		x->s.done_left = x->parts & 1U << COLLECTION_LEFT;
+		if (x->parts & 1U << COLLECTION_FINALS)
+			x->s.finals = x->at;
 		x->s.done_live = x->parts & 1U << COLLECTION_LIVE;
 		x->s.open = 0;
 		x->s.open_parts = 0;

@@ -30,7 +30,7 @@ enum collection_part {
 	COLLECTION_CONDEMN,  /* packs */
 	COLLECTION_SESSIONS, /* sessions to wait for */
 	COLLECTION_FINAL,    /* packs, and points that go */
-	COLLECTION_LEFT,     /* packs of finals that are still there */
+	COLLECTION_FINALS,   /* packs of all finals so far, every so often */
 	COLLECTION_LIVE,     /* points that were live */
 	COLLECTION_DONE,
 	COLLECTION_PARTS
@@ -39,7 +39,7 @@ enum collection_part {
 /* What generations there are. */
 struct collection_state {
 	uint64_t done;            /* newest that is done; 0: none */
-	bool done_left;           /* it has a list of what is left */
+	uint64_t finals;          /* newest done one that has the list of all finals; 0: none */
 	bool done_live;           /* it has a list of what was live */
 	uint64_t open;            /* done + 1 when some of its objects are there; else 0 */
 	unsigned open_parts;      /* 1 << enum collection_part */

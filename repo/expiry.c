@@ -475,8 +475,8 @@ int expiry_put_tomb(const struct repo *r, const char *policy, const struct expir
 		                                policy, "by", actor_json(), "points", list);
 
 		for (; o && at < end; at++) {
-			json_t *item = json_pack("{s:s, s:s}", "session", points[at].session, "why",
-			                         points[at].why);
+			json_t *item = json_pack("{s:s, s:o}", "session", points[at].session, "why",
+			                         json_text(points[at].why, EXPIRY_TEXT_MAX - 1));
 
 			if (json_array_append_new(list, item) < 0)
 				return err_set(e, ERR_NOMEM, "no memory for a tombstone");
@@ -508,33 +508,60 @@ static json_t *hold_json(const char *reason, const char *name)
 	                 actor_json());
 }
 
-/* Puts the hold o; then looks whether it came in time. */
-static int put_hold(const struct repo *r, const json_t *o, const char *session,
+/* What is expired of what the hold is of, although the hold keeps it now. */
+static size_t too_late(const struct expiry *x, const char *session, const char *voltag)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < x->ntombs; i++) {
+		const char *s = x->tombs[i].session;
+
+		if ((session ? strcmp(s, session) == 0
+		             : strncmp(s + POINT_SESSION_VOLTAG, voltag, 16) == 0) &&
+		    (i == 0 || strcmp(x->tombs[i - 1].session, s) != 0) &&
+		    expiry_of(x, s) != EXPIRY_PROPOSED)
+			n++;
+	}
+	return n;
+}
+
+/*
+ * Puts the hold o; then looks whether it came in time: a tombstone that comes later than this look
+ * is seen together with the hold.
+ */
+static int put_hold(const struct repo *r, const json_t *o, const char *session, const char *voltag,
                     uint64_t *ret_number, struct err *e)
 {
+	CLEANUP(expiry_clear) struct expiry x = { 0 };
 	uint64_t number;
 
 	if (next_number(r, HOLD, &number, e) < 0 ||
 	    note_put_numbered(r, FORMAT_KIND_HOLD, HOLD, number, o, ret_number, e) < 0)
 		return err_wrap(e, "placing the hold");
-	if (!session)
+	if (!session && !voltag)
 		return 0;
-	/* A tombstone that comes later than this look is seen together with the hold. */
-	CLEANUP(expiry_clear) struct expiry x = { 0 };
 	if (expiry_now(r, &x, e) < 0)
 		return err_wrap(e, "looking whether the hold came in time");
-	enum expiry_state s = expiry_of(&x, session);
-	if (s == EXPIRY_LIVE || s == EXPIRY_PROPOSED)
+	size_t late = too_late(&x, session, voltag);
+	if (late == 0)
 		return 0;
-	return err_set(e, ERR_NOT_FOUND,
-	               "restore point '%s' is expired: hold %llu may have come too late to keep it",
-	               session, (unsigned long long)*ret_number);
+	return session ? err_set(e, ERR_NOT_FOUND,
+	                         "restore point '%s' is expired: hold %llu may have come too late "
+	                         "to keep it",
+	                         session, (unsigned long long)*ret_number)
+	               : err_set(e, ERR_NOT_FOUND,
+	                         "%zu restore points of the volume are expired: hold %llu keeps "
+	                         "the others, and may have come too late for those",
+	                         late, (unsigned long long)*ret_number);
 }
 
 int expiry_put_hold(const struct repo *r, const char *session, const struct point_volume *v,
                     const char *reason, const char *name, uint64_t *ret_number, struct err *e)
 {
-	if (check_texts(reason, name, e) < 0)
+	char voltag[17] = "";
+
+	if (check_texts(reason, name, e) < 0 ||
+	    (!session && point_voltag(r->keys, v, voltag, e) < 0))
 		return -1;
 	auto_json json_t *o = hold_json(reason, name);
 	int bad = !o;
@@ -546,7 +573,7 @@ int expiry_put_hold(const struct repo *r, const char *session, const struct poin
 		                                    v->namespace, "cluster", v->cluster));
 	if (bad)
 		return err_set(e, ERR_NOMEM, "no memory for a hold");
-	return put_hold(r, o, session, ret_number, e);
+	return put_hold(r, o, session, session ? NULL : voltag, ret_number, e);
 }
 
 int expiry_put_release(const struct repo *r, uint64_t hold, const char *reason, const char *name,
@@ -565,7 +592,7 @@ int expiry_put_release(const struct repo *r, uint64_t hold, const char *reason, 
 	auto_json json_t *o = hold_json(reason, name);
 	if (!o || json_object_set_new(o, "releases", json_integer((json_int_t)hold)) < 0)
 		return err_set(e, ERR_NOMEM, "no memory to release a hold");
-	return put_hold(r, o, NULL, ret_number, e);
+	return put_hold(r, o, NULL, NULL, ret_number, e);
 }
 
 int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_MAX], struct err *e)

@@ -15,7 +15,7 @@
 #include "repo/point.h"
 #include "repo/repo.h"
 
-#define EXPIRY_POINTS_MAX 20000                         /* of one tombstone */
+#define EXPIRY_POINTS_MAX 10000                         /* of one tombstone */
 #define EXPIRY_TEXT_MAX 256                             /* bytes of a reason or a name */
 #define EXPIRY_PIN_NS ((int64_t)7 * 86400 * 1000000000) /* a pin that is older counts no more */
 
@@ -117,7 +117,8 @@ struct expiry_point {
 };
 
 /*
- * Puts tombstones for the points, as many objects as it takes. policy: its name, or "".
+ * Puts tombstones for the points, as many objects as it takes. policy: its name, or "". Of a
+ * reason EXPIRY_TEXT_MAX - 1 bytes are kept.
  *   ERR_DENIED  this key file cannot sign
  */
 MUST_CHECK int expiry_put_tomb(const struct repo *r, const char *policy,
@@ -126,8 +127,8 @@ MUST_CHECK int expiry_put_tomb(const struct repo *r, const char *policy,
 
 /*
  * Holds a point (session) or all points of a volume (v; session NULL). reason and name are
- * required. A point that is expired already is refused:
- *   ERR_NOT_FOUND  it is expired, or was expired while this ran
+ * required. For points that are expired already the hold may come too late:
+ *   ERR_NOT_FOUND  the point, or some of the volume, are expired; the hold stands, for the others
  */
 MUST_CHECK int expiry_put_hold(const struct repo *r, const char *session,
                                const struct point_volume *v, const char *reason, const char *name,

@@ -10,6 +10,7 @@
 
 #include "common/fd.h"
 #include "repo/gc_impl.h"
+#include "repo/living.h"
 #include "repo/session.h"
 
 /* ---- domains ---- */
@@ -240,6 +241,11 @@ static int by_session(const void *a, const void *b)
 	return strcmp(((const struct gc_point *)a)->session, ((const struct gc_point *)b)->session);
 }
 
+static bool is_gone(const struct gc *g, const char *session)
+{
+	return expiry_is_gone(&g->expiry, session) || session_names_has(&g->gone, session);
+}
+
 static int open_points(struct gc *g, struct err *e)
 {
 	struct opening o = { .g = g, .tasks = { .n = g->view.commits.n } };
@@ -247,7 +253,7 @@ static int open_points(struct gc *g, struct err *e)
 	for (size_t i = 0; i < g->view.commits.n; i++) {
 		const struct commit_item *c = &g->view.commits.v[i];
 
-		if (c->kind == COMMIT_POINT && expiry_is_gone(&g->expiry, c->session) &&
+		if (c->kind == COMMIT_POINT && is_gone(g, c->session) &&
 		    session_names_add(&g->going, c->session, e) < 0)
 			return -1;
 	}
@@ -288,6 +294,14 @@ static int learn_markers(struct gc *g, struct err *e)
 
 /* ---- guards ---- */
 
+int gc_list_lies(const char *session, struct err *e)
+{
+	return err_set(e, ERR_CORRUPT,
+	               "the list of restore points lacks '%s', which is there: the store's lists "
+	               "cannot be relied on, and nothing is collected",
+	               session);
+}
+
 /*
  * Every point that was live at the end of the last generation is listed, or
  * expired. One that is not: the list lies, or the store lost it.
@@ -309,16 +323,12 @@ static int compare_live(struct gc *g, struct err *e)
 		const struct commit_item *c = commit_list_find(&g->view.commits, session);
 		enum session_end end;
 
-		if ((c && c->kind == COMMIT_POINT) || expiry_is_gone(&g->expiry, session))
+		if ((c && c->kind == COMMIT_POINT) || is_gone(g, session))
 			continue;
 		if (session_look(g->repo, session, &end, e) < 0)
 			return -1;
 		if (end == SESSION_COMMITTED)
-			return err_set(e, ERR_CORRUPT,
-			               "the list of restore points lacks '%s', which is there: the "
-			               "store's lists cannot be relied on, and nothing is "
-			               "collected",
-			               session);
+			return gc_list_lies(session, e);
 		if (missing++ == 0)
 			memcpy(first, session, sizeof(first));
 	}
@@ -376,7 +386,9 @@ int gc_gather(struct gc *g, struct err *e)
 			"%llu tombstones or holds do not open, so nobody can say what is "
 			"held; nothing is collected unless the loss is accepted (--accept-loss)",
 			(unsigned long long)g->expiry.bad);
-	if (note_lost_ids(g, e) < 0 || open_points(g, e) < 0 || compare_live(g, e) < 0 ||
+	if (living_gone(g->repo, &g->view.collection, &g->view.commits, &g->markers, &g->gone, e) <
+	            0 ||
+	    note_lost_ids(g, e) < 0 || open_points(g, e) < 0 || compare_live(g, e) < 0 ||
 	    learn_markers(g, e) < 0 || list_packs(g, e) < 0)
 		return -1;
 	return gc_open_indexes(g, e);
@@ -401,6 +413,7 @@ void gc_forget(struct gc *g)
 	g->points = NULL;
 	g->npoints = g->points_cap = 0;
 	session_names_clear(&g->going);
+	session_names_clear(&g->gone);
 	if (g->packs)
 		(void)munmap(g->packs, g->packs_cap * sizeof(*g->packs));
 	g->packs = NULL;

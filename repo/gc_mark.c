@@ -462,6 +462,9 @@ void gc_judge(struct gc *g)
 		uint64_t rest = x->len > x->live ? x->len - x->live : 0;
 
 		x->fate = GC_KEEP;
+		/* Dead already: it is only to be deleted. */
+		if (pack_list_has(&g->view.dead, x->kind, x->id))
+			continue;
 		if (x->nlive == 0) {
 			r->garbage.packs++;
 			r->garbage.bytes += x->len;

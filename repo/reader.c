@@ -20,10 +20,12 @@
 #include <string.h>
 
 #include "common/hex.h"
+#include "common/now.h"
 #include "repo/compress.h"
 #include "repo/crypt.h"
 #include "repo/index.h"
 #include "repo/keyring.h"
+#include "repo/view.h"
 
 #define MEMORY_DEFAULT (64 * MIB)
 #define INFLIGHT_DEFAULT 16
@@ -35,14 +37,19 @@
 #define RANGE_REMOTE_MAX (8 * MIB)
 #define KEYS_KEPT 256
 #define PLACES_MAX 16 /* other places of one chunk that are tried */
+#define LOOK_MS 1000  /* between looks whether a collection has changed the index */
 
 /* A domain that something was wanted of. */
 struct reader_domain {
 	struct reader_domain *next;
 	struct domain_keys *keys; /* own copy, locked */
 	struct crypt_hasher data, node;
-	struct index *index; /* opened when first needed; guarded by index_lock */
-	bool index_tried;    /* guarded by index_lock */
+	/* the newest; opened when first needed; guarded by index_lock */
+	struct reader_index *index;
+	bool index_tried;  /* guarded by index_lock */
+	int64_t looked_ms; /* when it was seen to be new enough; guarded by index_lock */
+	struct index *any; /* of segments that count for nobody, too; guarded by index_lock */
+	bool any_tried;    /* guarded by index_lock */
 };
 
 /* Bytes of a fetched range. They go round. */
@@ -82,6 +89,13 @@ struct worker {
 	uint8_t cipher;
 	uint8_t pack[FORMAT_PACK_ID_BYTES];
 	uint16_t key;
+};
+
+/* An index as of one look at the repository. It stays open, since others may be reading in it. */
+struct reader_index {
+	struct reader_index *older;
+	struct view view;
+	struct index *index; /* NULL: it cannot be opened */
 };
 
 struct reader {
@@ -293,20 +307,95 @@ static int try_place(struct worker *w, const struct reader_domain *d, const stru
 
 /* ---- other places ---- */
 
+static void reader_index_free(struct reader_index *x)
+{
+	if (!x)
+		return;
+	index_free(x->index);
+	view_clear(&x->view);
+	free(x);
+}
+
+/* Opens the domain's index as it is now. NULL: no memory. */
+static struct reader_index *reader_index_open(const struct reader *r, const struct reader_domain *d)
+{
+	const char *state = r->repo->state[0] ? r->repo->state : NULL;
+	struct reader_index *x = calloc(1, sizeof(*x));
+	struct err ignored = ERR_INIT;
+
+	if (!x)
+		return NULL;
+	/* Where the state of the collection does not open, all segments are as good as any. */
+	bool viewed = view_load(r->repo, &x->view, &ignored) == 0;
+	if (index_open(r->repo->store, r->repo->keys, d->keys, state, viewed ? &x->view : NULL,
+	               r->repo->cancel, &x->index, &ignored) < 0)
+		x->index = NULL;
+	return x;
+}
+
 /* The domain's index, or NULL when it cannot be opened. */
 static struct index *index_of(struct reader *r, struct reader_domain *d)
 {
-	struct err ignored = ERR_INIT;
-	const char *state = r->repo->state[0] ? r->repo->state : NULL;
-
 	(void)pthread_mutex_lock(&r->index_lock);
 	if (!d->index_tried) {
 		d->index_tried = true;
-		if (index_open(r->repo->store, r->repo->keys, d->keys, state, NULL, r->repo->cancel,
-		               &d->index, &ignored) < 0)
-			d->index = NULL;
+		d->index = reader_index_open(r, d);
+		d->looked_ms = now_mono_ns() / 1000000;
 	}
-	struct index *x = d->index;
+	struct index *x = d->index ? d->index->index : NULL;
+	(void)pthread_mutex_unlock(&r->index_lock);
+	return x;
+}
+
+/*
+ * A collection may have moved chunks since the index was opened: then it is opened again. The
+ * newer one, or NULL: `seen` is as new as it gets.
+ */
+static struct index *index_newer(struct reader *r, struct reader_domain *d,
+                                 const struct index *seen)
+{
+	struct collection_state now;
+	struct err ignored = ERR_INIT;
+	struct index *ret = NULL;
+
+	(void)pthread_mutex_lock(&r->index_lock);
+	const struct reader_index *old = d->index;
+	if (old && old->index != seen) {
+		ret = old->index; /* somebody else was faster */
+	} else if (old && now_mono_ns() / 1000000 - d->looked_ms >= LOOK_MS) {
+		const struct collection_state *then = &old->view.collection;
+
+		d->looked_ms = now_mono_ns() / 1000000;
+		if (collection_state(r->repo, &now, &ignored) == 0 &&
+		    (now.done != then->done || now.open != then->open ||
+		     now.open_parts != then->open_parts)) {
+			struct reader_index *x = reader_index_open(r, d);
+
+			if (x) {
+				x->older = d->index;
+				d->index = x;
+				ret = x->index;
+			}
+		}
+	}
+	(void)pthread_mutex_unlock(&r->index_lock);
+	return ret;
+}
+
+/* All segments, whatever became of their sessions; NULL when it cannot be opened. */
+static struct index *index_any(struct reader *r, struct reader_domain *d)
+{
+	const char *state = r->repo->state[0] ? r->repo->state : NULL;
+	struct err ignored = ERR_INIT;
+
+	(void)pthread_mutex_lock(&r->index_lock);
+	if (!d->any_tried) {
+		d->any_tried = true;
+		if (index_open(r->repo->store, r->repo->keys, d->keys, state, NULL, r->repo->cancel,
+		               &d->any, &ignored) < 0)
+			d->any = NULL;
+	}
+	struct index *x = d->any;
 	(void)pthread_mutex_unlock(&r->index_lock);
 	return x;
 }
@@ -318,21 +407,31 @@ static bool is_other(const struct chunk_ref *ref, const struct chunk_ref *other)
 	       ref->kind == other->kind && !same_place(ref, other);
 }
 
-/* Tries every other place of a chunk. 0: its bytes are in w->plain. */
-static int rescue(struct worker *w, struct reader_domain *d, const struct chunk_ref *ref)
+/* Tries the places that one index knows. 0: its bytes are in w->plain. */
+static int rescue_in(struct worker *w, struct reader_domain *d, struct index *x,
+                     const struct chunk_ref *ref)
 {
 	struct chunk_ref places[PLACES_MAX];
 	struct err ignored = ERR_INIT;
 
-	struct index *x = index_of(w->r, d);
-	if (!x)
-		return -1;
 	size_t n = index_places(x, ref->id, places, PLACES_MAX);
 	for (size_t i = 0; i < n; i++) {
 		if (is_other(ref, &places[i]) && try_place(w, d, &places[i], &ignored) == 0)
 			return 0;
 	}
 	return -1;
+}
+
+/* Tries every other place of a chunk. 0: its bytes are in w->plain. */
+static int rescue(struct worker *w, struct reader_domain *d, const struct chunk_ref *ref)
+{
+	for (struct index *x = index_of(w->r, d); x; x = index_newer(w->r, d, x)) {
+		if (rescue_in(w, d, x, ref) == 0)
+			return 0;
+	}
+	/* Whatever opens and has the id is the chunk. */
+	struct index *any = index_any(w->r, d);
+	return any ? rescue_in(w, d, any, ref) : -1;
 }
 
 /* ---- ranges ---- */
@@ -790,7 +889,11 @@ void reader_free(struct reader *r)
 	}
 	for (struct reader_domain *d = r->domains, *next; d; d = next) {
 		next = d->next;
-		index_free(d->index);
+		for (struct reader_index *x = d->index, *older; x; x = older) {
+			older = x->older;
+			reader_index_free(x);
+		}
+		index_free(d->any);
 		secret_free(d->keys);
 		secret_wipe(d, sizeof(*d));
 		free(d);
