@@ -222,7 +222,7 @@ int session_look(const struct repo *r, const char *session, enum session_end *re
 int session_abort(const struct repo *r, const char *session, const char *why, enum session_end *ret,
                   struct err *e)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(FORMAT_ABORT_BYTES);
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(2 * FORMAT_ABORT_BYTES);
 	struct err put = ERR_INIT;
 	char key[NOTE_KEY_MAX];
 	char short_why[WHY_MAX + 1];
