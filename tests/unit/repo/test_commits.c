@@ -205,7 +205,8 @@ static void test_marker_list_load__numbers_that_are_none_are_no_beats(void **sta
 	static const struct listed items[] = {
 		{ "sess/" S1, 200, 10 },        { "sess/" S1 "-", 1, 11 },
 		{ "sess/" S1 "-0000", 1, 11 },  { "sess/" S1 "-0003", 1, 11 },
-		{ "sess/" S1 "-0004x", 1, 11 }, { "sess/" S1 "-x", 1, 11 },
+		{ "sess/" S1 "-0004x", 1, 11 }, { "sess/" S1 "-01", 1, 11 },
+		{ "sess/" S1 "-x", 1, 11 },
 	};
 	struct listing_store s = listing(items, ARRAY_LEN(items));
 	CLEANUP(marker_list_clear) struct marker_list l = { 0 };
