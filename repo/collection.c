@@ -113,15 +113,26 @@ static void end_generation(struct states *x)
 	x->received_ns = 0;
 }
 
+/* 1 << the part of this name; 0: it is none. */
+static unsigned part_of(const char *name)
+{
+	for (unsigned i = 0; i < COLLECTION_PARTS; i++) {
+		if (strcmp(name, part_names[i]) == 0)
+			return 1U << i;
+	}
+	return 0;
+}
+
 static int take_part(void *arg, const struct store_item *item, struct err *e)
 {
 	struct states *x = arg;
 	const char *name = item->key + strlen(GC);
 	const char *slash = strchr(name, '/');
+	unsigned part = slash ? part_of(slash + 1) : 0;
 	char number[16] = "";
 	uint64_t n;
 
-	if (!slash || slash - name >= (ptrdiff_t)sizeof(number))
+	if (!part || slash - name >= (ptrdiff_t)sizeof(number))
 		return 0;
 	memcpy(number, name, (size_t)(slash - name));
 	if (!note_number(number, &n))
@@ -129,19 +140,16 @@ static int take_part(void *arg, const struct store_item *item, struct err *e)
 	if (n != x->at) {
 		/* What comes after a generation that is not done cannot have begun. */
 		end_generation(x);
-		if (x->s.open)
+		if (n != x->s.done + 1)
 			return err_set(e, ERR_CORRUPT,
 			               "collection %llu has begun and %llu is not done: the store "
 			               "lost or hides '%s%08llu/done'",
-			               (unsigned long long)n, (unsigned long long)x->s.open, GC,
-			               (unsigned long long)x->s.open);
+			               (unsigned long long)n, (unsigned long long)x->s.done + 1, GC,
+			               (unsigned long long)x->s.done + 1);
 		x->at = n;
 	}
-	for (unsigned i = 0; i < COLLECTION_PARTS; i++) {
-		if (strcmp(slash + 1, part_names[i]) == 0)
-			x->parts |= 1U << i;
-	}
-	if (strcmp(slash + 1, part_names[COLLECTION_CONDEMN]) == 0)
+	x->parts |= part;
+	if (part == 1U << COLLECTION_CONDEMN)
 		x->received_ns = item->st.received_ns;
 	return 0;
 }
