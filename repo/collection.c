@@ -319,9 +319,9 @@ static int take_mark(void *arg, const struct store_item *item, struct err *e)
 		*e = why;
 		return -1;
 	}
-	return m->each ? m->each(m->arg, item->key, m->a->places + before, m->a->nplaces - before,
-	                         e)
-	               : 0;
+	/* A mark of no place, with none before it, has no array. */
+	const struct place *places = m->a->places ? m->a->places + before : NULL;
+	return m->each ? m->each(m->arg, item->key, places, m->a->nplaces - before, e) : 0;
 }
 
 int damage_load(const struct repo *r, struct absent *a,
