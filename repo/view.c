@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "repo/note.h"
+
 #define TRIES_MAX 5
 
 /* Packs of one list of a generation become absent. */
@@ -16,7 +18,7 @@ static int absent_list(const struct repo *r, struct view *v, uint64_t n, enum co
 		char key[64];
 
 		collection_key(n, part, key);
-		if (e->class != ERR_CORRUPT && e->class != ERR_FORMAT && e->class != ERR_DENIED)
+		if (e->class == ERR_NOT_FOUND || !note_is_bad(e))
 			return err_wrap(e, "reading '%s'", key);
 		err_wrap(e,
 		         "the state of collection %llu cannot be relied on (aksdr-catalog gc gives "
