@@ -29,16 +29,20 @@ static void take_line(struct local *l, char *line)
 	struct err ignored = ERR_INIT;
 	const char *word = strsep(&line, " ");
 	const char *session = strsep(&line, " ");
-	const char *sequence = strsep(&line, " ");
+	const char *number = strsep(&line, " ");
+	uint8_t hash[sizeof(l->hash)];
+	uint64_t sequence;
 
 	if (!session || !point_session_valid(session))
 		return;
 	if (strcmp(word, "session") == 0) {
 		(void)snprintf(l->session, sizeof(l->session), "%s", session);
-	} else if (strcmp(word, "head") == 0 && sequence && line &&
-	           num_u64("sequence", sequence, 1, INT64_MAX, &l->sequence, &ignored) == 0 &&
-	           hex_decode(l->hash, sizeof(l->hash), line) == 0) {
+	} else if (strcmp(word, "head") == 0 && number && line &&
+	           num_u64("sequence", number, 1, INT64_MAX, &sequence, &ignored) == 0 &&
+	           hex_decode(hash, sizeof(hash), line) == 0) {
 		(void)snprintf(l->head, sizeof(l->head), "%s", session);
+		l->sequence = sequence;
+		memcpy(l->hash, hash, sizeof(hash));
 	}
 }
 
@@ -99,12 +103,11 @@ void local_save(const struct local *l)
 	if (l->head[0])
 		(void)buf_printf(&b, "head %s %llu %s\n", l->head, (unsigned long long)l->sequence,
 		                 hex_of32(l->hash).s);
-	if (b.failed)
-		return;
-	sum_of(sum, b.data, b.len);
+	if (!b.failed)
+		sum_of(sum, b.data, b.len);
 	(void)buf_put(&b, sum, sizeof(sum));
 	/* An old text is worse than none. */
-	if (!b.failed &&
+	if (b.failed ||
 	    fd_create_file(AT_FDCWD, l->path, b.data, b.len, 0600, FD_REPLACE, &ignored) < 0)
 		(void)unlink(l->path);
 }
