@@ -118,7 +118,8 @@ struct expiry_point {
 
 /*
  * Puts tombstones for the points, as many objects as it takes. policy: its name, or "".
- *   ERR_DENIED  this key file cannot sign
+ *   ERR_DENIED   this key file cannot sign
+ *   ERR_INVALID  a session's name is none, or a text is not UTF-8: nothing is put
  */
 MUST_CHECK int expiry_put_tomb(const struct repo *r, const char *policy,
                                const struct expiry_point *points, size_t n, uint64_t *ret_number,
@@ -128,6 +129,7 @@ MUST_CHECK int expiry_put_tomb(const struct repo *r, const char *policy,
  * Holds a point (session) or all points of a volume (v; session NULL). reason and name are
  * required. A point that is expired already is refused:
  *   ERR_NOT_FOUND  it is expired, or was expired while this ran
+ *   ERR_INVALID    the session's name is none, or a text is missing, too long or not UTF-8
  */
 MUST_CHECK int expiry_put_hold(const struct repo *r, const char *session,
                                const struct point_volume *v, const char *reason, const char *name,
