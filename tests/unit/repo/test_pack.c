@@ -1189,8 +1189,12 @@ static void test_pack_copy_again__is_another_pack_in_the_same_memory(void **stat
 	assert_ptr_equal(c.b->data, data);
 	copy_keys(c.b, &from[1], 1);
 	copy_chunk(&f, &c, &from[1], 2, 0);
+	uint64_t rest = c.b->header_len + FORMAT_TAG_BYTES + 24 + 4 + FORMAT_ENTRY_BYTES + 16 +
+	                FORMAT_TRAILER_BYTES;
 	assert_int_equal(pack_build_finish(c.b, &e), 0);
 	assert_copied(&c, f.recovery, f.domain);
+	assert_int_equal(c.b->len, pack_padme(c.refs[0].stored - FORMAT_TAG_BYTES) +
+	                                   (rest + 4095) / 4096 * 4096);
 }
 
 static void test_pack_copy_key__refuses_what_is_not_there(void **state)
