@@ -416,7 +416,7 @@ static void test_adopt_run__the_stores_failure_is_told(void **state)
 	static const struct trouble plans[] = {
 		{ .call = CALL_GET, .prefix = "idx/", .fault = FAULT_FAIL, .times = 1 },
 		{ .call = CALL_HEAD, .prefix = "pack/", .fault = FAULT_FAIL, .times = 1 },
-		{ .call = CALL_HEAD, .prefix = "meta/", .fault = FAULT_FAIL, .times = 1, .skip = 1 },
+		{ .call = CALL_HEAD, .prefix = "meta", .fault = FAULT_FAIL, .skip = 1, .times = 1 },
 	};
 	struct trouble t = { 0 };
 	auto_world struct world w = world_new(4);

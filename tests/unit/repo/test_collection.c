@@ -409,7 +409,8 @@ static void test_collection_get__part_of_another_one(void **state)
 		"{\"schema\":\"aksdr/collection/v2\",\"part\":\"final\",\"generation\":1,"
 		"\"packs\":0,\"sessions\":0}",
 		"{\"schema\":\"aksdr/collection/v1\",\"generation\":1,\"packs\":0,\"sessions\":0}",
-		"{\"schema\":\"aksdr/collection/v1\",\"part\":\"final\",\"packs\":0,\"sessions\":0}",
+		"{\"schema\":\"aksdr/collection/v1\",\"part\":\"final\",\"packs\":0,"
+		"\"sessions\":0}",
 		"{\"schema\":\"aksdr/collection/v1\",\"part\":\"final\",\"generation\":1,"
 		"\"sessions\":0}",
 		"{\"schema\":\"aksdr/collection/v1\",\"part\":\"final\",\"generation\":1,"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading many tree nodes: each good one is visited once, each bad one is told, few reads are made. */
+/* Reading many tree nodes: good ones are visited once, bad ones are told, in few reads. */
 #include "repo/nodes.h"
 
 #include "repo/compress.h"
@@ -318,7 +318,7 @@ static void test_nodes_read__a_long_stretch_in_several_reads(void **state)
 	(void)state;
 	ok(read_pack(&w, 0, e));
 	assert_seen(&w, 0);
-	/* the header; four; the fifth and a small one; the one that is longer than a read; the last */
+	/* the header; four; the fifth and a small one; one longer than a read; the last */
 	assert_int_equal(w.gets, 5);
 }
 
