@@ -46,7 +46,7 @@ struct collection_state {
 	int64_t open_received_ns; /* receipt of its condemn; 0 while there is none */
 };
 
-/* One LIST. ERR_CORRUPT when the generations contradict each other. */
+/* One LIST. ERR_CORRUPT when the generations contradict each other, also when listed again. */
 MUST_CHECK int collection_state(const struct repo *r, struct collection_state *ret, struct err *e);
 
 /* What such an object holds; its packs and sessions are sorted. */

@@ -17,6 +17,7 @@
 #define TOMB_SCHEMA "aksdr/tombstone/v1"
 #define HOLD_SCHEMA "aksdr/hold/v1"
 #define PIN_SCHEMA "aksdr/pin/v1"
+#define TOMB_POINTS_BYTES (FORMAT_POINT_MAX - 64 * KIB) /* the rest is for everything else */
 
 const char *expiry_state_name(enum expiry_state s)
 {
@@ -460,15 +461,75 @@ static int next_number(const struct repo *r, const char *prefix, uint64_t *ret, 
 	return 0;
 }
 
+/* False: it is no UTF-8, and no JSON can hold it. Short memory is told by whoever needs it. */
+static bool is_text(const char *s)
+{
+	auto_json json_t *checked = json_string(s);
+	auto_json json_t *unchecked = checked ? NULL : json_string_nocheck(s);
+
+	return checked || !unchecked;
+}
+
+/* A statement that does not open would stop every collection, so none is made. */
+static int check_session(const char *session, struct err *e)
+{
+	return point_session_valid(session)
+	               ? 0
+	               : err_set(e, ERR_INVALID, "'%s' is no name of a restore point", session);
+}
+
+static int check_points(const char *policy, const struct expiry_point *points, size_t n,
+                        struct err *e)
+{
+	if (!is_text(policy))
+		return err_set(e, ERR_INVALID, "the name of the policy is not UTF-8 text");
+	for (size_t i = 0; i < n; i++) {
+		if (check_session(points[i].session, e) < 0)
+			return -1;
+		if (!is_text(points[i].why))
+			return err_set(e, ERR_INVALID,
+			               "the reason why '%s' expires is not UTF-8 text",
+			               points[i].session);
+	}
+	return 0;
+}
+
+/* Bytes of a point in a tombstone. */
+static size_t point_bytes(const struct expiry_point *p)
+{
+	size_t n = POINT_SESSION_LEN + sizeof("{\"session\":\"\",\"why\":\"\"},");
+
+	for (const char *s = p->why; *s; s++)
+		n += (uint8_t)*s < 0x20 ? 6 : *s == '"' || *s == '\\' ? 2 : 1;
+	return n;
+}
+
+/* How many of the points fit into one tombstone; at least 1. */
+static size_t points_that_fit(const struct expiry_point *points, size_t n)
+{
+	size_t bytes = 0;
+	size_t fit = 0;
+
+	while (fit < n && fit < EXPIRY_POINTS_MAX) {
+		bytes += point_bytes(&points[fit]);
+		if (fit > 0 && bytes > TOMB_POINTS_BYTES)
+			break;
+		fit++;
+	}
+	return fit;
+}
+
 int expiry_put_tomb(const struct repo *r, const char *policy, const struct expiry_point *points,
                     size_t n, uint64_t *ret_number, struct err *e)
 {
 	uint64_t number;
 
+	if (check_points(policy, points, n, e) < 0)
+		return -1;
 	if (next_number(r, TOMB, &number, e) < 0)
 		return err_wrap(e, "expiring restore points");
 	for (size_t at = 0; at < n;) {
-		size_t end = n - at < EXPIRY_POINTS_MAX ? n : at + EXPIRY_POINTS_MAX;
+		size_t end = at + points_that_fit(points + at, n - at);
 		json_t *list = json_array();
 		auto_json json_t *o = json_pack("{s:s, s:I, s:s, s:o, s:o}", "schema", TOMB_SCHEMA,
 		                                "at_ns", (json_int_t)now_wall_ns(), "policy",
@@ -498,6 +559,8 @@ static int check_texts(const char *reason, const char *name, struct err *e)
 	if (strlen(reason) >= EXPIRY_TEXT_MAX || strlen(name) >= EXPIRY_TEXT_MAX)
 		return err_set(e, ERR_INVALID, "a reason and a name have at most %d bytes",
 		               EXPIRY_TEXT_MAX - 1);
+	if (!is_text(reason) || !is_text(name))
+		return err_set(e, ERR_INVALID, "a reason and a name are UTF-8 text");
 	return 0;
 }
 
@@ -508,18 +571,21 @@ static json_t *hold_json(const char *reason, const char *name)
 	                 actor_json());
 }
 
-/* What is expired of what the hold is of, although the hold keeps it now. */
-static size_t too_late(const struct expiry *x, const char *session, const char *voltag)
+/* What would be expired of what the hold is of, if it were not there. */
+static size_t too_late(struct expiry *x, uint64_t hold, const char *session, const char *voltag)
 {
 	size_t n = 0;
 
+	for (size_t i = 0; i < x->nholds; i++) {
+		if (x->holds[i].number == hold)
+			x->holds[i].released = hold;
+	}
 	for (size_t i = 0; i < x->ntombs; i++) {
 		const char *s = x->tombs[i].session;
 
 		if ((session ? strcmp(s, session) == 0
 		             : strncmp(s + POINT_SESSION_VOLTAG, voltag, 16) == 0) &&
-		    (i == 0 || strcmp(x->tombs[i - 1].session, s) != 0) &&
-		    expiry_of(x, s) != EXPIRY_PROPOSED)
+		    (i == 0 || strcmp(x->tombs[i - 1].session, s) != 0) && expiry_is_gone(x, s))
 			n++;
 	}
 	return n;
@@ -542,7 +608,7 @@ static int put_hold(const struct repo *r, const json_t *o, const char *session, 
 		return 0;
 	if (expiry_now(r, &x, e) < 0)
 		return err_wrap(e, "looking whether the hold came in time");
-	size_t late = too_late(&x, session, voltag);
+	size_t late = too_late(&x, *ret_number, session, voltag);
 	if (late == 0)
 		return 0;
 	return session ? err_set(e, ERR_NOT_FOUND,
@@ -560,9 +626,11 @@ int expiry_put_hold(const struct repo *r, const char *session, const struct poin
 {
 	char voltag[17] = "";
 
-	if (check_texts(reason, name, e) < 0 ||
+	if (check_texts(reason, name, e) < 0 || (session && check_session(session, e) < 0) ||
 	    (!session && point_voltag(r->keys, v, voltag, e) < 0))
 		return -1;
+	if (!session && (!is_text(v->name) || !is_text(v->namespace) || !is_text(v->cluster)))
+		return err_set(e, ERR_INVALID, "the name of the volume is not UTF-8 text");
 	auto_json json_t *o = hold_json(reason, name);
 	int bad = !o;
 	if (!bad && session)

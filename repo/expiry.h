@@ -119,7 +119,8 @@ struct expiry_point {
 /*
  * Puts tombstones for the points, as many objects as it takes. policy: its name, or "". Of a
  * reason EXPIRY_TEXT_MAX - 1 bytes are kept.
- *   ERR_DENIED  this key file cannot sign
+ *   ERR_DENIED   this key file cannot sign
+ *   ERR_INVALID  a session's name is none, or a text is not UTF-8: nothing is put
  */
 MUST_CHECK int expiry_put_tomb(const struct repo *r, const char *policy,
                                const struct expiry_point *points, size_t n, uint64_t *ret_number,
@@ -129,6 +130,7 @@ MUST_CHECK int expiry_put_tomb(const struct repo *r, const char *policy,
  * Holds a point (session) or all points of a volume (v; session NULL). reason and name are
  * required. For points that are expired already the hold may come too late:
  *   ERR_NOT_FOUND  the point, or some of the volume, are expired; the hold stands, for the others
+ *   ERR_INVALID    the session's name is none, or a text is missing, too long or not UTF-8
  */
 MUST_CHECK int expiry_put_hold(const struct repo *r, const char *session,
                                const struct point_volume *v, const char *reason, const char *name,

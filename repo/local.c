@@ -30,16 +30,20 @@ static void take_line(struct local *l, char *line)
 	struct err ignored = ERR_INIT;
 	const char *word = strsep(&line, " ");
 	const char *session = strsep(&line, " ");
-	const char *sequence = strsep(&line, " ");
+	const char *number = strsep(&line, " ");
+	uint8_t hash[sizeof(l->hash)];
+	uint64_t sequence;
 
 	if (!session || !point_session_valid(session))
 		return;
 	if (strcmp(word, "session") == 0) {
 		(void)snprintf(l->session, sizeof(l->session), "%s", session);
-	} else if (strcmp(word, "head") == 0 && sequence && line &&
-	           num_u64("sequence", sequence, 1, INT64_MAX, &l->sequence, &ignored) == 0 &&
-	           hex_decode(l->hash, sizeof(l->hash), line) == 0) {
+	} else if (strcmp(word, "head") == 0 && number && line &&
+	           num_u64("sequence", number, 1, INT64_MAX, &sequence, &ignored) == 0 &&
+	           hex_decode(hash, sizeof(hash), line) == 0) {
 		(void)snprintf(l->head, sizeof(l->head), "%s", session);
+		l->sequence = sequence;
+		memcpy(l->hash, hash, sizeof(hash));
 	}
 }
 

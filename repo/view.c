@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "repo/finals.h"
+#include "repo/note.h"
 
 #define TRIES_MAX 5
 
@@ -17,8 +18,7 @@ static int add_list(const struct repo *r, uint64_t n, enum collection_part part,
 
 	*why = (struct err)ERR_INIT;
 	if (collection_get(r, n, part, &l, NULL, why) < 0) {
-		if (why->class == ERR_CORRUPT || why->class == ERR_FORMAT ||
-		    why->class == ERR_DENIED)
+		if (why->class != ERR_NOT_FOUND && note_is_bad(why))
 			return 0;
 		*e = *why;
 		collection_key(n, part, key);
