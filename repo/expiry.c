@@ -253,6 +253,7 @@ static int take_hold(void *arg, const struct store_item *item, struct err *e)
 		return 0;
 	if (note_is_bad(&why)) {
 		w->x->bad++;
+		w->x->bad_holds++;
 		return 0;
 	}
 	*e = why;
@@ -309,10 +310,13 @@ static int load(const struct repo *r, uint64_t after, struct expiry *x, struct e
 	x->last_tomb = after;
 	if (after > 0)
 		note_number_key(TOMB, after, last);
-	if (store_list(r->store, TOMB "/", last, take_tomb, &tombs, e) < 0 ||
-	    store_list(r->store, HOLD "/", NULL, take_hold, &holds, e) < 0 ||
+	if (store_list(r->store, TOMB "/", last, take_tomb, &tombs, e) < 0)
+		return -1;
+	uint64_t missing_tombs = x->missing;
+	if (store_list(r->store, HOLD "/", NULL, take_hold, &holds, e) < 0 ||
 	    store_list(r->store, PIN "/", NULL, take_pin, &holds, e) < 0)
 		return -1;
+	x->missing_holds = x->missing - missing_tombs;
 	if (x->ntombs > 1)
 		qsort(x->tombs, x->ntombs, sizeof(*x->tombs), tomb_cmp);
 	return 0;
@@ -340,29 +344,43 @@ void expiry_clear(struct expiry *x)
 	*x = (struct expiry){ 0 };
 }
 
-int expiry_settled(const struct repo *r, uint64_t *ret, struct err *e)
+int expiry_settled(const struct repo *r, struct expiry_settled *ret, struct err *e)
 {
 	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
 	struct collection_state s;
 	auto_json json_t *what = NULL;
+	struct err why = ERR_INIT;
 
-	*ret = 0;
+	*ret = (struct expiry_settled){ 0 };
 	if (collection_state(r, &s, e) < 0)
 		return -1;
 	if (s.done == 0)
 		return 0;
-	if (collection_get(r, s.done, COLLECTION_DONE, &l, &what, e) < 0 ||
-	    json_get_u64(what, "collection", "tombs", ret, e) < 0)
+	if (collection_get(r, s.done, COLLECTION_DONE, &l, &what, &why) < 0 ||
+	    json_get_u64(what, "collection", "tombs", &ret->tombs, &why) < 0 ||
+	    json_get_u64(what, "collection", "holds", &ret->holds, &why) < 0) {
+		/* One that does not open saves nobody anything. */
+		*ret = (struct expiry_settled){ 0 };
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
 		return err_wrap(e, "reading what collection %llu has done",
 		                (unsigned long long)s.done);
+	}
 	return 0;
 }
 
 int expiry_now(const struct repo *r, struct expiry *ret, struct err *e)
 {
-	uint64_t settled;
+	struct expiry_settled settled;
 
-	return expiry_settled(r, &settled, e) < 0 ? -1 : expiry_load(r, settled, ret, e);
+	if (expiry_settled(r, &settled, e) < 0 || expiry_load(r, settled.tombs, ret, e) < 0)
+		return -1;
+	if (ret->last_hold < settled.holds) {
+		ret->missing += settled.holds - ret->last_hold;
+		ret->missing_holds += settled.holds - ret->last_hold;
+	}
+	return 0;
 }
 
 /* ---- asking ---- */

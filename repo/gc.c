@@ -413,14 +413,14 @@ static int put_done(struct gc *g, uint64_t n, const struct pack_list *final,
 		return -1;
 	if (n % FINALS_EVERY == 0 && put_finals(g, n, final, e) < 0)
 		return -1;
-	auto_json json_t *what = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "tombs",
-	                                   (json_int_t)tombs, "points", (json_int_t)r->points,
-	                                   "packs", (json_int_t)r->stored.packs, "bytes",
-	                                   (json_int_t)r->stored.bytes, "deleted_packs",
-	                                   (json_int_t)r->deleted.packs, "deleted_bytes",
-	                                   (json_int_t)r->deleted.bytes, "left_packs",
-	                                   (json_int_t)r->left.packs, "segments",
-	                                   names_json(locked));
+	auto_json json_t *what =
+		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "tombs",
+	                  (json_int_t)tombs, "holds", (json_int_t)g->expiry.last_hold, "points",
+	                  (json_int_t)r->points, "packs", (json_int_t)r->stored.packs, "bytes",
+	                  (json_int_t)r->stored.bytes, "deleted_packs",
+	                  (json_int_t)r->deleted.packs, "deleted_bytes",
+	                  (json_int_t)r->deleted.bytes, "left_packs", (json_int_t)r->left.packs,
+	                  "segments", names_json(locked));
 	if (!what)
 		return err_set(e, ERR_NOMEM, "no memory for the end of the collection");
 	l = (struct collection_list){ 0 };

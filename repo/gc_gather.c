@@ -365,13 +365,10 @@ static int note_lost_ids(struct gc *g, struct err *e)
 
 int gc_gather(struct gc *g, struct err *e)
 {
-	uint64_t settled;
-
 	gc_forget(g);
 	if (view_load(g->repo, &g->view, e) < 0 ||
 	    marker_list_load(g->repo->store, &g->markers, e) < 0 ||
-	    expiry_settled(g->repo, &settled, e) < 0 ||
-	    expiry_load(g->repo, settled, &g->expiry, e) < 0)
+	    expiry_now(g->repo, &g->expiry, e) < 0)
 		return -1;
 	g->expiry.now_ns = g->now_ns;
 	if (g->expiry.missing > 0 && !g->params->accept_loss)
