@@ -138,8 +138,8 @@ const struct verb cmd_expire = {
 		"A point that is held stays until the hold is released. Where the repository asks "
 		"for two signers, the point is 'proposed' until 'expire' was run with another "
 		"key, too.",
-	.examples = "aksdr-catalog expire --store file:///backup --key agent.key shop/orders@5a0c "
-		    "--reason 'holds customer data by mistake'",
+	.examples = "aksdr-catalog expire --key agent.key shop/orders@5a0c "
+		    "--reason 'taken by mistake'",
 	.options = expire_options,
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
 	.min_args = 1,
@@ -220,8 +220,8 @@ const struct verb cmd_hold = {
 		"until the hold is released by its number. Reason and name stay in the record. "
 		"When it comes too late for a point that is expired already, that is said, with "
 		"exit status 4.",
-	.examples = "aksdr-catalog hold --store file:///backup --key agent.key shop/orders "
-		    "--reason 'case 2026/117' --name 'A. Lovelace, legal'",
+	.examples = "aksdr-catalog hold --key agent.key shop/orders "
+		    "--reason 'case 117' --name 'A. Lovelace'",
 	.options = hold_options,
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
 	.min_args = 1,
@@ -237,8 +237,8 @@ const struct verb cmd_release = {
 	.summary = "end a hold",
 	.text = "NUMBER is that of the hold, as 'list holds' shows it. Where the repository asks "
 		"for two signers, the hold ends once 'release' was run with two different keys.",
-	.examples = "aksdr-catalog release --store file:///backup --key agent.key 3 "
-		    "--reason 'case 2026/117 is closed' --name 'A. Lovelace, legal'",
+	.examples = "aksdr-catalog release --key agent.key 3 "
+		    "--reason 'case 117 is closed' --name 'A. Lovelace'",
 	.options = hold_options,
 	.flags = VERB_STORE | VERB_KEY,
 	.min_args = 1,

@@ -538,9 +538,9 @@ const struct verb cmd_retain = {
 		"\n"
 		"Where the repository asks for two signers ('key require-signatures'), a point "
 		"expires once 'retain' or 'expire' was run with two different keys.",
-	.examples = "aksdr-catalog retain --store file:///backup --key agent.key --keep-daily 7 "
+	.examples = "aksdr-catalog retain --key agent.key --keep-daily 7 "
 		    "--keep-monthly 12 --dry-run --all\n"
-		    "aksdr-catalog retain --store file:///backup --key agent.key --policy "
+		    "aksdr-catalog retain --key agent.key --policy "
 		    "policies.json",
 	.options = retain_options,
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
@@ -560,7 +560,7 @@ const struct verb cmd_retain_simulate = {
 		"aksdr-catalog retain simulate --keep-hourly 24 --keep-daily 7 --keep-monthly 12 "
 		"--backups 1h --for 400d\n"
 		"aksdr-catalog retain simulate --policy policies.json --volume shop/orders "
-		"--backups '30 */6 * * *' --all --output csv",
+		"--backups 4h --all",
 	.options = simulate_options,
 	.flags = VERB_LOCAL,
 	.set = set,

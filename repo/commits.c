@@ -47,7 +47,7 @@ static int take_commit(void *arg, const struct store_item *item, struct err *e)
 	struct commit_item *x = &l->v[l->n++];
 	*x = (struct commit_item){ .size = item->st.size, .received_ns = item->st.received_ns };
 	memcpy(x->session, session, POINT_SESSION_LEN + 1);
-	x->kind = commit_kind_of(session, item->st.size);
+	x->kind = (uint8_t)commit_kind_of(session, item->st.size);
 	return 0;
 }
 

@@ -53,7 +53,7 @@ out '^garbage .* in [1-9]'
 out 'would free'
 ok test "$(du -sb r | cut -f 1)" -eq "$size"
 run 0 gc --output json
-json_is done items 0 outcome
+json_is 'done' items 0 outcome
 json_is 4 items 0 points_deleted
 ok test "$(du -sb r | cut -f 1)" -lt "$size"
 ok test "$(states src)" = 'deleted deleted deleted deleted present present '
@@ -117,7 +117,8 @@ t 'expire names points, and says of a lost one that it is not missed'
 run 2 "$catalog" expire src --reason why
 err 'src@latest'
 run 4 "$catalog" expire src@ffff --reason why
-lost=$("$catalog" query "SELECT session FROM v_points WHERE name = 'src' AND state = 'present'" --output csv | tail -n 1 | tr -d '\r')
+lost=$("$catalog" query "SELECT session FROM v_points WHERE name = 'src' AND state = 'present'" --output csv |
+	tail -n 1 | tr -d '\r')
 mv "r/commit/$lost" kept
 ok test "$(states src)" = 'deleted deleted deleted deleted deleted lost '
 run 0 "$catalog" expire "$lost" --reason 'the disk died'
