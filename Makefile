@@ -205,6 +205,7 @@ $(OBJS): | $(GEN)
 # tests/unit/<folder>/test_<file>.c   one program each; archives of its folder and lower ranks
 # tests/<kind>/*.c, tests/<kind>/*.sh one program each with all archives; a script gets BIN
 # tests/fuzz/fuzz_<name>.c            replayed over tests/fuzz/corpus/<name>/
+# tests/reader/*.c                    programs that the scripts beside them call
 # tests/harness/*.c                   helpers, in every program; files lib*.sh are helpers too
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
@@ -221,9 +222,11 @@ $(B)/libharness.a: $(call obj,$(harness_srcs)) $(B)/stamp/libharness
 
 unit_srcs := $(sort $(wildcard tests/unit/*/test_*.c))
 kind_srcs := $(foreach k,$(KINDS),$(sort $(wildcard tests/$k/*.c)))
+reader_srcs := $(sort $(wildcard tests/reader/*.c))
 fuzz_srcs := $(sort $(filter-out tests/fuzz/fuzz_main.c,$(wildcard tests/fuzz/fuzz_*.c)))
-OBJS += $(call obj,$(harness_srcs) $(unit_srcs) $(kind_srcs) $(fuzz_srcs) $(wildcard tests/fuzz/fuzz_main.c))
-$(call obj,$(harness_srcs) $(unit_srcs) $(kind_srcs) $(fuzz_srcs)): | $(GEN)
+test_srcs := $(harness_srcs) $(unit_srcs) $(kind_srcs) $(reader_srcs) $(fuzz_srcs)
+OBJS += $(call obj,$(test_srcs) $(wildcard tests/fuzz/fuzz_main.c))
+$(call obj,$(test_srcs)): | $(GEN)
 
 # test_rules <source> <archives>
 define test_rules
@@ -235,7 +238,7 @@ $(B)/$(1:.c=): $(call obj,$(1)) $(HARNESS) $(2) $(wildcard $(dir $(1))ldflags $(
 endef
 unit_folder = $(word 3,$(subst /, ,$(1)))
 $(foreach s,$(unit_srcs),$(eval $(call test_rules,$s,$(call archives,$(call unit_folder,$s) $(BELOW_$(call unit_folder,$s))))))
-$(foreach s,$(kind_srcs),$(eval $(call test_rules,$s,$(EVERYTHING))))
+$(foreach s,$(kind_srcs) $(reader_srcs),$(eval $(call test_rules,$s,$(EVERYTHING))))
 
 # In the mode `fuzz` the library brings its own main; elsewhere the replay main is linked.
 fuzz_main := $(if $(FUZZ),,$(call obj,tests/fuzz/fuzz_main.c))
@@ -255,13 +258,14 @@ scripts_of = $(filter-out tests/$(1)/lib%,$(sort $(wildcard tests/$(1)/*.sh)))
 programs_of = $(patsubst %.c,$(B)/%,$(filter tests/$(1)/%,$(unit_srcs) $(kind_srcs)))
 tests_of = $(call pick,$(call programs_of,$(1)) $(call scripts_of,$(1)))
 fuzz_tests := $(call pick,$(foreach s,$(fuzz_srcs),$(B)/$(s:.c=)::tests/fuzz/corpus/$(patsubst tests/fuzz/fuzz_%.c,%,$s)))
-reader_tests := $(call pick,$(wildcard tests/reader/run.sh))
+reader_tests := $(call pick,$(call scripts_of,reader))
 FAST_KINDS := unit contract fault crash property cli format
 fast_tests := $(foreach k,$(FAST_KINDS),$(call tests_of,$k)) $(fuzz_tests)
 all_tests := $(foreach k,$(SCRIPT_KINDS),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
 
 # what must be built before these tests can run
-needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS))
+needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS)) \
+	$(if $(filter tests/reader/%,$(1)),$(patsubst %.c,$(B)/%,$(reader_srcs)))
 run_tests = PYTHON='$(PYTHON)' BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
 	TEST_TIMEOUT='$(TEST_TIMEOUT)' tests/run.sh
 
@@ -379,8 +383,8 @@ bench-peers: all $(bench_progs) ## the same corpora through restic, rustic and b
 
 # ---- checks of the source -------------------------------------------------------------------
 
-c_files := $(foreach d,$(FOLDERS) bench tests/harness tests/fuzz $(addprefix tests/,$(KINDS)) $(wildcard tests/unit/*),\
-	$(sort $(wildcard $d/*.c $d/*.h)))
+c_files := $(foreach d,$(FOLDERS) bench tests/harness tests/fuzz tests/reader $(addprefix tests/,$(KINDS)) \
+	$(wildcard tests/unit/*),$(sort $(wildcard $d/*.c $d/*.h)))
 
 .PHONY: lint format format-check tidy analyze cov compile_commands.json docs
 lint: $(GEN) ## layers, headers, banned functions, style, scripts, spelling, links, format
