@@ -21,6 +21,7 @@ struct seg {
 	char *key;        /* owned */
 	const char *name; /* in key, below idx/DTAG/ */
 	uint64_t size;
+	int64_t received_ns;
 	size_t domain; /* number; SIZE_MAX: not known */
 	enum segment_state state;
 	bool replace, drop;
@@ -78,6 +79,7 @@ static int take_segment(void *arg, const struct store_item *item, struct err *e)
 	*x = (struct seg){
 		.key = strdup(item->key),
 		.size = item->st.size,
+		.received_ns = item->st.received_ns,
 		.domain = domain_of(s->g, tag),
 	};
 	if (!x->key)
@@ -104,7 +106,8 @@ static int list_all(struct segs *s, struct err *e)
 		char session[96];
 
 		(void)segment_session(s->v[i].name, session);
-		s->v[i].state = view_segment(&s->view.commits, &s->markers, session);
+		s->v[i].state = view_segment(&s->view.commits, &s->markers, session,
+		                             s->v[i].received_ns);
 	}
 	s->g->result->segments_before = s->n;
 	return 0;

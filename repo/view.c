@@ -79,11 +79,13 @@ void view_clear(struct view *v)
 }
 
 enum segment_state view_segment(const struct commit_list *commits,
-                                const struct marker_list *markers, const char *session)
+                                const struct marker_list *markers, const char *session,
+                                int64_t received_ns)
 {
 	const struct commit_item *c = commit_list_find(commits, session);
 
 	if (c)
-		return c->kind == COMMIT_ABORT ? SEGMENT_VOID : SEGMENT_SETTLED;
+		return c->kind == COMMIT_ABORT || received_ns > c->received_ns ? SEGMENT_VOID
+		                                                               : SEGMENT_SETTLED;
 	return !markers || marker_list_find(markers, session) ? SEGMENT_TENTATIVE : SEGMENT_VOID;
 }
