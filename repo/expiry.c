@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "common/now.h"
 #include "repo/collection.h"
+#include "repo/session.h"
 
 #define TOMB "tomb"
 #define HOLD "hold"
@@ -508,11 +509,53 @@ static json_t *hold_json(const char *reason, const char *name)
 	                 actor_json());
 }
 
+/* Whether the collection that is open takes the point, so that a hold came too late for it. */
+static int is_being_taken(const struct repo *r, const char *session, bool *ret, struct err *e)
+{
+	CLEANUP(collection_list_clear) struct collection_list final = { 0 };
+	struct collection_state s;
+	struct err why = ERR_INIT;
+
+	*ret = false;
+	if (collection_state(r, &s, e) < 0)
+		return -1;
+	if (!(s.open_parts & 1U << COLLECTION_FINAL))
+		return 0;
+	if (collection_get(r, s.open, COLLECTION_FINAL, &final, NULL, &why) < 0) {
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	*ret = session_names_has(&final.sessions, session);
+	return 0;
+}
+
+/*
+ * Whether the session's point may go, or is gone: then no tombstone that is read here may tell of
+ * it, but its commit is not there.
+ */
+static int look_expired(const struct repo *r, const char *session, enum expiry_state *ret_state,
+                        bool *ret, struct err *e)
+{
+	CLEANUP(expiry_clear) struct expiry x = { 0 };
+	enum session_end end;
+
+	if (expiry_now(r, &x, e) < 0 || session_look(r, session, &end, e) < 0)
+		return -1;
+	*ret_state = expiry_of(&x, session);
+	*ret = end != SESSION_COMMITTED ||
+	       (*ret_state != EXPIRY_LIVE && *ret_state != EXPIRY_PROPOSED);
+	return 0;
+}
+
 /* Puts the hold o; then looks whether it came in time. */
 static int put_hold(const struct repo *r, const json_t *o, const char *session,
                     uint64_t *ret_number, struct err *e)
 {
+	enum expiry_state state;
 	uint64_t number;
+	bool expired;
 
 	if (next_number(r, HOLD, &number, e) < 0 ||
 	    note_put_numbered(r, FORMAT_KIND_HOLD, HOLD, number, o, ret_number, e) < 0)
@@ -520,11 +563,9 @@ static int put_hold(const struct repo *r, const json_t *o, const char *session,
 	if (!session)
 		return 0;
 	/* A tombstone that comes later than this look is seen together with the hold. */
-	CLEANUP(expiry_clear) struct expiry x = { 0 };
-	if (expiry_now(r, &x, e) < 0)
+	if (look_expired(r, session, &state, &expired, e) < 0)
 		return err_wrap(e, "looking whether the hold came in time");
-	enum expiry_state s = expiry_of(&x, session);
-	if (s == EXPIRY_LIVE || s == EXPIRY_PROPOSED)
+	if (!expired)
 		return 0;
 	return err_set(e, ERR_NOT_FOUND,
 	               "restore point '%s' is expired: hold %llu may have come too late to keep it",
@@ -571,6 +612,9 @@ int expiry_put_release(const struct repo *r, uint64_t hold, const char *reason, 
 int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_MAX], struct err *e)
 {
 	struct note_actor a;
+	struct err ignored = ERR_INIT;
+	enum expiry_state state;
+	bool expired;
 
 	note_actor(&a);
 	note_new_key(PIN, ret_key);
@@ -579,12 +623,13 @@ int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_
 	                                a.host);
 	if (note_put(r, FORMAT_KIND_PIN, ret_key, o, NULL, e) < 0)
 		return err_wrap(e, "pinning restore point '%s'", session);
-	CLEANUP(expiry_clear) struct expiry x = { 0 };
-	if (expiry_now(r, &x, e) < 0)
+	if (look_expired(r, session, &state, &expired, e) < 0 ||
+	    (expired && state == EXPIRY_HELD && is_being_taken(r, session, &expired, e) < 0))
 		return -1;
-	enum expiry_state s = expiry_of(&x, session);
-	if (s != EXPIRY_PINNED && s != EXPIRY_EXPIRED)
+	if (!expired)
 		return 0;
+	/* It would keep something for a week that nobody relies on. */
+	(void)!store_delete(r->store, ret_key, &ignored);
 	return err_set(e, ERR_NOT_FOUND,
 	               "restore point '%s' is expired and may go while it is read", session);
 }
