@@ -15,7 +15,8 @@
 #define MEMORY_DEFAULT (128 * MIB)
 #define WORKER_BYTES (CHECK_RANGE_BYTES + 2 * FORMAT_CHUNK_MAX) /* what one usually needs at most */
 #define THREADS_MAX 64
-#define TRIES_MAX 4 /* looks, while collections take things away */
+#define UNNAMED_MAX 64 /* more of them, and it is the index that is damaged */
+#define TRIES_MAX 4    /* looks, while collections take things away */
 #define FINDINGS_MAX 100000
 #define DAMAGE_MAX ((size_t)1 << 20)
 
@@ -148,9 +149,12 @@ bool check_place_marked(const struct check *ck, uint8_t kind,
 bool check_place_good(const struct check *ck, const struct chunk_ref *ref)
 {
 	const struct absent *a = &ck->view.absent;
+	const struct check_listed *x = check_listed_find(ck, ref->kind, ref->pack);
 
-	return check_listed_find(ck, ref->kind, ref->pack) &&
-	       !((a->packs.n > 0 || a->nplaces > 0) && absent_has(a, ref));
+	/* One that the index does not name was taken away and came back, or the index is damaged. */
+	if (x && x->index_len == 0 && ck->unnamed <= UNNAMED_MAX)
+		return false;
+	return x && !((a->packs.n > 0 || a->nplaces > 0) && absent_has(a, ref));
 }
 
 struct check_listed *check_listed_find(const struct check *ck, uint8_t kind,
@@ -434,9 +438,38 @@ static int look(struct check *ck, struct check_result *result, struct err *e)
 	return 0;
 }
 
+/*
+ * Whether what was found may be the work of a collection that went on meanwhile. *ret_moved: it
+ * has come further since the look began.
+ */
+static int is_disturbed(struct check *ck, bool *ret, bool *ret_moved, struct err *e)
+{
+	const struct collection_state *before = &ck->began;
+	struct collection_state now;
+	struct err why = ERR_INIT;
+
+	*ret = ck->stale;
+	*ret_moved = false;
+	if (!ck->stale && ck->nfindings == 0)
+		return 0;
+	if (collection_state(ck->repo, &now, &why) < 0) {
+		if (note_is_bad(&why))
+			return 0; /* that is one of the findings */
+		*e = why;
+		return -1;
+	}
+	*ret_moved = now.done != before->done || now.open != before->open ||
+	             now.open_parts != before->open_parts;
+	*ret |= *ret_moved || now.open_parts & 1U << COLLECTION_FINAL;
+	return 0;
+}
+
 /* One look at everything. 1: objects went away under it, so that it has to be repeated. */
 static int run(const struct check *like, bool last, struct check_result *result, struct err *e)
 {
+	bool disturbed;
+	bool moved;
+
 	CLEANUP(check_clear) struct check ck = *like;
 
 	(void)pthread_mutex_init(&ck.lock, NULL);
@@ -445,8 +478,16 @@ static int run(const struct check *like, bool last, struct check_result *result,
 		return err_set(e, ERR_NOMEM, "no memory to check a repository");
 	if (look(&ck, result, e) < 0)
 		return -1;
-	if (ck.stale && !last)
+	if (is_disturbed(&ck, &disturbed, &moved, e) < 0)
+		return -1;
+	if (disturbed && !last)
 		return 1;
+	/* Nobody can say what of it is damage. */
+	if (moved && ck.nfindings > 0)
+		return err_set(e, ERR_RETRY,
+		               "collections took things away during each of %d looks; check again "
+		               "when they are done",
+		               TRIES_MAX);
 	if (tell_findings(&ck, result, e) < 0 || check_walk_hurt(&ck, result, e) < 0)
 		return -1;
 	for (size_t i = 0; i < ck.nsegments; i++)

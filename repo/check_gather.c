@@ -94,11 +94,36 @@ static int commit_bad(struct check *ck, const char *key, const char *what, const
 	return 0;
 }
 
+/* Whether a collection took the point: then a hold came too late for it. */
+static bool was_taken(const struct check *ck, const char *session)
+{
+	const struct collection_state *s = &ck->view.collection;
+	bool taken = false;
+
+	for (uint64_t n = s->done + (s->open > 0); n > 0 && !taken; n--) {
+		CLEANUP(collection_list_clear) struct collection_list l = { 0 };
+		struct err ignored = ERR_INIT;
+
+		taken = collection_get(ck->repo, n, COLLECTION_FINAL, &l, NULL, &ignored) == 0 &&
+		        session_names_has(&l.sessions, session);
+	}
+	return taken;
+}
+
+/* Held or pinned after a collection had taken it, and put again by a call that was late. */
+static bool has_returned(const struct check *ck, const char *session)
+{
+	enum expiry_state state = expiry_of(&ck->expiry, session);
+
+	return (state == EXPIRY_HELD || state == EXPIRY_PINNED) &&
+	       !marker_list_find(&ck->markers, session) && was_taken(ck, session);
+}
+
 static int read_point(struct check *ck, const struct commit_item *c, const char *key, struct err *e)
 {
 	CLEANUP(point_clear) struct point p = { 0 };
 	struct err why = ERR_INIT;
-	bool gone = expiry_is_gone(&ck->expiry, c->session);
+	bool gone = expiry_is_gone(&ck->expiry, c->session) || has_returned(ck, c->session);
 	int rc = repo_point_at(ck->repo, c->session, c->received_ns, &p, &why);
 
 	if (rc == 0) {
@@ -180,7 +205,19 @@ static bool is_lost(const struct check *ck, const char *session)
 {
 	const struct commit_item *c = commit_list_find(&ck->view.commits, session);
 
-	return !(c && c->kind == COMMIT_POINT) && !expiry_is_gone(&ck->expiry, session);
+	if (c && c->kind == COMMIT_POINT)
+		return false;
+	switch (expiry_of(&ck->expiry, session)) {
+	case EXPIRY_EXPIRED:
+	case EXPIRY_PINNED: /* and expired, else a pin means nothing */
+		return false;
+	case EXPIRY_HELD:
+		return !was_taken(ck, session);
+	case EXPIRY_LIVE:
+	case EXPIRY_PROPOSED:
+		break;
+	}
+	return true;
 }
 
 /* Points that others follow, and those that were there at the last collection, must be there. */
@@ -224,6 +261,11 @@ static int gather_points(struct check *ck, struct err *e)
 {
 	struct err why = ERR_INIT;
 
+	if (collection_state(ck->repo, &ck->began, &why) < 0 && !note_is_bad(&why)) {
+		*e = why;
+		return -1;
+	}
+	why = (struct err)ERR_INIT;
 	if (expiry_load(ck->repo, 0, &ck->expiry, e) < 0)
 		return -1;
 	if (ck->expiry.missing > 0)

@@ -83,6 +83,7 @@ struct check {
 	const char *scratch; /* directory or NULL */
 	unsigned threads;
 	struct check_pass *run;
+	struct collection_state began; /* before anything was looked at */
 	struct view view;
 	struct marker_list markers;
 	struct expiry expiry;
@@ -94,6 +95,7 @@ struct check {
 	size_t nsegments, segments_cap;
 	struct check_listed *listed; /* by kind and id; scratch memory */
 	size_t nlisted, listed_cap;
+	uint64_t unnamed; /* of them: no segment that counts names them; set once all are read */
 	struct refset *nodes[FORMAT_LEVELS_MAX]; /* of each level; NULL: none */
 	struct refset *moved[FORMAT_LEVELS_MAX]; /* those that the index found elsewhere */
 	struct refset *all;                      /* chunks, and nodes that were read */
