@@ -86,6 +86,26 @@ void collection_key(uint64_t n, enum collection_part part, char ret[64])
 	(void)snprintf(ret, 64, GC "%08llu/%s", (unsigned long long)n, part_names[part]);
 }
 
+bool collection_key_parse(const char *key, uint64_t *ret_n, enum collection_part *ret_part)
+{
+	const char *name = key + strlen(GC);
+	const char *slash = strncmp(key, GC, strlen(GC)) == 0 ? strchr(name, '/') : NULL;
+	char number[16] = "";
+
+	if (!slash || slash - name >= (ptrdiff_t)sizeof(number))
+		return false;
+	memcpy(number, name, (size_t)(slash - name));
+	if (!note_number(number, ret_n))
+		return false;
+	for (unsigned i = 0; i < COLLECTION_PARTS; i++) {
+		if (strcmp(slash + 1, part_names[i]) == 0) {
+			*ret_part = i;
+			return true;
+		}
+	}
+	return false;
+}
+
 struct states {
 	struct collection_state s;
 	uint64_t at; /* generation that is being listed */
@@ -116,15 +136,10 @@ static void end_generation(struct states *x)
 static int take_part(void *arg, const struct store_item *item, struct err *e)
 {
 	struct states *x = arg;
-	const char *name = item->key + strlen(GC);
-	const char *slash = strchr(name, '/');
-	char number[16] = "";
+	enum collection_part part;
 	uint64_t n;
 
-	if (!slash || slash - name >= (ptrdiff_t)sizeof(number))
-		return 0;
-	memcpy(number, name, (size_t)(slash - name));
-	if (!note_number(number, &n))
+	if (!collection_key_parse(item->key, &n, &part))
 		return 0;
 	if (n != x->at) {
 		/* What comes after a generation that is not done cannot have begun. */
@@ -137,11 +152,8 @@ static int take_part(void *arg, const struct store_item *item, struct err *e)
 			               (unsigned long long)x->s.open);
 		x->at = n;
 	}
-	for (unsigned i = 0; i < COLLECTION_PARTS; i++) {
-		if (strcmp(slash + 1, part_names[i]) == 0)
-			x->parts |= 1U << i;
-	}
-	if (strcmp(slash + 1, part_names[COLLECTION_CONDEMN]) == 0)
+	x->parts |= 1U << part;
+	if (part == COLLECTION_CONDEMN)
 		x->received_ns = item->st.received_ns;
 	return 0;
 }

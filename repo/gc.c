@@ -22,6 +22,7 @@
 #define SHARE_FROM_BYTES GIB /* smaller repositories have no share guard */
 #define DAY_NS ((int64_t)86400 * 1000000000)
 #define DELETES_MAX 16 /* at once */
+#define TRIES_MAX 5    /* while other collectors go on at the same time */
 #define PART(p) (1U << (p))
 
 const char *gc_outcome_name(enum gc_outcome o)
@@ -158,32 +159,44 @@ static int drop_points(struct gc *g, const struct session_names *going, struct e
 	return 0;
 }
 
+struct ended {
+	struct gc *g;
+	struct commit_list commits;
+	char kept[POINT_SESSION_LEN + 1]; /* session of the last marker that stays */
+};
+
+/*
+ * A point that this generation has not seen keeps its marker, so that the next one knows it for a
+ * new one. Beats follow their marker in the list; without one they are of a session that is over.
+ */
+static int drop_if_ended(void *arg, const struct store_item *item, struct err *e)
+{
+	struct ended *x = arg;
+	const char *name = item->key + strlen("sess/");
+	char session[POINT_SESSION_LEN + 1];
+
+	(void)snprintf(session, sizeof(session), "%s", name);
+	if (!point_session_valid(session))
+		return 0; /* of somebody else */
+	if (name[POINT_SESSION_LEN] == '-')
+		return strcmp(session, x->kept) == 0 ? 0 : drop(x->g, item->key, e);
+	if (!name[POINT_SESSION_LEN] && commit_list_find(&x->commits, session) &&
+	    (commit_list_find(&x->g->view.commits, session) || session_is_maintenance(session)))
+		return drop(x->g, item->key, e);
+	memcpy(x->kept, session, sizeof(x->kept));
+	return 0;
+}
+
 /* Markers, and beats, of sessions that have ended. */
 static int drop_markers(struct gc *g, struct err *e)
 {
-	CLEANUP(marker_list_clear) struct marker_list markers = { 0 };
-	CLEANUP(commit_list_clear) struct commit_list commits = { 0 };
-	const struct repo *r = g->repo;
-	char key[NOTE_KEY_MAX];
+	struct ended x = { .g = g };
+	int rc = commit_list_load(g->repo->store, &x.commits, e);
 
-	if (marker_list_load(r->store, &markers, e) < 0 ||
-	    commit_list_load(r->store, &commits, e) < 0)
-		return -1;
-	for (size_t i = 0; i < markers.n; i++) {
-		const struct marker_item *m = &markers.v[i];
-
-		if (!commit_list_find(&commits, m->session))
-			continue;
-		for (unsigned b = 1; b <= m->last_beat; b++) {
-			(void)snprintf(key, sizeof(key), "sess/%s-%04u", m->session, b);
-			if (drop(g, key, e) < 0)
-				return -1;
-		}
-		(void)snprintf(key, sizeof(key), "sess/%s", m->session);
-		if (drop(g, key, e) < 0)
-			return -1;
-	}
-	return 0;
+	if (rc == 0)
+		rc = store_list(g->repo->store, "sess/", NULL, drop_if_ended, &x, e);
+	commit_list_clear(&x.commits);
+	return rc;
 }
 
 struct droppers {
@@ -293,9 +306,12 @@ static int drop_mark(void *arg, const char *key, const struct place *places, siz
 
 /* ---- the steps ---- */
 
-/* What the generation took and had is told to the next one; then it is done. */
-static int put_done(struct gc *g, uint64_t n, const struct pack_list *left, uint64_t tombs,
-                    struct err *e)
+/*
+ * What the generation took and had is told to the next one; then it is done. A point that goes
+ * is not told to be live, also when a hold or a pin came too late for it.
+ */
+static int put_done(struct gc *g, uint64_t n, const struct pack_list *left,
+                    const struct session_names *going, uint64_t tombs, struct err *e)
 {
 	const struct gc_result *r = g->result;
 	struct collection_list l = { 0 };
@@ -306,8 +322,10 @@ static int put_done(struct gc *g, uint64_t n, const struct pack_list *left, uint
 		rc = collection_put(g->repo, n, COLLECTION_LEFT, &l, NULL, e);
 		l.packs = (struct pack_list){ 0 };
 	}
-	for (size_t i = 0; rc == 0 && i < g->npoints; i++)
-		rc = session_names_add(&l.sessions, g->points[i].session, e);
+	for (size_t i = 0; rc == 0 && i < g->npoints; i++) {
+		if (!session_names_has(going, g->points[i].session))
+			rc = session_names_add(&l.sessions, g->points[i].session, e);
+	}
 	if (rc == 0)
 		rc = collection_put(g->repo, n, COLLECTION_LIVE, &l, NULL, e);
 	session_names_clear(&l.sessions);
@@ -330,24 +348,33 @@ static int put_done(struct gc *g, uint64_t n, const struct pack_list *left, uint
 	return 0;
 }
 
-/* Parts that only matter while a generation is open, or the newest. */
+struct retiring {
+	struct gc *g;
+	uint64_t n;
+};
+
+/*
+ * Of a generation that is done `condemn` and `sessions` go, of older ones all but `final` and
+ * `done`: also what a collector that was late has put there since.
+ */
+static int retire_part(void *arg, const struct store_item *item, struct err *e)
+{
+	const struct retiring *r = arg;
+	enum collection_part part;
+	uint64_t n;
+
+	if (!collection_key_parse(item->key, &n, &part) || n > r->n || part == COLLECTION_FINAL ||
+	    part == COLLECTION_DONE ||
+	    (n == r->n && (part == COLLECTION_LEFT || part == COLLECTION_LIVE)))
+		return 0;
+	return drop(r->g, item->key, e);
+}
+
 static int retire(struct gc *g, uint64_t n, struct err *e)
 {
-	static const enum collection_part now[] = { COLLECTION_CONDEMN, COLLECTION_SESSIONS };
-	static const enum collection_part before[] = { COLLECTION_LEFT, COLLECTION_LIVE };
-	char key[64];
+	struct retiring r = { .g = g, .n = n };
 
-	for (size_t i = 0; i < ARRAY_LEN(now); i++) {
-		collection_key(n, now[i], key);
-		if (drop(g, key, e) < 0)
-			return -1;
-	}
-	for (size_t i = 0; n > 1 && i < ARRAY_LEN(before); i++) {
-		collection_key(n - 1, before[i], key);
-		if (drop(g, key, e) < 0)
-			return -1;
-	}
-	return 0;
+	return store_list(g->repo->store, "ctl/gc/", NULL, retire_part, &r, e);
 }
 
 /*
@@ -381,7 +408,7 @@ static int finish(struct gc *g, uint64_t n, const struct collection_list *final,
 	if (s->done_left && collection_get(g->repo, s->done, COLLECTION_LEFT, &before, NULL, e) < 0)
 		return err_wrap(e, "reading what collection %llu left",
 		                (unsigned long long)s->done);
-	if (gc_index(g, &final->sessions, e) < 0)
+	if (gc_index(g, n, &final->sessions, e) < 0)
 		return -1;
 	if (g->params->counts)
 		atomic_store(&g->params->counts->files_total, final->packs.n);
@@ -392,7 +419,8 @@ static int finish(struct gc *g, uint64_t n, const struct collection_list *final,
 		return -1;
 	int rc = damage_load(g->repo, &ignored, drop_mark, &marks, e);
 	absent_clear(&ignored);
-	if (rc < 0 || put_done(g, n, &left, settled_tombs(g, &final->sessions), e) < 0)
+	if (rc < 0 ||
+	    put_done(g, n, &left, &final->sessions, settled_tombs(g, &final->sessions), e) < 0)
 		return -1;
 	g->result->outcome = GC_DONE;
 	return retire(g, n, e);
@@ -512,7 +540,10 @@ static int go_on(struct gc *g, uint64_t n, unsigned parts, struct err *e)
 		if (collection_get(r, n, COLLECTION_FINAL, &final, NULL, e) < 0)
 			return err_wrap(e, "reading what collection %llu decided",
 			                (unsigned long long)n);
-		return gc_gather(g, e) < 0 || finish(g, n, &final, e) < 0 ? -1 : 1;
+		g->final = &final.sessions;
+		int rc = gc_gather(g, e) < 0 || finish(g, n, &final, e) < 0 ? -1 : 1;
+		g->final = NULL;
+		return rc;
 	}
 	bool broken = collection_get(r, n, COLLECTION_CONDEMN, &condemned, NULL, &why) < 0;
 	if (broken && !is_broken(&why)) {
@@ -608,30 +639,69 @@ static int begin(struct gc *g, uint64_t n, struct err *e)
 
 /* ---- the call ---- */
 
-static int run(struct gc *g, struct err *e)
+static int run(struct gc *g, const struct collection_state *s, struct err *e)
 {
-	struct collection_state s;
+	uint64_t done = s->done;
 
-	if (collection_state(g->repo, &s, e) < 0)
-		return -1;
-	if (s.open && !g->params->dry_run) {
-		int rc = go_on(g, s.open, s.open_parts, e);
+	if (s->open && !g->params->dry_run) {
+		int rc = go_on(g, s->open, s->open_parts, e);
 
 		if (rc < 0)
-			return err_wrap(e, "collection %llu", (unsigned long long)s.open);
+			return err_wrap(e, "collection %llu", (unsigned long long)s->open);
 		if (rc == 0) {
 			g->result->outcome = GC_WAITING;
 			return 0;
 		}
-		s.done = s.open;
+		done = s->open;
 	}
-	int rc = begin(g, s.done + 1, e);
+	int rc = begin(g, done + 1, e);
 	if (rc <= 0)
 		return rc;
-	rc = go_on(g, s.done + 1, PART(COLLECTION_CONDEMN), e);
+	rc = go_on(g, done + 1, PART(COLLECTION_CONDEMN), e);
 	if (rc == 0)
 		g->result->outcome = GC_WAITING;
-	return rc < 0 ? err_wrap(e, "collection %llu", (unsigned long long)s.done + 1) : 0;
+	return rc < 0 ? err_wrap(e, "collection %llu", (unsigned long long)done + 1) : 0;
+}
+
+/*
+ * What was looked at may have gone meanwhile, since another collector is further, or has fenced
+ * this one: then nothing is wrong but the look.
+ */
+static bool was_overtaken(const struct gc *g, const struct collection_state *before,
+                          const struct err *why)
+{
+	struct collection_state now;
+	struct err ignored = ERR_INIT;
+
+	if (why->class == ERR_BUSY)
+		return true;
+	if (why->class != ERR_CORRUPT && why->class != ERR_NOT_FOUND)
+		return false;
+	return collection_state(g->repo, &now, &ignored) == 0 &&
+	       (now.done != before->done || now.open != before->open ||
+	        now.open_parts != before->open_parts);
+}
+
+static int run_until_undisturbed(struct gc *g, struct err *e)
+{
+	for (unsigned try = 1;; try++) {
+		struct collection_state before;
+		struct err why = ERR_INIT;
+
+		if (collection_state(g->repo, &before, e) < 0)
+			return -1;
+		if (run(g, &before, &why) == 0)
+			return 0;
+		if (!was_overtaken(g, &before, &why)) {
+			*e = why;
+			return -1;
+		}
+		if (try == TRIES_MAX) {
+			*e = why;
+			e->class = ERR_BUSY;
+			return err_wrap(e, "another collector was faster, %u times", try);
+		}
+	}
 }
 
 int gc_run(const struct repo *r, const struct gc_params *params, struct gc_result *ret,
@@ -661,7 +731,7 @@ int gc_run(const struct repo *r, const struct gc_params *params, struct gc_resul
 	else if (probe_store(r->store, &g.now_ns, e) < 0)
 		return -1;
 	result.now_ns = g.now_ns;
-	int rc = run(&g, e);
+	int rc = run_until_undisturbed(&g, e);
 	gc_forget(&g);
 	pack_list_clear(&g.released);
 	(void)pthread_mutex_destroy(&g.lock);

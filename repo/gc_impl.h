@@ -53,6 +53,7 @@ struct gc_pack {
 	uint32_t nlive;
 	uint8_t kind; /* CHUNK_DATA or CHUNK_NODE */
 	uint8_t fate; /* enum gc_fate */
+	bool named;   /* some index segment names it */
 };
 
 /* A place that is needed. */
@@ -68,6 +69,8 @@ struct gc {
 	const char *scratch; /* directory or NULL */
 	unsigned threads;
 	int64_t now_ns; /* the store's */
+	/* Points that go by the final of the open generation, whatever came later; NULL: none */
+	const struct session_names *final;
 
 	/* of one look at the repository, by gc_gather() */
 	struct view view;
@@ -77,8 +80,10 @@ struct gc {
 	size_t ndomains, domains_cap;
 	struct gc_point *points; /* live ones */
 	size_t npoints, points_cap;
-	struct session_names going; /* expired points whose commit is there; sorted */
-	struct gc_pack *packs;      /* by kind and id; scratch memory */
+	struct session_names before;   /* points that were live at the end of the last generation */
+	struct session_names returned; /* points that were taken, and whose commit is there again */
+	struct session_names going;    /* expired points whose commit is there; sorted */
+	struct gc_pack *packs;         /* by kind and id; scratch memory */
 	size_t npacks, packs_cap;
 	uint8_t (*lost_ids)[FORMAT_ID_BYTES]; /* of damage marks, sorted */
 	size_t nlost_ids;
@@ -132,10 +137,11 @@ MUST_CHECK int gc_repack(struct gc *g, struct err *e);
 /* ---- gc_index.c ---- */
 
 /*
- * Makes the index anew without the packs that the open generation's final names, and without
+ * Makes the index anew without the packs that the final of generation n names, and without
  * segments of sessions whose commits are going.
+ *   ERR_BUSY  another collector has ended the generation, or fenced this one
  */
-MUST_CHECK int gc_index(struct gc *g, const struct session_names *going, struct err *e);
+MUST_CHECK int gc_index(struct gc *g, uint64_t n, const struct session_names *going, struct err *e);
 
 /* True when there are so many small segments that merging them is worth a generation. */
 MUST_CHECK int gc_index_due(struct gc *g, bool *ret, struct err *e);

@@ -355,14 +355,28 @@ static int write_merged(struct merge *m, const struct segs *s, struct err *e)
 	return session_commit_index(m->g->repo, m->session, "index", m->names, m->nnames, e);
 }
 
-int gc_index(struct gc *g, const struct session_names *going, struct err *e)
+/*
+ * Once the generation is done, what is absent is what the next one has condemned, which may be
+ * released again: the index is to be made anew by that one.
+ */
+static int check_turn(const struct segs *s, uint64_t n, struct err *e)
+{
+	const struct collection_state *now = &s->view.collection;
+
+	if (now->open == n && now->open_parts & 1U << COLLECTION_FINAL)
+		return 0;
+	return err_set(e, ERR_BUSY, "another collector has ended it");
+}
+
+int gc_index(struct gc *g, uint64_t n, const struct session_names *going, struct err *e)
 {
 	CLEANUP(segs_clear) struct segs s = { .g = g };
 	CLEANUP(merge_clear) struct merge m = { .g = g };
 	struct choosing c = { .s = &s, .going = going };
 
 	/* As any session: registered first, and what is absent read after that. */
-	if (session_begin_maintenance(g->repo, "index", m.session, e) < 0 || list_all(&s, e) < 0)
+	if (session_begin_maintenance(g->repo, "index", m.session, e) < 0 || list_all(&s, e) < 0 ||
+	    check_turn(&s, n, e) < 0)
 		return -1;
 	(void)choose_small(&s);
 	c.tasks.n = s.n;
