@@ -210,7 +210,7 @@ $(OBJS): | $(GEN)
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
 KINDS := contract fault crash property format
-SCRIPT_KINDS := unit $(KINDS) cli memory cluster
+SCRIPT_KINDS := unit $(KINDS) model cli memory power cluster
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
 HARNESS := $(if $(harness_srcs),$(B)/libharness.a)
@@ -283,6 +283,8 @@ check-crash: ## killed at every step, reopened, checked
 check-property: ## restore(backup(x)) = x over generated trees
 check-format: ## golden repositories of each format version
 check-cli: ## the programs as a shell sees them
+check-model: ## every state of the protocol of docs/CONCURRENCY.md, at small scope
+check-power: ## the power fails at any moment, recorded in an emulated machine
 check-memory: ## memory ceilings under a cgroup limit
 check-cluster: ## real services end to end
 define kind_rule

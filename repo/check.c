@@ -15,8 +15,7 @@
 #define MEMORY_DEFAULT (128 * MIB)
 #define WORKER_BYTES (CHECK_RANGE_BYTES + 2 * FORMAT_CHUNK_MAX) /* what one usually needs at most */
 #define THREADS_MAX 64
-#define UNNAMED_MAX 64 /* more of them, and it is the index that is damaged */
-#define TRIES_MAX 4    /* looks, while collections take things away */
+#define TRIES_MAX 4 /* looks, while collections take things away */
 #define FINDINGS_MAX 100000
 #define DAMAGE_MAX ((size_t)1 << 20)
 
@@ -149,12 +148,9 @@ bool check_place_marked(const struct check *ck, uint8_t kind,
 bool check_place_good(const struct check *ck, const struct chunk_ref *ref)
 {
 	const struct absent *a = &ck->view.absent;
-	const struct check_listed *x = check_listed_find(ck, ref->kind, ref->pack);
 
-	/* One that the index does not name was taken away and came back, or the index is damaged. */
-	if (x && x->index_len == 0 && ck->unnamed <= UNNAMED_MAX)
-		return false;
-	return x && !((a->packs.n > 0 || a->nplaces > 0) && absent_has(a, ref));
+	return check_listed_find(ck, ref->kind, ref->pack) &&
+	       !((a->packs.n > 0 || a->nplaces > 0) && absent_has(a, ref));
 }
 
 struct check_listed *check_listed_find(const struct check *ck, uint8_t kind,
@@ -381,6 +377,7 @@ static void check_clear(struct check *ck)
 	view_clear(&ck->view);
 	marker_list_clear(&ck->markers);
 	expiry_clear(&ck->expiry);
+	session_names_clear(&ck->gone);
 	for (size_t i = 0; i < ck->nsegments; i++)
 		free(ck->segments[i].key);
 	free(ck->segments);
@@ -438,38 +435,9 @@ static int look(struct check *ck, struct check_result *result, struct err *e)
 	return 0;
 }
 
-/*
- * Whether what was found may be the work of a collection that went on meanwhile. *ret_moved: it
- * has come further since the look began.
- */
-static int is_disturbed(struct check *ck, bool *ret, bool *ret_moved, struct err *e)
-{
-	const struct collection_state *before = &ck->began;
-	struct collection_state now;
-	struct err why = ERR_INIT;
-
-	*ret = ck->stale;
-	*ret_moved = false;
-	if (!ck->stale && ck->nfindings == 0)
-		return 0;
-	if (collection_state(ck->repo, &now, &why) < 0) {
-		if (note_is_bad(&why))
-			return 0; /* that is one of the findings */
-		*e = why;
-		return -1;
-	}
-	*ret_moved = now.done != before->done || now.open != before->open ||
-	             now.open_parts != before->open_parts;
-	*ret |= *ret_moved || now.open_parts & 1U << COLLECTION_FINAL;
-	return 0;
-}
-
 /* One look at everything. 1: objects went away under it, so that it has to be repeated. */
 static int run(const struct check *like, bool last, struct check_result *result, struct err *e)
 {
-	bool disturbed;
-	bool moved;
-
 	CLEANUP(check_clear) struct check ck = *like;
 
 	(void)pthread_mutex_init(&ck.lock, NULL);
@@ -478,16 +446,8 @@ static int run(const struct check *like, bool last, struct check_result *result,
 		return err_set(e, ERR_NOMEM, "no memory to check a repository");
 	if (look(&ck, result, e) < 0)
 		return -1;
-	if (is_disturbed(&ck, &disturbed, &moved, e) < 0)
-		return -1;
-	if (disturbed && !last)
+	if (ck.stale && !last)
 		return 1;
-	/* Nobody can say what of it is damage. */
-	if (moved && ck.nfindings > 0)
-		return err_set(e, ERR_RETRY,
-		               "collections took things away during each of %d looks; check again "
-		               "when they are done",
-		               TRIES_MAX);
 	if (tell_findings(&ck, result, e) < 0 || check_walk_hurt(&ck, result, e) < 0)
 		return -1;
 	for (size_t i = 0; i < ck.nsegments; i++)
@@ -525,7 +485,9 @@ static int run_passes(struct check *like, struct check_result *result, struct er
 {
 	for (unsigned try = 1;; try++) {
 		*result = (struct check_result){ .level = like->params->level,
+			                         .all = check_is_all(like->params),
 			                         .started_ns = like->run->started_ns };
+		memcpy(result->run, like->run->name, sizeof(result->run));
 		int rc = run(like, try == TRIES_MAX, result, e);
 
 		if (rc <= 0)
@@ -542,15 +504,14 @@ static int check_params_valid(const struct repo *r, const struct check_params *p
 		               CHECK_LEVEL_MAX);
 	if (p->level < 3 && (p->budget || p->sample_percent || p->max_age_ns || p->resume))
 		return err_set(e, ERR_INVALID,
-		               "a budget, a sample and ages are for levels that read packs in full: "
+		               "a budget, a sample and ages are for the levels that read packs: "
 		               "3 and 4");
 	if (p->sample_percent > 100)
 		return err_set(e, ERR_INVALID, "a sample has 1 to 100 percent");
 	if (p->level == 4 && !r->keys->has_recovery)
-		return err_set(
-			e, ERR_DENIED,
-			"level 4 reads data and needs a recovery key; level 3 is the highest for "
-			"other keys");
+		return err_set(e, ERR_DENIED,
+		               "level 4 reads data and needs a recovery key; level 3 is the most "
+		               "for others");
 	if (p->record && !r->keys->has_sign)
 		return err_set(e, ERR_DENIED, "this key file cannot sign the record of a check");
 	return 0;

@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "repo/check_impl.h"
 #include "repo/crypt.h"
+#include "repo/living.h"
 #include "repo/note.h"
 #include "repo/session.h"
 
@@ -94,36 +95,16 @@ static int commit_bad(struct check *ck, const char *key, const char *what, const
 	return 0;
 }
 
-/* Whether a collection took the point: then a hold came too late for it. */
-static bool was_taken(const struct check *ck, const char *session)
+static bool is_gone(const struct check *ck, const char *session)
 {
-	const struct collection_state *s = &ck->view.collection;
-	bool taken = false;
-
-	for (uint64_t n = s->done + (s->open > 0); n > 0 && !taken; n--) {
-		CLEANUP(collection_list_clear) struct collection_list l = { 0 };
-		struct err ignored = ERR_INIT;
-
-		taken = collection_get(ck->repo, n, COLLECTION_FINAL, &l, NULL, &ignored) == 0 &&
-		        session_names_has(&l.sessions, session);
-	}
-	return taken;
-}
-
-/* Held or pinned after a collection had taken it, and put again by a call that was late. */
-static bool has_returned(const struct check *ck, const char *session)
-{
-	enum expiry_state state = expiry_of(&ck->expiry, session);
-
-	return (state == EXPIRY_HELD || state == EXPIRY_PINNED) &&
-	       !marker_list_find(&ck->markers, session) && was_taken(ck, session);
+	return expiry_is_gone(&ck->expiry, session) || session_names_has(&ck->gone, session);
 }
 
 static int read_point(struct check *ck, const struct commit_item *c, const char *key, struct err *e)
 {
 	CLEANUP(point_clear) struct point p = { 0 };
 	struct err why = ERR_INIT;
-	bool gone = expiry_is_gone(&ck->expiry, c->session) || has_returned(ck, c->session);
+	bool gone = is_gone(ck, c->session);
 	int rc = repo_point_at(ck->repo, c->session, c->received_ns, &p, &why);
 
 	if (rc == 0) {
@@ -205,19 +186,7 @@ static bool is_lost(const struct check *ck, const char *session)
 {
 	const struct commit_item *c = commit_list_find(&ck->view.commits, session);
 
-	if (c && c->kind == COMMIT_POINT)
-		return false;
-	switch (expiry_of(&ck->expiry, session)) {
-	case EXPIRY_EXPIRED:
-	case EXPIRY_PINNED: /* and expired, else a pin means nothing */
-		return false;
-	case EXPIRY_HELD:
-		return !was_taken(ck, session);
-	case EXPIRY_LIVE:
-	case EXPIRY_PROPOSED:
-		break;
-	}
-	return true;
+	return !(c && c->kind == COMMIT_POINT) && !is_gone(ck, session);
 }
 
 /* Points that others follow, and those that were there at the last collection, must be there. */
@@ -261,11 +230,6 @@ static int gather_points(struct check *ck, struct err *e)
 {
 	struct err why = ERR_INIT;
 
-	if (collection_state(ck->repo, &ck->began, &why) < 0 && !note_is_bad(&why)) {
-		*e = why;
-		return -1;
-	}
-	why = (struct err)ERR_INIT;
 	if (expiry_load(ck->repo, 0, &ck->expiry, e) < 0)
 		return -1;
 	if (ck->expiry.missing > 0)
@@ -285,7 +249,10 @@ static int gather_points(struct check *ck, struct err *e)
 		check_find(ck, CHECK_MISMATCH, "commit/", 0,
 		           "%llu objects have names that no restore point has",
 		           (unsigned long long)ck->view.commits.foreign);
-	if (check_pool(ck, read_commits, 0, NULL, e) < 0)
+	if (marker_list_load(ck->repo->store, &ck->markers, e) < 0 ||
+	    living_gone(ck->repo, &ck->view.collection, &ck->view.commits, &ck->markers, &ck->gone,
+	                e) < 0 ||
+	    check_pool(ck, read_commits, 0, NULL, e) < 0)
 		return -1;
 	if (ck->npoints > 0)
 		qsort(ck->points, ck->npoints, sizeof(*ck->points), by_session);
@@ -345,23 +312,20 @@ static int gather_notes(struct check *ck, struct err *e)
 	return 0;
 }
 
-static int gather_markers(struct check *ck, struct check_result *result, struct err *e)
+static void count_open(struct check *ck, struct check_result *result)
 {
-	if (marker_list_load(ck->repo->store, &ck->markers, e) < 0)
-		return -1;
 	result->open_sessions = 0;
 	for (size_t i = 0; i < ck->markers.n; i++)
 		result->open_sessions += !commit_list_find(&ck->view.commits,
 		                                           ck->markers.v[i].session);
-	return 0;
 }
 
 /* ---- all of it ---- */
 
 int check_gather(struct check *ck, struct check_result *result, struct err *e)
 {
-	if (gather_points(ck, e) < 0 || gather_markers(ck, result, e) < 0 ||
-	    gather_notes(ck, e) < 0)
+	if (gather_points(ck, e) < 0 || gather_notes(ck, e) < 0)
 		return -1;
+	count_open(ck, result);
 	return check_index(ck, result, e);
 }

@@ -70,7 +70,8 @@ struct check_pass {
 	char name[33]; /* in records */
 	int64_t started_ns;
 	pthread_mutex_t lock;
-	struct pack_list fresh; /* verified, and not recorded yet; guarded by lock, as what follows */
+	/* verified, and not recorded yet; guarded by lock, as what follows */
+	struct pack_list fresh;
 	struct pack_list passed; /* verified in this pass */
 	uint64_t packs, bytes;   /* verified */
 	int64_t recorded_ns;     /* by the monotonic clock */
@@ -83,10 +84,11 @@ struct check {
 	const char *scratch; /* directory or NULL */
 	unsigned threads;
 	struct check_pass *run;
-	struct collection_state began; /* before anything was looked at */
 	struct view view;
 	struct marker_list markers;
 	struct expiry expiry;
+	struct session_names
+		gone; /* points that a collection has taken, and that are there (living.h) */
 	struct check_domain *domains;
 	size_t ndomains, domains_cap;
 	struct check_point *points; /* by session, once all are read */
@@ -95,7 +97,6 @@ struct check {
 	size_t nsegments, segments_cap;
 	struct check_listed *listed; /* by kind and id; scratch memory */
 	size_t nlisted, listed_cap;
-	uint64_t unnamed; /* of them: no segment that counts names them; set once all are read */
 	struct refset *nodes[FORMAT_LEVELS_MAX]; /* of each level; NULL: none */
 	struct refset *moved[FORMAT_LEVELS_MAX]; /* those that the index found elsewhere */
 	struct refset *all;                      /* chunks, and nodes that were read */
@@ -218,6 +219,11 @@ MUST_CHECK int check_index(struct check *ck, struct check_result *result, struct
 MUST_CHECK int check_resolve(struct check *ck, struct refset *into, struct err *e);
 
 /* ---- check_choose.c ---- */
+
+/*
+ * Everything that the level asks for is to be read, now or by the run that this one goes on with.
+ */
+bool check_is_all(const struct check_params *p);
 
 /* Chooses the packs that are read in full. */
 MUST_CHECK int check_choose(struct check *ck, struct check_result *r, struct err *e);

@@ -20,8 +20,7 @@ static int take_segment(void *arg, const struct store_item *item, struct err *e)
 	char session[96];
 
 	if (slash && segment_session(slash + 1, session))
-		s.state = view_segment(&ck->view.commits, &ck->markers, session,
-		                       item->st.received_ns);
+		s.state = view_segment(&ck->view.commits, &ck->markers, session);
 
 	for (size_t i = 0; i < ck->ndomains; i++) {
 		size_t n = strlen(ck->domains[i].keys->tag_hex);
@@ -189,27 +188,18 @@ static int lost_by_pack(const void *va, const void *vb)
 	return d;
 }
 
-/* A place in a pack that a collection has condemned, which it will release. */
-static bool is_condemned(const struct check *ck, const struct chunk_ref *ref)
-{
-	return !(ck->view.collection.open_parts & 1U << COLLECTION_FINAL) &&
-	       check_listed_find(ck, ref->kind, ref->pack) &&
-	       !check_place_marked(ck, ref->kind, ref->pack, ref->off);
-}
-
 /* Places that the segment knows of what is lost; the smallest pack counts. */
-static void look_in(struct check *ck, const struct check_segment *s, const struct segment_view *v,
-                    bool (*usable)(const struct check *ck, const struct chunk_ref *ref))
+static void look_in(struct check *ck, const struct check_segment *s, const struct segment_view *v)
 {
 	for (size_t k = 0; k < ck->nlost; k++) {
 		struct refset_item *l = &ck->lost[k];
 		struct chunk_ref at;
 
 		if (l->domain != s->domain || !segment_find(v, l->ref.id, &at) ||
-		    at.kind != l->ref.kind || at.plain != l->ref.plain || !usable(ck, &at) ||
+		    at.kind != l->ref.kind || at.plain != l->ref.plain ||
+		    !check_place_good(ck, &at) ||
 		    ((l->flags & REFSET_MOVED) &&
-		     (usable != check_place_good ||
-		      memcmp(at.pack, l->ref.pack, sizeof(at.pack)) >= 0)))
+		     memcmp(at.pack, l->ref.pack, sizeof(at.pack)) >= 0))
 			continue;
 		l->ref = at;
 		l->flags |= REFSET_MOVED;
@@ -242,12 +232,9 @@ static void tell_lost(struct check *ck, size_t n)
 	}
 }
 
-/* Asks all settled segments for what is lost, and not yet found. */
-static int look_in_all(struct check *ck,
-                       bool (*usable)(const struct check *ck, const struct chunk_ref *ref),
-                       struct err *e)
+int check_resolve(struct check *ck, struct refset *into, struct err *e)
 {
-	for (size_t i = 0; i < ck->nsegments; i++) {
+	for (size_t i = 0; ck->nlost > 0 && i < ck->nsegments; i++) {
 		CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
 		const struct check_segment *s = &ck->segments[i];
 		struct err why = ERR_INIT;
@@ -259,26 +246,8 @@ static int look_in_all(struct check *ck,
 		if (rc < 0)
 			return -1;
 		if (rc == 0)
-			look_in(ck, s, &v, usable);
+			look_in(ck, s, &v);
 	}
-	return 0;
-}
-
-static bool any_unfound(const struct check *ck)
-{
-	for (size_t k = 0; k < ck->nlost; k++) {
-		if (!(ck->lost[k].flags & REFSET_MOVED))
-			return true;
-	}
-	return false;
-}
-
-int check_resolve(struct check *ck, struct refset *into, struct err *e)
-{
-	if (any_unfound(ck) && look_in_all(ck, check_place_good, e) < 0)
-		return -1;
-	if (ck->view.absent.packs.n > 0 && any_unfound(ck) && look_in_all(ck, is_condemned, e) < 0)
-		return -1;
 	size_t kept = 0;
 	for (size_t k = 0; k < ck->nlost; k++) {
 		struct refset_item *l = &ck->lost[k];
@@ -367,8 +336,5 @@ int check_index(struct check *ck, struct check_result *result, struct err *e)
 		return -1;
 	if (check_pool(ck, read_segments, 0, NULL, e) < 0)
 		return err_wrap(e, "reading the index");
-	ck->unnamed = 0;
-	for (size_t i = 0; i < ck->nlisted; i++)
-		ck->unnamed += ck->listed[i].index_len == 0;
 	return 0;
 }

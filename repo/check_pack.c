@@ -599,7 +599,9 @@ static int check_some(struct check_worker *w, struct err *e)
 			                          memory_order_relaxed);
 		}
 		pack_key_name(x.name, listed->id, listed->kind);
-		rc = examine(&x, e);
+		/* Dead: it is there because it is locked, or about to be deleted. */
+		if (needed > 0 || !pack_list_has(&ck->view.dead, listed->kind, listed->id))
+			rc = examine(&x, e);
 		if (rc < 0)
 			(void)err_wrap(e, "checking '%s'", x.name);
 		free(x.entries);

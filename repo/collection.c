@@ -15,11 +15,12 @@
 #define DAMAGE_SCHEMA "aksdr/damage/v1"
 #define SESSIONS_MAX 1000000
 #define PLACE_BYTES (FORMAT_PACK_NAME_BYTES + 4 + FORMAT_ID_BYTES)
+#define LOOKS_MAX 3
 #define PLACES_MAX 1000000
 
 static const char *const part_names[COLLECTION_PARTS] = {
 	[COLLECTION_CONDEMN] = "condemn", [COLLECTION_SESSIONS] = "sessions",
-	[COLLECTION_FINAL] = "final",     [COLLECTION_LEFT] = "left",
+	[COLLECTION_FINAL] = "final",     [COLLECTION_FINALS] = "finals",
 	[COLLECTION_LIVE] = "live",       [COLLECTION_DONE] = "done",
 };
 
@@ -86,26 +87,6 @@ void collection_key(uint64_t n, enum collection_part part, char ret[64])
 	(void)snprintf(ret, 64, GC "%08llu/%s", (unsigned long long)n, part_names[part]);
 }
 
-bool collection_key_parse(const char *key, uint64_t *ret_n, enum collection_part *ret_part)
-{
-	const char *name = key + strlen(GC);
-	const char *slash = strncmp(key, GC, strlen(GC)) == 0 ? strchr(name, '/') : NULL;
-	char number[16] = "";
-
-	if (!slash || slash - name >= (ptrdiff_t)sizeof(number))
-		return false;
-	memcpy(number, name, (size_t)(slash - name));
-	if (!note_number(number, ret_n))
-		return false;
-	for (unsigned i = 0; i < COLLECTION_PARTS; i++) {
-		if (strcmp(slash + 1, part_names[i]) == 0) {
-			*ret_part = i;
-			return true;
-		}
-	}
-	return false;
-}
-
 struct states {
 	struct collection_state s;
 	uint64_t at; /* generation that is being listed */
@@ -119,7 +100,8 @@ static void end_generation(struct states *x)
 
 	if (x->parts & done) {
 		x->s.done = x->at;
-		x->s.done_left = x->parts & 1U << COLLECTION_LEFT;
+		if (x->parts & 1U << COLLECTION_FINALS)
+			x->s.finals = x->at;
 		x->s.done_live = x->parts & 1U << COLLECTION_LIVE;
 		x->s.open = 0;
 		x->s.open_parts = 0;
@@ -133,32 +115,49 @@ static void end_generation(struct states *x)
 	x->received_ns = 0;
 }
 
+/* 1 << the part of this name; 0: it is none. */
+static unsigned part_of(const char *name)
+{
+	for (unsigned i = 0; i < COLLECTION_PARTS; i++) {
+		if (strcmp(name, part_names[i]) == 0)
+			return 1U << i;
+	}
+	return 0;
+}
+
 static int take_part(void *arg, const struct store_item *item, struct err *e)
 {
 	struct states *x = arg;
-	enum collection_part part;
+	const char *name = item->key + strlen(GC);
+	const char *slash = strchr(name, '/');
+	unsigned part = slash ? part_of(slash + 1) : 0;
+	char number[16] = "";
 	uint64_t n;
 
-	if (!collection_key_parse(item->key, &n, &part))
+	if (!part || slash - name >= (ptrdiff_t)sizeof(number))
+		return 0;
+	memcpy(number, name, (size_t)(slash - name));
+	if (!note_number(number, &n))
 		return 0;
 	if (n != x->at) {
 		/* What comes after a generation that is not done cannot have begun. */
 		end_generation(x);
-		if (x->s.open)
+		if (n != x->s.done + 1)
 			return err_set(e, ERR_CORRUPT,
 			               "collection %llu has begun and %llu is not done: the store "
 			               "lost or hides '%s%08llu/done'",
-			               (unsigned long long)n, (unsigned long long)x->s.open, GC,
-			               (unsigned long long)x->s.open);
+			               (unsigned long long)n, (unsigned long long)x->s.done + 1, GC,
+			               (unsigned long long)x->s.done + 1);
 		x->at = n;
 	}
-	x->parts |= 1U << part;
-	if (part == COLLECTION_CONDEMN)
+	x->parts |= part;
+	if (part == 1U << COLLECTION_CONDEMN)
 		x->received_ns = item->st.received_ns;
 	return 0;
 }
 
-int collection_state(const struct repo *r, struct collection_state *ret, struct err *e)
+/* One look. */
+static int look(const struct repo *r, struct collection_state *ret, struct err *e)
 {
 	struct states x = { 0 };
 
@@ -167,6 +166,21 @@ int collection_state(const struct repo *r, struct collection_state *ret, struct 
 	end_generation(&x);
 	*ret = x.s;
 	return 0;
+}
+
+int collection_state(const struct repo *r, struct collection_state *ret, struct err *e)
+{
+	for (unsigned try = 1;; try++) {
+		struct err why = ERR_INIT;
+
+		if (look(r, ret, &why) == 0)
+			return 0;
+		/* A list takes its time: a collection may have come to its end behind its back. */
+		if (why.class == ERR_CORRUPT && try < LOOKS_MAX)
+			continue;
+		*e = why;
+		return -1;
+	}
 }
 
 /* ---- lists ---- */
@@ -323,9 +337,9 @@ static int take_mark(void *arg, const struct store_item *item, struct err *e)
 		*e = why;
 		return -1;
 	}
-	return m->each ? m->each(m->arg, item->key, m->a->places + before, m->a->nplaces - before,
-	                         e)
-	               : 0;
+	/* A mark of no place, with none before it, has no array. */
+	const struct place *places = m->a->places ? m->a->places + before : NULL;
+	return m->each ? m->each(m->arg, item->key, places, m->a->nplaces - before, e) : 0;
 }
 
 int damage_load(const struct repo *r, struct absent *a,

@@ -10,6 +10,7 @@
 
 #include "common/fd.h"
 #include "repo/gc_impl.h"
+#include "repo/living.h"
 #include "repo/session.h"
 
 /* ---- domains ---- */
@@ -40,18 +41,6 @@ int gc_domain_number(struct gc *g, const char *name, struct err *e)
 	return (int)g->ndomains++;
 }
 
-static void note_named(void *arg, const uint8_t pack[FORMAT_PACK_ID_BYTES])
-{
-	struct gc *g = arg;
-
-	for (uint8_t kind = CHUNK_DATA; kind <= CHUNK_NODE; kind++) {
-		size_t n = gc_pack_find(g, kind, pack);
-
-		if (n < g->npacks)
-			g->packs[n].named = true;
-	}
-}
-
 int gc_open_indexes(struct gc *g, struct err *e)
 {
 	const struct repo *r = g->repo;
@@ -62,7 +51,6 @@ int gc_open_indexes(struct gc *g, struct err *e)
 		if (!d->index && index_open(r->store, r->keys, d->keys, g->scratch, &g->view,
 		                            r->cancel, &d->index, e) < 0)
 			return err_wrap(e, "opening the index of domain '%s'", d->keys->name);
-		index_each_pack(d->index, note_named, g);
 	}
 	return 0;
 }
@@ -253,66 +241,9 @@ static int by_session(const void *a, const void *b)
 	return strcmp(((const struct gc_point *)a)->session, ((const struct gc_point *)b)->session);
 }
 
-/* A hold or a pin that came after `final` comes too late. */
-static bool is_going(const struct gc *g, const char *session)
+static bool is_gone(const struct gc *g, const char *session)
 {
-	return expiry_is_gone(&g->expiry, session) ||
-	       (g->final && session_names_has(g->final, session)) ||
-	       session_names_has(&g->returned, session);
-}
-
-static int load_before(struct gc *g, struct err *e)
-{
-	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
-	const struct collection_state *s = &g->view.collection;
-
-	if (!s->done_live)
-		return 0;
-	if (collection_get(g->repo, s->done, COLLECTION_LIVE, &l, NULL, e) < 0)
-		return err_wrap(e, "reading what was live at collection %llu",
-		                (unsigned long long)s->done);
-	g->before = l.sessions;
-	l.sessions = (struct session_names){ 0 };
-	return 0;
-}
-
-/*
- * A commit that was put twice, and the second time after a collection had taken the point: what it
- * names is gone. A point that is new has its marker, one that is old was live before; of any
- * other the finals say whether it was taken.
- */
-static int find_returned(struct gc *g, struct err *e)
-{
-	CLEANUP(session_names_clear) struct session_names odd = { 0 };
-
-	for (size_t i = 0; i < g->view.commits.n; i++) {
-		const struct commit_item *c = &g->view.commits.v[i];
-
-		if (c->kind == COMMIT_POINT && !marker_list_find(&g->markers, c->session) &&
-		    !session_names_has(&g->before, c->session) &&
-		    session_names_add(&odd, c->session, e) < 0)
-			return -1;
-	}
-	for (uint64_t n = g->view.collection.done; n > 0 && odd.n > 0; n--) {
-		CLEANUP(collection_list_clear) struct collection_list final = { 0 };
-		struct err why = ERR_INIT;
-
-		if (cancel_check(g->repo->cancel, e) < 0)
-			return -1;
-		if (collection_get(g->repo, n, COLLECTION_FINAL, &final, NULL, &why) < 0) {
-			if (note_is_bad(&why))
-				continue; /* it says nothing */
-			*e = why;
-			return -1;
-		}
-		for (size_t i = 0; i < odd.n; i++) {
-			if (session_names_has(&final.sessions, odd.v[i]) &&
-			    session_names_add(&g->returned, odd.v[i], e) < 0)
-				return -1;
-		}
-	}
-	session_names_sort(&g->returned);
-	return 0;
+	return expiry_is_gone(&g->expiry, session) || session_names_has(&g->gone, session);
 }
 
 static int open_points(struct gc *g, struct err *e)
@@ -322,7 +253,7 @@ static int open_points(struct gc *g, struct err *e)
 	for (size_t i = 0; i < g->view.commits.n; i++) {
 		const struct commit_item *c = &g->view.commits.v[i];
 
-		if (c->kind == COMMIT_POINT && is_going(g, c->session) &&
+		if (c->kind == COMMIT_POINT && is_gone(g, c->session) &&
 		    session_names_add(&g->going, c->session, e) < 0)
 			return -1;
 	}
@@ -363,30 +294,41 @@ static int learn_markers(struct gc *g, struct err *e)
 
 /* ---- guards ---- */
 
+int gc_list_lies(const char *session, struct err *e)
+{
+	return err_set(e, ERR_CORRUPT,
+	               "the list of restore points lacks '%s', which is there: the store's lists "
+	               "cannot be relied on, and nothing is collected",
+	               session);
+}
+
 /*
  * Every point that was live at the end of the last generation is listed, or
  * expired. One that is not: the list lies, or the store lost it.
  */
 static int compare_live(struct gc *g, struct err *e)
 {
+	CLEANUP(collection_list_clear) struct collection_list before = { 0 };
+	const struct collection_state *s = &g->view.collection;
 	uint64_t missing = 0;
 	char first[POINT_SESSION_LEN + 1] = "";
 
-	for (size_t i = 0; i < g->before.n; i++) {
-		const char *session = g->before.v[i];
+	if (!s->done_live)
+		return 0;
+	if (collection_get(g->repo, s->done, COLLECTION_LIVE, &before, NULL, e) < 0)
+		return err_wrap(e, "reading what was live at collection %llu",
+		                (unsigned long long)s->done);
+	for (size_t i = 0; i < before.sessions.n; i++) {
+		const char *session = before.sessions.v[i];
 		const struct commit_item *c = commit_list_find(&g->view.commits, session);
 		enum session_end end;
 
-		if ((c && c->kind == COMMIT_POINT) || is_going(g, session))
+		if ((c && c->kind == COMMIT_POINT) || is_gone(g, session))
 			continue;
 		if (session_look(g->repo, session, &end, e) < 0)
 			return -1;
 		if (end == SESSION_COMMITTED)
-			return err_set(e, ERR_CORRUPT,
-			               "the list of restore points lacks '%s', which is there: the "
-			               "store's lists cannot be relied on, and nothing is "
-			               "collected",
-			               session);
+			return gc_list_lies(session, e);
 		if (missing++ == 0)
 			memcpy(first, session, sizeof(first));
 	}
@@ -423,14 +365,10 @@ static int note_lost_ids(struct gc *g, struct err *e)
 
 int gc_gather(struct gc *g, struct err *e)
 {
-	uint64_t settled;
-
 	gc_forget(g);
-	/* Expiry before commits: what a tombstone names was committed, and is listed or gone. */
-	if (expiry_settled(g->repo, &settled, e) < 0 ||
-	    expiry_load(g->repo, settled, &g->expiry, e) < 0 ||
-	    view_load(g->repo, &g->view, e) < 0 ||
-	    marker_list_load(g->repo->store, &g->markers, e) < 0)
+	if (view_load(g->repo, &g->view, e) < 0 ||
+	    marker_list_load(g->repo->store, &g->markers, e) < 0 ||
+	    expiry_now(g->repo, &g->expiry, e) < 0)
 		return -1;
 	g->expiry.now_ns = g->now_ns;
 	if (g->expiry.missing > 0 && !g->params->accept_loss)
@@ -445,9 +383,10 @@ int gc_gather(struct gc *g, struct err *e)
 			"%llu tombstones or holds do not open, so nobody can say what is "
 			"held; nothing is collected unless the loss is accepted (--accept-loss)",
 			(unsigned long long)g->expiry.bad);
-	if (note_lost_ids(g, e) < 0 || load_before(g, e) < 0 || find_returned(g, e) < 0 ||
-	    open_points(g, e) < 0 || compare_live(g, e) < 0 || learn_markers(g, e) < 0 ||
-	    list_packs(g, e) < 0)
+	if (living_gone(g->repo, &g->view.collection, &g->view.commits, &g->markers, &g->gone, e) <
+	            0 ||
+	    note_lost_ids(g, e) < 0 || open_points(g, e) < 0 || compare_live(g, e) < 0 ||
+	    learn_markers(g, e) < 0 || list_packs(g, e) < 0)
 		return -1;
 	return gc_open_indexes(g, e);
 }
@@ -470,9 +409,8 @@ void gc_forget(struct gc *g)
 	free(g->points);
 	g->points = NULL;
 	g->npoints = g->points_cap = 0;
-	session_names_clear(&g->before);
-	session_names_clear(&g->returned);
 	session_names_clear(&g->going);
+	session_names_clear(&g->gone);
 	if (g->packs)
 		(void)munmap(g->packs, g->packs_cap * sizeof(*g->packs));
 	g->packs = NULL;

@@ -4,11 +4,10 @@
  * node once however many points share it. A reference is resolved to a place
  * that can stay before it is followed or marked:
  *
- *   1. where it says, if that pack is listed and not absent, and the place not damaged, and
- *      the index names the pack: one that it does not name was taken away and came back;
+ *   1. where it says, if that pack is listed and not absent, and the place not damaged;
  *   2. else the smallest place that settled index segments know and that is so;
- *   3. else where it says all the same, or such a place: if the pack was condemned it is
- *      released, if the place is known to be damaged it stays as it is;
+ *   3. else where it says all the same: if the pack was condemned it is released,
+ *      if the place is known to be damaged it stays as it is;
  *   4. else the chunk is lost, and the collection stops.
  */
 #include <fcntl.h>
@@ -79,25 +78,11 @@ static size_t pack_number(struct worker *w, const struct chunk_ref *ref)
 	return n;
 }
 
-static bool is_listed(const struct gc *g, const struct chunk_ref *ref)
+static bool is_listed(void *arg, const struct chunk_ref *ref)
 {
+	const struct gc *g = arg;
+
 	return gc_pack_find(g, ref->kind, ref->pack) < g->npacks;
-}
-
-static bool can_stay(void *arg, const struct chunk_ref *ref)
-{
-	const struct gc *g = arg;
-
-	return is_listed(g, ref) && !absent_has(&g->view.absent, ref);
-}
-
-/* It can still be released. */
-static bool is_condemned(void *arg, const struct chunk_ref *ref)
-{
-	const struct gc *g = arg;
-
-	return g->condemned && pack_list_has(g->condemned, ref->kind, ref->pack) &&
-	       is_listed(g, ref);
 }
 
 static int id_cmp(const void *a, const void *b)
@@ -135,21 +120,6 @@ static int release(struct gc *g, const struct chunk_ref *ref, struct err *e)
 	return rc;
 }
 
-/* Another place that the index knows. */
-static bool find_place(struct worker *w, uint16_t domain, const struct chunk_ref *ref,
-                       bool (*usable)(void *arg, const struct chunk_ref *ref),
-                       struct chunk_ref *ret, size_t *ret_pack)
-{
-	struct chunk_ref at;
-
-	if (!index_settled(w->g->domains[domain].index, ref->id, usable, w->g, &at) ||
-	    at.kind != ref->kind || at.plain != ref->plain)
-		return false;
-	*ret = at;
-	*ret_pack = pack_number(w, &at);
-	return true;
-}
-
 /* Resolves a reference. 1: *ret is where it stays; 0: there is no place; -1: e. */
 static int resolve(struct worker *w, uint16_t domain, const struct chunk_ref *ref,
                    struct chunk_ref *ret, size_t *ret_pack, struct err *e)
@@ -159,14 +129,16 @@ static int resolve(struct worker *w, uint16_t domain, const struct chunk_ref *re
 	*ret = *ref;
 	*ret_pack = pack_number(w, ref);
 	bool listed = *ret_pack < g->npacks;
-	bool good = listed && !absent_has(&g->view.absent, ref);
-	if (good && g->packs[*ret_pack].named)
+	if (listed && !absent_has(&g->view.absent, ref))
 		return 1;
-	if (find_place(w, domain, ref, can_stay, ret, ret_pack) || good)
+	if (index_settled(g->domains[domain].index, ref->id, is_listed, g, ret) &&
+	    ret->kind == ref->kind && ret->plain == ref->plain) {
+		*ret_pack = pack_number(w, ret);
 		return 1;
-	/* A point that was expired at the first mark, and was held since, may need what was moved. */
-	if (is_condemned(g, ref) || find_place(w, domain, ref, is_condemned, ret, ret_pack))
-		return release(g, ret, e) < 0 ? -1 : 1;
+	}
+	*ret = *ref;
+	if (listed && g->condemned && pack_list_has(g->condemned, ref->kind, ref->pack))
+		return release(g, ref, e) < 0 ? -1 : 1;
 	if (is_known_lost(g, ref->id)) {
 		(void)pthread_mutex_lock(&g->lock);
 		g->known_lost++;
@@ -490,6 +462,9 @@ void gc_judge(struct gc *g)
 		uint64_t rest = x->len > x->live ? x->len - x->live : 0;
 
 		x->fate = GC_KEEP;
+		/* Dead already: it is only to be deleted. */
+		if (pack_list_has(&g->view.dead, x->kind, x->id))
+			continue;
 		if (x->nlive == 0) {
 			r->garbage.packs++;
 			r->garbage.bytes += x->len;

@@ -140,21 +140,6 @@ int index_open(struct store *store, const struct keys *keys, const struct domain
 	return 0;
 }
 
-void index_each_pack(const struct index *x,
-                     void (*each)(void *arg, const uint8_t pack[FORMAT_PACK_ID_BYTES]), void *arg)
-{
-	const struct index_tables *const all[] = { &x->tables, &x->tentative };
-
-	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-		for (size_t k = 0; k < all[i]->n; k++) {
-			const struct index_table *t = all[i]->t[k];
-
-			for (uint32_t p = 0; p < t->npacks; p++)
-				each(arg, t->packs + (size_t)p * FORMAT_PACK_ID_BYTES);
-		}
-	}
-}
-
 size_t index_damaged(const struct index *x)
 {
 	return x->damaged;
@@ -228,7 +213,7 @@ bool index_settled(struct index *x, const uint8_t id[32],
                    struct chunk_ref *ret)
 {
 	uint8_t copy[FORMAT_ID_BYTES]; /* id may lie in *ret */
-	struct found f = { .usable = usable, .arg = arg, .ret = ret };
+	struct found f = { .absent = x->absent, .usable = usable, .arg = arg, .ret = ret };
 
 	memcpy(copy, id, sizeof(copy));
 	find_in(x, &x->tables, copy, &f);

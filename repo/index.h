@@ -51,10 +51,7 @@ bool index_lookup(struct index *x, const uint8_t id[32], struct chunk_ref *ret);
  */
 bool index_locate(struct index *x, struct chunk_ref *ref);
 
-/*
- * As index_lookup(), in segments of committed sessions only, among places that usable() likes:
- * whether they are absent is for it to say.
- */
+/* As index_lookup(), in segments of committed sessions only, among places that usable() likes. */
 bool index_settled(struct index *x, const uint8_t id[32],
                    bool (*usable)(void *arg, const struct chunk_ref *ref), void *arg,
                    struct chunk_ref *ret);
@@ -85,10 +82,6 @@ MUST_CHECK int index_each_void(const struct index *x,
                                int (*each)(void *arg, const char *name, const char *key,
                                            struct err *e),
                                void *arg, struct err *e);
-
-/* Calls each() for every pack that the segments name; for some more than once. */
-void index_each_pack(const struct index *x,
-                     void (*each)(void *arg, const uint8_t pack[FORMAT_PACK_ID_BYTES]), void *arg);
 
 size_t index_damaged(const struct index *x); /* segments left out because they do not open */
 

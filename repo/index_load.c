@@ -28,7 +28,6 @@
 struct segment {
 	char name[NAME_BYTES]; /* below idx/DTAG/ */
 	uint64_t size;
-	int64_t received_ns;
 	bool tentative; /* of a session that did not end */
 	bool covered;   /* by a local table */
 };
@@ -76,7 +75,7 @@ static int list_item(void *arg, const struct store_item *item, struct err *e)
 		l->cap = cap;
 	}
 	struct segment *s = &l->segments[l->n++];
-	*s = (struct segment){ .size = item->st.size, .received_ns = item->st.received_ns };
+	*s = (struct segment){ .size = item->st.size };
 	memcpy(s->name, name, strlen(name) + 1);
 	return 0;
 }
@@ -116,8 +115,7 @@ static int apply_view(struct loader *l, const struct view *view, struct err *e)
 		char session[96];
 
 		(void)segment_session(s->name, session);
-		enum segment_state state = view_segment(&view->commits, NULL, session,
-		                                        s->received_ns);
+		enum segment_state state = view_segment(&view->commits, NULL, session);
 		/* Mostly all have ended, and nobody asks who is at work. */
 		if (state == SEGMENT_TENTATIVE && !listed) {
 			if (marker_list_load(l->store, &markers, e) < 0)
@@ -125,7 +123,7 @@ static int apply_view(struct loader *l, const struct view *view, struct err *e)
 			listed = true;
 		}
 		if (state == SEGMENT_TENTATIVE)
-			state = view_segment(&view->commits, &markers, session, s->received_ns);
+			state = view_segment(&view->commits, &markers, session);
 		if (state == SEGMENT_VOID) {
 			if (note_void(l->voids, s->name, e) < 0)
 				return -1;

@@ -20,6 +20,7 @@
 #include "common/secret.h"
 #include "repo/commits.h"
 #include "repo/crypt.h"
+#include "repo/living.h"
 #include "repo/session.h"
 
 #define CONFIG_KEY "config"
@@ -726,12 +727,14 @@ int repo_points(const struct repo *r, const char *voltag,
 		.arg = arg,
 	};
 
-	CLEANUP(commit_list_clear) struct commit_list l = { 0 };
+	CLEANUP(living_clear) struct living l = { 0 };
 
-	if (commit_list_load(r->store, &l, e) < 0)
+	if (living_load(r, &l, e) < 0)
 		return -1;
-	for (size_t i = 0; i < l.n; i++) {
-		if (points_item(&w, &l.v[i], e) < 0)
+	for (size_t i = 0; i < l.commits.n; i++) {
+		const struct commit_item *c = &l.commits.v[i];
+
+		if (living_is(&l, c->session) && points_item(&w, c, e) < 0)
 			return -1;
 	}
 	return 0;

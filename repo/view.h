@@ -14,6 +14,7 @@
 struct view {
 	struct collection_state collection;
 	struct absent absent;
+	struct pack_list dead; /* of the finals of all generations that are done, sorted */
 	struct commit_list commits;
 };
 
@@ -27,13 +28,8 @@ enum segment_state {
 	SEGMENT_TENTATIVE, /* it did not end */
 	SEGMENT_VOID       /* it was fenced, or is not known */
 };
-/*
- * markers may be NULL: then a session without commit counts as one that did not end. received_ns:
- * of the segment, by the store. One that came after its session's commit is no work of that
- * session: a put that was late brought back what a collection had replaced.
- */
+/* markers may be NULL: then a session without commit counts as one that did not end. */
 enum segment_state view_segment(const struct commit_list *commits,
-                                const struct marker_list *markers, const char *session,
-                                int64_t received_ns);
+                                const struct marker_list *markers, const char *session);
 
 #endif

