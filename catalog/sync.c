@@ -635,6 +635,27 @@ static int mark(struct sync *s, const struct commits *l, bool gone, struct err *
 	return catalog_tx_commit(&tx, e);
 }
 
+/* How many of those that are gone were not expired. */
+static int count_lost(struct sync *s, struct err *e)
+{
+	auto_stmt sqlite3_stmt *get =
+		catalog_prepare(s->c,
+	                        "SELECT 1 FROM points WHERE session = ?1 AND expired_ns IS NULL",
+	                        e);
+
+	if (!get)
+		return -1;
+	for (size_t i = 0; i < s->gone.n; i++) {
+		catalog_bind_text(get, 1, s->gone.v[i].session);
+		int rc = catalog_step(s->c, get, e);
+		if (rc < 0)
+			return -1;
+		s->result.lost += rc > 0;
+		(void)sqlite3_reset(get);
+	}
+	return 0;
+}
+
 static int finish(struct sync *s, struct err *e)
 {
 	auto_stmt sqlite3_stmt *synced = catalog_prepare(s->c,
@@ -707,7 +728,8 @@ int sync_run(struct catalog *c, const struct repo *r, const struct sync_params *
 		atomic_store(&params->counts->files_total, s.fresh.n);
 	if (fetch_and_write(&s, e) < 0 || mark(&s, &s.gone, true, e) < 0 ||
 	    mark(&s, &s.returned, false, e) < 0 || statement_sync(c, r, &s.said, e) < 0 ||
-	    sync_checks(&s, e) < 0 || judge(&s, e) < 0 || finish(&s, e) < 0)
+	    sync_checks(&s, e) < 0 || judge(&s, e) < 0 || count_lost(&s, e) < 0 ||
+	    finish(&s, e) < 0)
 		return -1;
 	s.result.tombstones = s.said.tombstones;
 	s.result.holds = s.said.holds;

@@ -482,6 +482,7 @@ void gc_judge(struct gc *g)
 	uint64_t small[2] = { 0 }; /* by kind */
 
 	r->garbage = r->young = r->sparse = (struct gc_amount){ 0 };
+	r->young_until_ns = 0;
 	for (size_t i = 0; i < g->npacks; i++) {
 		struct gc_pack *x = &g->packs[i];
 		uint64_t rest = x->len > x->live ? x->len - x->live : 0;
@@ -498,6 +499,8 @@ void gc_judge(struct gc *g)
 				x->fate = GC_YOUNG;
 				r->young.packs++;
 				r->young.bytes += x->len;
+				if (x->received_ns + p->young_ns > r->young_until_ns)
+					r->young_until_ns = x->received_ns + p->young_ns;
 			}
 		} else if (p->repack_percent > 0 && x->len > SPARSE_LEAST_BYTES &&
 		           rest * 100 >= (uint64_t)x->len * p->repack_percent) {
