@@ -209,7 +209,7 @@ $(OBJS): | $(GEN)
 # tests/harness/*.c                   helpers, in every program; files lib*.sh are helpers too
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
-KINDS := contract fault crash property format
+KINDS := contract fault crash property format storm
 SCRIPT_KINDS := unit $(KINDS) model cli memory power cluster
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))

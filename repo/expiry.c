@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "common/now.h"
 #include "repo/collection.h"
+#include "repo/session.h"
 
 #define TOMB "tomb"
 #define HOLD "hold"
@@ -617,6 +618,7 @@ static int put_hold(const struct repo *r, const json_t *o, const char *session, 
                     uint64_t *ret_number, struct err *e)
 {
 	CLEANUP(expiry_clear) struct expiry x = { 0 };
+	enum session_end end = SESSION_OPEN;
 	uint64_t number;
 
 	if (next_number(r, HOLD, &number, e) < 0 ||
@@ -626,8 +628,11 @@ static int put_hold(const struct repo *r, const json_t *o, const char *session, 
 		return 0;
 	if (expiry_now(r, &x, e) < 0)
 		return err_wrap(e, "looking whether the hold came in time");
+	/* Of what was expired long ago no tombstone is read, but the commit is gone. */
+	if (session && session_look(r, session, &end, e) < 0)
+		return err_wrap(e, "looking whether the hold came in time");
 	size_t late = too_late(&x, *ret_number, session, voltag);
-	if (late == 0)
+	if (late == 0 && (!session || end == SESSION_COMMITTED))
 		return 0;
 	return session ? err_set(e, ERR_NOT_FOUND,
 	                         "restore point '%s' is expired: hold %llu may have come too late "
@@ -681,9 +686,46 @@ int expiry_put_release(const struct repo *r, uint64_t hold, const char *reason, 
 	return put_hold(r, o, NULL, NULL, ret_number, e);
 }
 
+/* Whether the collection that is open takes the point, so that a hold came too late for it. */
+static int is_being_taken(const struct repo *r, const char *session, bool *ret, struct err *e)
+{
+	CLEANUP(collection_list_clear) struct collection_list final = { 0 };
+	struct collection_state s;
+	struct err why = ERR_INIT;
+
+	*ret = false;
+	if (collection_state(r, &s, e) < 0)
+		return -1;
+	if (!(s.open_parts & 1U << COLLECTION_FINAL))
+		return 0;
+	if (collection_get(r, s.open, COLLECTION_FINAL, &final, NULL, &why) < 0) {
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	*ret = session_names_has(&final.sessions, session);
+	return 0;
+}
+
+/* After the pin was put: whether the point may go while it is read. */
+static int look_pinned(const struct repo *r, const char *session, bool *ret, struct err *e)
+{
+	CLEANUP(expiry_clear) struct expiry x = { 0 };
+	enum session_end end;
+
+	if (expiry_now(r, &x, e) < 0 || session_look(r, session, &end, e) < 0)
+		return -1;
+	enum expiry_state s = expiry_of(&x, session);
+	*ret = end != SESSION_COMMITTED || s == EXPIRY_PINNED || s == EXPIRY_EXPIRED;
+	return *ret || s != EXPIRY_HELD ? 0 : is_being_taken(r, session, ret, e);
+}
+
 int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_MAX], struct err *e)
 {
 	struct note_actor a;
+	struct err ignored = ERR_INIT;
+	bool expired;
 
 	note_actor(&a);
 	note_new_key(PIN, ret_key);
@@ -692,12 +734,12 @@ int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_
 	                                a.host);
 	if (note_put(r, FORMAT_KIND_PIN, ret_key, o, NULL, e) < 0)
 		return err_wrap(e, "pinning restore point '%s'", session);
-	CLEANUP(expiry_clear) struct expiry x = { 0 };
-	if (expiry_now(r, &x, e) < 0)
+	if (look_pinned(r, session, &expired, e) < 0)
 		return -1;
-	enum expiry_state s = expiry_of(&x, session);
-	if (s != EXPIRY_PINNED && s != EXPIRY_EXPIRED)
+	if (!expired)
 		return 0;
+	/* It would keep something for a week that nobody relies on. */
+	(void)!store_delete(r->store, ret_key, &ignored);
 	return err_set(e, ERR_NOT_FOUND,
 	               "restore point '%s' is expired and may go while it is read", session);
 }

@@ -77,6 +77,7 @@ struct gc_result {
  *   ERR_DENIED       the key cannot sign, or the store refuses every deletion
  *   ERR_UNSUPPORTED  the store cannot keep writers apart, or the repository's format is too old
  *   ERR_INVALID      the share guard
+ *   ERR_BUSY         other collectors are at work, and faster
  */
 MUST_CHECK int gc_run(const struct repo *r, const struct gc_params *params, struct gc_result *ret,
                       struct err *e);

@@ -14,12 +14,12 @@
 #include "repo/compress.h"
 #include "repo/crypt.h"
 #include "repo/index.h"
+#include "repo/moved.h"
 #include "repo/meta_cache.h"
 #include "repo/tree.h"
 
 #define OPEN_PACKS 8
-#define GONE_MAX 64   /* packs that are remembered to be gone */
-#define PLACES_MAX 16 /* other places of a node that are tried */
+#define GONE_MAX 64 /* packs that are remembered to be gone */
 
 /* A tree pack whose data key is at hand. */
 struct node_pack {
@@ -48,8 +48,7 @@ struct tree {
 	struct compress *z;
 	struct node_pack packs[OPEN_PACKS];
 	uint64_t clock;
-	struct index *index; /* opened when a node is not where it was */
-	bool index_tried;
+	struct moved *moved;   /* made when a node is not where it was */
 	struct index *located; /* borrowed: what a writer may rely on; NULL: no matter */
 	uint8_t gone[GONE_MAX][FORMAT_PACK_ID_BYTES]; /* packs that are not there any more */
 	size_t ngone;
@@ -111,7 +110,7 @@ void tree_free(struct tree *t)
 	unwind(t);
 	for (size_t i = 0; i < OPEN_PACKS; i++)
 		node_pack_clear(&t->packs[i]);
-	index_free(t->index);
+	moved_free(t->moved);
 	compress_free(t->z);
 	buf_clear(&t->stored);
 	buf_clear(&t->plain);
@@ -278,30 +277,31 @@ static bool is_loss(const struct err *e)
 	return e->class == ERR_NOT_FOUND || e->class == ERR_CORRUPT || e->class == ERR_FORMAT;
 }
 
-/* Repacking may have moved the node, or a later backup stored it again: the index knows. */
-static int open_elsewhere(struct tree *t, const struct chunk_ref *ref)
+/*
+ * Repacking may have moved the node, or a later backup stored it again: the index knows. -1: it is
+ * nowhere, or *why says what is in the way, which is no loss of the node.
+ */
+static int open_elsewhere(struct tree *t, const struct chunk_ref *ref, struct err *why)
 {
-	struct chunk_ref places[PLACES_MAX];
-	struct err ignored = ERR_INIT;
+	struct moved_ask ask = { 0 };
+	struct err bad = ERR_INIT;
+	int more;
 
-	if (!t->index && t->index_tried)
-		return -1;
-	t->index_tried = true;
-	if (!t->index && index_open(t->repo->store, t->repo->keys, t->domain,
-	                            t->repo->state[0] ? t->repo->state : NULL, NULL,
-	                            t->repo->cancel, &t->index, &ignored) < 0) {
-		t->index = NULL;
-		return -1;
+	if (!t->moved)
+		t->moved = moved_new(t->repo, t->domain);
+	if (!t->moved)
+		return err_set(why, ERR_NOMEM, "no memory to look for a tree node");
+	while ((more = moved_ask(t->moved, ref, &ask, &bad)) > 0) {
+		for (size_t i = 0; i < ask.n; i++) {
+			bad = (struct err)ERR_INIT;
+			if (open_node_at(t, &ask.places[i], &bad) == 0)
+				return 0;
+			if (!is_loss(&bad))
+				*why = bad;
+		}
 	}
-	size_t n = index_places(t->index, ref->id, places, PLACES_MAX);
-	for (size_t i = 0; i < n; i++) {
-		ignored = (struct err)ERR_INIT;
-		if (places[i].kind == CHUNK_NODE &&
-		    (places[i].off != ref->off ||
-		     memcmp(places[i].pack, ref->pack, sizeof(ref->pack)) != 0) &&
-		    open_node_at(t, &places[i], &ignored) == 0)
-			return 0;
-	}
+	if (more < 0 && !is_loss(&bad))
+		*why = bad;
 	return -1;
 }
 
@@ -310,8 +310,16 @@ static int open_node(struct tree *t, const struct chunk_ref *ref, struct err *e)
 {
 	struct err first = ERR_INIT;
 
-	if (is_gone(t, ref->pack) && open_elsewhere(t, ref) == 0)
-		return 0;
+	if (is_gone(t, ref->pack)) {
+		(void)err_set(&first, ERR_NOT_FOUND, "its pack is gone");
+		if (open_elsewhere(t, ref, &first) == 0)
+			return 0;
+		if (!is_loss(&first)) {
+			*e = first;
+			return -1;
+		}
+		first = (struct err)ERR_INIT;
+	}
 	if (open_node_at(t, ref, &first) == 0)
 		return 0;
 	if (first.class == ERR_RETRY && !(t->repo->store->caps & STORE_CAP_LOCAL)) {
@@ -322,7 +330,7 @@ static int open_node(struct tree *t, const struct chunk_ref *ref, struct err *e)
 	}
 	if (first.class == ERR_NOT_FOUND && !is_gone(t, ref->pack))
 		memcpy(t->gone[t->ngone++ % GONE_MAX], ref->pack, sizeof(t->gone[0]));
-	if (is_loss(&first) && open_elsewhere(t, ref) == 0)
+	if (is_loss(&first) && open_elsewhere(t, ref, &first) == 0)
 		return 0;
 	*e = first;
 	return -1;

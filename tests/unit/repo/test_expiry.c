@@ -15,7 +15,7 @@ static const struct point_volume volume = { .name = "data",
 	                                    .namespace = "shop" };
 static const struct point_volume other_volume = { .name = "other" };
 
-/* Names of sessions 0 .. POINTS of the volume. */
+/* Points 0 .. POINTS of the volume, by their sessions. */
 struct world {
 	struct kit k;
 	char points[POINTS][96];
@@ -32,8 +32,11 @@ static struct world world_new(void)
 {
 	struct world w = { .k = kit_new() };
 
-	for (unsigned i = 0; i < POINTS; i++)
-		kit_session(&w.k, &volume, i, w.points[i]);
+	for (unsigned i = 0; i < POINTS; i++) {
+		auto_kit_point struct point p = kit_commit_as(&w.k, &volume, i, i + 1, NULL);
+
+		memcpy(w.points[i], p.session, sizeof(w.points[i]));
+	}
 	return w;
 }
 
