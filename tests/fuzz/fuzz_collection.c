@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The lists of a collection, and marks of damage: JSON with a list of bytes
- * behind it. The first byte says what: 0 to 5: that part of collection 1; 6: a
- * mark of damage. The JSON ends at the first NUL and the list follows it; with
- * bit 3 the input is the whole plain text, with bit 4 the object itself.
+ * The lists of a collection, marks of damage, records of checks: JSON with a
+ * list of bytes behind it. The first byte says what: 0 to 5: that part of
+ * collection 1; 6: a mark of damage; 7: a record. The JSON ends at the first
+ * NUL and the list follows it; with bit 3 the input is the whole plain text,
+ * with bit 4 the object itself.
  */
+#include "repo/checked.h"
 #include "repo/collection.h"
 #include "repo/note.h"
 #include "repo/view.h"
@@ -12,6 +14,8 @@
 
 #define DAMAGE 6
 #define DAMAGE_KEY "ctl/damage/2026-11-22/" FUZZ_RANDOM
+#define CHECKED 7
+#define CHECKED_KEY "check/2026-11-22/" FUZZ_RANDOM
 
 static void put(const struct repo *r, uint8_t how, char kind, const char *key, const uint8_t *p,
                 size_t n)
@@ -129,6 +133,52 @@ static void damage(const struct repo *r)
 	}
 }
 
+/* A record that was read, and its packs. */
+struct read_record {
+	struct checked x;
+	struct pack_list packs;
+	unsigned n;
+};
+
+static int take_record(void *arg, const struct checked *x, const struct pack_list *packs,
+                       struct err *e)
+{
+	struct read_record *r = arg;
+
+	r->n++;
+	r->x = *x;
+	holds(x->packs == packs->n && packs->n <= CHECKED_PACKS_MAX && strlen(x->run) == 32);
+	for (size_t i = 0; i < packs->n; i++)
+		holds(pack_list_add(&r->packs, packs->v[i].kind, packs->v[i].id, e) == 0);
+	return 0;
+}
+
+static void record(const struct repo *r)
+{
+	struct read_record one = { .n = 0 };
+	struct read_record two = { .n = 0 };
+	CLEANUP(checked_ages_clear) struct checked_ages ages = { 0 };
+	struct err e = ERR_INIT;
+
+	works(checked_each(r, NULL, take_record, &one, &e));
+	works(checked_ages(r, 0, &ages, &e));
+	holds(one.n <= 1 && ages.n <= one.packs.n);
+	for (size_t i = 0; i < one.packs.n; i++)
+		holds(checked_age_of(&ages, one.packs.v[i].kind, one.packs.v[i].id) ==
+		      one.x.received_ns);
+	if (one.n == 1) {
+		fuzz_empty(r->store);
+		works(checked_put(r, &one.x, &one.packs, &e));
+		works(checked_each(r, NULL, take_record, &two, &e));
+		holds(two.n == 1 && two.packs.n == one.packs.n);
+		holds(strcmp(one.x.run, two.x.run) == 0 && one.x.level == two.x.level);
+		holds(one.x.ended == two.x.ended && one.x.all == two.x.all);
+		holds(one.x.started_ns == two.x.started_ns && one.x.problems == two.x.problems);
+	}
+	pack_list_clear(&one.packs);
+	pack_list_clear(&two.packs);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct repo r;
@@ -136,17 +186,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!r.store)
 		r = fuzz_repo_new();
-	if (size == 0 || size > 64 * KIB || (data[0] & 7) > DAMAGE)
+	if (size == 0 || size > 64 * KIB)
 		return 0;
-	if ((data[0] & 7) == DAMAGE) {
+	unsigned what = data[0] & 7;
+	if (what == DAMAGE) {
 		put(&r, data[0], FORMAT_KIND_DAMAGE, DAMAGE_KEY, data + 1, size - 1);
 		damage(&r);
+	} else if (what == CHECKED) {
+		put(&r, data[0], FORMAT_KIND_CHECKED, CHECKED_KEY, data + 1, size - 1);
+		record(&r);
 	} else {
-		enum collection_part part = (enum collection_part)(data[0] & 7);
-
-		collection_key(1, part, key);
+		collection_key(1, (enum collection_part)what, key);
 		put(&r, data[0], FORMAT_KIND_COLLECT, key, data + 1, size - 1);
-		list(&r, part);
+		list(&r, (enum collection_part)what);
 	}
 	fuzz_empty(r.store);
 	return 0;

@@ -182,7 +182,7 @@ static void statements(const struct repo *r)
 	}
 	holds(!s.open || s.open > s.done);
 	holds(s.open ? s.open_parts != 0 : s.open_parts == 0);
-	holds(s.done || (!s.done_left && !s.done_live));
+	holds(s.finals <= s.done && (s.done || !s.done_live));
 }
 
 static int each_void(void *arg, const char *name, const char *key, struct err *e)

@@ -2,8 +2,9 @@
 /*
  * Local state. The first byte says which file: 0: what is remembered of a
  * volume; 1: of its points; 2: a key file, in which the catalog looks for the
- * repository's id; with bit 2 the checksum that ends the first two is part of
- * the input. A file that makes no sense is as good as none.
+ * repository's id; 3: the packs that collections have decided on; with bit 2
+ * the checksum that ends all but the key file is part of the input. A file that
+ * makes no sense is as good as none.
  */
 #include <fcntl.h>
 #include <sodium.h>
@@ -12,13 +13,15 @@
 
 #include "catalog/catalog.h"
 #include "common/fd.h"
+#include "repo/finals.h"
 #include "repo/local.h"
 #include "repo/session.h"
 #include "tests/fuzz/fuzz_repo.h"
 
 #define SECOND "2026-11-23/" FUZZ_VOLTAG "-" FUZZ_RANDOM
 
-static void put_file(const char *name, const uint8_t *p, size_t n, bool sum)
+/* key: of the checksum; NULL: it has none. */
+static void put_file(const char *name, const uint8_t *p, size_t n, bool sum, const uint8_t *key)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(n + 32);
 	auto_free char *path = path_join(fuzz_dir(), name);
@@ -26,7 +29,7 @@ static void put_file(const char *name, const uint8_t *p, size_t n, bool sum)
 	struct err e = ERR_INIT;
 
 	(void)buf_put(&b, p, n);
-	(void)crypto_generichash(hash, sizeof(hash), p, n, NULL, 0);
+	(void)crypto_generichash(hash, sizeof(hash), p, n, key, key ? FORMAT_REPO_ID_BYTES : 0);
 	if (sum)
 		(void)buf_put(&b, hash, sizeof(hash));
 	holds(!b.failed);
@@ -73,6 +76,19 @@ static void points(const struct repo *r)
 			holds(strcmp(p.session, FUZZ_SESSION) == 0 ||
 			      strcmp(p.session, SECOND) == 0);
 	}
+}
+
+static void finals(const struct repo *r)
+{
+	static const struct collection_state s = { .done = 3, .finals = 2 };
+	CLEANUP(pack_list_clear) struct pack_list l = { 0 };
+	uint64_t bad;
+	struct err e = ERR_INIT;
+
+	works(finals_load(r, &s, &l, &bad, &e));
+	holds(bad <= s.done);
+	for (size_t i = 0; i < l.n; i++)
+		holds(l.v[i].kind <= CHUNK_NODE && pack_list_has(&l, l.v[i].kind, l.v[i].id));
 }
 
 static void key_file(void)
@@ -126,16 +142,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool sum = !(data[0] & 4);
 	switch (data[0] & 3) {
 	case 0:
-		put_file("volume-" FUZZ_VOLTAG, data + 1, size - 1, sum);
+		put_file("volume-" FUZZ_VOLTAG, data + 1, size - 1, sum, NULL);
 		volume(&r);
 		break;
 	case 1:
-		put_file("points-" FUZZ_VOLTAG, data + 1, size - 1, sum);
+		put_file("points-" FUZZ_VOLTAG, data + 1, size - 1, sum, NULL);
 		points(&r);
 		break;
-	default:
-		put_file("key", data + 1, size - 1, false);
+	case 2:
+		put_file("key", data + 1, size - 1, false, NULL);
 		key_file();
+		break;
+	case 3:
+		put_file("finals", data + 1, size - 1, sum, r.keys->repo);
+		finals(&r);
 		break;
 	}
 	return 0;

@@ -6,8 +6,13 @@
  * inner node of that level, whose children follow, as ">NODE PATH", where NODE
  * is the letter of one before it (a: the first); "R" and a digit give the
  * levels that the point tells. The last node is the root. Whoever walks comes
- * to an end, and sees each path once, in order.
+ * to an end, sees each path once, in order, and sees the same by way of a local
+ * copy of the pack, whatever was done to that.
  */
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "repo/check.h"
 #include "repo/session.h"
 #include "tests/fuzz/fuzz_craft.h"
@@ -116,7 +121,8 @@ static void make_nodes(struct nodes_made *m, const uint8_t *p, size_t n)
 
 /* ---- walking ---- */
 
-static void walk(const struct repo *r, const struct point *p)
+/* The number of records and of errors. */
+static size_t walk(const struct repo *r, const struct point *p)
 {
 	auto_tree struct tree *t = NULL;
 	const struct record *x = NULL;
@@ -149,6 +155,7 @@ static void walk(const struct repo *r, const struct point *p)
 	}
 	if (tree_totals(t, &records, &bytes, &e) < 0)
 		fuzz_refused(&e, FUZZ_BAD | FUZZ_CLASS(ERR_NOT_FOUND));
+	return n;
 }
 
 static void look_up(const struct repo *r, const struct point *p)
@@ -198,14 +205,58 @@ static void check(const struct repo *r)
 	holds(result.points == 1);
 }
 
-static void visit(const struct repo *r, struct point *p, bool check_too)
+/* Changes the byte of each local copy that `at` chooses; at 0: takes the copies away. */
+static void copies_spoil(const char *state, size_t at)
+{
+	auto_free char *path = path_join(state, "meta");
+	DIR *d = opendir(path);
+
+	for (const struct dirent *x; d && (x = readdir(d));) {
+		if (x->d_name[0] == '.')
+			continue;
+		if (at == 0) {
+			holds(unlinkat(dirfd(d), x->d_name, 0) == 0);
+			continue;
+		}
+		auto_close int fd = openat(dirfd(d), x->d_name, O_RDWR | O_CLOEXEC);
+		struct stat st;
+		uint8_t byte;
+		holds(fd >= 0 && fstat(fd, &st) == 0);
+		off_t off = (off_t)(at * 37) % st.st_size;
+		holds(pread(fd, &byte, 1, off) == 1);
+		byte ^= 0x40;
+		holds(pwrite(fd, &byte, 1, off) == 1);
+	}
+	if (d)
+		(void)closedir(d);
+}
+
+/* With a store that is far away, so that copies are kept here. */
+static void walk_copies(const struct repo *r, const struct point *p, size_t at)
+{
+	struct repo far = *r;
+	const unsigned caps = r->store->caps;
+
+	(void)snprintf(far.state, sizeof(far.state), "%s", fuzz_dir());
+	far.store->caps &= ~(unsigned)STORE_CAP_LOCAL;
+	size_t n = walk(&far, p);
+	copies_spoil(far.state, at);
+	holds(walk(&far, p) == n);
+	copies_spoil(far.state, 0);
+	far.store->caps = caps;
+	holds(walk(r, p) == n);
+}
+
+static void visit(const struct repo *r, struct point *p, size_t how)
 {
 	static const struct point_volume volume = { .name = FUZZ_VOLUME };
 	struct err e = ERR_INIT;
 
-	walk(r, p);
+	(void)walk(r, p);
 	look_up(r, p);
-	if (!check_too)
+	if (how & 1)
+		walk_copies(r, p, how);
+	if ((how & 7) != 0)
 		return;
 	p->volume = volume;
 	p->sequence = 1;
@@ -232,7 +283,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		p.root = m.refs[m.n - 1];
 		p.levels = m.told ? m.told : m.levels[m.n - 1] + 1U;
-		visit(&r, &p, (size & 7) == 0);
+		visit(&r, &p, size);
 	}
 	fuzz_empty(r.store);
 	return 0;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "common/json.h"
+#include "repo/checked.h"
 #include "repo/collection.h"
 #include "repo/expiry.h"
 #include "repo/note.h"
@@ -134,13 +135,13 @@ static void sessions(const struct repo *r)
 
 static void collections(const struct repo *r)
 {
-	static const char *const names[] = {
-		"condemn", "sessions", "final", "left", "live", "done"
-	};
+	static const char *const names[] = { "condemn", "sessions", "final",
+		                             "finals",  "live",     "done" };
 	CLEANUP(collection_list_clear) struct collection_list packs = { 0 };
 	CLEANUP(collection_list_clear) struct collection_list both = { 0 };
 	struct place place = { .pack = { .kind = CHUNK_NODE, .id = "a pack of nodes" },
 		               .off = 158 };
+	struct checked record = { .level = 3, .all = true, .ended = true, .started_ns = 1 };
 	struct err e = ERR_INIT;
 	struct last l;
 	char key[64];
@@ -176,6 +177,10 @@ static void collections(const struct repo *r)
 	works(damage_put(r, &place, 1, &e));
 	save_object(r, "collection", "damage", 8 + 6, FORMAT_KIND_DAMAGE,
 	            last_key(r, "ctl/damage/", &l), true);
+	checked_new_run(record.run);
+	works(checked_put(r, &record, &packs.packs, &e));
+	save_object(r, "collection", "record", 8 + 7, FORMAT_KIND_CHECKED,
+	            last_key(r, "check/", &l), true);
 	fuzz_empty(r->store);
 }
 
