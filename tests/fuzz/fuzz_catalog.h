@@ -10,6 +10,17 @@
 
 #define FUZZ_POINTS 5
 
+/* An empty catalog in the target's own directory, open for writing. */
+static inline struct catalog *fuzz_catalog_new(const char *name)
+{
+	auto_free char *path = path_join(fuzz_dir(), name);
+	struct catalog *c = NULL;
+	struct err e = ERR_INIT;
+
+	works(catalog_open(path, CATALOG_WRITE, &c, &e));
+	return c;
+}
+
 /* Point number n of a volume; its id begins with four times the number's digit. */
 static inline void fuzz_commit(const struct repo *r, const struct point_volume *v, unsigned n)
 {

@@ -6,11 +6,12 @@
  * NUL and the list follows it; with bit 3 the input is the whole plain text,
  * with bit 4 the object itself.
  */
+#include "catalog/row.h"
 #include "repo/checked.h"
 #include "repo/collection.h"
 #include "repo/note.h"
 #include "repo/view.h"
-#include "tests/fuzz/fuzz_repo.h"
+#include "tests/fuzz/fuzz_catalog.h"
 
 #define DAMAGE 6
 #define DAMAGE_KEY "ctl/damage/2026-11-22/" FUZZ_RANDOM
@@ -153,6 +154,19 @@ static int take_record(void *arg, const struct checked *x, const struct pack_lis
 	return 0;
 }
 
+/* A row that cannot be would end every sync there. */
+static void into_catalog(const struct checked *x)
+{
+	static struct catalog *c;
+	CLEANUP(catalog_tx_end) struct catalog_tx tx = { 0 };
+	struct err e = ERR_INIT;
+
+	if (!c)
+		c = fuzz_catalog_new("catalog.db");
+	works(catalog_tx_begin(&tx, c, &e));
+	works(row_add_record(c, x, &e));
+}
+
 static void record(const struct repo *r)
 {
 	struct read_record one = { .n = 0 };
@@ -167,6 +181,7 @@ static void record(const struct repo *r)
 		holds(checked_age_of(&ages, one.packs.v[i].kind, one.packs.v[i].id) ==
 		      one.x.received_ns);
 	if (one.n == 1) {
+		into_catalog(&one.x);
 		fuzz_empty(r->store);
 		works(checked_put(r, &one.x, &one.packs, &e));
 		works(checked_each(r, NULL, take_record, &two, &e));

@@ -5,7 +5,7 @@
  */
 #include "catalog/row.h"
 #include "repo/point.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/fuzz_catalog.h"
 
 /* A row that cannot be would end every sync there. */
 static void into_catalog(const struct point *p)
@@ -14,11 +14,8 @@ static void into_catalog(const struct point *p)
 	CLEANUP(catalog_tx_end) struct catalog_tx tx = { 0 };
 	struct err e = ERR_INIT;
 
-	if (!c) {
-		auto_free char *path = path_join(fuzz_dir(), "catalog.db");
-
-		works(catalog_open(path, CATALOG_WRITE, &c, &e));
-	}
+	if (!c)
+		c = fuzz_catalog_new("catalog.db");
 	works(catalog_tx_begin(&tx, c, &e));
 	int added = row_add_point(c, p, "0123456789abcdef", &e);
 	if (added < 0)
