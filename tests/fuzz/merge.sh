@@ -26,8 +26,8 @@ for t in "$@"; do
 	done
 	[ ${#named[@]} -eq 0 ] || cp "${named[@]}" "$new"
 	# by code reached, not by how often
-	TMPDIR=$out/merge "$t" -set_cover_merge=1 -use_counters=0 -rss_limit_mb=2048 "$new" "$saved" "$out/corpus/$name" \
-		</dev/null >"$out/log/merge-$name" 2>&1
+	TMPDIR=$out/merge "$t" -set_cover_merge=1 -use_counters=0 -rss_limit_mb=2048 \
+		"$new" "$saved" "$out/corpus/$name" </dev/null >"$out/log/merge-$name" 2>&1
 	# what does not fit goes: the largest first, then the last
 	while [ "$(find "$new" -type f | wc -l)" -gt $FILES_MAX ] ||
 		[ "$(cat "$new"/* | wc -c)" -gt $BYTES_MAX ]; do
