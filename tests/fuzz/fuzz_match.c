@@ -26,15 +26,24 @@ static bool split(char *text, struct parts *ret)
 	return true;
 }
 
-static bool fits(const struct parts *pattern, size_t i, const struct parts *path, size_t k)
+/* Whether each end of the pattern fits each end of the path, the shortest first. */
+static bool fits(const struct parts *pattern, const struct parts *path)
 {
-	if (i == pattern->n)
-		return k == path->n;
-	if (strcmp(pattern->at[i], "**") == 0)
-		return fits(pattern, i + 1, path, k) ||
-		       (k < path->n && fits(pattern, i, path, k + 1));
-	return k < path->n && fnmatch(pattern->at[i], path->at[k], 0) == 0 &&
-	       fits(pattern, i + 1, path, k + 1);
+	bool ends[PARTS_MAX + 3][PARTS_MAX + 3] = { { false } };
+
+	ends[pattern->n][path->n] = true;
+	for (size_t i = pattern->n; i-- > 0;) {
+		bool deep = strcmp(pattern->at[i], "**") == 0;
+
+		for (size_t k = path->n + 1; k-- > 0;) {
+			if (deep)
+				ends[i][k] = ends[i + 1][k] || ends[i][k + 1];
+			else
+				ends[i][k] = k < path->n && ends[i + 1][k + 1] &&
+				             fnmatch(pattern->at[i], path->at[k], 0) == 0;
+		}
+	}
+	return ends[0][0];
 }
 
 /* Whether one pattern, which is well-formed, fits; -1: too many parts to say. */
@@ -60,7 +69,7 @@ static int fits_one(const char *text, const char *path, bool is_dir)
 	/* what is below, not the directory itself */
 	if (strcmp(pattern.at[pattern.n - 1], "**") == 0)
 		pattern.at[pattern.n++] = any;
-	return (!dirs || is_dir) && fits(&pattern, 0, &names, 0);
+	return (!dirs || is_dir) && fits(&pattern, &names);
 }
 
 static bool path_valid(const char *path)
