@@ -294,7 +294,8 @@ int row_add_record(struct catalog *c, const struct checked *x, struct err *e)
 {
 	const struct counts counts = {
 		.run = x->run,
-		.level = x->level,
+		/* a higher one, which a later program has, is all of those below it */
+		.level = x->level < CHECK_LEVEL_MAX ? x->level : CHECK_LEVEL_MAX,
 		.all = x->all,
 		.started_ns = x->started_ns,
 		.finished_ns = x->finished_ns,

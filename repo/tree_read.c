@@ -352,6 +352,88 @@ static void locate_chunks(struct tree *t)
 	}
 }
 
+/* Where a record is in the order of all. */
+struct key {
+	const char *path;
+	size_t len;
+	uint64_t position;
+};
+
+static int key_cmp(struct key a, struct key b)
+{
+	int d = source_path_cmp(a.path, a.len, b.path, b.len);
+
+	return d ? d : (a.position > b.position) - (a.position < b.position);
+}
+
+static struct key record_key(const struct record *r)
+{
+	return (struct key){ r->path, r->path_len, r->position };
+}
+
+static struct key child_key(const struct tree_child *c)
+{
+	return (struct key){ c->path, c->path_len, c->position };
+}
+
+/*
+ * Whether a node with these keys is what the nodes above it say: it begins with its own key there,
+ * and ends before the next one. Then no node can be in two places, and every walk has an end.
+ */
+static bool in_place(const struct tree *t, struct key first, struct key last)
+{
+	const struct level *l = t->depth > 0 ? &t->path[t->depth - 1] : NULL;
+
+	if (l && key_cmp(first, child_key(&l->node->children[l->at])) != 0)
+		return false;
+	for (size_t i = t->depth; i > 0; i--) {
+		l = &t->path[i - 1];
+		if (l->at + 1 < l->node->n)
+			return key_cmp(last, child_key(&l->node->children[l->at + 1])) < 0;
+	}
+	return true;
+}
+
+static int misplaced(struct err *e)
+{
+	return err_set(e, ERR_FORMAT, "a tree node has other names than the one above it says");
+}
+
+static int decode_leaf(struct tree *t, struct err *e)
+{
+	struct leaf *l;
+
+	if (tree_leaf_decode(t->plain.data, t->plain.len, &l, e) < 0)
+		return -1;
+	if (!in_place(t, record_key(&l->records[0]), record_key(&l->records[l->nrecords - 1]))) {
+		leaf_unref(l);
+		return misplaced(e);
+	}
+	t->at = 0;
+	t->leaf = l;
+	locate_chunks(t);
+	return 0;
+}
+
+static int decode_inner(struct tree *t, struct err *e)
+{
+	struct inner *in;
+
+	if (tree_inner_decode(t->plain.data, t->plain.len, &in, e) < 0)
+		return -1;
+	bool level = in->level == t->levels - 1 - t->depth;
+	if (!level ||
+	    !in_place(t, child_key(&in->children[0]), child_key(&in->children[in->n - 1]))) {
+		inner_free(in);
+		return level ? misplaced(e)
+		             : err_set(e, ERR_FORMAT, "a tree node is of the wrong level");
+	}
+	struct level *l = &t->path[t->depth++];
+	l->node = in;
+	l->at = 0;
+	return 0;
+}
+
 /*
  * Opens the node that path[depth - 1] points to (the root at depth 0) down to a leaf, leftmost,
  * or by key.
@@ -365,33 +447,21 @@ static int descend(struct tree *t, const char *path, size_t len, struct err *e)
 			ref = &t->path[t->depth - 1].node->children[t->path[t->depth - 1].at].ref;
 		if (open_node(t, ref, e) < 0)
 			return -1;
-		if (t->depth == t->levels - 1) {
-			t->at = 0;
-			if (tree_leaf_decode(t->plain.data, t->plain.len, &t->leaf, e) < 0)
-				return -1;
-			locate_chunks(t);
-			return 0;
-		}
-		struct inner *in;
-		if (tree_inner_decode(t->plain.data, t->plain.len, &in, e) < 0)
+		if (t->depth == t->levels - 1)
+			return decode_leaf(t, e);
+		if (decode_inner(t, e) < 0)
 			return -1;
-		if (in->level != t->levels - 1 - t->depth) {
-			inner_free(in);
-			return err_set(e, ERR_FORMAT, "a tree node is of the wrong level");
-		}
-		struct level *l = &t->path[t->depth++];
-		l->node = in;
-		l->at = 0;
 		if (!path)
 			continue;
 		/*
 		 * The last child whose first key is not above the path: what we look for begins
 		 * there.
 		 */
-		size_t lo = 0, hi = in->n;
+		struct level *l = &t->path[t->depth - 1];
+		size_t lo = 0, hi = l->node->n;
 		while (hi - lo > 1) {
 			size_t mid = lo + (hi - lo) / 2;
-			const struct tree_child *c = &in->children[mid];
+			const struct tree_child *c = &l->node->children[mid];
 			int d = source_path_cmp(c->path, c->path_len, path, len);
 
 			if (d < 0 || (d == 0 && c->position == 0))
