@@ -10,19 +10,10 @@
 
 #include "common/cancel.h"
 #include "common/err.h"
+#include "repo/config.h"
 #include "repo/key.h"
 #include "repo/point.h"
 #include "store/store.h"
-
-struct repo_params {
-	uint8_t cipher;                     /* CIPHER_* */
-	uint32_t cut_min, cut_avg, cut_max; /* content-defined chunks, bytes */
-	uint32_t pack_bytes;                /* target of a pack */
-	uint16_t features;                  /* FORMAT_FEATURE_* */
-	/* signers that must agree before something is expired */
-	unsigned signatures;
-	bool single_writer; /* the store cannot keep writers apart */
-};
 
 struct repo {
 	struct store *store; /* borrowed */
