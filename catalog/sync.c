@@ -303,6 +303,45 @@ static int note_bad(struct sync *s, const char *session, const struct err *why, 
 	return note_anomaly(s, &a, e);
 }
 
+/*
+ * A point that was made under a later config than the store shows: once for each such revision,
+ * until the store shows it.
+ */
+static int note_hidden_config(struct sync *s, const struct point *p, struct err *e)
+{
+	struct anomaly a = { .kind = "unreadable" };
+	char detail[256];
+
+	if (p->config <= s->repo->params.revision)
+		return 0;
+	config_key(p->config, a.object);
+	(void)snprintf(detail, sizeof(detail),
+	               "restore point '%s' was made under it, and the newest revision of the "
+	               "config that the store shows is %llu",
+	               p->session, (unsigned long long)s->repo->params.revision);
+	a.detail = detail;
+	return note_anomaly(s, &a, e);
+}
+
+/* Points are looked at once, so what they told before is taken over. */
+static int keep_hidden_configs(struct sync *s, struct err *e)
+{
+	auto_stmt sqlite3_stmt *keep = catalog_prepare(
+		s->c,
+		"INSERT INTO temp.still (kind, object, other) SELECT kind, object, other"
+		" FROM anomalies WHERE resolved_ns IS NULL AND object LIKE '" CONFIG_REVISIONS
+		"/%' AND object > ?1 ON CONFLICT DO NOTHING",
+		e);
+	char key[32];
+
+	if (!keep)
+		return -1;
+	config_key(s->repo->params.revision, key);
+	/* The first one has a name of another form, which is before all others. */
+	catalog_bind_text(keep, 1, s->repo->params.revision > 1 ? key : CONFIG_REVISIONS "/");
+	return catalog_run(s->c, keep, e);
+}
+
 struct chain_ctx {
 	struct sync *s;
 	const char *voltag;
@@ -425,7 +464,9 @@ static int judge(struct sync *s, struct err *e)
 		if (judge_volume(s, voltag, e) < 0 || catalog_run(s->c, judged, e) < 0)
 			return -1;
 	}
-	return rc < 0 || resolve(s, NULL, e) < 0 ? -1 : catalog_tx_commit(&tx, e);
+	if (rc < 0 || keep_hidden_configs(s, e) < 0 || resolve(s, NULL, e) < 0)
+		return -1;
+	return catalog_tx_commit(&tx, e);
 }
 
 /* ---- writing ---- */
@@ -453,7 +494,7 @@ static int write_point(struct sync *s, const struct commit *commit, struct slot 
 	if (point_voltag(s->repo->keys, &slot->point.volume, voltag, e) < 0)
 		return -1;
 	int added = row_add_point(s->c, &slot->point, voltag, e);
-	if (added < 0)
+	if (added < 0 || note_hidden_config(s, &slot->point, e) < 0)
 		return -1;
 	s->result.added += (uint64_t)added;
 	return touch(s, voltag, e);

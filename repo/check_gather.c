@@ -94,6 +94,16 @@ static int commit_bad(struct check *ck, const char *key, const char *what, const
 	return 0;
 }
 
+/* The store must show the config that points were made under. */
+static void note_config_locked(struct check *ck, const struct point *p)
+{
+	if (p->config < ck->config ||
+	    (p->config == ck->config && strcmp(p->session, ck->config_session) >= 0))
+		return;
+	ck->config = p->config;
+	memcpy(ck->config_session, p->session, sizeof(ck->config_session));
+}
+
 static int read_point(struct check *ck, const struct commit_item *c, const char *key, struct err *e)
 {
 	CLEANUP(point_clear) struct point p = { 0 };
@@ -104,6 +114,7 @@ static int read_point(struct check *ck, const struct commit_item *c, const char 
 	if (rc == 0) {
 		atomic_fetch_add_explicit(&ck->bytes_read, c->size, memory_order_relaxed);
 		(void)pthread_mutex_lock(&ck->lock);
+		note_config_locked(ck, &p);
 		int domain = domain_number(ck, p.domain, &why);
 		rc = domain < 0 ? -1 : 0;
 		/* What an expired one needs may be gone; its domain is that of segments. */
@@ -250,6 +261,31 @@ static int gather_points(struct check *ck, struct err *e)
 	return look_for_lost(ck, e);
 }
 
+/* ---- config ---- */
+
+static int bad_revision(void *arg, const char *key, const char *text, struct err *e)
+{
+	(void)e;
+	check_find(arg, CHECK_MISMATCH, key, 0, "%s", text);
+	return 0;
+}
+
+static int gather_config(struct check *ck, struct err *e)
+{
+	const struct repo *r = ck->repo;
+	char key[32];
+
+	if (ck->config > r->params.revision) {
+		config_key(ck->config, key);
+		check_find(ck, CHECK_MISSING, key, 0,
+		           "restore point '%s' was made under this revision of the config, and the "
+		           "newest that the store shows is %llu: it hides or lost what was changed "
+		           "of the keys",
+		           ck->config_session, (unsigned long long)r->params.revision);
+	}
+	return config_chain(r->store, r->keys, bad_revision, ck, e);
+}
+
 /* ---- notes ---- */
 
 static const struct {
@@ -318,8 +354,8 @@ static int gather_markers(struct check *ck, struct check_result *result, struct 
 
 int check_gather(struct check *ck, struct check_result *result, struct err *e)
 {
-	if (gather_points(ck, e) < 0 || gather_markers(ck, result, e) < 0 ||
-	    gather_notes(ck, e) < 0)
+	if (gather_points(ck, e) < 0 || gather_config(ck, e) < 0 ||
+	    gather_markers(ck, result, e) < 0 || gather_notes(ck, e) < 0)
 		return -1;
 	return check_index(ck, result, e);
 }

@@ -87,7 +87,9 @@ struct check {
 	struct refset_item
 		*lost; /* where nothing is, or damage is; guarded by lock, as what follows */
 	size_t nlost, lost_cap;
-	uint64_t expired;   /* points */
+	uint64_t expired; /* points */
+	uint64_t config;  /* highest revision of the config that a point names */
+	char config_session[POINT_SESSION_LEN + 1]; /* the first of those points, by name */
 	uint64_t unindexed; /* packs that points need and no segment names */
 	const struct check_listed *unindexed_first;
 	struct check_finding *findings;

@@ -644,6 +644,14 @@ int gc_run(const struct repo *r, const struct gc_params *params, struct gc_resul
 			e, ERR_UNSUPPORTED,
 			"this repository was made by a version whose writers know nothing of "
 			"collections; run 'aksdr-catalog upgrade' once no such version is in use");
+	if (r->params.foreign > 0 && !params->accept_loss)
+		return err_set(e, ERR_CORRUPT,
+		               "%llu objects below '" CONFIG_REVISIONS "' that are newer than "
+		               "revision %llu are not signed by the admin key: one may be a "
+		               "revision that is damaged; put it back from a copy, or delete what "
+		               "somebody put there, or accept the loss (--accept-loss)",
+		               (unsigned long long)r->params.foreign,
+		               (unsigned long long)r->params.revision);
 	if (params->dry_run || r->params.single_writer)
 		g.now_ns = now_wall_ns();
 	else if (probe_store(r->store, &g.now_ns, e) < 0)

@@ -187,6 +187,14 @@ static int open_point(struct gc *g, const struct commit_item *c, struct err *e)
 		e->class = ERR_CORRUPT;
 		return -1;
 	}
+	if (p.config > g->repo->params.revision && !g->params->accept_loss)
+		return err_set(e, ERR_CORRUPT,
+		               "restore point '%s' was made under revision %llu of the config, and "
+		               "the newest that the store shows is %llu, so nobody can say which "
+		               "keys count; nothing is collected unless the loss is accepted "
+		               "(--accept-loss)",
+		               p.session, (unsigned long long)p.config,
+		               (unsigned long long)g->repo->params.revision);
 	(void)pthread_mutex_lock(&g->lock);
 	int rc = add_point_locked(g, &p, e);
 	(void)pthread_mutex_unlock(&g->lock);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <termios.h>
 
@@ -158,14 +159,24 @@ int keys_point_key(const struct keys *k, uint8_t ret[32], struct err *e)
 	return 0;
 }
 
-const uint8_t *keys_signer_public(const struct keys *k, const uint8_t id[8])
+const struct key_signer *keys_signer(const struct keys *k, const uint8_t id[8])
 {
-	uint8_t admin[8];
+	const struct key_signer *found = NULL;
 
 	for (size_t i = 0; i < k->nsigners; i++) {
-		if (memcmp(k->signers[i].id, id, 8) == 0)
-			return k->signers[i].public;
+		if (memcmp(k->signers[i].id, id, 8) == 0 && (!found || k->signers[i].revoked))
+			found = &k->signers[i];
 	}
+	return found;
+}
+
+const uint8_t *keys_signer_public(const struct keys *k, const uint8_t id[8])
+{
+	const struct key_signer *s = keys_signer(k, id);
+	uint8_t admin[8];
+
+	if (s)
+		return s->public;
 	key_signer_id(admin, k->admin_public);
 	return memcmp(admin, id, 8) == 0 ? k->admin_public : NULL;
 }
@@ -187,12 +198,26 @@ static struct keys *keys_new(enum key_kind kind, struct err *e)
 	return k;
 }
 
+void keys_set_signers(struct keys *k, struct key_signer *take_v, size_t n)
+{
+	for (size_t i = 0; i < k->nsigners; i++) {
+		struct key_signer *s = &k->signers[i];
+
+		if (s->accepted)
+			(void)munmap(s->accepted, s->accepted_bytes);
+		free(s->lists);
+	}
+	free(k->signers);
+	k->signers = take_v;
+	k->nsigners = n;
+}
+
 void keys_free(struct keys *k)
 {
 	if (!k)
 		return;
+	keys_set_signers(k, NULL, 0);
 	secret_free(k->s);
-	free(k->signers);
 	free(k);
 }
 
@@ -212,12 +237,13 @@ static void keys_expand_recovery(struct keys *k)
 	k->has_recovery = true;
 }
 
-static void keys_add_recipient(struct keys *k, const uint8_t public[32])
+static void keys_add_recipient(struct keys *k, const uint8_t public[32], const char *name)
 {
 	struct key_recipient *r = &k->recipients[k->nrecipients++];
 
 	memcpy(r->public, public, sizeof(r->public));
 	key_recipient_id(r->id, public);
+	(void)snprintf(r->name, sizeof(r->name), "%s", name);
 }
 
 /* What the three keys of one repository share; signer is the agent. */
@@ -233,7 +259,7 @@ static int keys_join(struct keys *k, const struct keys *recovery, const struct k
 	memcpy(k->signers[0].name, "agent", sizeof("agent"));
 	memcpy(k->repo, recovery->repo, sizeof(k->repo));
 	memcpy(k->admin_public, recovery->admin_public, sizeof(k->admin_public));
-	keys_add_recipient(k, recovery->recovery_public);
+	keys_add_recipient(k, recovery->recovery_public, "recovery");
 	return 0;
 }
 
@@ -353,7 +379,7 @@ static int parse_value(enum line line, char *value, struct key_text *t)
 		if (k->nrecipients == KEY_RECIPIENTS_MAX ||
 		    hex_decode(public, sizeof(public), value) < 0)
 			return -1;
-		keys_add_recipient(k, public);
+		keys_add_recipient(k, public, "");
 		return 0;
 	case LINE_KDF:
 		return parse_kdf(value, t);

@@ -17,7 +17,15 @@
 enum key_kind { KEY_RECOVERY, KEY_AGENT, KEY_AUDIT };
 
 #define KEY_RECIPIENTS_MAX 32
-#define KEY_SIGNERS_MAX 1024
+#define KEY_SIGNERS_MAX 1024 /* and as many that are revoked */
+#define KEY_LISTS_MAX 64     /* objects that say what counts of a revoked signer */
+#define KEY_NAME_MAX 64
+
+/* An object that lists what a revoked signer signed and still counts. */
+struct key_list {
+	char object[128]; /* its key in the store */
+	uint8_t hash[32]; /* SHA-256 of it */
+};
 
 struct keys {
 	enum key_kind kind;
@@ -39,12 +47,22 @@ struct keys {
 	struct key_recipient {
 		uint8_t public[32];
 		uint8_t id[8];
+		char name[KEY_NAME_MAX]; /* "" where the config has none */
 	} recipients[KEY_RECIPIENTS_MAX];
-	size_t nrecipients; /* agent: from the file; others: from the config */
+	size_t nrecipients; /* from the config; before it is opened an agent's from the file */
 	struct key_signer {
 		uint8_t public[32];
 		uint8_t id[8];
-		char name[64];
+		char name[KEY_NAME_MAX];
+		bool revoked; /* what it signs counts no more, but for what is accepted */
+		bool closing; /* of those: what is accepted is not yet said; all counts */
+		bool lost;    /* of those: the list cannot be had, and nobody can say what counts */
+		int64_t revoked_ns;
+		struct key_list *lists; /* owned */
+		size_t nlists;
+		/* SHA-256 of the objects that count, sorted; scratch memory of this many bytes */
+		uint8_t (*accepted)[32];
+		size_t naccepted, accepted_bytes;
 	} * signers; /* from the config, set by repo_open() */
 	size_t nsigners;
 };
@@ -105,7 +123,19 @@ MUST_CHECK int keys_domain(const struct keys *k, const char *domain, struct doma
 /* K_point. */
 MUST_CHECK int keys_point_key(const struct keys *k, uint8_t ret[32], struct err *e);
 
-/* Signer by id: this repository's signers and the admin; NULL when unknown. */
+/* Replaces the signers; take_v is malloc'ed, and owned from then on. */
+void keys_set_signers(struct keys *k, struct key_signer *take_v, size_t n);
+
+/*
+ * Signer by id; NULL when it is not in the config. One that was revoked is found before one that
+ * was not. The admin is no signer in this sense.
+ */
+const struct key_signer *keys_signer(const struct keys *k, const uint8_t id[8]);
+
+/*
+ * Public key by id, of this repository's signers, revoked ones included, and the admin; NULL when
+ * unknown.
+ */
 const uint8_t *keys_signer_public(const struct keys *k, const uint8_t id[8]);
 
 void key_signer_id(uint8_t ret[8], const uint8_t public[32]);

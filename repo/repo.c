@@ -16,6 +16,7 @@
 #include "common/secret.h"
 #include "repo/commits.h"
 #include "repo/crypt.h"
+#include "repo/rollback.h"
 #include "repo/session.h"
 
 #define ENVELOPE_MAX 256 /* bytes of an envelope around its plain text */
@@ -40,6 +41,7 @@ void repo_free(struct repo *r)
 	if (!r)
 		return;
 	keys_free(r->keys);
+	config_clear(&r->config);
 	store_free(o->owned_store);
 	free(o);
 }
@@ -106,7 +108,7 @@ static int init_in(struct store *store, struct key_files *f, const char *passphr
 	    key_file_write(f, agent, "agent.key", NULL, e) < 0 ||
 	    key_file_write(f, audit, "audit.key", NULL, e) < 0)
 		return -1;
-	return config_put(store, &config, e);
+	return config_put(store, &params, &config, e);
 }
 
 int repo_init(struct store *store, const char *keys_dir, const char *passphrase, struct err *e)
@@ -179,6 +181,19 @@ static int state_make(struct repo *r, const char *state, struct err *e)
 	return 0;
 }
 
+static int opening(const struct repo *r, struct err *e)
+{
+	return err_wrap(e, "opening the repository in '%s'", r->store->url);
+}
+
+static int config_open(struct repo *r, struct err *e)
+{
+	/* Its sentences for a place without a repository say all there is to say. */
+	if (config_load(r->store, r->keys, &r->config, e) < 0)
+		return e->class == ERR_NOT_FOUND ? -1 : opening(r, e);
+	return config_apply(&r->config, r->keys, &r->params, e) < 0 ? opening(r, e) : 0;
+}
+
 int repo_open(struct store *store, struct keys *take_keys, const char *state,
               const struct cancel *cancel, struct repo **ret, struct err *e)
 {
@@ -192,8 +207,8 @@ int repo_open(struct store *store, struct keys *take_keys, const char *state,
 	r->store = store;
 	r->keys = take_keys;
 	r->cancel = cancel;
-	if (config_load(store, r->keys, &r->params, e) < 0 ||
-	    (state && *state && state_make(r, state, e) < 0))
+	if (config_open(r, e) < 0 || (state && *state && state_make(r, state, e) < 0) ||
+	    rollback_check(r->state, r->config.revision, r->config.hash, e) < 0)
 		return -1;
 	*ret = STEAL(&r);
 	return 0;

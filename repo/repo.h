@@ -16,8 +16,9 @@
 #include "store/store.h"
 
 struct repo {
-	struct store *store; /* borrowed */
-	struct keys *keys;   /* owned */
+	struct store *store;  /* borrowed */
+	struct keys *keys;    /* owned */
+	struct config config; /* owned: the newest revision */
 	struct repo_params params;
 	char state[512]; /* local directory of this repository's cache, made; "" for none */
 	const struct cancel *cancel; /* may be NULL */
@@ -34,11 +35,12 @@ MUST_CHECK int repo_init(struct store *store, const char *keys_dir, const char *
 
 /*
  * Opens the repository with a key file's keys (owned by the result). state
- * NULL or "": no cache. Opens the config, checks its signature, gives a
- * recovery key the repository secret.
+ * NULL or "": no cache, and no memory of the config. Opens the config, checks
+ * its signature, gives a recovery key the repository secret.
  *   ERR_NOT_FOUND  no repository there
- *   ERR_DENIED     the key is of another repository, or no recipient of it
+ *   ERR_DENIED     the key is of another repository, or no recipient or signer of it (any more)
  *   ERR_FORMAT     from a later version
+ *   ERR_CORRUPT    the config is damaged, or older than what this machine has seen
  */
 MUST_CHECK int repo_open(struct store *store, struct keys *take_keys, const char *state,
                          const struct cancel *cancel, struct repo **ret, struct err *e);

@@ -811,6 +811,7 @@ static int fill_point(struct job *j, struct err *e)
 	(void)snprintf(to->id, sizeof(to->id), "%s", id ? id + 1 : "");
 	to->frozen_ns = p->frozen_ns ? p->frozen_ns : to->started_ns;
 	to->finished_ns = now_wall_ns();
+	to->config = j->repo->params.revision;
 	if (j->has_previous)
 		to->epoch = j->previous.epoch;
 	if (!j->has_previous && !to->previous_missing)
