@@ -86,7 +86,8 @@ static int key_file_write(struct key_files *f, const struct keys *k, const char 
 	return 0;
 }
 
-static int init_in(struct store *store, struct key_files *f, const char *passphrase, struct err *e)
+static int init_in(struct store *store, struct key_files *f, const char *passphrase,
+                   bool single_writer, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf config = BUF_INIT(CONFIG_OBJECT_MAX);
 	const struct repo_params params = {
@@ -96,6 +97,7 @@ static int init_in(struct store *store, struct key_files *f, const char *passphr
 		.cut_max = CUT_MAX_BYTES,
 		.pack_bytes = PACK_BYTES,
 		.features = FORMAT_FEATURES,
+		.single_writer = single_writer,
 	};
 	auto_keys struct keys *recovery = NULL;
 	auto_keys struct keys *agent = NULL;
@@ -111,7 +113,8 @@ static int init_in(struct store *store, struct key_files *f, const char *passphr
 	return config_put(store, &params, &config, e);
 }
 
-int repo_init(struct store *store, const char *keys_dir, const char *passphrase, struct err *e)
+static int init(struct store *store, const char *keys_dir, const char *passphrase,
+                bool single_writer, struct err *e)
 {
 	struct key_files f = { .dir = -1, .path = keys_dir };
 	struct store_stat st;
@@ -132,11 +135,22 @@ int repo_init(struct store *store, const char *keys_dir, const char *passphrase,
 	if (dir < 0)
 		return err_sys(e, errno, "opening the directory '%s' for the keys", keys_dir);
 	f.dir = dir;
-	if (init_in(store, &f, passphrase, e) < 0) {
+	if (init_in(store, &f, passphrase, single_writer, e) < 0) {
 		key_files_undo(&f);
 		return err_wrap(e, "creating the repository");
 	}
 	return 0;
+}
+
+int repo_init(struct store *store, const char *keys_dir, const char *passphrase, struct err *e)
+{
+	return init(store, keys_dir, passphrase, false, e);
+}
+
+int repo_init_single(struct store *store, const char *keys_dir, const char *passphrase,
+                     struct err *e)
+{
+	return init(store, keys_dir, passphrase, true, e);
 }
 
 /* ---- open ---- */

@@ -34,6 +34,13 @@ MUST_CHECK int repo_init(struct store *store, const char *keys_dir, const char *
                          struct err *e);
 
 /*
+ * The same in single-writer mode, for a store that cannot keep writers apart: it is not tried out
+ * whether it creates objects only once.
+ */
+MUST_CHECK int repo_init_single(struct store *store, const char *keys_dir, const char *passphrase,
+                                struct err *e);
+
+/*
  * Opens the repository with a key file's keys (owned by the result). state
  * NULL or "": no cache, and no memory of the config. Opens the config, checks
  * its signature, gives a recovery key the repository secret.
