@@ -99,6 +99,7 @@ static json_t *summary_json(const struct check_result *r, json_t *hurt)
 		{ "unreferenced_bytes", r->unreferenced_bytes },
 		{ "unknown_packs", r->unknown_packs },
 		{ "foreign", r->foreign },
+		{ "revoked", r->revoked },
 		{ "objects", r->objects },
 		{ "bytes_read", r->bytes_read },
 		{ "problems_found", r->problems },
@@ -184,6 +185,9 @@ static void print_verdict(FILE *to, const struct check_result *r)
 		              (unsigned long long)r->open_sessions,
 		              (unsigned long long)r->unreferenced,
 		              num_bytes_text(r->unreferenced_bytes).s);
+	if (r->revoked)
+		(void)fprintf(to, "; of revoked keys, not counting: %llu objects",
+		              (unsigned long long)r->revoked);
 	(void)fputc('\n', to);
 }
 

@@ -10,6 +10,7 @@
 
 #include "catalog/chain.h"
 #include "catalog/row.h"
+#include "common/hex.h"
 
 #define THREADS_DEFAULT 8
 #define THREADS_MAX 64
@@ -33,6 +34,7 @@ struct sync {
 	const struct sync_params *params;
 	struct sync_result result;
 	struct commits fresh, gone, returned;
+	struct commits voids; /* known points whose key was revoked, and that do not count */
 };
 
 static void commits_clear(struct commits *l)
@@ -47,6 +49,7 @@ static void sync_clear(struct sync *s)
 	commits_clear(&s->fresh);
 	commits_clear(&s->gone);
 	commits_clear(&s->returned);
+	commits_clear(&s->voids);
 }
 
 static int note(struct commits *l, const char *session, int64_t received_ns, struct err *e)
@@ -88,7 +91,7 @@ static int touch(struct sync *s, const char *voltag, struct err *e)
 
 struct compare {
 	struct sync *s;
-	sqlite3_stmt *known; /* session, gone_at_ns, in order of session */
+	sqlite3_stmt *known; /* session, gone_at_ns, signer, hash, in order of session */
 	bool row;            /* known is at a row */
 };
 
@@ -107,6 +110,21 @@ static int pass_gone(struct compare *x, const char *session, struct err *e)
 	return 0;
 }
 
+/* Whether the known point at the row still counts. What nobody can say anything of does. */
+static bool row_counts(const struct compare *x)
+{
+	uint8_t signer[8];
+	uint8_t hash[32];
+	struct err why = ERR_INIT;
+
+	if (hex_decode(signer, sizeof(signer), catalog_text(x->known, 2)) < 0 ||
+	    hex_decode(hash, sizeof(hash), catalog_text(x->known, 3)) < 0)
+		return true;
+	const struct key_signer *s = keys_signer(x->s->repo->keys, signer);
+	return !s || !s->revoked || keys_accept(s, hash, catalog_text(x->known, 0), &why) == 0 ||
+	       !key_is_void(&why);
+}
+
 static int take_commit(void *arg, const struct store_item *item, struct err *e)
 {
 	struct compare *x = arg;
@@ -118,8 +136,11 @@ static int take_commit(void *arg, const struct store_item *item, struct err *e)
 		return -1;
 	if (!x->row || strcmp(catalog_text(x->known, 0), session) != 0)
 		return note(&s->fresh, session, item->st.received_ns, e);
-	if (sqlite3_column_type(x->known, 1) != SQLITE_NULL &&
-	    note(&s->returned, session, 0, e) < 0)
+	bool gone = sqlite3_column_type(x->known, 1) != SQLITE_NULL;
+	bool counts = row_counts(x);
+	if (!counts && note(&s->voids, session, 0, e) < 0)
+		return -1;
+	if (counts == gone && note(gone ? &s->returned : &s->gone, session, 0, e) < 0)
 		return -1;
 	int rc = catalog_step(s->c, x->known, e);
 	x->row = rc > 0;
@@ -129,7 +150,10 @@ static int take_commit(void *arg, const struct store_item *item, struct err *e)
 static int compare(struct sync *s, struct err *e)
 {
 	auto_stmt sqlite3_stmt *known =
-		catalog_prepare(s->c, "SELECT session, gone_at_ns FROM points ORDER BY session", e);
+		catalog_prepare(s->c,
+	                        "SELECT session, gone_at_ns, signer, hash FROM points"
+	                        " ORDER BY session",
+	                        e);
 	struct compare x = { .s = s, .known = known };
 
 	if (!known)
@@ -342,6 +366,27 @@ static int keep_hidden_configs(struct sync *s, struct err *e)
 	return catalog_run(s->c, keep, e);
 }
 
+/* Points that counted, and do not any more. */
+static int note_voids(struct sync *s, struct err *e)
+{
+	for (size_t i = 0; i < s->voids.n; i++) {
+		const char *session = s->voids.v[i].session;
+		struct anomaly a = {
+			.kind = "bad_signature",
+			.detail = "its key was revoked, and it is not among what counted then",
+		};
+		char voltag[17];
+
+		(void)snprintf(voltag, sizeof(voltag), "%.16s", session + POINT_SESSION_VOLTAG);
+		a.voltag = voltag;
+		(void)snprintf(a.object, sizeof(a.object), PREFIX "%.100s", session);
+		s->result.bad++;
+		if (note_anomaly(s, &a, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 struct chain_ctx {
 	struct sync *s;
 	const char *voltag;
@@ -464,7 +509,8 @@ static int judge(struct sync *s, struct err *e)
 		if (judge_volume(s, voltag, e) < 0 || catalog_run(s->c, judged, e) < 0)
 			return -1;
 	}
-	if (rc < 0 || keep_hidden_configs(s, e) < 0 || resolve(s, NULL, e) < 0)
+	if (rc < 0 || note_voids(s, e) < 0 || keep_hidden_configs(s, e) < 0 ||
+	    resolve(s, NULL, e) < 0)
 		return -1;
 	return catalog_tx_commit(&tx, e);
 }

@@ -84,6 +84,10 @@ static int take_point_locked(struct check *ck, const struct point *p, unsigned d
 static int commit_bad(struct check *ck, const char *key, const char *what, const struct err *why,
                       struct err *e)
 {
+	if (key_is_void(why)) {
+		atomic_fetch_add_explicit(&ck->revoked, 1, memory_order_relaxed);
+		return 0;
+	}
 	if (!check_is_finding(why) && why->class != ERR_INVALID) {
 		*e = *why;
 		return -1;
@@ -283,6 +287,17 @@ static int gather_config(struct check *ck, struct err *e)
 		           "of the keys",
 		           ck->config_session, (unsigned long long)r->params.revision);
 	}
+	for (size_t i = 0; i < r->keys->nsigners; i++) {
+		const struct key_signer *s = &r->keys->signers[i];
+
+		if (s->lost)
+			check_find(
+				ck, CHECK_DAMAGED, s->nlists ? s->lists[0].object : "ctl/revoked/",
+				0,
+				"what counts of the revoked key '%s' cannot be read, so nobody can "
+				"say whether what it signed does; 'key revoke' makes another list",
+				s->name);
+	}
 	return config_chain(r->store, r->keys, bad_revision, ck, e);
 }
 
@@ -294,8 +309,9 @@ static const struct {
 	bool list;
 } notes[] = {
 	{ "check/", FORMAT_KIND_CHECKED, true },  { "ctl/damage/", FORMAT_KIND_DAMAGE, true },
-	{ "ctl/gc/", FORMAT_KIND_COLLECT, true }, { "hold/", FORMAT_KIND_HOLD, false },
-	{ "pin/", FORMAT_KIND_PIN, false },       { "sess/", FORMAT_KIND_SESSION, false },
+	{ "ctl/gc/", FORMAT_KIND_COLLECT, true }, { "ctl/revoked/", FORMAT_KIND_REVOKED, true },
+	{ "hold/", FORMAT_KIND_HOLD, false },     { "pin/", FORMAT_KIND_PIN, false },
+	{ "reseal/", FORMAT_KIND_RESEAL, true },  { "sess/", FORMAT_KIND_SESSION, false },
 	{ "tomb/", FORMAT_KIND_TOMB, false },
 };
 

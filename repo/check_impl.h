@@ -106,7 +106,8 @@ struct check {
 	struct err err; /* the first that ends the check */
 
 	_Atomic bool stop;
-	_Atomic bool stale; /* something that was listed was gone: a collection is at work */
+	_Atomic bool stale;       /* something that was listed was gone: a collection is at work */
+	_Atomic uint64_t revoked; /* objects that do not count, since their key was revoked */
 	_Atomic uint64_t bytes_read, objects, nodes_read, chunks, segments_read, unknown_packs,
 		unreferenced, unreferenced_bytes, known_damaged;
 };

@@ -90,6 +90,20 @@ json_t *config_signer_json(const uint8_t public[32], const char *name, struct er
 	return o;
 }
 
+int config_member(const json_t *array, const uint8_t public[32])
+{
+	struct err ignored = ERR_INIT;
+	uint8_t key[32];
+
+	for (size_t i = 0; i < json_array_size(array); i++) {
+		if (json_get_hex(json_array_get(array, i), "config", "public", key, sizeof(key),
+		                 &ignored) == 0 &&
+		    memcmp(key, public, sizeof(key)) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
 /* Appends what was made for it; NULL: e is set. */
 static int append(json_t *array, json_t *take_item, struct err *e)
 {
@@ -421,6 +435,23 @@ int config_still(struct store *store, const struct keys *k, uint64_t revision, s
 		               "the keys of this repository have changed meanwhile (revision %llu "
 		               "of the config); run it again",
 		               (unsigned long long)c.revision);
+	return rc < 0 ? -1 : 0;
+}
+
+int config_revokes(struct store *store, const struct keys *k, uint64_t revision,
+                   const uint8_t public[32], bool *ret, struct err *e)
+{
+	CLEANUP(config_clear) struct config c = { 0 };
+	auto_free struct numbers *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return err_set(e, ERR_NOMEM, "no memory for the config");
+	*ret = false;
+	if (list_numbers(store, revision, x, e) < 0)
+		return -1;
+	int rc = newest_of(store, x, k, &c, e);
+	if (rc == 0)
+		*ret = config_member(json_object_get(c.json, "revoked"), public) >= 0;
 	return rc < 0 ? -1 : 0;
 }
 

@@ -101,6 +101,13 @@ MUST_CHECK int config_still(struct store *store, const struct keys *k, uint64_t 
                             struct err *e);
 
 /*
+ * Whether a revision later than this one says that the signer is revoked. For who has just signed
+ * something: what the store received before that was said will count.
+ */
+MUST_CHECK int config_revokes(struct store *store, const struct keys *k, uint64_t revision,
+                              const uint8_t public[32], bool *ret, struct err *e);
+
+/*
  * Goes through all revisions: each must name the hash of the one before it. bad() is told of each
  * object that does not fit; text is a sentence without its subject.
  */
@@ -109,6 +116,9 @@ MUST_CHECK int config_chain(struct store *store, const struct keys *k,
                             void *arg, struct err *e);
 
 /* ---- parts, for who changes a config ---- */
+
+/* The number of the member of an array of recipients or signers that has this key; -1: none. */
+int config_member(const json_t *array, const uint8_t public[32]);
 
 /* A member of `recipients`: the repository secret of admin sealed to public. NULL: e. */
 MUST_CHECK json_t *config_recipient_json(const struct keys *admin, const uint8_t public[32],

@@ -357,6 +357,17 @@ static uint64_t settled_tombs(const struct gc *g, const struct session_names *go
 	return settled;
 }
 
+/*
+ * What this signer has put so far counts for everybody, whatever becomes of its key: a list of what
+ * counts is made after its revocation was announced, and that is not yet so.
+ */
+static int still_counts(const struct gc *g, struct err *e)
+{
+	const struct repo *r = g->repo;
+
+	return config_still(r->store, r->keys, r->params.revision, e);
+}
+
 /* Index, deletions, and the end: all that follows once `final` stands. */
 static int finish(struct gc *g, uint64_t n, const struct collection_list *final, struct err *e)
 {
@@ -366,6 +377,8 @@ static int finish(struct gc *g, uint64_t n, const struct collection_list *final,
 	struct absent ignored = { 0 };
 	const struct collection_state *s = &g->view.collection;
 
+	if (still_counts(g, e) < 0)
+		return -1;
 	if (s->done_left && collection_get(g->repo, s->done, COLLECTION_LEFT, &before, NULL, e) < 0)
 		return err_wrap(e, "reading what collection %llu left",
 		                (unsigned long long)s->done);
@@ -418,6 +431,21 @@ static int list_sessions(struct gc *g, uint64_t n, struct collection_list *ret, 
 	return put_or_get(g->repo, n, COLLECTION_SESSIONS, &mine, ret, e);
 }
 
+/* Nobody waits for a session of a key that was revoked: what it commits does not count. */
+static bool is_revoked(const struct gc *g, const char *session)
+{
+	const struct keys *k = g->repo->keys;
+	struct session_info info;
+	struct err why = ERR_INIT;
+
+	if (!keys_any_revoked(k))
+		return false;
+	if (session_info(g->repo, session, &info, &why) < 0)
+		return key_is_void(&why);
+	const struct key_signer *s = keys_signer(k, info.signer);
+	return s && s->revoked;
+}
+
 /*
  * Resolves the sessions: those that did not end and were silent for long are
  * fenced. 1: all have ended; 0: some are to be waited for.
@@ -442,7 +470,8 @@ static int resolve_sessions(struct gc *g, const struct session_names *l, struct 
 		if (end != SESSION_OPEN)
 			continue;
 		/* Nobody is fenced where the store cannot keep writers apart. */
-		if (m && (until_ns > g->now_ns || g->repo->params.single_writer)) {
+		if (m && (until_ns > g->now_ns || g->repo->params.single_writer) &&
+		    !is_revoked(g, l->v[i])) {
 			r->sessions_waiting++;
 			if (until_ns > r->wait_until_ns)
 				r->wait_until_ns = until_ns;
@@ -600,6 +629,8 @@ static int run(struct gc *g, struct err *e)
 {
 	struct collection_state s;
 
+	if (!g->params->dry_run && collection_drop_voids(g->repo, e) < 0)
+		return -1;
 	if (collection_state(g->repo, &s, e) < 0)
 		return -1;
 	if (s.open && !g->params->dry_run) {
@@ -620,6 +651,27 @@ static int run(struct gc *g, struct err *e)
 	if (rc == 0)
 		g->result->outcome = GC_WAITING;
 	return rc < 0 ? err_wrap(e, "collection %llu", (unsigned long long)s.done + 1) : 0;
+}
+
+/* Of every signer it must be known what counts. */
+static int check_signers(const struct keys *k, struct err *e)
+{
+	for (size_t i = 0; i < k->nsigners; i++) {
+		const struct key_signer *s = &k->signers[i];
+
+		if (s->closing)
+			return err_set(e, ERR_BUSY,
+			               "key '%s' is being revoked; when that was stopped, finish it "
+			               "(aksdr-catalog key revoke %s), and run this again",
+			               s->name, s->name);
+		if (s->lost)
+			return err_set(e, ERR_CORRUPT,
+			               "the list of what counts of the revoked key '%s' ('%s') does "
+			               "not open: put it back from a copy, or make another one "
+			               "(aksdr-catalog key revoke)",
+			               s->name, s->nlists ? s->lists[0].object : "");
+	}
+	return 0;
 }
 
 int gc_run(const struct repo *r, const struct gc_params *params, struct gc_result *ret,
@@ -644,6 +696,8 @@ int gc_run(const struct repo *r, const struct gc_params *params, struct gc_resul
 			e, ERR_UNSUPPORTED,
 			"this repository was made by a version whose writers know nothing of "
 			"collections; run 'aksdr-catalog upgrade' once no such version is in use");
+	if (check_signers(r->keys, e) < 0)
+		return -1;
 	if (r->params.foreign > 0 && !params->accept_loss)
 		return err_set(e, ERR_CORRUPT,
 		               "%llu objects below '" CONFIG_REVISIONS "' that are newer than "

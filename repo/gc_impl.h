@@ -78,6 +78,7 @@ struct gc {
 	struct gc_point *points; /* live ones */
 	size_t npoints, points_cap;
 	struct session_names going; /* expired points whose commit is there; sorted */
+	struct session_names voids; /* guarded by lock: points that do not count, of revoked keys */
 	struct gc_pack *packs;      /* by kind and id; scratch memory */
 	size_t npacks, packs_cap;
 	uint8_t (*lost_ids)[FORMAT_ID_BYTES]; /* of damage marks, sorted */

@@ -127,30 +127,32 @@ static int is_there(struct gc *g, const struct segment_pack *p, bool *ret, struc
 	return -1;
 }
 
-/* Whether the segment names a pack of the list. One that does not open names none. */
-static int names_dead(struct gc *g, const struct seg *x, const struct pack_list *dead, bool *ret,
-                      struct err *e)
+/*
+ * Whether the segment names a pack of the list. One that does not open names none; one of a
+ * revoked key tells nothing to anybody, and goes.
+ */
+static int names_dead(struct gc *g, struct seg *x, const struct pack_list *dead, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
 	const struct repo *r = g->repo;
 	struct segment_view v;
 	struct err why = ERR_INIT;
 
-	*ret = false;
 	if (cancel_check(r->cancel, e) < 0)
 		return -1;
 	if (segment_fetch(r->store, r->keys, g->domains[x->domain].keys, x->key, &plain, &v, &why) <
 	    0) {
+		x->drop = key_is_void(&why);
 		if (note_is_bad(&why))
 			return 0;
 		*e = why;
 		return -1;
 	}
-	for (uint32_t i = 0; i < v.npacks && !*ret; i++) {
+	for (uint32_t i = 0; i < v.npacks && !x->replace; i++) {
 		struct segment_pack p;
 
 		segment_view_pack(&v, i, &p);
-		*ret = pack_list_has(dead, p.kind, p.id);
+		x->replace = pack_list_has(dead, p.kind, p.id);
 	}
 	return 0;
 }
@@ -197,7 +199,7 @@ static int choose_some(void *arg, unsigned i, const atomic_bool *stop, struct er
 			continue;
 		}
 		if (!x->replace && c->s->view.absent.packs.n > 0 &&
-		    names_dead(g, x, &c->s->view.absent.packs, &x->replace, e) < 0)
+		    names_dead(g, x, &c->s->view.absent.packs, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -365,6 +367,9 @@ int gc_index(struct gc *g, const struct session_names *going, struct err *e)
 	c.tasks.n = s.n;
 	if (team_run(g->threads, "gc-index", choose_some, &c, e) < 0 || write_merged(&m, &s, e) < 0)
 		return err_wrap(e, "making the index anew");
+	/* As before anything is deleted: what was merged must count, whatever becomes of the key. */
+	if (config_still(g->repo->store, g->repo->keys, g->repo->params.revision, e) < 0)
+		return -1;
 	for (size_t i = 0; i < s.n; i++) {
 		if (!s.v[i].replace && !s.v[i].drop)
 			continue;

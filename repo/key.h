@@ -37,7 +37,7 @@ struct keys {
 		uint8_t mm[32];          /* all, recovery once the config is opened */
 		uint8_t cm[32];          /* agent; recovery once the config is opened */
 		uint8_t recovery[32];    /* X25519 secret: recovery */
-		uint8_t sign_seed[32];   /* Ed25519: agent: its own; recovery: admin */
+		uint8_t sign_seed[32];   /* Ed25519: agent: its own; recovery: admin, if any */
 		uint8_t sign_secret[64]; /* expanded */
 	} * s;
 	bool has_rs, has_mm, has_recovery, has_sign;
@@ -82,6 +82,14 @@ MUST_CHECK int keys_generate(struct keys **ret_recovery, struct keys **ret_agent
                              struct keys **ret_audit, struct err *e);
 
 /*
+ * Makes further keys of the repository that admin (a recovery key that has
+ * opened its config) is of: an agent key that signs with a key of its own, and
+ * a recovery key that reads data and signs nothing. Neither is of any use until the config names it.
+ */
+MUST_CHECK int keys_new_agent(const struct keys *admin, struct keys **ret, struct err *e);
+MUST_CHECK int keys_new_recovery(const struct keys *admin, struct keys **ret, struct err *e);
+
+/*
  * Reads a key file. passphrase_file may be NULL; a wrapped recovery key asks
  * for it: from the file, else on the terminal when stdin is one, else ERR_DENIED.
  *   ERR_NOT_FOUND   no such file
@@ -92,9 +100,29 @@ MUST_CHECK int keys_generate(struct keys **ret_recovery, struct keys **ret_agent
 MUST_CHECK int keys_load(const char *path, const char *passphrase_file, struct keys **ret,
                          struct err *e);
 
+/* The same with a passphrase at hand (NULL: none), which is never asked for. */
+MUST_CHECK int keys_open(const char *path, const char *passphrase, struct keys **ret,
+                         struct err *e);
+
 /* Writes a key file, mode 0600, create-only. passphrase NULL: not wrapped (recovery only). */
 MUST_CHECK int keys_save(const struct keys *k, const char *path, const char *passphrase,
                          struct err *e);
+
+/*
+ * The same in the place of a file that is there: a new file beside it, read back, and renamed over
+ * it.
+ */
+MUST_CHECK int keys_replace(const struct keys *k, const char *path, const char *passphrase,
+                            struct err *e);
+
+/*
+ * A passphrase of one line: from the file, or, when that is NULL, asked for on the terminal that
+ * stdin is, twice when it is a new one. what names it in the question. Free with secret_free.
+ *   ERR_INVALID  it is empty or too long, or the two answers differ
+ *   ERR_DENIED   there is neither file nor terminal
+ */
+MUST_CHECK int keys_passphrase(const char *file, const char *what, bool is_new, char **ret,
+                               struct err *e);
 
 /* Same form, from and to memory; for keys_load, tests and fuzzing. */
 MUST_CHECK int keys_parse(const uint8_t *text, size_t n, const char *passphrase, struct keys **ret,
@@ -131,6 +159,26 @@ void keys_set_signers(struct keys *k, struct key_signer *take_v, size_t n);
  * was not. The admin is no signer in this sense.
  */
 const struct key_signer *keys_signer(const struct keys *k, const uint8_t id[8]);
+
+/* True when some signer is revoked, but for those whose list is still to be made. */
+bool keys_any_revoked(const struct keys *k);
+
+/*
+ * What follows from the revocations: another value when others are revoked, or other objects of
+ * them count. false, and ret is not set: nobody is revoked.
+ */
+bool keys_revocations(const struct keys *k, uint8_t ret[32]);
+
+/*
+ * Whether an object counts that a revoked signer has signed; hash: SHA-256 of it, what: its name.
+ *   ERR_DENIED   it does not: key_is_void() is true for that error
+ *   ERR_CORRUPT  nobody can say
+ */
+MUST_CHECK int keys_accept(const struct key_signer *s, const uint8_t hash[32], const char *what,
+                           struct err *e);
+
+/* True for an object that says nothing, since its signer was revoked. Wrapping keeps that. */
+bool key_is_void(const struct err *e);
 
 /*
  * Public key by id, of this repository's signers, revoked ones included, and the admin; NULL when

@@ -16,6 +16,8 @@
 #include "common/secret.h"
 #include "repo/commits.h"
 #include "repo/crypt.h"
+#include "repo/reseal.h"
+#include "repo/revoke.h"
 #include "repo/rollback.h"
 #include "repo/session.h"
 
@@ -42,6 +44,7 @@ void repo_free(struct repo *r)
 		return;
 	keys_free(r->keys);
 	config_clear(&r->config);
+	reseal_free(r->reseal);
 	store_free(o->owned_store);
 	free(o);
 }
@@ -221,11 +224,29 @@ int repo_open(struct store *store, struct keys *take_keys, const char *state,
 	r->store = store;
 	r->keys = take_keys;
 	r->cancel = cancel;
+	r->reseal = r->keys->has_recovery ? reseal_new() : NULL;
+	if (r->keys->has_recovery && !r->reseal)
+		return err_set(e, ERR_NOMEM, "no memory for a repository");
 	if (config_open(r, e) < 0 || (state && *state && state_make(r, state, e) < 0) ||
-	    rollback_check(r->state, r->config.revision, r->config.hash, e) < 0)
+	    rollback_check(r->state, r->config.revision, r->config.hash, e) < 0 ||
+	    revoke_load(r, e) < 0)
 		return -1;
 	*ret = STEAL(&r);
 	return 0;
+}
+
+int repo_change(struct repo *r, const json_t *json, uint16_t features, struct err *e)
+{
+	struct config next;
+
+	if (config_put_next(r->store, r->keys, &r->config, json, features, &next, e) < 0)
+		return -1;
+	config_clear(&r->config);
+	r->config = next;
+	return config_apply(&r->config, r->keys, &r->params, e) < 0 ||
+	                       rollback_check(r->state, next.revision, next.hash, e) < 0
+	               ? -1
+	               : revoke_load(r, e);
 }
 
 int repo_open_url(const char *url, unsigned store_flags, const char *key_path,
@@ -338,6 +359,8 @@ static int points_item(const struct points_walk *w, const struct commit_item *c,
 	if (rc == 0)
 		return c->kind == COMMIT_ABORT ? 0 : w->each(w->arg, &p, e);
 	(void)snprintf(key, sizeof(key), COMMIT_PREFIX "%s", c->session);
+	if (key_is_void(&why))
+		return 0;
 	if (w->bad && is_of_object(&why))
 		return w->bad(w->arg, key, &why, e);
 	*e = why;

@@ -15,6 +15,8 @@
 #include "repo/point.h"
 #include "store/store.h"
 
+struct reseal;
+
 struct repo {
 	struct store *store;  /* borrowed */
 	struct keys *keys;    /* owned */
@@ -22,6 +24,7 @@ struct repo {
 	struct repo_params params;
 	char state[512]; /* local directory of this repository's cache, made; "" for none */
 	const struct cancel *cancel; /* may be NULL */
+	struct reseal *reseal;       /* owned; of a recovery key: data keys sealed to it later */
 };
 
 /*
@@ -67,6 +70,12 @@ MUST_CHECK int repo_open_url(const char *url, unsigned store_flags, const char *
                              const struct cancel *cancel, struct repo **ret, struct err *e);
 
 /*
+ * Puts json as the next revision of the config; r goes by it from then on. Only while nobody else
+ * uses r. Errors as config_put_next().
+ */
+MUST_CHECK int repo_change(struct repo *r, const json_t *json, uint16_t features, struct err *e);
+
+/*
  * One point by its session name. ERR_NOT_FOUND, ERR_CORRUPT, ERR_FORMAT, ERR_DENIED. Caller
  * clears.
  */
@@ -79,7 +88,8 @@ MUST_CHECK int repo_point_at(const struct repo *r, const char *session, int64_t 
 
 /*
  * Calls each() for every commit, in order of key; the point is valid during
- * the call. A commit that does not open goes to bad() (NULL: fails).
+ * the call. A commit that does not open goes to bad() (NULL: fails), but for one that does not
+ * count, since its signer was revoked.
  * voltag: NULL, or only points of that volume.
  */
 MUST_CHECK int repo_points(const struct repo *r, const char *voltag,

@@ -893,6 +893,23 @@ static void leave_findable(struct job *j, const struct err *why)
 	local_save(&j->local);
 }
 
+/* A key that was revoked meanwhile: somebody must know that this run was for nothing. */
+static int still_counts(const struct job *j, struct err *e)
+{
+	const struct keys *k = j->repo->keys;
+	struct err ignored = ERR_INIT;
+	bool revoked;
+
+	if (config_revokes(j->repo->store, k, j->repo->params.revision, k->sign_public, &revoked,
+	                   &ignored) < 0 ||
+	    !revoked)
+		return 0;
+	return err_set(e, ERR_DENIED,
+	               "this agent key was revoked while the backup ran: restore point '%s' was "
+	               "made, and will not count; run it again with a new key file",
+	               j->point->session);
+}
+
 int writer_backup(const struct repo *r, struct source *source, const struct writer_params *params,
                   struct point *ret, struct err *e)
 {
@@ -916,6 +933,8 @@ int writer_backup(const struct repo *r, struct source *source, const struct writ
 		rc = fill_point(&j, e);
 	if (rc == 0 && !params->dry_run)
 		rc = session_commit(r, p, e);
+	if (rc == 0 && !params->dry_run)
+		rc = still_counts(&j, e);
 	if (rc < 0)
 		leave_findable(&j, e);
 	remember(&j, rc, e);

@@ -43,7 +43,7 @@ struct writer_params {
  * its problems, and the caller decides the exit status (ERR_PARTIAL).
  *   ERR_BUSY    fenced: another session won this commit key; or, in single-writer mode, another
  *               session is open
- *   ERR_DENIED  the key may not write
+ *   ERR_DENIED  the key may not write, or was revoked meanwhile
  *   ERR_UNSUPPORTED  the store cannot keep writers apart, and the mode says it must
  */
 MUST_CHECK int writer_backup(const struct repo *r, struct source *source,

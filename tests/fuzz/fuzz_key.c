@@ -20,7 +20,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 		return 0;
 	}
-	if (k->kind != KEY_AUDIT && !k->has_sign)
+	if (k->kind == KEY_AGENT && !k->has_sign)
+		abort();
+	if (k->kind == KEY_RECOVERY && !k->has_recovery)
 		abort();
 	if (k->kind == KEY_AGENT && (!k->has_rs || k->nrecipients == 0))
 		abort();

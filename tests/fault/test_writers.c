@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stores that cannot keep writers apart: many writers refuse them, a single
- * writer uses them, and a second session beside an open one is refused.
+ * Who may write. Stores that cannot keep writers apart: many writers refuse
+ * them, a single writer uses them, and a second session beside an open one is
+ * refused. Keys that are revoked while a backup runs.
  */
 #include "tests/harness/fault_kit.h"
-#include "tests/harness/repo_kit.h"
+#include "tests/harness/keys_kit.h"
 
 #include "repo/probe.h"
 #include "repo/single.h"
@@ -233,6 +234,27 @@ static void test_a_run_that_fails_leaves_no_session_open(void **state)
 	ok(back_up(&k, k.agent, "v", false, e));
 }
 
+static void test_a_key_that_is_revoked_while_it_writes_is_told(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct repo *node = kit_add_agent(&k, "node");
+
+	(void)state;
+	ok(back_up(&k, node, "v", false, e));
+	/* Another key is of no concern. */
+	repo_free(kit_add_agent(&k, "other"));
+	(void)kit_revoke(&k, "other", 0);
+	ok(back_up(&k, node, "v", false, e));
+	(void)kit_revoke(&k, "node", 0);
+	fails_saying(ERR_DENIED, "was revoked while the backup ran",
+	             back_up(&k, node, "v", false, e));
+	kit_reopen(&k);
+	struct check_result r = kit_check(k.recovery, 4, NULL);
+	assert_int_equal(r.points, 2);
+	assert_true(r.revoked > 0);
+	repo_free(node);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -241,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_a_session_beside_an_open_one_is_refused),
 		cmocka_unit_test(test_an_end_is_not_put_over),
 		cmocka_unit_test(test_a_run_that_fails_leaves_no_session_open),
+		cmocka_unit_test(test_a_key_that_is_revoked_while_it_writes_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
