@@ -2,6 +2,8 @@
 /* Checked access to jansson's values; every refusal names the document and the member. */
 #include "common/json.h"
 
+#include "common/text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,4 +138,17 @@ int json_write(const json_t *o, struct buf *b, struct err *e)
 	if (b->failed)
 		return buf_check(b, "the JSON text", e);
 	return err_set(e, ERR_NOMEM, "no memory to write JSON");
+}
+
+json_t *json_text(const char *text, size_t max)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(max);
+	char step[TEXT_STEP_MAX];
+	size_t n;
+
+	while ((n = text_step(&text, TEXT_LINE, step)) > 0 && b.len + n <= max) {
+		if (buf_put(&b, step, n) < 0)
+			return NULL;
+	}
+	return json_stringn(b.data ? (const char *)b.data : "", b.len);
 }

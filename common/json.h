@@ -37,6 +37,12 @@ MUST_CHECK int json_get_bool(const json_t *o, const char *what, const char *key,
 MUST_CHECK int json_get_hex(const json_t *o, const char *what, const char *key, uint8_t *ret,
                             size_t n, struct err *e); /* exactly 2 n hexadecimal characters */
 
+/*
+ * A string of a text from outside, whatever its bytes are: as TEXT_LINE of common/text.h, cut to at
+ * most max bytes between two characters. NULL: no memory.
+ */
+json_t *json_text(const char *text, size_t max);
+
 /* Compact text with sorted keys appended to b: the same value gives the same bytes. */
 MUST_CHECK int json_write(const json_t *o, struct buf *b, struct err *e);
 

@@ -378,6 +378,7 @@ static void check_clear(struct check *ck)
 	view_clear(&ck->view);
 	marker_list_clear(&ck->markers);
 	expiry_clear(&ck->expiry);
+	session_names_clear(&ck->gone);
 	for (size_t i = 0; i < ck->nsegments; i++)
 		free(ck->segments[i].key);
 	free(ck->segments);
@@ -464,34 +465,89 @@ static int run(const struct check *like, bool last, struct check_result *result,
 	result->unknown_packs = ck.unknown_packs;
 	result->objects = ck.objects;
 	result->bytes_read = ck.bytes_read;
+	result->packs_verified = ck.run->packs;
+	result->bytes_verified = ck.run->bytes;
+	return check_record(&ck, result, true, e);
+}
+
+/* What was verified in a pass that is repeated needs no second look. */
+static int keep_passed(struct check_pass *p, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < p->passed.n; i++)
+		rc = pack_list_add(&p->done, p->passed.v[i].kind, p->passed.v[i].id, e);
+	pack_list_clear(&p->passed);
+	pack_list_sort(&p->done);
+	return rc;
+}
+
+/* Passes until one of them was not disturbed. */
+static int run_passes(struct check *like, struct check_result *result, struct err *e)
+{
+	for (unsigned try = 1;; try++) {
+		*result = (struct check_result){ .level = like->params->level,
+			                         .all = check_is_all(like->params),
+			                         .started_ns = like->run->started_ns };
+		memcpy(result->run, like->run->name, sizeof(result->run));
+		int rc = run(like, try == TRIES_MAX, result, e);
+
+		if (rc <= 0)
+			return rc;
+		if (keep_passed(like->run, e) < 0)
+			return -1;
+	}
+}
+
+static int check_params_valid(const struct repo *r, const struct check_params *p, struct err *e)
+{
+	if (p->level > CHECK_LEVEL_MAX)
+		return err_set(e, ERR_INVALID, "there is no level %u; levels are 0 to %u", p->level,
+		               CHECK_LEVEL_MAX);
+	if (p->level < 3 && (p->budget || p->sample_percent || p->max_age_ns || p->resume))
+		return err_set(e, ERR_INVALID,
+		               "a budget, a sample and ages are for the levels that read packs: "
+		               "3 and 4");
+	if (p->sample_percent > 100)
+		return err_set(e, ERR_INVALID, "a sample has 1 to 100 percent");
+	if (p->level == 4 && !r->keys->has_recovery)
+		return err_set(e, ERR_DENIED,
+		               "level 4 reads data and needs a recovery key; level 3 is the most "
+		               "for others");
+	if (p->record && !r->keys->has_sign)
+		return err_set(e, ERR_DENIED, "this key file cannot sign the record of a check");
 	return 0;
 }
 
 int check_run(const struct repo *r, const struct check_params *params, struct check_result *ret,
               struct err *e)
 {
-	const struct check like = {
+	struct check_pass pass = {
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.started_ns = now_wall_ns(),
+		.recorded_ns = now_mono_ns(),
+	};
+	struct check like = {
 		.repo = r,
 		.params = params,
 		.scratch = r->state[0] ? r->state : NULL,
 		.threads = choose_threads(params),
+		.run = &pass,
 	};
 	struct check_result result;
-	int rc = 1;
+	struct err ignored = ERR_INIT;
 
-	if (params->level > CHECK_LEVEL_MAX)
-		return err_set(e, ERR_INVALID, "there is no level %u; levels are 0 to %u",
-		               params->level, CHECK_LEVEL_MAX);
-	if (params->level == 4 && !r->keys->has_recovery)
-		return err_set(
-			e, ERR_DENIED,
-			"level 4 reads data and needs a recovery key; level 3 is the highest for "
-			"other keys");
-	for (unsigned try = 1; rc > 0; try++) {
-		result = (struct check_result){ .level = params->level,
-			                        .started_ns = now_wall_ns() };
-		rc = run(&like, try == TRIES_MAX, &result, e);
-	}
+	if (check_params_valid(r, params, e) < 0)
+		return -1;
+	checked_new_run(pass.name);
+	int rc = run_passes(&like, &result, e);
+	/* What was verified before it was stopped counts, and need not be read again. */
+	if (rc < 0)
+		(void)!check_record(&like, NULL, false, &ignored);
+	pack_list_clear(&pass.fresh);
+	pack_list_clear(&pass.passed);
+	pack_list_clear(&pass.done);
+	(void)pthread_mutex_destroy(&pass.lock);
 	if (rc < 0)
 		return -1;
 	result.finished_ns = now_wall_ns();

@@ -59,6 +59,12 @@ struct check_params {
 	unsigned threads;  /* 0: two a CPU, so that some compute while others read */
 	uint64_t memory;   /* bytes for buffers; 0: 128 MiB. Fewer threads where it is not enough */
 	uint64_t hurt_max; /* paths told; 0: CHECK_HURT_MAX */
+	/* Which packs are read in full, of levels 3 and 4; without any of these all are: */
+	uint64_t budget; /* bytes of packs, those verified the longest time ago first; 0: all */
+	unsigned sample_percent; /* so many packs of a hundred, at random; 0: all */
+	int64_t max_age_ns;      /* those not verified within this time; 0: all */
+	bool resume; /* not those that the last check, which did not end, has verified */
+	bool record; /* puts records into the store; needs a key that signs (repo/checked.h) */
 	struct progress_counts *counts; /* may be NULL; files are packs here */
 	/* May be NULL; -1 ends the check. Called from the thread of check_run(), at its end. */
 	int (*problem)(void *arg, const struct check_problem *p, struct err *e);
@@ -67,7 +73,9 @@ struct check_params {
 };
 
 struct check_result {
+	char run[33]; /* names the check, also in its records */
 	unsigned level;
+	bool all; /* it was to read everything that its level asks for */
 	int64_t started_ns, finished_ns;
 	uint64_t points; /* restore points that open, less those that are expired */
 	uint64_t points_expired;
@@ -85,6 +93,12 @@ struct check_result {
 	uint64_t foreign;       /* objects below pack/ and meta/ whose names are no pack's */
 	uint64_t objects;       /* read, at least in part */
 	uint64_t bytes_read;
+	/* levels 3 and 4: packs that were to be read in full, and those that were and are good */
+	uint64_t packs_chosen, bytes_chosen;
+	uint64_t packs_verified, bytes_verified;
+	/* ages, where they were asked for (budget, max_age_ns, resume) */
+	uint64_t never_verified;
+	int64_t oldest_ns; /* of what was ever verified; by the store's clock */
 	uint64_t problems;
 	uint64_t hurt_points, hurt_entries;
 };

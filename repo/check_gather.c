@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "repo/check_impl.h"
 #include "repo/crypt.h"
+#include "repo/living.h"
 #include "repo/note.h"
 #include "repo/session.h"
 
@@ -108,11 +109,16 @@ static void note_config_locked(struct check *ck, const struct point *p)
 	memcpy(ck->config_session, p->session, sizeof(ck->config_session));
 }
 
+static bool is_gone(const struct check *ck, const char *session)
+{
+	return expiry_is_gone(&ck->expiry, session) || session_names_has(&ck->gone, session);
+}
+
 static int read_point(struct check *ck, const struct commit_item *c, const char *key, struct err *e)
 {
 	CLEANUP(point_clear) struct point p = { 0 };
 	struct err why = ERR_INIT;
-	bool gone = expiry_is_gone(&ck->expiry, c->session);
+	bool gone = is_gone(ck, c->session);
 	int rc = repo_point_at(ck->repo, c->session, c->received_ns, &p, &why);
 
 	if (rc == 0) {
@@ -195,7 +201,7 @@ static bool is_lost(const struct check *ck, const char *session)
 {
 	const struct commit_item *c = commit_list_find(&ck->view.commits, session);
 
-	return !(c && c->kind == COMMIT_POINT) && !expiry_is_gone(&ck->expiry, session);
+	return !(c && c->kind == COMMIT_POINT) && !is_gone(ck, session);
 }
 
 /* Points that others follow, and those that were there at the last collection, must be there. */
@@ -258,7 +264,10 @@ static int gather_points(struct check *ck, struct err *e)
 		check_find(ck, CHECK_MISMATCH, "commit/", 0,
 		           "%llu objects have names that no restore point has",
 		           (unsigned long long)ck->view.commits.foreign);
-	if (check_pool(ck, read_commits, 0, NULL, e) < 0)
+	if (marker_list_load(ck->repo->store, &ck->markers, e) < 0 ||
+	    living_gone(ck->repo, &ck->view.collection, &ck->view.commits, &ck->markers, &ck->gone,
+	                e) < 0 ||
+	    check_pool(ck, read_commits, 0, NULL, e) < 0)
 		return -1;
 	if (ck->npoints > 0)
 		qsort(ck->points, ck->npoints, sizeof(*ck->points), by_session);
@@ -355,23 +364,20 @@ static int gather_notes(struct check *ck, struct err *e)
 	return 0;
 }
 
-static int gather_markers(struct check *ck, struct check_result *result, struct err *e)
+static void count_open(struct check *ck, struct check_result *result)
 {
-	if (marker_list_load(ck->repo->store, &ck->markers, e) < 0)
-		return -1;
 	result->open_sessions = 0;
 	for (size_t i = 0; i < ck->markers.n; i++)
 		result->open_sessions += !commit_list_find(&ck->view.commits,
 		                                           ck->markers.v[i].session);
-	return 0;
 }
 
 /* ---- all of it ---- */
 
 int check_gather(struct check *ck, struct check_result *result, struct err *e)
 {
-	if (gather_points(ck, e) < 0 || gather_config(ck, e) < 0 ||
-	    gather_markers(ck, result, e) < 0 || gather_notes(ck, e) < 0)
+	if (gather_points(ck, e) < 0 || gather_config(ck, e) < 0 || gather_notes(ck, e) < 0)
 		return -1;
+	count_open(ck, result);
 	return check_index(ck, result, e);
 }

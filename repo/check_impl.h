@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "repo/check.h"
+#include "repo/checked.h"
 #include "repo/compress.h"
 #include "repo/expiry.h"
 #include "repo/index.h"
@@ -46,6 +47,7 @@ struct check_listed {
 	uint8_t id[FORMAT_PACK_ID_BYTES];
 	uint8_t kind;       /* CHUNK_DATA or CHUNK_NODE */
 	bool indexed;       /* some segment names it */
+	bool body;          /* is to be read in full */
 	uint32_t len;       /* as the list says; UINT32_MAX: as much or more */
 	uint32_t index_len; /* 0: no segment says */
 };
@@ -63,14 +65,30 @@ struct check_finding {
 	uint64_t chunks, seq;
 };
 
+/* What outlives a pass that has to be repeated because a collection was at work. */
+struct check_pass {
+	char name[33]; /* in records */
+	int64_t started_ns;
+	pthread_mutex_t lock;
+	/* verified, and not recorded yet; guarded by lock, as what follows */
+	struct pack_list fresh;
+	struct pack_list passed; /* verified in this pass */
+	uint64_t packs, bytes;   /* verified */
+	int64_t recorded_ns;     /* by the monotonic clock */
+	struct pack_list done;   /* verified in passes before this one; sorted */
+};
+
 struct check {
 	const struct repo *repo;
 	const struct check_params *params;
 	const char *scratch; /* directory or NULL */
 	unsigned threads;
+	struct check_pass *run;
 	struct view view;
 	struct marker_list markers;
 	struct expiry expiry;
+	struct session_names
+		gone; /* points that a collection has taken, and that are there (living.h) */
 	struct check_domain *domains;
 	size_t ndomains, domains_cap;
 	struct check_point *points; /* by session, once all are read */
@@ -202,6 +220,23 @@ MUST_CHECK int check_index(struct check *ck, struct check_result *result, struct
  * is under way.
  */
 MUST_CHECK int check_resolve(struct check *ck, struct refset *into, struct err *e);
+
+/* ---- check_choose.c ---- */
+
+/*
+ * Everything that the level asks for is to be read, now or by the run that this one goes on with.
+ */
+bool check_is_all(const struct check_params *p);
+
+/* Chooses the packs that are read in full. */
+MUST_CHECK int check_choose(struct check *ck, struct check_result *r, struct err *e);
+
+/* The pack was read in full and is good. Thread-safe. */
+MUST_CHECK int check_good(struct check *ck, const struct check_listed *x, struct err *e);
+
+/* Puts a record of what was verified since the last one; ended: the last one, with r. */
+MUST_CHECK int check_record(struct check *ck, const struct check_result *r, bool ended,
+                            struct err *e);
 
 /* ---- check_walk.c ---- */
 

@@ -20,7 +20,7 @@ static int take_segment(void *arg, const struct store_item *item, struct err *e)
 	char session[96];
 
 	if (slash && segment_session(slash + 1, session))
-		s.state = view_segment(&ck->view.commits, &ck->markers, session);
+		s.state = (uint8_t)view_segment(&ck->view.commits, &ck->markers, session);
 
 	for (size_t i = 0; i < ck->ndomains; i++) {
 		size_t n = strlen(ck->domains[i].keys->tag_hex);
@@ -326,8 +326,6 @@ static int list_packs(struct check *ck, struct check_result *result, struct err 
 		qsort(ck->listed, ck->nlisted, sizeof(*ck->listed), listed_cmp);
 	if (ck->params->counts) {
 		atomic_store(&ck->params->counts->files_total, ck->nlisted);
-		atomic_store(&ck->params->counts->bytes_total,
-		             ck->params->level >= 3 ? l.bytes : 0);
 	}
 	return 0;
 }
@@ -336,7 +334,7 @@ int check_index(struct check *ck, struct check_result *result, struct err *e)
 {
 	if (store_list(ck->repo->store, "idx/", NULL, take_segment, ck, e) < 0)
 		return err_wrap(e, "listing the index");
-	if (list_packs(ck, result, e) < 0)
+	if (list_packs(ck, result, e) < 0 || check_choose(ck, result, e) < 0)
 		return -1;
 	if (check_pool(ck, read_segments, 0, NULL, e) < 0)
 		return err_wrap(e, "reading the index");

@@ -497,9 +497,12 @@ static int examine(struct exam *x, struct err *e)
 		atomic_fetch_add_explicit(&ck->unknown_packs, 1, memory_order_relaxed);
 		return 0;
 	}
-	if (level == 4 && x->domain && x->has_header && !x->entries && entries_of_items(x, e) < 0)
+	bool full = x->listed->body && x->domain && x->has_header;
+	if (level == 4 && full && !x->entries && entries_of_items(x, e) < 0)
 		return -1;
-	if (level >= 3 && x->domain && x->has_header && x->entries && read_body(x, e) < 0)
+	if (full && x->entries && read_body(x, e) < 0)
+		return -1;
+	if (full && x->bad == 0 && x->text.len == 0 && check_good(ck, x->listed, e) < 0)
 		return -1;
 	/* Without a header no key. Whether a damaged one still gives it, level 4 has tried. */
 	bool lost = !x->has_header || (x->bad_header && level < 4);
@@ -596,7 +599,9 @@ static int check_some(struct check_worker *w, struct err *e)
 			                          memory_order_relaxed);
 		}
 		pack_key_name(x.name, listed->id, listed->kind);
-		rc = examine(&x, e);
+		/* Dead: it is there because it is locked, or about to be deleted. */
+		if (needed > 0 || !pack_list_has(&ck->view.dead, listed->kind, listed->id))
+			rc = examine(&x, e);
 		if (rc < 0)
 			(void)err_wrap(e, "checking '%s'", x.name);
 		free(x.entries);

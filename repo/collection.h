@@ -30,7 +30,7 @@ enum collection_part {
 	COLLECTION_CONDEMN,  /* packs */
 	COLLECTION_SESSIONS, /* sessions to wait for */
 	COLLECTION_FINAL,    /* packs, and points that go */
-	COLLECTION_LEFT,     /* packs of finals that are still there */
+	COLLECTION_FINALS,   /* packs of all finals so far, every so often */
 	COLLECTION_LIVE,     /* points that were live */
 	COLLECTION_DONE,
 	COLLECTION_PARTS
@@ -39,7 +39,7 @@ enum collection_part {
 /* What generations there are. */
 struct collection_state {
 	uint64_t done;            /* newest that is done; 0: none */
-	bool done_left;           /* it has a list of what is left */
+	uint64_t finals;          /* newest done one that has the list of all finals; 0: none */
 	bool done_live;           /* it has a list of what was live */
 	uint64_t open;            /* done + 1 when some of its objects are there; else 0 */
 	unsigned open_parts;      /* 1 << enum collection_part */
@@ -48,7 +48,7 @@ struct collection_state {
 
 /*
  * One LIST, and, when a key was revoked, a look into the newest objects: those of a revoked key may
- * not count. ERR_CORRUPT when the generations contradict each other.
+ * not count. ERR_CORRUPT when the generations contradict each other, also when listed again.
  */
 MUST_CHECK int collection_state(const struct repo *r, struct collection_state *ret, struct err *e);
 
@@ -78,6 +78,7 @@ MUST_CHECK int collection_get(const struct repo *r, uint64_t n, enum collection_
 
 /* "ctl/gc/00000001/condemn" */
 void collection_key(uint64_t n, enum collection_part part, char ret[64]);
+bool collection_key_parse(const char *key, uint64_t *ret_n, enum collection_part *ret_part);
 
 /* ---- damage marks ---- */
 

@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "common/now.h"
 #include "repo/collection.h"
+#include "repo/session.h"
 
 #define TOMB "tomb"
 #define HOLD "hold"
@@ -17,6 +18,7 @@
 #define TOMB_SCHEMA "aksdr/tombstone/v1"
 #define HOLD_SCHEMA "aksdr/hold/v1"
 #define PIN_SCHEMA "aksdr/pin/v1"
+#define TOMB_POINTS_BYTES (FORMAT_POINT_MAX - 64 * KIB) /* the rest is for everything else */
 
 const char *expiry_state_name(enum expiry_state s)
 {
@@ -260,6 +262,7 @@ static int take_hold(void *arg, const struct store_item *item, struct err *e)
 	if (open_hold(w->r, w->x, item->key, n, item->st.received_ns, &why) == 0)
 		return 0;
 	if (note_is_bad(&why)) {
+		w->x->bad_holds += !key_is_void(&why);
 		count_bad(w->x, &why);
 		return 0;
 	}
@@ -317,10 +320,13 @@ static int load(const struct repo *r, uint64_t after, struct expiry *x, struct e
 	x->last_tomb = after;
 	if (after > 0)
 		note_number_key(TOMB, after, last);
-	if (store_list(r->store, TOMB "/", last, take_tomb, &tombs, e) < 0 ||
-	    store_list(r->store, HOLD "/", NULL, take_hold, &holds, e) < 0 ||
+	if (store_list(r->store, TOMB "/", last, take_tomb, &tombs, e) < 0)
+		return -1;
+	uint64_t missing_tombs = x->missing;
+	if (store_list(r->store, HOLD "/", NULL, take_hold, &holds, e) < 0 ||
 	    store_list(r->store, PIN "/", NULL, take_pin, &holds, e) < 0)
 		return -1;
+	x->missing_holds = x->missing - missing_tombs;
 	if (x->ntombs > 1)
 		qsort(x->tombs, x->ntombs, sizeof(*x->tombs), tomb_cmp);
 	return 0;
@@ -348,29 +354,43 @@ void expiry_clear(struct expiry *x)
 	*x = (struct expiry){ 0 };
 }
 
-int expiry_settled(const struct repo *r, uint64_t *ret, struct err *e)
+int expiry_settled(const struct repo *r, struct expiry_settled *ret, struct err *e)
 {
 	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
 	struct collection_state s;
 	auto_json json_t *what = NULL;
+	struct err why = ERR_INIT;
 
-	*ret = 0;
+	*ret = (struct expiry_settled){ 0 };
 	if (collection_state(r, &s, e) < 0)
 		return -1;
 	if (s.done == 0)
 		return 0;
-	if (collection_get(r, s.done, COLLECTION_DONE, &l, &what, e) < 0 ||
-	    json_get_u64(what, "collection", "tombs", ret, e) < 0)
+	if (collection_get(r, s.done, COLLECTION_DONE, &l, &what, &why) < 0 ||
+	    json_get_u64(what, "collection", "tombs", &ret->tombs, &why) < 0 ||
+	    json_get_u64(what, "collection", "holds", &ret->holds, &why) < 0) {
+		/* One that does not open saves nobody anything. */
+		*ret = (struct expiry_settled){ 0 };
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
 		return err_wrap(e, "reading what collection %llu has done",
 		                (unsigned long long)s.done);
+	}
 	return 0;
 }
 
 int expiry_now(const struct repo *r, struct expiry *ret, struct err *e)
 {
-	uint64_t settled;
+	struct expiry_settled settled;
 
-	return expiry_settled(r, &settled, e) < 0 ? -1 : expiry_load(r, settled, ret, e);
+	if (expiry_settled(r, &settled, e) < 0 || expiry_load(r, settled.tombs, ret, e) < 0)
+		return -1;
+	if (ret->last_hold < settled.holds) {
+		ret->missing += settled.holds - ret->last_hold;
+		ret->missing_holds += settled.holds - ret->last_hold;
+	}
+	return 0;
 }
 
 /* ---- asking ---- */
@@ -469,23 +489,83 @@ static int next_number(const struct repo *r, const char *prefix, uint64_t *ret, 
 	return 0;
 }
 
+/* False: it is no UTF-8, and no JSON can hold it. Short memory is told by whoever needs it. */
+static bool is_text(const char *s)
+{
+	auto_json json_t *checked = json_string(s);
+	auto_json json_t *unchecked = checked ? NULL : json_string_nocheck(s);
+
+	return checked || !unchecked;
+}
+
+/* A statement that does not open would stop every collection, so none is made. */
+static int check_session(const char *session, struct err *e)
+{
+	return point_session_valid(session)
+	               ? 0
+	               : err_set(e, ERR_INVALID, "'%s' is no name of a restore point", session);
+}
+
+static int check_points(const char *policy, const struct expiry_point *points, size_t n,
+                        struct err *e)
+{
+	if (!is_text(policy))
+		return err_set(e, ERR_INVALID, "the name of the policy is not UTF-8 text");
+	for (size_t i = 0; i < n; i++) {
+		if (check_session(points[i].session, e) < 0)
+			return -1;
+		if (!is_text(points[i].why))
+			return err_set(e, ERR_INVALID,
+			               "the reason why '%s' expires is not UTF-8 text",
+			               points[i].session);
+	}
+	return 0;
+}
+
+/* Bytes of a point in a tombstone. */
+static size_t point_bytes(const struct expiry_point *p)
+{
+	size_t n = POINT_SESSION_LEN + sizeof("{\"session\":\"\",\"why\":\"\"},");
+
+	for (const char *s = p->why; *s; s++)
+		n += (uint8_t)*s < 0x20 ? 6 : *s == '"' || *s == '\\' ? 2 : 1;
+	return n;
+}
+
+/* How many of the points fit into one tombstone; at least 1. */
+static size_t points_that_fit(const struct expiry_point *points, size_t n)
+{
+	size_t bytes = 0;
+	size_t fit = 0;
+
+	while (fit < n && fit < EXPIRY_POINTS_MAX) {
+		bytes += point_bytes(&points[fit]);
+		if (fit > 0 && bytes > TOMB_POINTS_BYTES)
+			break;
+		fit++;
+	}
+	return fit;
+}
+
 int expiry_put_tomb(const struct repo *r, const char *policy, const struct expiry_point *points,
                     size_t n, uint64_t *ret_number, struct err *e)
 {
 	uint64_t number;
 
+	if (check_points(policy, points, n, e) < 0)
+		return -1;
 	if (next_number(r, TOMB, &number, e) < 0)
 		return err_wrap(e, "expiring restore points");
 	for (size_t at = 0; at < n;) {
-		size_t end = n - at < EXPIRY_POINTS_MAX ? n : at + EXPIRY_POINTS_MAX;
+		size_t end = at + points_that_fit(points + at, n - at);
 		json_t *list = json_array();
 		auto_json json_t *o = json_pack("{s:s, s:I, s:s, s:o, s:o}", "schema", TOMB_SCHEMA,
 		                                "at_ns", (json_int_t)now_wall_ns(), "policy",
 		                                policy, "by", actor_json(), "points", list);
 
 		for (; o && at < end; at++) {
-			json_t *item = json_pack("{s:s, s:s}", "session", points[at].session, "why",
-			                         points[at].why);
+			json_t *item = json_pack("{s:s, s:o}", "session", points[at].session, "why",
+			                         json_text(points[at].why, EXPIRY_TEXT_MAX - 1));
 
 			if (json_array_append_new(list, item) < 0)
 				return err_set(e, ERR_NOMEM, "no memory for a tombstone");
@@ -507,6 +587,8 @@ static int check_texts(const char *reason, const char *name, struct err *e)
 	if (strlen(reason) >= EXPIRY_TEXT_MAX || strlen(name) >= EXPIRY_TEXT_MAX)
 		return err_set(e, ERR_INVALID, "a reason and a name have at most %d bytes",
 		               EXPIRY_TEXT_MAX - 1);
+	if (!is_text(reason) || !is_text(name))
+		return err_set(e, ERR_INVALID, "a reason and a name are UTF-8 text");
 	return 0;
 }
 
@@ -517,34 +599,70 @@ static json_t *hold_json(const char *reason, const char *name)
 	                 actor_json());
 }
 
-/* Puts the hold o; then looks whether it came in time. */
-static int put_hold(const struct repo *r, const json_t *o, const char *session,
+/* What would be expired of what the hold is of, if it were not there. */
+static size_t too_late(struct expiry *x, uint64_t hold, const char *session, const char *voltag)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < x->nholds; i++) {
+		if (x->holds[i].number == hold)
+			x->holds[i].released = hold;
+	}
+	for (size_t i = 0; i < x->ntombs; i++) {
+		const char *s = x->tombs[i].session;
+
+		if ((session ? strcmp(s, session) == 0
+		             : strncmp(s + POINT_SESSION_VOLTAG, voltag, 16) == 0) &&
+		    (i == 0 || strcmp(x->tombs[i - 1].session, s) != 0) && expiry_is_gone(x, s))
+			n++;
+	}
+	return n;
+}
+
+/*
+ * Puts the hold o; then looks whether it came in time: a tombstone that comes later than this look
+ * is seen together with the hold.
+ */
+static int put_hold(const struct repo *r, const json_t *o, const char *session, const char *voltag,
                     uint64_t *ret_number, struct err *e)
 {
+	CLEANUP(expiry_clear) struct expiry x = { 0 };
+	enum session_end end = SESSION_OPEN;
 	uint64_t number;
 
 	if (next_number(r, HOLD, &number, e) < 0 ||
 	    note_put_numbered(r, FORMAT_KIND_HOLD, HOLD, number, o, ret_number, e) < 0)
 		return err_wrap(e, "placing the hold");
-	if (!session)
+	if (!session && !voltag)
 		return 0;
-	/* A tombstone that comes later than this look is seen together with the hold. */
-	CLEANUP(expiry_clear) struct expiry x = { 0 };
 	if (expiry_now(r, &x, e) < 0)
 		return err_wrap(e, "looking whether the hold came in time");
-	enum expiry_state s = expiry_of(&x, session);
-	if (s == EXPIRY_LIVE || s == EXPIRY_PROPOSED)
+	/* Of what was expired long ago no tombstone is read, but the commit is gone. */
+	if (session && session_look(r, session, &end, e) < 0)
+		return err_wrap(e, "looking whether the hold came in time");
+	size_t late = too_late(&x, *ret_number, session, voltag);
+	if (late == 0 && (!session || end == SESSION_COMMITTED))
 		return 0;
-	return err_set(e, ERR_NOT_FOUND,
-	               "restore point '%s' is expired: hold %llu may have come too late to keep it",
-	               session, (unsigned long long)*ret_number);
+	return session ? err_set(e, ERR_NOT_FOUND,
+	                         "restore point '%s' is expired: hold %llu may have come too late "
+	                         "to keep it",
+	                         session, (unsigned long long)*ret_number)
+	               : err_set(e, ERR_NOT_FOUND,
+	                         "%zu restore points of the volume are expired: hold %llu keeps "
+	                         "the others, and may have come too late for those",
+	                         late, (unsigned long long)*ret_number);
 }
 
 int expiry_put_hold(const struct repo *r, const char *session, const struct point_volume *v,
                     const char *reason, const char *name, uint64_t *ret_number, struct err *e)
 {
-	if (check_texts(reason, name, e) < 0)
+	char voltag[17] = "";
+
+	if (check_texts(reason, name, e) < 0 || (session && check_session(session, e) < 0) ||
+	    (!session && point_voltag(r->keys, v, voltag, e) < 0))
 		return -1;
+	if (!session && (!is_text(v->name) || !is_text(v->namespace) || !is_text(v->cluster)))
+		return err_set(e, ERR_INVALID, "the name of the volume is not UTF-8 text");
 	auto_json json_t *o = hold_json(reason, name);
 	int bad = !o;
 	if (!bad && session)
@@ -555,7 +673,7 @@ int expiry_put_hold(const struct repo *r, const char *session, const struct poin
 		                                    v->namespace, "cluster", v->cluster));
 	if (bad)
 		return err_set(e, ERR_NOMEM, "no memory for a hold");
-	return put_hold(r, o, session, ret_number, e);
+	return put_hold(r, o, session, session ? NULL : voltag, ret_number, e);
 }
 
 int expiry_put_release(const struct repo *r, uint64_t hold, const char *reason, const char *name,
@@ -574,12 +692,49 @@ int expiry_put_release(const struct repo *r, uint64_t hold, const char *reason, 
 	auto_json json_t *o = hold_json(reason, name);
 	if (!o || json_object_set_new(o, "releases", json_integer((json_int_t)hold)) < 0)
 		return err_set(e, ERR_NOMEM, "no memory to release a hold");
-	return put_hold(r, o, NULL, ret_number, e);
+	return put_hold(r, o, NULL, NULL, ret_number, e);
+}
+
+/* Whether the collection that is open takes the point, so that a hold came too late for it. */
+static int is_being_taken(const struct repo *r, const char *session, bool *ret, struct err *e)
+{
+	CLEANUP(collection_list_clear) struct collection_list final = { 0 };
+	struct collection_state s;
+	struct err why = ERR_INIT;
+
+	*ret = false;
+	if (collection_state(r, &s, e) < 0)
+		return -1;
+	if (!(s.open_parts & 1U << COLLECTION_FINAL))
+		return 0;
+	if (collection_get(r, s.open, COLLECTION_FINAL, &final, NULL, &why) < 0) {
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	*ret = session_names_has(&final.sessions, session);
+	return 0;
+}
+
+/* After the pin was put: whether the point may go while it is read. */
+static int look_pinned(const struct repo *r, const char *session, bool *ret, struct err *e)
+{
+	CLEANUP(expiry_clear) struct expiry x = { 0 };
+	enum session_end end;
+
+	if (expiry_now(r, &x, e) < 0 || session_look(r, session, &end, e) < 0)
+		return -1;
+	enum expiry_state s = expiry_of(&x, session);
+	*ret = end != SESSION_COMMITTED || s == EXPIRY_PINNED || s == EXPIRY_EXPIRED;
+	return *ret || s != EXPIRY_HELD ? 0 : is_being_taken(r, session, ret, e);
 }
 
 int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_MAX], struct err *e)
 {
 	struct note_actor a;
+	struct err ignored = ERR_INIT;
+	bool expired;
 
 	note_actor(&a);
 	note_new_key(PIN, ret_key);
@@ -588,12 +743,12 @@ int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_
 	                                a.host);
 	if (note_put(r, FORMAT_KIND_PIN, ret_key, o, NULL, e) < 0)
 		return err_wrap(e, "pinning restore point '%s'", session);
-	CLEANUP(expiry_clear) struct expiry x = { 0 };
-	if (expiry_now(r, &x, e) < 0)
+	if (look_pinned(r, session, &expired, e) < 0)
 		return -1;
-	enum expiry_state s = expiry_of(&x, session);
-	if (s != EXPIRY_PINNED && s != EXPIRY_EXPIRED)
+	if (!expired)
 		return 0;
+	/* It would keep something for a week that nobody relies on. */
+	(void)!store_delete(r->store, ret_key, &ignored);
 	return err_set(e, ERR_NOT_FOUND,
 	               "restore point '%s' is expired and may go while it is read", session);
 }

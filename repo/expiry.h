@@ -15,7 +15,7 @@
 #include "repo/point.h"
 #include "repo/repo.h"
 
-#define EXPIRY_POINTS_MAX 20000                         /* of one tombstone */
+#define EXPIRY_POINTS_MAX 10000                         /* of one tombstone */
 #define EXPIRY_TEXT_MAX 256                             /* bytes of a reason or a name */
 #define EXPIRY_PIN_NS ((int64_t)7 * 86400 * 1000000000) /* a pin that is older counts no more */
 
@@ -82,6 +82,7 @@ struct expiry {
 	uint64_t missing; /* numbers that are not there: the store lost or hides them */
 	uint64_t bad;     /* statements that do not open */
 	uint64_t revoked; /* statements that do not count, since their signer was revoked */
+	uint64_t missing_holds, bad_holds; /* of those: holds */
 	/* pins that were received EXPIRY_PIN_NS before do not count; 0: all do */
 	int64_t now_ns;
 };
@@ -93,10 +94,17 @@ struct expiry {
 MUST_CHECK int expiry_load(const struct repo *r, uint64_t after, struct expiry *ret, struct err *e);
 void expiry_clear(struct expiry *x);
 
-/* The number up to which tombstones name only points that are gone. 0: none. */
-MUST_CHECK int expiry_settled(const struct repo *r, uint64_t *ret, struct err *e);
+/* What the newest collection says; zeros where it says nothing. */
+struct expiry_settled {
+	uint64_t tombs; /* tombstones up to this number name only points that are gone */
+	uint64_t holds; /* highest number that it saw */
+};
+MUST_CHECK int expiry_settled(const struct repo *r, struct expiry_settled *ret, struct err *e);
 
-/* expiry_settled() and expiry_load(). */
+/*
+ * expiry_settled() and expiry_load(); holds that the collection saw, and that are gone, are
+ * missing.
+ */
 MUST_CHECK int expiry_now(const struct repo *r, struct expiry *ret, struct err *e);
 
 enum expiry_state expiry_of(const struct expiry *x, const char *session);
@@ -118,8 +126,10 @@ struct expiry_point {
 };
 
 /*
- * Puts tombstones for the points, as many objects as it takes. policy: its name, or "".
- *   ERR_DENIED  this key file cannot sign
+ * Puts tombstones for the points, as many objects as it takes. policy: its name, or "". Of a
+ * reason EXPIRY_TEXT_MAX - 1 bytes are kept.
+ *   ERR_DENIED   this key file cannot sign
+ *   ERR_INVALID  a session's name is none, or a text is not UTF-8: nothing is put
  */
 MUST_CHECK int expiry_put_tomb(const struct repo *r, const char *policy,
                                const struct expiry_point *points, size_t n, uint64_t *ret_number,
@@ -127,8 +137,9 @@ MUST_CHECK int expiry_put_tomb(const struct repo *r, const char *policy,
 
 /*
  * Holds a point (session) or all points of a volume (v; session NULL). reason and name are
- * required. A point that is expired already is refused:
- *   ERR_NOT_FOUND  it is expired, or was expired while this ran
+ * required. For points that are expired already the hold may come too late:
+ *   ERR_NOT_FOUND  the point, or some of the volume, are expired; the hold stands, for the others
+ *   ERR_INVALID    the session's name is none, or a text is missing, too long or not UTF-8
  */
 MUST_CHECK int expiry_put_hold(const struct repo *r, const char *session,
                                const struct point_volume *v, const char *reason, const char *name,

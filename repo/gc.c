@@ -11,6 +11,8 @@
 
 #include "common/json.h"
 #include "common/now.h"
+#include "repo/checked.h"
+#include "repo/finals.h"
 #include "repo/gc_impl.h"
 #include "repo/meta_cache.h"
 #include "repo/probe.h"
@@ -20,7 +22,10 @@
 #define THREADS_MAX 16
 #define SHARE_FROM_BYTES GIB /* smaller repositories have no share guard */
 #define DAY_NS ((int64_t)86400 * 1000000000)
+#define LIVE_MAX 1000000
+#define FINALS_BYTES_MAX (NOTE_LIST_MAX - MIB)
 #define DELETES_MAX 16 /* at once */
+#define TRIES_MAX 5    /* while other collectors go on at the same time */
 #define PART(p) (1U << (p))
 
 const char *gc_outcome_name(enum gc_outcome o)
@@ -40,7 +45,6 @@ struct sweep {
 	const struct pack_list *packs;
 	struct team_tasks tasks;
 	pthread_mutex_t lock;
-	struct pack_list left; /* guarded by lock: what the store refuses to delete */
 	struct gc_amount done; /* guarded by lock; bytes as far as they are known */
 	struct err refusal;    /* guarded by lock: of the first of those */
 };
@@ -58,7 +62,6 @@ static int sweep_one(struct sweep *s, const struct pack_name *p, struct err *e)
 	uint64_t bytes = number < g->npacks ? g->packs[number].len : 0;
 	char name[PACK_KEY_MAX];
 	struct err why = ERR_INIT;
-	int rc = 0;
 
 	pack_key_name(name, p->id, p->kind);
 	if (store_delete(g->repo->store, name, &why) < 0) {
@@ -67,13 +70,12 @@ static int sweep_one(struct sweep *s, const struct pack_name *p, struct err *e)
 			return -1;
 		}
 		(void)pthread_mutex_lock(&s->lock);
-		rc = pack_list_add(&s->left, p->kind, p->id, e);
 		g->result->left.packs++;
 		g->result->left.bytes += bytes;
 		if (s->refusal.class == ERR_NONE)
 			s->refusal = why;
 		(void)pthread_mutex_unlock(&s->lock);
-		return rc;
+		return 0;
 	}
 	if (p->kind == CHUNK_NODE)
 		meta_cache_forget(g->repo, p->id);
@@ -100,9 +102,11 @@ static int sweep_some(void *arg, unsigned i, const atomic_bool *stop, struct err
 	return 0;
 }
 
-/* Deletes packs; those that the store refuses to delete are added to left, sorted. */
-static int sweep_packs(struct gc *g, const struct pack_list *packs, struct pack_list *left,
-                       struct err *e)
+/*
+ * Deletes packs. Those that the store refuses to delete stay dead, and are tried again. must: it
+ * is an error when no right is there to delete any of them.
+ */
+static int sweep_packs(struct gc *g, const struct pack_list *packs, bool must, struct err *e)
 {
 	struct sweep s = {
 		.g = g,
@@ -116,49 +120,80 @@ static int sweep_packs(struct gc *g, const struct pack_list *packs, struct pack_
 	g->result->deleted.packs += s.done.packs;
 	g->result->deleted.bytes += s.done.bytes;
 	/* No right at all is a mistake to be told, a lock here and there is not. */
-	if (rc == 0 && packs->n > 0 && s.done.packs == 0 && s.refusal.class == ERR_DENIED) {
+	if (rc == 0 && must && packs->n > 0 && s.done.packs == 0 && s.refusal.class == ERR_DENIED) {
 		*e = s.refusal;
 		rc = err_wrap(e,
 		              "the store refuses every deletion; the identity that collects needs "
 		              "the right to delete, or all of it is locked");
 	}
-	for (size_t i = 0; rc == 0 && i < s.left.n; i++)
-		rc = pack_list_add(left, s.left.v[i].kind, s.left.v[i].id, e);
-	pack_list_sort(left);
-	pack_list_clear(&s.left);
 	(void)pthread_mutex_destroy(&s.lock);
 	return rc;
 }
 
-/* Deletes an object that is of no use any more; a lock on it is fine. */
-static int drop(struct gc *g, const char *key, struct err *e)
+int gc_delete(struct gc *g, const char *key, bool *ret_gone, struct err *e)
 {
 	struct err why = ERR_INIT;
 
+	*ret_gone = false;
 	if (cancel_check(g->repo->cancel, e) < 0)
 		return -1;
-	if (store_delete(g->repo->store, key, &why) == 0 || is_refusal(&why))
+	*ret_gone = store_delete(g->repo->store, key, &why) == 0;
+	if (*ret_gone || is_refusal(&why))
 		return 0;
 	*e = why;
 	return err_wrap(e, "deleting '%s'", key);
 }
 
-/* Commits of expired points. Their markers are gone before: else they would look like at work. */
-static int drop_points(struct gc *g, const struct session_names *going, struct err *e)
+/* Deletes an object that is of no use any more; a lock on it is fine. */
+static int drop(struct gc *g, const char *key, struct err *e)
+{
+	bool gone;
+
+	return gc_delete(g, key, &gone, e);
+}
+
+/*
+ * Commits of expired points; those that are gone now into `gone`. Their markers are gone before:
+ * else they would look like at work.
+ */
+static int drop_points(struct gc *g, const struct session_names *going, struct session_names *gone,
+                       struct err *e)
 {
 	char key[NOTE_KEY_MAX];
+	bool deleted;
 
 	for (size_t i = 0; i < going->n; i++) {
 		(void)snprintf(key, sizeof(key), "commit/%s", going->v[i]);
-		if (drop(g, key, e) < 0)
+		if (gc_delete(g, key, &deleted, e) < 0 ||
+		    (deleted && session_names_add(gone, going->v[i], e) < 0))
 			return -1;
-		g->result->points_deleted++;
+		g->result->points_deleted += deleted;
 	}
+	session_names_sort(gone);
 	return 0;
 }
 
+static int by_session(const void *key, const void *item)
+{
+	return strcmp(key, ((const struct gc_point *)item)->session);
+}
+
+/*
+ * Whether the marker is of no use any more. A point that is not in the list of live ones keeps it:
+ * by one of the two it is told from one that a collection has taken (living.h).
+ */
+static bool is_settled(const struct gc *g, const struct commit_item *c,
+                       const struct session_names *going)
+{
+	if (!c)
+		return false;
+	return c->kind != COMMIT_POINT || session_names_has(going, c->session) ||
+	       (g->npoints > 0 &&
+	        bsearch(c->session, g->points, g->npoints, sizeof(*g->points), by_session));
+}
+
 /* Markers, and beats, of sessions that have ended. */
-static int drop_markers(struct gc *g, struct err *e)
+static int drop_markers(struct gc *g, const struct session_names *going, struct err *e)
 {
 	CLEANUP(marker_list_clear) struct marker_list markers = { 0 };
 	CLEANUP(commit_list_clear) struct commit_list commits = { 0 };
@@ -171,7 +206,7 @@ static int drop_markers(struct gc *g, struct err *e)
 	for (size_t i = 0; i < markers.n; i++) {
 		const struct marker_item *m = &markers.v[i];
 
-		if (!commit_list_find(&commits, m->session))
+		if (!is_settled(g, commit_list_find(&commits, m->session), going))
 			continue;
 		for (unsigned b = 1; b <= m->last_beat; b++) {
 			(void)snprintf(key, sizeof(key), "sess/%s-%04u", m->session, b);
@@ -236,29 +271,62 @@ static int drop_maintenance(struct gc *g, struct err *e)
 	return rc;
 }
 
+/* What is below a prefix and was received so long ago. */
+struct aging {
+	struct gc *g;
+	int64_t keep_ns;
+};
+
 static int drop_if_old(void *arg, const struct store_item *item, struct err *e)
 {
-	struct gc *g = arg;
+	const struct aging *a = arg;
 
-	return item->st.received_ns + DAY_NS < g->now_ns ? drop(g, item->key, e) : 0;
+	return item->st.received_ns + a->keep_ns < a->g->now_ns ? drop(a->g, item->key, e) : 0;
 }
 
-/* Pins that count no more, and probes that somebody left. */
+/* Beats whose marker is gone: of a session that ended while they were on their way. */
+struct lone_beats {
+	struct aging aging;
+	char session[POINT_SESSION_LEN + 1]; /* the marker that was listed last */
+};
+
+static int drop_lone_beat(void *arg, const struct store_item *item, struct err *e)
+{
+	struct lone_beats *b = arg;
+	const char *name = item->key + strlen("sess/");
+
+	/* Beats follow their marker in the list. */
+	if (strlen(name) == POINT_SESSION_LEN) {
+		memcpy(b->session, name, sizeof(b->session));
+		return 0;
+	}
+	if (strncmp(name, b->session, POINT_SESSION_LEN) == 0)
+		return 0;
+	return drop_if_old(&b->aging, item, e);
+}
+
+/* Pins that count no more, probes that somebody left, and old records of checks. */
 static int drop_leftovers(struct gc *g, struct err *e)
 {
+	struct aging probes = { .g = g, .keep_ns = DAY_NS };
+	struct aging checks = { .g = g, .keep_ns = CHECKED_KEEP_NS };
+	struct lone_beats beats = { .aging = { .g = g, .keep_ns = DAY_NS } };
+
 	for (size_t i = 0; i < g->expiry.npins; i++) {
 		const struct expiry_pin *p = &g->expiry.pins[i];
 
 		if (p->received_ns + EXPIRY_PIN_NS < g->now_ns && drop(g, p->key, e) < 0)
 			return -1;
 	}
-	return store_list(g->repo->store, "probe/", NULL, drop_if_old, g, e);
+	if (store_list(g->repo->store, "probe/", NULL, drop_if_old, &probes, e) < 0 ||
+	    store_list(g->repo->store, "sess/", NULL, drop_lone_beat, &beats, e) < 0)
+		return -1;
+	return store_list(g->repo->store, "check/", NULL, drop_if_old, &checks, e);
 }
 
 struct marks {
 	struct gc *g;
-	const struct pack_list *dead; /* packs of this final, less what is left */
-	const struct pack_list *left;
+	const struct pack_list *final;
 };
 
 /* A mark all of whose packs are gone says nothing any more. */
@@ -269,11 +337,9 @@ static int drop_mark(void *arg, const char *key, const struct place *places, siz
 
 	for (size_t i = 0; i < n; i++) {
 		const struct pack_name *p = &places[i].pack;
-		bool there = gc_pack_find(m->g, p->kind, p->id) < m->g->npacks;
-
 		/* One that was lost without us is remembered: a point may still need it. */
-		if (!pack_list_has(m->dead, p->kind, p->id) ||
-		    pack_list_has(m->left, p->kind, p->id) || !there)
+		if (!pack_list_has(m->final, p->kind, p->id) &&
+		    !pack_list_has(&m->g->view.dead, p->kind, p->id))
 			return 0;
 	}
 	return n > 0 ? drop(m->g, key, e) : 0;
@@ -281,68 +347,126 @@ static int drop_mark(void *arg, const char *key, const struct place *places, siz
 
 /* ---- the steps ---- */
 
-/* What the generation took and had is told to the next one; then it is done. */
-static int put_done(struct gc *g, uint64_t n, const struct pack_list *left, uint64_t tombs,
-                    struct err *e)
+/* Puts a part; another one that stands there is as good. */
+static int put_once(const struct repo *r, uint64_t n, enum collection_part part,
+                    const struct collection_list *l, const json_t *what, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (collection_put(r, n, part, l, what, &why) == 0 || why.class == ERR_EXISTS)
+		return 0;
+	*e = why;
+	return -1;
+}
+
+static json_t *names_json(const struct gc_names *l)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < l->n; i++) {
+		if (json_array_append_new(a, json_string(l->v[i])) < 0) {
+			json_decref(a);
+			return NULL;
+		}
+	}
+	return a;
+}
+
+/* All that was ever in a final, so that who has no copy of it needs to read few objects. */
+static int put_finals(struct gc *g, uint64_t n, const struct pack_list *final, struct err *e)
+{
+	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
+	const struct pack_list *const lists[] = { &g->view.dead, final };
+	uint64_t bad;
+
+	pack_list_clear(&g->view.dead);
+	if (finals_load(g->repo, &g->view.collection, &g->view.dead, &bad, e) < 0)
+		return -1;
+	/* Without what does not open, or with more than fits, it would not be all. */
+	if (bad > 0 || (g->view.dead.n + final->n) * FORMAT_PACK_NAME_BYTES > FINALS_BYTES_MAX)
+		return 0;
+	for (size_t k = 0; k < ARRAY_LEN(lists); k++) {
+		for (size_t i = 0; i < lists[k]->n; i++) {
+			if (pack_list_add(&l.packs, lists[k]->v[i].kind, lists[k]->v[i].id, e) < 0)
+				return -1;
+		}
+	}
+	pack_list_sort(&l.packs);
+	return put_once(g->repo, n, COLLECTION_FINALS, &l, NULL, e);
+}
+
+/*
+ * What the generation took and had is told to the next one; then it is done. A point that goes
+ * is not told to be live, also when a hold or a pin came too late for it.
+ */
+static int put_done(struct gc *g, uint64_t n, const struct collection_list *final,
+                    const struct gc_names *locked, uint64_t tombs, struct err *e)
 {
 	const struct gc_result *r = g->result;
 	struct collection_list l = { 0 };
 	int rc = 0;
 
-	if (left->n > 0) {
-		l.packs = *left;
-		rc = collection_put(g->repo, n, COLLECTION_LEFT, &l, NULL, e);
-		l.packs = (struct pack_list){ 0 };
+	/* Of more than fit the next collection has no such guard. */
+	bool fit = g->npoints <= LIVE_MAX;
+	for (size_t i = 0; fit && rc == 0 && i < g->npoints; i++) {
+		if (!session_names_has(&final->sessions, g->points[i].session))
+			rc = session_names_add(&l.sessions, g->points[i].session, e);
 	}
-	for (size_t i = 0; rc == 0 && i < g->npoints; i++)
-		rc = session_names_add(&l.sessions, g->points[i].session, e);
-	if (rc == 0)
-		rc = collection_put(g->repo, n, COLLECTION_LIVE, &l, NULL, e);
+	if (fit && rc == 0)
+		rc = put_once(g->repo, n, COLLECTION_LIVE, &l, NULL, e);
 	session_names_clear(&l.sessions);
-	if (rc < 0 && e->class != ERR_EXISTS)
-		return -1;
 	if (rc < 0)
-		*e = (struct err)ERR_INIT; /* somebody else is as far */
-	auto_json json_t *what = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "tombs",
-	                                   (json_int_t)tombs, "points", (json_int_t)r->points,
-	                                   "packs", (json_int_t)r->stored.packs, "bytes",
-	                                   (json_int_t)r->stored.bytes, "deleted_packs",
-	                                   (json_int_t)r->deleted.packs, "deleted_bytes",
-	                                   (json_int_t)r->deleted.bytes);
+		return -1;
+	if (n % FINALS_EVERY == 0 && put_finals(g, n, &final->packs, e) < 0)
+		return -1;
+	auto_json json_t *what =
+		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "tombs",
+	                  (json_int_t)tombs, "holds", (json_int_t)g->expiry.last_hold, "points",
+	                  (json_int_t)r->points, "packs", (json_int_t)r->stored.packs, "bytes",
+	                  (json_int_t)r->stored.bytes, "deleted_packs",
+	                  (json_int_t)r->deleted.packs, "deleted_bytes",
+	                  (json_int_t)r->deleted.bytes, "left_packs", (json_int_t)r->left.packs,
+	                  "segments", names_json(locked));
 	if (!what)
 		return err_set(e, ERR_NOMEM, "no memory for the end of the collection");
 	l = (struct collection_list){ 0 };
-	if (collection_put(g->repo, n, COLLECTION_DONE, &l, what, e) < 0 && e->class != ERR_EXISTS)
-		return -1;
-	*e = (struct err)ERR_INIT;
-	return 0;
+	return put_once(g->repo, n, COLLECTION_DONE, &l, what, e);
 }
 
-/* Parts that only matter while a generation is open, or the newest. */
+struct retiring {
+	struct gc *g;
+	uint64_t n;
+};
+
+/*
+ * Of a generation that is done `condemn` and `sessions` go, of older ones `live` too: also what a
+ * collector that was late has put there since.
+ */
+static int retire_part(void *arg, const struct store_item *item, struct err *e)
+{
+	const struct retiring *r = arg;
+	enum collection_part part;
+	uint64_t n;
+
+	if (!collection_key_parse(item->key, &n, &part) || n > r->n ||
+	    (part != COLLECTION_CONDEMN && part != COLLECTION_SESSIONS &&
+	     (part != COLLECTION_LIVE || n == r->n)))
+		return 0;
+	return drop(r->g, item->key, e);
+}
+
 static int retire(struct gc *g, uint64_t n, struct err *e)
 {
-	static const enum collection_part now[] = { COLLECTION_CONDEMN, COLLECTION_SESSIONS };
-	static const enum collection_part before[] = { COLLECTION_LEFT, COLLECTION_LIVE };
-	char key[64];
+	struct retiring r = { .g = g, .n = n };
 
-	for (size_t i = 0; i < ARRAY_LEN(now); i++) {
-		collection_key(n, now[i], key);
-		if (drop(g, key, e) < 0)
-			return -1;
-	}
-	for (size_t i = 0; n > 1 && i < ARRAY_LEN(before); i++) {
-		collection_key(n - 1, before[i], key);
-		if (drop(g, key, e) < 0)
-			return -1;
-	}
-	return 0;
+	return store_list(g->repo->store, "ctl/gc/", NULL, retire_part, &r, e);
 }
 
 /*
  * The number up to which all tombstones name points whose commits are gone:
  * listed by nobody, or just deleted.
  */
-static uint64_t settled_tombs(const struct gc *g, const struct session_names *going)
+static uint64_t settled_tombs(const struct gc *g, const struct session_names *gone)
 {
 	const struct expiry *x = &g->expiry;
 	uint64_t settled = x->last_tomb;
@@ -351,7 +475,7 @@ static uint64_t settled_tombs(const struct gc *g, const struct session_names *go
 		const struct expiry_tomb *t = &x->tombs[i];
 
 		if (t->number <= settled && commit_list_find(&g->view.commits, t->session) &&
-		    !session_names_has(going, t->session))
+		    !session_names_has(gone, t->session))
 			settled = t->number - 1;
 	}
 	return settled;
@@ -368,32 +492,55 @@ static int still_counts(const struct gc *g, struct err *e)
 	return config_still(r->store, r->keys, r->params.revision, e);
 }
 
+/* Names of segments that the last generation could not delete; nothing depends on them but cost. */
+static int load_locked(struct gc *g, struct gc_names *ret, struct err *e)
+{
+	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
+	const struct collection_state *s = &g->view.collection;
+	auto_json json_t *what = NULL;
+	struct err why = ERR_INIT;
+
+	if (s->done == 0)
+		return 0;
+	if (collection_get(g->repo, s->done, COLLECTION_DONE, &l, &what, &why) < 0) {
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return err_wrap(e, "reading the end of collection %llu",
+		                (unsigned long long)s->done);
+	}
+	const json_t *a = json_object_get(what, "segments");
+	for (size_t i = 0; i < json_array_size(a); i++) {
+		const char *name = json_string_value(json_array_get(a, i));
+
+		if (name && gc_names_add(ret, name, e) < 0)
+			return -1;
+	}
+	gc_names_sort(ret);
+	return 0;
+}
+
 /* Index, deletions, and the end: all that follows once `final` stands. */
 static int finish(struct gc *g, uint64_t n, const struct collection_list *final, struct err *e)
 {
-	CLEANUP(collection_list_clear) struct collection_list before = { 0 };
-	CLEANUP(pack_list_clear) struct pack_list left = { 0 };
-	struct marks marks = { .g = g, .dead = &final->packs, .left = &left };
+	CLEANUP(session_names_clear) struct session_names gone = { 0 };
+	CLEANUP(gc_names_clear) struct gc_names locked = { 0 };
+	struct marks marks = { .g = g, .final = &final->packs };
 	struct absent ignored = { 0 };
-	const struct collection_state *s = &g->view.collection;
 
-	if (still_counts(g, e) < 0)
-		return -1;
-	if (s->done_left && collection_get(g->repo, s->done, COLLECTION_LEFT, &before, NULL, e) < 0)
-		return err_wrap(e, "reading what collection %llu left",
-		                (unsigned long long)s->done);
-	if (gc_index(g, &final->sessions, e) < 0)
+	if (still_counts(g, e) < 0 || load_locked(g, &locked, e) < 0 ||
+	    gc_index(g, n, &final->sessions, &locked, e) < 0)
 		return -1;
 	if (g->params->counts)
 		atomic_store(&g->params->counts->files_total, final->packs.n);
-	if (sweep_packs(g, &final->packs, &left, e) < 0 ||
-	    sweep_packs(g, &before.packs, &left, e) < 0 || drop_markers(g, e) < 0 ||
-	    drop_points(g, &final->sessions, e) < 0 || drop_maintenance(g, e) < 0 ||
+	if (sweep_packs(g, &final->packs, true, e) < 0 ||
+	    drop_markers(g, &final->sessions, e) < 0 ||
+	    drop_points(g, &final->sessions, &gone, e) < 0 || drop_maintenance(g, e) < 0 ||
 	    drop_leftovers(g, e) < 0)
 		return -1;
 	int rc = damage_load(g->repo, &ignored, drop_mark, &marks, e);
 	absent_clear(&ignored);
-	if (rc < 0 || put_done(g, n, &left, settled_tombs(g, &final->sessions), e) < 0)
+	if (rc < 0 || put_done(g, n, final, &locked, settled_tombs(g, &gone), e) < 0)
 		return -1;
 	g->result->outcome = GC_DONE;
 	return retire(g, n, e);
@@ -484,12 +631,31 @@ static int resolve_sessions(struct gc *g, const struct session_names *l, struct 
 	return r->sessions_waiting == 0;
 }
 
+/* Sessions that have committed since must be among the commits that the mark goes by. */
+static int compare_committed(struct gc *g, const struct session_names *l, struct err *e)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		enum session_end end;
+
+		if (commit_list_find(&g->view.commits, l->v[i]))
+			continue;
+		if (session_look(g->repo, l->v[i], &end, e) < 0)
+			return -1;
+		if (end == SESSION_COMMITTED)
+			return gc_list_lies(l->v[i], e);
+	}
+	return 0;
+}
+
 /* What `condemn` has and nothing needs now, and the points that go. */
 static int decide_final(struct gc *g, const struct collection_list *condemned,
-                        struct collection_list *ret, struct err *e)
+                        const struct session_names *sessions, struct collection_list *ret,
+                        struct err *e)
 {
 	g->condemned = &condemned->packs;
-	int rc = gc_gather(g, e) < 0 || gc_mark(g, e) < 0 ? -1 : 0;
+	int rc = gc_gather(g, e) < 0 || compare_committed(g, sessions, e) < 0 || gc_mark(g, e) < 0
+	                 ? -1
+	                 : 0;
 	g->condemned = NULL;
 	if (rc < 0)
 		return -1;
@@ -508,10 +674,51 @@ static int decide_final(struct gc *g, const struct collection_list *condemned,
 	return 0;
 }
 
-/* A list that does not open stops its generation for ever: it ends without taking anything. */
-static bool is_broken(const struct err *e)
+/* Reads a part; *ret_broken: it does not open. */
+static int get_part(const struct repo *r, uint64_t n, enum collection_part part,
+                    struct collection_list *ret, bool *ret_broken, struct err *e)
 {
-	return e->class == ERR_CORRUPT || e->class == ERR_FORMAT || e->class == ERR_DENIED;
+	struct err why = ERR_INIT;
+
+	if (collection_get(r, n, part, ret, NULL, &why) == 0)
+		return 0;
+	*ret_broken = note_is_bad(&why) && why.class != ERR_NOT_FOUND;
+	if (*ret_broken)
+		return 0;
+	*e = why;
+	return -1;
+}
+
+/*
+ * Reads what was decided. 0: it does not open, and was taken away, to be decided again: all
+ * sessions that could need something of `condemn` have ended, so the outcome is the same, or
+ * more goes that has expired since.
+ */
+static int get_final(struct gc *g, uint64_t n, unsigned parts, struct collection_list *ret,
+                     struct err *e)
+{
+	CLEANUP(collection_list_clear) struct collection_list condemned = { 0 };
+	const unsigned both = PART(COLLECTION_CONDEMN) | PART(COLLECTION_SESSIONS);
+	bool broken = false;
+	char key[64];
+
+	if (get_part(g->repo, n, COLLECTION_FINAL, ret, &broken, e) < 0)
+		return err_wrap(e, "reading what collection %llu decided", (unsigned long long)n);
+	if (!broken)
+		return 1;
+	collection_key(n, COLLECTION_FINAL, key);
+	broken = (parts & both) != both;
+	if (!broken && get_part(g->repo, n, COLLECTION_CONDEMN, &condemned, &broken, e) < 0)
+		return -1;
+	if (broken)
+		return err_set(
+			e, ERR_CORRUPT,
+			"'%s' does not open, nor does what it came from: nobody can say what "
+			"was decided; put back a good copy of it (aksdr-catalog repair --from)",
+			key);
+	if (store_delete(g->repo->store, key, e) < 0)
+		return err_wrap(e, "taking away '%s', which does not open", key);
+	return 0;
 }
 
 /* Goes on with an open generation as far as it goes now. 1: it is done; 0: it has to wait. */
@@ -522,34 +729,39 @@ static int go_on(struct gc *g, uint64_t n, unsigned parts, struct err *e)
 	CLEANUP(collection_list_clear) struct collection_list mine = { 0 };
 	CLEANUP(collection_list_clear) struct collection_list final = { 0 };
 	const struct repo *r = g->repo;
-	struct err why = ERR_INIT;
+	bool broken = false;
 
 	g->result->generation = n;
 	if (parts & PART(COLLECTION_FINAL)) {
-		if (collection_get(r, n, COLLECTION_FINAL, &final, NULL, e) < 0)
-			return err_wrap(e, "reading what collection %llu decided",
-			                (unsigned long long)n);
-		return gc_gather(g, e) < 0 || finish(g, n, &final, e) < 0 ? -1 : 1;
+		int rc = get_final(g, n, parts, &final, e);
+
+		if (rc < 0)
+			return -1;
+		if (rc > 0) {
+			g->final = &final.sessions;
+			rc = gc_gather(g, e) < 0 || finish(g, n, &final, e) < 0 ? -1 : 1;
+			g->final = NULL;
+			return rc;
+		}
 	}
-	bool broken = collection_get(r, n, COLLECTION_CONDEMN, &condemned, NULL, &why) < 0;
-	if (broken && !is_broken(&why)) {
-		*e = why;
+	if (get_part(r, n, COLLECTION_CONDEMN, &condemned, &broken, e) < 0 ||
+	    (!broken && (parts & PART(COLLECTION_SESSIONS)) &&
+	     get_part(r, n, COLLECTION_SESSIONS, &sessions, &broken, e) < 0))
 		return -1;
-	}
 	if (!broken) {
-		int rc = parts & PART(COLLECTION_SESSIONS)
-		                 ? collection_get(r, n, COLLECTION_SESSIONS, &sessions, NULL, e)
-		                 : list_sessions(g, n, &sessions, e);
+		int rc = parts & PART(COLLECTION_SESSIONS) ? 0 : list_sessions(g, n, &sessions, e);
+
 		if (rc == 0)
 			rc = resolve_sessions(g, &sessions.sessions, e);
 		if (rc <= 0)
 			return rc < 0 ? err_wrap(e, "waiting for sessions") : 0;
-		if (decide_final(g, &condemned, &mine, e) < 0)
+		if (decide_final(g, &condemned, &sessions.sessions, &mine, e) < 0)
 			return -1;
 	}
+	/* Lists that do not open would stop this generation for ever: it ends and takes nothing. */
 	if (put_or_get(r, n, COLLECTION_FINAL, &mine, &final, e) < 0)
 		return err_wrap(e, "deciding collection %llu", (unsigned long long)n);
-	/* Where condemned does not open, the look at the repository is still to be taken. */
+	/* Then the look at the repository is still to be taken. */
 	if (broken && gc_gather(g, e) < 0)
 		return -1;
 	return finish(g, n, &final, e) < 0 ? -1 : 1;
@@ -594,6 +806,25 @@ static int choose(struct gc *g, struct collection_list *ret, struct err *e)
 	return check_share(g, bytes - moved, e);
 }
 
+/*
+ * Packs that collections before this one have named, and that are there: locked then, or brought
+ * back. Anybody may delete them at any time.
+ */
+static int sweep_undead(struct gc *g, struct err *e)
+{
+	CLEANUP(pack_list_clear) struct pack_list l = { 0 };
+
+	g->result->left = (struct gc_amount){ 0 };
+	for (size_t i = 0; i < g->npacks; i++) {
+		const struct gc_pack *p = &g->packs[i];
+
+		if (pack_list_has(&g->view.dead, p->kind, p->id) &&
+		    pack_list_add(&l, p->kind, p->id, e) < 0)
+			return -1;
+	}
+	return l.n > 0 ? sweep_packs(g, &l, false, e) : 0;
+}
+
 /* A new generation, up to `condemn`. 1: it is there; 0: there is nothing to do. */
 static int begin(struct gc *g, uint64_t n, struct err *e)
 {
@@ -611,7 +842,7 @@ static int begin(struct gc *g, uint64_t n, struct err *e)
 		g->result->generation = n;
 		return choose(g, &l, e) < 0 ? -1 : 0;
 	}
-	if (gc_repack(g, e) < 0 || choose(g, &l, e) < 0)
+	if (sweep_undead(g, e) < 0 || gc_repack(g, e) < 0 || choose(g, &l, e) < 0)
 		return -1;
 	if (l.packs.n == 0 && g->going.n == 0 && !index_due)
 		return 0;
@@ -625,32 +856,71 @@ static int begin(struct gc *g, uint64_t n, struct err *e)
 
 /* ---- the call ---- */
 
-static int run(struct gc *g, struct err *e)
+static int run(struct gc *g, const struct collection_state *s, struct err *e)
 {
-	struct collection_state s;
+	uint64_t done = s->done;
 
-	if (!g->params->dry_run && collection_drop_voids(g->repo, e) < 0)
-		return -1;
-	if (collection_state(g->repo, &s, e) < 0)
-		return -1;
-	if (s.open && !g->params->dry_run) {
-		int rc = go_on(g, s.open, s.open_parts, e);
+	if (s->open && !g->params->dry_run) {
+		int rc = go_on(g, s->open, s->open_parts, e);
 
 		if (rc < 0)
-			return err_wrap(e, "collection %llu", (unsigned long long)s.open);
+			return err_wrap(e, "collection %llu", (unsigned long long)s->open);
 		if (rc == 0) {
 			g->result->outcome = GC_WAITING;
 			return 0;
 		}
-		s.done = s.open;
+		done = s->open;
 	}
-	int rc = begin(g, s.done + 1, e);
+	int rc = begin(g, done + 1, e);
 	if (rc <= 0)
 		return rc;
-	rc = go_on(g, s.done + 1, PART(COLLECTION_CONDEMN), e);
+	rc = go_on(g, done + 1, PART(COLLECTION_CONDEMN), e);
 	if (rc == 0)
 		g->result->outcome = GC_WAITING;
-	return rc < 0 ? err_wrap(e, "collection %llu", (unsigned long long)s.done + 1) : 0;
+	return rc < 0 ? err_wrap(e, "collection %llu", (unsigned long long)done + 1) : 0;
+}
+
+/*
+ * What was looked at may have gone meanwhile, since another collector is further, or has fenced
+ * this one: then nothing is wrong but the look.
+ */
+static bool was_overtaken(const struct gc *g, const struct collection_state *before,
+                          const struct err *why)
+{
+	struct collection_state now;
+	struct err ignored = ERR_INIT;
+
+	if (why->class == ERR_BUSY)
+		return true;
+	if (why->class != ERR_CORRUPT && why->class != ERR_NOT_FOUND)
+		return false;
+	return collection_state(g->repo, &now, &ignored) == 0 &&
+	       (now.done != before->done || now.open != before->open ||
+	        now.open_parts != before->open_parts);
+}
+
+static int run_until_undisturbed(struct gc *g, struct err *e)
+{
+	for (unsigned try = 1;; try++) {
+		struct collection_state before;
+		struct err why = ERR_INIT;
+
+		if ((!g->params->dry_run && collection_drop_voids(g->repo, e) < 0) ||
+		    collection_state(g->repo, &before, e) < 0)
+			return -1;
+		if (run(g, &before, &why) == 0)
+			return 0;
+		/* Another look does not help where the keys are others now. */
+		if (!was_overtaken(g, &before, &why) || still_counts(g, &why) < 0) {
+			*e = why;
+			return -1;
+		}
+		if (try == TRIES_MAX) {
+			*e = why;
+			e->class = ERR_BUSY;
+			return err_wrap(e, "another collector was faster, %u times", try);
+		}
+	}
 }
 
 /* Of every signer it must be known what counts. */
@@ -711,7 +981,7 @@ int gc_run(const struct repo *r, const struct gc_params *params, struct gc_resul
 	else if (probe_store(r->store, &g.now_ns, e) < 0)
 		return -1;
 	result.now_ns = g.now_ns;
-	int rc = run(&g, e);
+	int rc = run_until_undisturbed(&g, e);
 	gc_forget(&g);
 	pack_list_clear(&g.released);
 	(void)pthread_mutex_destroy(&g.lock);

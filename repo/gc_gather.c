@@ -10,6 +10,7 @@
 
 #include "common/fd.h"
 #include "repo/gc_impl.h"
+#include "repo/living.h"
 #include "repo/revoke.h"
 #include "repo/session.h"
 
@@ -269,6 +270,13 @@ static int by_session(const void *a, const void *b)
 	return strcmp(((const struct gc_point *)a)->session, ((const struct gc_point *)b)->session);
 }
 
+/* A hold or a pin that came after `final` comes too late. */
+static bool is_gone(const struct gc *g, const char *session)
+{
+	return expiry_is_gone(&g->expiry, session) || session_names_has(&g->gone, session) ||
+	       (g->final && session_names_has(g->final, session));
+}
+
 static int open_points(struct gc *g, struct err *e)
 {
 	struct opening o = { .g = g, .tasks = { .n = g->view.commits.n } };
@@ -276,7 +284,7 @@ static int open_points(struct gc *g, struct err *e)
 	for (size_t i = 0; i < g->view.commits.n; i++) {
 		const struct commit_item *c = &g->view.commits.v[i];
 
-		if (c->kind == COMMIT_POINT && expiry_is_gone(&g->expiry, c->session) &&
+		if (c->kind == COMMIT_POINT && is_gone(g, c->session) &&
 		    session_names_add(&g->going, c->session, e) < 0)
 			return -1;
 	}
@@ -343,6 +351,14 @@ static int compare_voids(struct gc *g, struct err *e)
 	               g->voids.n, g->voids.v[0]);
 }
 
+int gc_list_lies(const char *session, struct err *e)
+{
+	return err_set(e, ERR_CORRUPT,
+	               "the list of restore points lacks '%s', which is there: the store's lists "
+	               "cannot be relied on, and nothing is collected",
+	               session);
+}
+
 /*
  * Every point that was live at the end of the last generation is listed, or
  * expired. One that is not: the list lies, or the store lost it.
@@ -364,16 +380,12 @@ static int compare_live(struct gc *g, struct err *e)
 		const struct commit_item *c = commit_list_find(&g->view.commits, session);
 		enum session_end end;
 
-		if ((c && c->kind == COMMIT_POINT) || expiry_is_gone(&g->expiry, session))
+		if ((c && c->kind == COMMIT_POINT) || is_gone(g, session))
 			continue;
 		if (session_look(g->repo, session, &end, e) < 0)
 			return -1;
 		if (end == SESSION_COMMITTED)
-			return err_set(e, ERR_CORRUPT,
-			               "the list of restore points lacks '%s', which is there: the "
-			               "store's lists cannot be relied on, and nothing is "
-			               "collected",
-			               session);
+			return gc_list_lies(session, e);
 		if (missing++ == 0)
 			memcpy(first, session, sizeof(first));
 	}
@@ -410,13 +422,10 @@ static int note_lost_ids(struct gc *g, struct err *e)
 
 int gc_gather(struct gc *g, struct err *e)
 {
-	uint64_t settled;
-
 	gc_forget(g);
-	if (view_load(g->repo, &g->view, e) < 0 ||
-	    marker_list_load(g->repo->store, &g->markers, e) < 0 ||
-	    expiry_settled(g->repo, &settled, e) < 0 ||
-	    expiry_load(g->repo, settled, &g->expiry, e) < 0)
+	/* Expiry before commits: what a tombstone names was committed, and is listed or gone. */
+	if (expiry_now(g->repo, &g->expiry, e) < 0 || view_load(g->repo, &g->view, e) < 0 ||
+	    marker_list_load(g->repo->store, &g->markers, e) < 0)
 		return -1;
 	g->expiry.now_ns = g->now_ns;
 	if (g->expiry.missing > 0 && !g->params->accept_loss)
@@ -431,7 +440,9 @@ int gc_gather(struct gc *g, struct err *e)
 			"%llu tombstones or holds do not open, so nobody can say what is "
 			"held; nothing is collected unless the loss is accepted (--accept-loss)",
 			(unsigned long long)g->expiry.bad);
-	if (note_lost_ids(g, e) < 0 || open_points(g, e) < 0 || compare_voids(g, e) < 0 ||
+	if (living_gone(g->repo, &g->view.collection, &g->view.commits, &g->markers, &g->gone, e) <
+	            0 ||
+	    note_lost_ids(g, e) < 0 || open_points(g, e) < 0 || compare_voids(g, e) < 0 ||
 	    compare_live(g, e) < 0 || learn_markers(g, e) < 0 || list_packs(g, e) < 0)
 		return -1;
 	return gc_open_indexes(g, e);
@@ -457,6 +468,7 @@ void gc_forget(struct gc *g)
 	g->npoints = g->points_cap = 0;
 	session_names_clear(&g->going);
 	session_names_clear(&g->voids);
+	session_names_clear(&g->gone);
 	if (g->packs)
 		(void)munmap(g->packs, g->packs_cap * sizeof(*g->packs));
 	g->packs = NULL;

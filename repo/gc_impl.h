@@ -68,6 +68,8 @@ struct gc {
 	const char *scratch; /* directory or NULL */
 	unsigned threads;
 	int64_t now_ns; /* the store's */
+	/* Points that go by the final of the open generation, whatever came later; NULL: none */
+	const struct session_names *final;
 
 	/* of one look at the repository, by gc_gather() */
 	struct view view;
@@ -79,7 +81,9 @@ struct gc {
 	size_t npoints, points_cap;
 	struct session_names going; /* expired points whose commit is there; sorted */
 	struct session_names voids; /* guarded by lock: points that do not count, of revoked keys */
-	struct gc_pack *packs;      /* by kind and id; scratch memory */
+	/* of them: those that a collection has taken before (living.h) */
+	struct session_names gone;
+	struct gc_pack *packs; /* by kind and id; scratch memory */
 	size_t npacks, packs_cap;
 	uint8_t (*lost_ids)[FORMAT_ID_BYTES]; /* of damage marks, sorted */
 	size_t nlost_ids;
@@ -96,7 +100,15 @@ struct gc {
 	char lost_name[PACK_KEY_MAX];
 };
 
+/* ---- gc.c ---- */
+
+/* Deletes an object; one that the store keeps is not gone, and no error. */
+MUST_CHECK int gc_delete(struct gc *g, const char *key, bool *ret_gone, struct err *e);
+
 /* ---- gc_gather.c ---- */
+
+/* The guard's words for a commit that is there and not in the list. -1. */
+int gc_list_lies(const char *session, struct err *e);
 
 /* Reads everything that has a name, anew. Guards: what does not open, what is missing. */
 MUST_CHECK int gc_gather(struct gc *g, struct err *e);
@@ -132,11 +144,24 @@ MUST_CHECK int gc_repack(struct gc *g, struct err *e);
 
 /* ---- gc_index.c ---- */
 
+/* Keys of index segments, sorted. */
+struct gc_names {
+	char **v; /* owned */
+	size_t n, cap;
+};
+MUST_CHECK int gc_names_add(struct gc_names *l, const char *name, struct err *e);
+void gc_names_sort(struct gc_names *l);
+bool gc_names_has(const struct gc_names *l, const char *name);
+void gc_names_clear(struct gc_names *l);
+
 /*
- * Makes the index anew without the packs that the open generation's final names, and without
- * segments of sessions whose commits are going.
+ * Makes the index anew without packs that any final names, and without segments of sessions whose
+ * commits are going. locked: keys of segments that were replaced by generations before and could
+ * not be deleted; those that cannot be deleted now, on return.
+ *   ERR_BUSY  another collector has ended generation n, or fenced this one
  */
-MUST_CHECK int gc_index(struct gc *g, const struct session_names *going, struct err *e);
+MUST_CHECK int gc_index(struct gc *g, uint64_t n, const struct session_names *going,
+                        struct gc_names *locked, struct err *e);
 
 /* True when there are so many small segments that merging them is worth a generation. */
 MUST_CHECK int gc_index_due(struct gc *g, bool *ret, struct err *e);

@@ -23,7 +23,8 @@ struct seg {
 	uint64_t size;
 	size_t domain; /* number; SIZE_MAX: not known */
 	enum segment_state state;
-	bool replace, drop;
+	bool replace; /* by what is merged */
+	bool drop;    /* nobody needs it, or it was replaced before */
 };
 
 struct segs {
@@ -128,81 +129,107 @@ static int is_there(struct gc *g, const struct segment_pack *p, bool *ret, struc
 }
 
 /*
- * Whether the segment names a pack of the list. One that does not open names none; one of a
- * revoked key tells nothing to anybody, and goes.
+ * Opens a segment. 0: it does not open, and counts for nobody: a check tells, and it stays as it
+ * is, unless its key was revoked: then it says nothing to anybody, and goes. 1: it is open. -1: e.
  */
-static int names_dead(struct gc *g, struct seg *x, const struct pack_list *dead, struct err *e)
+static int open_segment(struct gc *g, struct seg *x, struct buf *plain, struct segment_view *ret,
+                        struct err *e)
 {
-	CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
 	const struct repo *r = g->repo;
-	struct segment_view v;
 	struct err why = ERR_INIT;
 
 	if (cancel_check(r->cancel, e) < 0)
 		return -1;
-	if (segment_fetch(r->store, r->keys, g->domains[x->domain].keys, x->key, &plain, &v, &why) <
-	    0) {
-		x->drop = key_is_void(&why);
-		if (note_is_bad(&why))
-			return 0;
-		*e = why;
-		return -1;
+	if (segment_fetch(r->store, r->keys, g->domains[x->domain].keys, x->key, plain, ret,
+	                  &why) == 0)
+		return 1;
+	if (key_is_void(&why)) {
+		x->drop = true;
+		return 0;
 	}
-	for (uint32_t i = 0; i < v.npacks && !x->replace; i++) {
+	/* A store that refuses says nothing about the object. */
+	if (note_is_bad(&why) && why.class != ERR_DENIED)
+		return 0;
+	*e = why;
+	return -1;
+}
+
+/* Marks the segment as one to replace when it names a pack of the list. */
+static int names_dead(struct gc *g, struct seg *x, const struct pack_list *dead, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
+	struct segment_view v;
+	int rc = open_segment(g, x, &plain, &v, e);
+
+	for (uint32_t i = 0; rc > 0 && i < v.npacks && !x->replace; i++) {
 		struct segment_pack p;
 
 		segment_view_pack(&v, i, &p);
 		x->replace = pack_list_has(dead, p.kind, p.id);
 	}
-	return 0;
+	return rc < 0 ? -1 : 0;
 }
 
 struct choosing {
 	struct segs *s;
 	const struct session_names *going;
+	const struct gc_names *locked;
 	struct team_tasks tasks;
 };
+
+static int choose_one(const struct choosing *c, struct seg *x, struct err *e)
+{
+	struct gc *g = c->s->g;
+	const struct pack_list *dead = &c->s->view.absent.packs;
+	char session[96];
+
+	(void)segment_session(x->name, session);
+	if (x->state == SEGMENT_TENTATIVE)
+		return 0; /* its session may still rely on it */
+	if (gc_names_has(c->locked, x->key)) {
+		x->drop = true;
+		return 0;
+	}
+	/*
+	 * What a fenced session wrote stays for one generation, until its marker is gone: the next
+	 * run of its volume may adopt its packs. Then what is left of them is for all: another
+	 * session may have relied on them while this one was at work.
+	 */
+	if (x->state == SEGMENT_VOID && marker_list_find(&c->s->markers, session))
+		return 0;
+	if (x->domain == SIZE_MAX) {
+		/*
+		 * No point, and no session at work, was of its domain when all names of domains
+		 * were read: nobody can open it. One that has committed since is another matter.
+		 */
+		x->drop = x->state == SEGMENT_VOID ||
+		          commit_list_find(&g->view.commits, session) != NULL;
+		return 0;
+	}
+	if (x->state == SEGMENT_VOID || session_names_has(c->going, session)) {
+		x->replace = true;
+		return 0;
+	}
+	return x->replace || dead->n == 0 ? 0 : names_dead(g, x, dead, e);
+}
 
 static int choose_some(void *arg, unsigned i, const atomic_bool *stop, struct err *e)
 {
 	struct choosing *c = arg;
-	struct gc *g = c->s->g;
 	size_t at;
 
 	(void)i;
 	while (!atomic_load(stop) && team_take(&c->tasks, &at)) {
-		struct seg *x = &c->s->v[at];
-		char session[96];
-
-		(void)segment_session(x->name, session);
-		if (x->state == SEGMENT_TENTATIVE)
-			continue; /* its session may still rely on it */
-		/*
-		 * What a fenced session wrote stays for one generation, until its marker is
-		 * gone: the next run of its volume may adopt its packs. Then what is left of
-		 * them is for all: another session may have relied on them while this one
-		 * was at work.
-		 */
-		if (x->state == SEGMENT_VOID && marker_list_find(&c->s->markers, session))
-			continue;
-		/* Nobody can open it: no point, and no session at work, is of its domain. */
-		if (x->domain == SIZE_MAX) {
-			x->drop = true;
-			continue;
-		}
-		if (x->state == SEGMENT_VOID) {
-			x->replace = true;
-			continue;
-		}
-		if (session_names_has(c->going, session)) {
-			x->replace = true;
-			continue;
-		}
-		if (!x->replace && c->s->view.absent.packs.n > 0 &&
-		    names_dead(g, x, &c->s->view.absent.packs, e) < 0)
+		if (choose_one(c, &c->s->v[at], e) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+static bool is_small(const struct seg *x, size_t domain)
+{
+	return x->domain == domain && x->state == SEGMENT_SETTLED && !x->drop &&
+	       x->size < SMALL_BYTES;
 }
 
 /* Small ones of a domain, when they are many. */
@@ -214,15 +241,12 @@ static bool choose_small(struct segs *s)
 		size_t n = 0;
 
 		for (size_t i = 0; i < s->n; i++)
-			n += s->v[i].domain == d && s->v[i].state == SEGMENT_SETTLED &&
-			     s->v[i].size < SMALL_BYTES;
+			n += is_small(&s->v[i], d);
 		if (n < SMALL_MANY)
 			continue;
 		any = true;
 		for (size_t i = 0; i < s->n; i++)
-			s->v[i].replace |= s->v[i].domain == d &&
-			                   s->v[i].state == SEGMENT_SETTLED &&
-			                   s->v[i].size < SMALL_BYTES;
+			s->v[i].replace |= is_small(&s->v[i], d);
 	}
 	return any;
 }
@@ -239,22 +263,17 @@ int gc_index_due(struct gc *g, bool *ret, struct err *e)
 
 /* ---- merging ---- */
 
-/* What the segment says of packs that stay goes to the writer. */
-static int copy_segment(struct gc *g, const struct seg *x, const struct pack_list *dead,
+/* What the segment says of packs that stay goes to the writer; one that does not open stays. */
+static int copy_segment(struct gc *g, struct seg *x, const struct pack_list *dead,
                         struct segment_writer *to, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
-	const struct repo *r = g->repo;
 	struct segment_view v;
-	struct err why = ERR_INIT;
 
-	if (segment_fetch(r->store, r->keys, g->domains[x->domain].keys, x->key, &plain, &v, &why) <
-	    0) {
-		/* It told nothing before, and tells nothing after. */
-		if (note_is_bad(&why))
-			return 0;
-		*e = why;
-		return -1;
+	int rc = open_segment(g, x, &plain, &v, e);
+	if (rc <= 0) {
+		x->replace = false;
+		return rc;
 	}
 	auto_free struct segment_pack *packs = calloc(v.npacks + 1, sizeof(*packs));
 	auto_free bool *stays = calloc(v.npacks + 1, sizeof(*stays));
@@ -303,7 +322,7 @@ static int take_names(struct merge *m, struct segment_writer *w, struct err *e)
 	return all ? 0 : -1;
 }
 
-static int merge_domain(struct merge *m, const struct segs *s, size_t domain, struct err *e)
+static int merge_domain(struct merge *m, struct segs *s, size_t domain, struct err *e)
 {
 	struct gc *g = m->g;
 	const struct segment_writer_params p = {
@@ -343,7 +362,7 @@ static bool any_replaced(const struct segs *s, size_t domain)
 }
 
 /* New segments for those that are replaced; they count once the session is committed. */
-static int write_merged(struct merge *m, const struct segs *s, struct err *e)
+static int write_merged(struct merge *m, struct segs *s, struct err *e)
 {
 	for (size_t d = 0; d < m->g->ndomains; d++) {
 		if (any_replaced(s, d) && merge_domain(m, s, d, e) < 0)
@@ -354,29 +373,106 @@ static int write_merged(struct merge *m, const struct segs *s, struct err *e)
 	return session_commit_index(m->g->repo, m->session, "index", m->names, m->nnames, e);
 }
 
-int gc_index(struct gc *g, const struct session_names *going, struct err *e)
+/* ---- names ---- */
+
+int gc_names_add(struct gc_names *l, const char *name, struct err *e)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? 2 * l->cap : 16;
+		char **v = reallocarray(l->v, cap, sizeof(*v));
+
+		if (!v)
+			return err_set(e, ERR_NOMEM, "no memory for a list of names");
+		l->v = v;
+		l->cap = cap;
+	}
+	l->v[l->n] = strdup(name);
+	if (!l->v[l->n])
+		return err_set(e, ERR_NOMEM, "no memory for a list of names");
+	l->n++;
+	return 0;
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void gc_names_sort(struct gc_names *l)
+{
+	if (l->n > 1)
+		qsort(l->v, l->n, sizeof(*l->v), by_text);
+}
+
+bool gc_names_has(const struct gc_names *l, const char *name)
+{
+	return l->n > 0 && bsearch(&name, l->v, l->n, sizeof(*l->v), by_text) != NULL;
+}
+
+void gc_names_clear(struct gc_names *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->v[i]);
+	free(l->v);
+	*l = (struct gc_names){ 0 };
+}
+
+/* ---- all of it ---- */
+
+/*
+ * Deletes what was replaced. What the store keeps is harmless: all that it names in vain is dead.
+ */
+static int delete_replaced(struct gc *g, const struct segs *s, struct gc_names *locked,
+                           struct err *e)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		const struct seg *x = &s->v[i];
+		bool gone;
+
+		if (!x->replace && !x->drop)
+			continue;
+		if (gc_delete(g, x->key, &gone, e) < 0)
+			return err_wrap(e, "deleting replaced index segments");
+		g->result->segments_deleted += gone;
+		if (!gone && gc_names_add(locked, x->key, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * Once the generation is done, what is absent is what the next one has condemned, which may be
+ * released again: the index is to be made anew by that one.
+ */
+static int check_turn(const struct segs *s, uint64_t n, struct err *e)
+{
+	const struct collection_state *now = &s->view.collection;
+
+	if (now->open == n && now->open_parts & 1U << COLLECTION_FINAL)
+		return 0;
+	return err_set(e, ERR_BUSY, "another collector has ended it");
+}
+
+int gc_index(struct gc *g, uint64_t n, const struct session_names *going, struct gc_names *locked,
+             struct err *e)
 {
 	CLEANUP(segs_clear) struct segs s = { .g = g };
 	CLEANUP(merge_clear) struct merge m = { .g = g };
-	struct choosing c = { .s = &s, .going = going };
+	struct choosing c = { .s = &s, .going = going, .locked = locked };
 
 	/* As any session: registered first, and what is absent read after that. */
-	if (session_begin_maintenance(g->repo, "index", m.session, e) < 0 || list_all(&s, e) < 0)
+	if (session_begin_maintenance(g->repo, "index", m.session, e) < 0 || list_all(&s, e) < 0 ||
+	    check_turn(&s, n, e) < 0)
 		return -1;
-	(void)choose_small(&s);
 	c.tasks.n = s.n;
-	if (team_run(g->threads, "gc-index", choose_some, &c, e) < 0 || write_merged(&m, &s, e) < 0)
+	if (team_run(g->threads, "gc-index", choose_some, &c, e) < 0)
+		return err_wrap(e, "making the index anew");
+	(void)choose_small(&s);
+	if (write_merged(&m, &s, e) < 0)
 		return err_wrap(e, "making the index anew");
 	/* As before anything is deleted: what was merged must count, whatever becomes of the key. */
 	if (config_still(g->repo->store, g->repo->keys, g->repo->params.revision, e) < 0)
 		return -1;
-	for (size_t i = 0; i < s.n; i++) {
-		if (!s.v[i].replace && !s.v[i].drop)
-			continue;
-		if (cancel_check(g->repo->cancel, e) < 0 ||
-		    store_delete(g->repo->store, s.v[i].key, e) < 0)
-			return err_wrap(e, "deleting replaced index segments");
-		g->result->segments_deleted++;
-	}
-	return 0;
+	gc_names_clear(locked);
+	return delete_replaced(g, &s, locked, e);
 }

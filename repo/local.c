@@ -5,6 +5,7 @@
  */
 #include "repo/local.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
@@ -29,16 +30,20 @@ static void take_line(struct local *l, char *line)
 	struct err ignored = ERR_INIT;
 	const char *word = strsep(&line, " ");
 	const char *session = strsep(&line, " ");
-	const char *sequence = strsep(&line, " ");
+	const char *number = strsep(&line, " ");
+	uint8_t hash[sizeof(l->hash)];
+	uint64_t sequence;
 
 	if (!session || !point_session_valid(session))
 		return;
 	if (strcmp(word, "session") == 0) {
 		(void)snprintf(l->session, sizeof(l->session), "%s", session);
-	} else if (strcmp(word, "head") == 0 && sequence && line &&
-	           num_u64("sequence", sequence, 1, INT64_MAX, &l->sequence, &ignored) == 0 &&
-	           hex_decode(l->hash, sizeof(l->hash), line) == 0) {
+	} else if (strcmp(word, "head") == 0 && number && line &&
+	           num_u64("sequence", number, 1, INT64_MAX, &sequence, &ignored) == 0 &&
+	           hex_decode(hash, sizeof(hash), line) == 0) {
 		(void)snprintf(l->head, sizeof(l->head), "%s", session);
+		l->sequence = sequence;
+		memcpy(l->hash, hash, sizeof(hash));
 	}
 }
 
@@ -85,26 +90,59 @@ void local_close(struct local *l)
 	l->path[0] = '\0';
 }
 
-void local_save(const struct local *l)
+static int write_text(const struct local *l, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(TEXT_MAX);
-	struct err ignored = ERR_INIT;
 	uint8_t sum[SUM_BYTES];
 
-	if (!l->path[0])
-		return;
 	(void)buf_str(&b, TITLE);
 	if (l->session[0])
 		(void)buf_printf(&b, "session %s\n", l->session);
 	if (l->head[0])
 		(void)buf_printf(&b, "head %s %llu %s\n", l->head, (unsigned long long)l->sequence,
 		                 hex_of32(l->hash).s);
-	if (b.failed)
-		return;
+	if (buf_check(&b, "a note of a volume", e) < 0)
+		return -1;
 	sum_of(sum, b.data, b.len);
-	(void)buf_put(&b, sum, sizeof(sum));
+	if (buf_put(&b, sum, sizeof(sum)) < 0)
+		return buf_check(&b, "a note of a volume", e);
+	return fd_create_file(AT_FDCWD, l->path, b.data, b.len, 0600, FD_REPLACE, e);
+}
+
+void local_save(const struct local *l)
+{
+	struct err ignored = ERR_INIT;
+
 	/* An old text is worse than none. */
-	if (!b.failed &&
-	    fd_create_file(AT_FDCWD, l->path, b.data, b.len, 0600, FD_REPLACE, &ignored) < 0)
+	if (l->path[0] && write_text(l, &ignored) < 0)
 		(void)unlink(l->path);
+}
+
+/* Without a text, where no new one can be written: a full disk lets a file be removed. */
+static int remove_text(const struct local *l, struct err *e)
+{
+	char dir[sizeof(l->path)];
+
+	(void)snprintf(dir, sizeof(dir), "%s", l->path);
+	char *slash = strrchr(dir, '/');
+	if (slash)
+		*slash = '\0';
+	if (unlink(l->path) < 0 && errno != ENOENT)
+		return err_sys(e, errno, "removing '%s'", l->path);
+	auto_close int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd) < 0)
+		return err_sys(e, errno, "syncing '%s'", dir);
+	return 0;
+}
+
+int local_forget(struct local *l, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+
+	if (!l->path[0] || !l->session[0])
+		return 0;
+	l->session[0] = '\0';
+	if (write_text(l, &ignored) == 0 || remove_text(l, e) == 0)
+		return 0;
+	return err_wrap(e, "ending the session");
 }

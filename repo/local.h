@@ -26,6 +26,13 @@ struct local {
 void local_open(const struct repo *r, const char *voltag, struct local *ret);
 void local_close(struct local *l);
 
+/*
+ * Forgets the session, durably: it is about to be committed. The put may be applied although its
+ * answer is lost, and then the name must never be used again.
+ *   ERR_IO and others  the note may still be there after a crash
+ */
+MUST_CHECK int local_forget(struct local *l, struct err *e);
+
 /* Notes the session ("" : none is under way) and what else is set, best effort. */
 void local_save(const struct local *l);
 

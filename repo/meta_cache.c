@@ -27,9 +27,10 @@ static void path_of(const struct repo *r, const uint8_t id[16], char ret[640])
 static int open_copy(const char *path)
 {
 	struct stat st;
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	/* Who has put a pipe there does not stop us. */
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size < LEAST_BYTES ||
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size < LEAST_BYTES ||
 	    (size_t)st.st_size > FORMAT_PACK_MAX)
 		return -1;
 	return steal_fd(&fd);

@@ -78,6 +78,8 @@ static int read_header(struct nodes *x, const struct nodes_call *c, const uint8_
 	size_t need = PACK_HEADER_GUESS < len ? PACK_HEADER_GUESS : (size_t)len;
 
 	buf_reset(&x->head);
+	if (len == 0)
+		return err_set(e, ERR_CORRUPT, "the object is empty");
 	for (size_t have = 0; have < need;) {
 		if (need > len)
 			return err_set(e, ERR_CORRUPT, "the header ends behind the object");

@@ -2,6 +2,7 @@
 /* See note.h. Notes are encrypted by K_point: all key files can read them, the store cannot. */
 #include "repo/note.h"
 
+#include <limits.h>
 #include <pwd.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,7 +12,6 @@
 #include "common/now.h"
 #include "common/rd.h"
 #include "common/secret.h"
-#include "common/text.h"
 #include "repo/crypt.h"
 
 #define SMALL_MAX (FORMAT_POINT_MAX + NOTE_ENVELOPE_BYTES)
@@ -272,21 +272,26 @@ int note_put_numbered(const struct repo *r, char kind, const char *prefix, uint6
 
 /* ---- who ---- */
 
+/* Names of users and hosts are what somebody typed: as text, one line. */
+static void keep_text(const char *from, char *ret, size_t max)
+{
+	auto_json json_t *text = json_text(from, max - 1);
+
+	(void)snprintf(ret, max, "%s", text ? json_string_value(text) : "");
+}
+
 void note_actor(struct note_actor *ret)
 {
-	CLEANUP(buf_clear) struct buf text = BUF_INIT(sizeof(ret->host));
+	char host[HOST_NAME_MAX + 1] = "";
 	struct passwd pw;
 	struct passwd *found = NULL;
 	char mem[1024];
 
 	*ret = (struct note_actor){ 0 };
 	if (getpwuid_r(geteuid(), &pw, mem, sizeof(mem), &found) == 0 && found)
-		(void)snprintf(ret->user, sizeof(ret->user), "%s", found->pw_name);
+		keep_text(found->pw_name, ret->user, sizeof(ret->user));
 	else
 		(void)snprintf(ret->user, sizeof(ret->user), "uid %u", (unsigned)geteuid());
-	if (gethostname(ret->host, sizeof(ret->host) - 1) < 0)
-		ret->host[0] = '\0';
-	/* Names of hosts are what somebody typed: as text, one line. */
-	if (text_put(&text, ret->host, TEXT_LINE) == 0 && text.len < sizeof(ret->host))
-		memcpy(ret->host, buf_cstr(&text), text.len + 1);
+	if (gethostname(host, sizeof(host) - 1) == 0)
+		keep_text(host, ret->host, sizeof(ret->host));
 }

@@ -16,12 +16,12 @@
 #include "common/secret.h"
 #include "repo/commits.h"
 #include "repo/crypt.h"
+#include "repo/living.h"
+#include "repo/note.h"
 #include "repo/reseal.h"
 #include "repo/revoke.h"
 #include "repo/rollback.h"
 #include "repo/session.h"
-
-#define ENVELOPE_MAX 256 /* bytes of an envelope around its plain text */
 
 #define CUT_MIN_BYTES (256 * KIB)
 #define CUT_AVG_BYTES MIB
@@ -272,7 +272,7 @@ int repo_open_url(const char *url, unsigned store_flags, const char *key_path,
 int repo_point_at(const struct repo *r, const char *session, int64_t received_ns, struct point *ret,
                   struct err *e)
 {
-	CLEANUP(buf_clear) struct buf object = BUF_INIT(FORMAT_POINT_MAX + ENVELOPE_MAX);
+	CLEANUP(buf_clear) struct buf object = BUF_INIT(FORMAT_POINT_MAX + NOTE_ENVELOPE_BYTES);
 	CLEANUP(buf_clear) struct buf plain = BUF_INIT(FORMAT_POINT_MAX);
 	CLEANUP(point_clear) struct point p = { 0 };
 	char key_name[128];
@@ -380,12 +380,14 @@ int repo_points(const struct repo *r, const char *voltag,
 		.arg = arg,
 	};
 
-	CLEANUP(commit_list_clear) struct commit_list l = { 0 };
+	CLEANUP(living_clear) struct living l = { 0 };
 
-	if (commit_list_load(r->store, &l, e) < 0)
+	if (living_load(r, &l, e) < 0)
 		return -1;
-	for (size_t i = 0; i < l.n; i++) {
-		if (points_item(&w, &l.v[i], e) < 0)
+	for (size_t i = 0; i < l.commits.n; i++) {
+		const struct commit_item *c = &l.commits.v[i];
+
+		if (living_is(&l, c->session) && points_item(&w, c, e) < 0)
 			return -1;
 	}
 	return 0;

@@ -87,9 +87,9 @@ MUST_CHECK int repo_point_at(const struct repo *r, const char *session, int64_t 
                              struct point *ret, struct err *e);
 
 /*
- * Calls each() for every commit, in order of key; the point is valid during
- * the call. A commit that does not open goes to bad() (NULL: fails), but for one that does not
- * count, since its signer was revoked.
+ * Calls each() for every point that counts (repo/living.h), in order of key; the point is valid
+ * during the call. A commit that does not open goes to bad() (NULL: fails), but for one that does
+ * not count, since its signer was revoked.
  * voltag: NULL, or only points of that volume.
  */
 MUST_CHECK int repo_points(const struct repo *r, const char *voltag,
@@ -108,8 +108,9 @@ MUST_CHECK int repo_latest(const struct repo *r, const struct point_volume *v,
 
 /*
  * The point that a user's text names: "NAME", "NAME@latest", "NAME@ID" (at least 4 digits,
- * unique), "NAME@TIME" (newest whose frozen_ns is at or before it). NAME is a volume's name, or
- * "namespace/name", or "cluster/namespace/name" as far as needed to be unique.
+ * unique), "NAME@TIME" (newest whose frozen_ns is at or before it). Expired points are none. NAME
+ * is a volume's name, or "namespace/name", or "cluster/namespace/name" as far as needed to be
+ * unique.
  *   ERR_NOT_FOUND  none, or ambiguous (the message lists what there is)
  */
 MUST_CHECK int repo_find(const struct repo *r, const char *text, struct point *ret, struct err *e);

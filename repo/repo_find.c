@@ -21,6 +21,7 @@
 #include "common/now.h"
 #include "common/num.h"
 #include "repo/commits.h"
+#include "repo/living.h"
 #include "repo/repo.h"
 
 #define CACHE_TITLE "aksdr points 1\n"
@@ -43,6 +44,8 @@ struct survey {
 	const struct repo *r;
 	const char *voltag;                /* NULL: all volumes */
 	const struct commit_list *commits; /* NULL: they are listed */
+	bool live;                         /* only points that count */
+	const struct survey *from;         /* has them listed already; NULL: they are listed */
 	struct seen *items;
 	size_t n, cap;
 	struct err why; /* why the last bad one is bad */
@@ -74,15 +77,28 @@ static int survey_add(struct survey *s, const char *session, int64_t received_ns
 	return 0;
 }
 
-static int survey_take(struct survey *s, const struct commit_list *l, struct err *e)
+static int survey_take(struct survey *s, const struct commit_list *l, const struct living *live,
+                       struct err *e)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		const struct commit_item *c = &l->v[i];
 
-		if (c->kind != COMMIT_POINT ||
+		if (c->kind != COMMIT_POINT || (live && !living_is(live, c->session)) ||
 		    (s->voltag && strncmp(c->session + POINT_SESSION_VOLTAG, s->voltag, 16) != 0))
 			continue;
 		if (survey_add(s, c->session, c->received_ns, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int survey_copy(struct survey *s, const struct survey *from, struct err *e)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		const struct seen *x = &from->items[i];
+
+		if (strncmp(x->session + POINT_SESSION_VOLTAG, s->voltag, 16) == 0 &&
+		    survey_add(s, x->session, x->received_ns, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -92,13 +108,19 @@ static int survey_take(struct survey *s, const struct commit_list *l, struct err
 static int survey_list(struct survey *s, struct err *e)
 {
 	CLEANUP(commit_list_clear) struct commit_list l = { 0 };
+	CLEANUP(living_clear) struct living live = { 0 };
 
 	survey_clear(s);
+	if (s->from)
+		return survey_copy(s, STEAL(&s->from), e);
 	if (s->commits)
-		return survey_take(s, s->commits, e);
-	if (commit_list_load(s->r->store, &l, e) < 0)
-		return -1;
-	return survey_take(s, &l, e);
+		return survey_take(s, s->commits, NULL, e);
+	if (s->live)
+		return living_load(s->r, &live, e) < 0 ||
+		                       survey_take(s, &live.commits, &live, e) < 0
+		               ? -1
+		               : 0;
+	return commit_list_load(s->r->store, &l, e) < 0 || survey_take(s, &l, NULL, e) < 0 ? -1 : 0;
 }
 
 static int seen_cmp(const void *a, const void *b)
@@ -645,10 +667,12 @@ static bool is_id(const char *text)
 	return n >= ID_LEAST && n <= 32 && strspn(text, "0123456789abcdefABCDEF") == n;
 }
 
-static int find_in(const struct repo *r, const char *voltag, const char *name, const char *point,
-                   struct point *ret, struct err *e)
+static int find_in(const struct volumes *vs, const char *voltag, const char *name,
+                   const char *point, struct point *ret, struct err *e)
 {
-	CLEANUP(survey_clear) struct survey s = { .r = r, .voltag = voltag };
+	const struct repo *r = vs->r;
+	CLEANUP(survey_clear)
+	struct survey s = { .r = r, .voltag = voltag, .live = true, .from = &vs->all };
 	const struct seen *x = NULL;
 
 	for (int round = 0; round < 2; round++) {
@@ -673,7 +697,7 @@ static int find_in(const struct repo *r, const char *voltag, const char *name, c
 
 int repo_find(const struct repo *r, const char *text, struct point *ret, struct err *e)
 {
-	CLEANUP(volumes_clear) struct volumes vs = { .r = r, .all = { .r = r } };
+	CLEANUP(volumes_clear) struct volumes vs = { .r = r, .all = { .r = r, .live = true } };
 	const char *at = strrchr(text, '@');
 	char voltag[17];
 
@@ -687,13 +711,13 @@ int repo_find(const struct repo *r, const char *text, struct point *ret, struct 
 	/* A volume's name may hold an '@', so the whole text comes first. */
 	int found = find_whole(&vs, text, voltag, e);
 	if (found > 0)
-		return find_in(r, voltag, text, NULL, ret, e);
+		return find_in(&vs, voltag, text, NULL, ret, e);
 	if (found == 0 && at)
 		found = find_whole(&vs, name, voltag, e);
 	if (found == 0 && at) {
 		found = find_end(&vs, text, voltag, e);
 		if (found > 0)
-			return find_in(r, voltag, text, NULL, ret, e);
+			return find_in(&vs, voltag, text, NULL, ret, e);
 	}
 	if (found == 0)
 		found = find_end(&vs, name, voltag, e);
@@ -701,5 +725,5 @@ int repo_find(const struct repo *r, const char *text, struct point *ret, struct 
 		return name_not_found(&vs, name, e);
 	if (found < 0)
 		return -1;
-	return find_in(r, voltag, name, at ? at + 1 : NULL, ret, e);
+	return find_in(&vs, voltag, name, at ? at + 1 : NULL, ret, e);
 }

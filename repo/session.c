@@ -16,6 +16,7 @@
 #include "common/now.h"
 #include "common/num.h"
 #include "common/secret.h"
+#include "common/text.h"
 #include "repo/note.h"
 
 #define MARKER_SCHEMA "aksdr/session/v1"
@@ -219,6 +220,20 @@ int session_look(const struct repo *r, const char *session, enum session_end *re
 	return 0;
 }
 
+/* As much of a reason as there is room for: one line of whole characters, whatever it was. */
+static void shorten_why(const char *why, char ret[WHY_MAX + 1])
+{
+	char step[TEXT_STEP_MAX];
+	size_t at = 0;
+	size_t n;
+
+	while ((n = text_step(&why, TEXT_LINE, step)) > 0 && at + n <= WHY_MAX) {
+		memcpy(ret + at, step, n);
+		at += n;
+	}
+	ret[at] = '\0';
+}
+
 int session_abort(const struct repo *r, const char *session, const char *why, enum session_end *ret,
                   struct err *e)
 {
@@ -228,7 +243,7 @@ int session_abort(const struct repo *r, const char *session, const char *why, en
 	char short_why[WHY_MAX + 1];
 
 	key_of("commit", session, key);
-	(void)snprintf(short_why, sizeof(short_why), "%s", why);
+	shorten_why(why, short_why);
 	auto_json json_t *o = json_pack("{s:s, s:s, s:s, s:I}", "schema", ABORT_SCHEMA, "session",
 	                                session, "why", short_why, "at_ns",
 	                                (json_int_t)now_wall_ns());

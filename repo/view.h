@@ -14,6 +14,7 @@
 struct view {
 	struct collection_state collection;
 	struct absent absent;
+	struct pack_list dead; /* of the finals of all generations that are done, sorted */
 	struct commit_list commits;
 };
 

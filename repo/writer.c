@@ -932,6 +932,8 @@ int writer_backup(const struct repo *r, struct source *source, const struct writ
 	if (rc == 0)
 		rc = fill_point(&j, e);
 	if (rc == 0 && !params->dry_run)
+		rc = local_forget(&j.local, e);
+	if (rc == 0 && !params->dry_run)
 		rc = session_commit(r, p, e);
 	if (rc == 0 && !params->dry_run)
 		rc = still_counts(&j, e);

@@ -215,7 +215,7 @@ static const struct table_column columns[] = {
 };
 
 /* A text with any bytes as a JSON string, escaped as tables do. */
-static json_t *json_text(const char *s)
+static json_t *exact_json(const char *s)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(MIB);
 
@@ -233,14 +233,14 @@ static json_t *json_gaps(const struct report *r)
 		json_t *o = json_object();
 
 		(void)json_object_set_new(o, "kind", json_string(gap_names[g->kind]));
-		(void)json_object_set_new(o, "path", json_text(g->path));
+		(void)json_object_set_new(o, "path", exact_json(g->path));
 		if (g->until)
-			(void)json_object_set_new(o, "before", json_text(g->until));
+			(void)json_object_set_new(o, "before", exact_json(g->until));
 		if (g->kind == GAP_RANGE) {
 			(void)json_object_set_new(o, "offset", json_integer((json_int_t)g->off));
 			(void)json_object_set_new(o, "bytes", json_integer((json_int_t)g->len));
 		}
-		(void)json_object_set_new(o, "why", json_text(g->why));
+		(void)json_object_set_new(o, "why", exact_json(g->why));
 		(void)json_array_append_new(list, o);
 	}
 	return list;
@@ -258,7 +258,7 @@ static json_t *json_losses(const struct report *r)
 			continue;
 		(void)json_object_set_new(o, "what", json_string(loss_name((enum loss_kind)i)));
 		(void)json_object_set_new(o, "count", json_integer((json_int_t)l->count));
-		(void)json_object_set_new(o, "first", json_text(l->first));
+		(void)json_object_set_new(o, "first", exact_json(l->first));
 		(void)json_object_set_new(o, "why", json_string(strerror(l->os)));
 		(void)json_array_append_new(list, o);
 	}

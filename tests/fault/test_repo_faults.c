@@ -17,7 +17,9 @@
 #include <sys/mman.h>
 
 #include "common/fd.h"
+#include "repo/adopt.h"
 #include "repo/compress.h"
+#include "repo/expiry.h"
 #include "repo/index.h"
 #include "repo/pack.h"
 #include "tests/harness/segment_kit.h"
@@ -439,6 +441,216 @@ static void test_index__any_call_may_fail(void **state)
 	}
 }
 
+/* ---- sessions, statements, collections ---- */
+
+static int delete_item(void *arg, const struct store_item *item, struct err *e)
+{
+	return store_delete(arg, item->key, e);
+}
+
+/* No call fails any more; what lies below these prefixes is forgotten. */
+static void forget(struct store *s, const char *const *prefixes, size_t n)
+{
+	struct err e = ERR_INIT;
+
+	syshook_set(NULL, NULL);
+	plan.armed = false;
+	for (size_t i = 0; i < n; i++) {
+		if (store_list(s, prefixes[i], NULL, delete_item, s, &e) < 0)
+			harness_die("%s", e.msg);
+	}
+}
+
+static const struct point_volume some_volume = { .name = "data" };
+
+static int run_sessions(const struct repo *r, struct err *e)
+{
+	char one[] = "idx/0123456789abcdef/x-0000";
+	char *const segments[] = { one };
+	char maintenance[96];
+	char backup[96];
+	struct session_info info;
+	enum session_end end;
+	char **names = NULL;
+	size_t n = 0;
+
+	if (session_begin_maintenance(r, "index", maintenance, e) < 0 ||
+	    session_commit_index(r, maintenance, "index", segments, 1, e) < 0 ||
+	    session_segments(r, maintenance, &names, &n, e) < 0)
+		return -1;
+	if (n != 1 || strcmp(names[0], one) != 0)
+		fail_msg("other segments");
+	free(names[0]);
+	free(names);
+	if (session_begin(r, &some_volume, "test", backup, e) < 0 ||
+	    session_beat(r, backup, 1, e) < 0 || session_info(r, backup, &info, e) < 0 ||
+	    session_abort(r, backup, "test", &end, e) < 0)
+		return -1;
+	if (strcmp(info.domain, "test") != 0 || end != SESSION_ABORTED)
+		fail_msg("another end");
+	return session_abort_verify(r, backup, e);
+}
+
+static int op_sessions(void *arg, struct err *e)
+{
+	static const char *const prefixes[] = { "sess/", "commit/" };
+	const struct repo *r = arg;
+	int rc = run_sessions(r, e);
+
+	forget(r->store, prefixes, ARRAY_LEN(prefixes));
+	return rc;
+}
+
+#define POINT "2026-11-22/03fa41b2c19de077-1a0c5a0c5a0c5a0c5a0c5a0c5a0c5a0c"
+#define HELD "2026-11-22/03fa41b2c19de077-2a0c5a0c5a0c5a0c5a0c5a0c5a0c5a0c"
+
+static int run_statements(const struct repo *r, struct err *e)
+{
+	static const struct expiry_point points[] = { { POINT, "old" }, { HELD, "old" } };
+	CLEANUP(expiry_clear) struct expiry x = { 0 };
+	uint64_t n;
+	char pin[NOTE_KEY_MAX];
+
+	if (expiry_put_hold(r, HELD, NULL, "reason", "name", &n, e) < 0 ||
+	    expiry_put_hold(r, NULL, &some_volume, "reason", "name", &n, e) < 0 ||
+	    expiry_put_release(r, n, "reason", "name", &n, e) < 0 ||
+	    expiry_pin(r, POINT, pin, e) < 0 || expiry_unpin(r, pin, e) < 0 ||
+	    expiry_put_tomb(r, "policy", points, 2, &n, e) < 0 || expiry_now(r, &x, e) < 0)
+		return -1;
+	if (expiry_of(&x, POINT) != EXPIRY_EXPIRED || expiry_of(&x, HELD) != EXPIRY_HELD || x.bad)
+		fail_msg("statements were lost");
+	return 0;
+}
+
+static int op_statements(void *arg, struct err *e)
+{
+	static const char *const prefixes[] = { "tomb/", "hold/", "pin/" };
+	const struct repo *r = arg;
+	int rc = run_statements(r, e);
+
+	forget(r->store, prefixes, ARRAY_LEN(prefixes));
+	return rc;
+}
+
+/* Chunk i of a pack, each at a place of its own. */
+static struct chunk_ref fenced_ref(uint32_t i)
+{
+	struct chunk_ref r = ref_of(i);
+
+	r.off = 200 + i % 10 * 150;
+	return r;
+}
+
+/* A fenced session with two packs of 10 chunks, of which one is condemned and one place damaged. */
+static void write_fenced(const struct repo *r, const struct domain_keys *domain, char voltag[17])
+{
+	CLEANUP(segment_refs_clear) struct segment_refs l = { 0 };
+	CLEANUP(collection_list_clear) struct collection_list condemned = { 0 };
+	uint8_t object[4096] = { 0 };
+	struct iovec iov = { .iov_base = object, .iov_len = sizeof(object) };
+	enum session_end end;
+	char session[96];
+	char **names = NULL;
+	size_t n = 0;
+	struct err e = ERR_INIT;
+
+	if (session_begin(r, &some_volume, "test", session, &e) < 0 ||
+	    point_voltag(r->keys, &some_volume, voltag, &e) < 0)
+		harness_die("%s", e.msg);
+	for (uint32_t i = 0; i < 20; i++) {
+		struct chunk_ref ref = fenced_ref(i);
+		char name[PACK_KEY_MAX];
+
+		segment_refs_add(&l, &ref);
+		pack_key_name(name, ref.pack, ref.kind);
+		if (i % 10 == 0 && store_put(r->store, name, &iov, 1, &e) < 0)
+			harness_die("%s", e.msg);
+	}
+	struct chunk_ref gone = fenced_ref(15);
+	struct chunk_ref bad = fenced_ref(3);
+	struct place place = { .off = bad.off };
+	memcpy(place.pack.id, bad.pack, sizeof(place.pack.id));
+	if (segment_refs_write(r->store, r->keys, domain, session, &l, pack_size, NULL, NULL,
+	                       &names, &n, &e) < 0 ||
+	    session_abort(r, session, "test", &end, &e) < 0 ||
+	    pack_list_add(&condemned.packs, CHUNK_DATA, gone.pack, &e) < 0 ||
+	    collection_put(r, 1, COLLECTION_CONDEMN, &condemned, NULL, &e) < 0 ||
+	    damage_put(r, &place, 1, &e) < 0)
+		harness_die("%s", e.msg);
+	for (size_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
+struct adopting {
+	const struct repo *r;
+	const struct domain_keys *domain;
+	char voltag[17];
+	char own[128]; /* what the segments of the session that adopts begin with */
+};
+
+static int run_adopt(const struct adopting *a, struct index **x, struct segment_writer **w,
+                     struct view *v, struct err *e)
+{
+	const struct segment_writer_params p = { .store = a->r->store,
+		                                 .keys = a->r->keys,
+		                                 .domain = a->domain,
+		                                 .session = SESSION "f" };
+	uint64_t packs = 0;
+
+	if (view_load(a->r, v, e) < 0 ||
+	    index_open(a->r->store, a->r->keys, a->domain, NULL, v, NULL, x, e) < 0 ||
+	    segment_writer_new(&p, w, e) < 0 ||
+	    adopt_run(a->r, a->domain, v, *x, *w, a->voltag, &packs, e) < 0 ||
+	    segment_flush(*w, e) < 0)
+		return -1;
+	if (packs != 1)
+		fail_msg("%llu packs were adopted", (unsigned long long)packs);
+	for (uint32_t i = 0; i < 20; i++) {
+		struct chunk_ref got;
+
+		/* without memory for it a chunk is stored again, and no harm done */
+		if (index_lookup(*x, ref_of(i).id, &got) && (i == 3 || i >= 10))
+			fail_msg("what is absent was taken");
+	}
+	return 0;
+}
+
+static int op_adopt(void *arg, struct err *e)
+{
+	const struct adopting *a = arg;
+	const char *const prefixes[] = { a->own };
+	struct index *x = NULL;
+	struct segment_writer *w = NULL;
+	CLEANUP(view_clear) struct view v = { 0 };
+	int rc = run_adopt(a, &x, &w, &v, e);
+
+	forget(a->r->store, prefixes, 1);
+	segment_writer_free(w);
+	index_free(x);
+	return rc;
+}
+
+static void test_protocol__any_call_may_fail(void **state)
+{
+	auto_repo_fixture struct repo_fixture f = repo_fixture_new();
+	auto_repo struct repo *r = open_repo(&f, "agent.key", NULL);
+	struct adopting a = { .r = r };
+	struct domain_keys *domain = NULL;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for_each_failure(op_sessions, r, 50, ALONE);
+	for_each_failure(op_statements, r, 50, ALONE);
+	if (keys_domain(r->keys, "test", &domain, &e) < 0)
+		harness_die("%s", e.msg);
+	a.domain = domain;
+	(void)snprintf(a.own, sizeof(a.own), "idx/%s/" SESSION "f", domain->tag_hex);
+	write_fenced(r, domain, a.voltag);
+	for_each_failure(op_adopt, &a, 30, ALONE);
+	secret_free(domain);
+}
+
 /* ---- packs and chunks ---- */
 
 static int op_pack(void *arg, struct err *e)
@@ -505,6 +717,7 @@ int main(void)
 		cmocka_unit_test(test_keys__any_call_may_fail),
 		cmocka_unit_test(test_repo__any_call_may_fail),
 		cmocka_unit_test(test_index__any_call_may_fail),
+		cmocka_unit_test(test_protocol__any_call_may_fail),
 		cmocka_unit_test(test_pack__any_call_may_fail),
 	};
 

@@ -5,13 +5,10 @@
  * one that is good.
  */
 #include <sodium.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "repo/repo.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_keys.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define FIRST                                                                                     \
 	"{\"block\":1048576,\"cipher\":1,\"created_ns\":1,\"cut\":{\"avg\":1048576,\"function\":" \
@@ -24,8 +21,7 @@ static void put(struct store *s, const char *key, const struct buf *b)
 	struct iovec iov = { .iov_base = b->data, .iov_len = b->len };
 	struct err e = ERR_INIT;
 
-	if (store_put(s, key, &iov, 1, &e) < 0)
-		abort();
+	works(store_put(s, key, &iov, 1, &e));
 }
 
 /* The JSON as an object that the admin has signed. */
@@ -53,15 +49,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	auto_keys struct keys *admin = fuzz_keys(FUZZ_RECOVERY);
 	auto_store struct store *s = store_mem_new(&e);
-	if (!s)
-		abort();
+	holds(s);
 	if (data[0] == 1 || data[0] == 3)
 		sign(admin, data + 1, size - 1, &b);
 	else
 		(void)buf_put(&b, data + 1, size - 1);
 	sign(admin, (const uint8_t *)FIRST, sizeof(FIRST) - 1, &first);
-	if (b.failed || first.failed)
-		abort();
+	holds(!b.failed && !first.failed);
 	if (data[0] == 2 || data[0] == 3) {
 		put(s, "config", &first);
 		put(s, "ctl/config/00000002", &b);
@@ -73,14 +67,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		if (repo_open(s, fuzz_keys(i ? FUZZ_AGENT : FUZZ_RECOVERY), NULL, NULL, &r, &e) <
 		    0) {
-			if (e.class != ERR_FORMAT && e.class != ERR_CORRUPT &&
-			    e.class != ERR_DENIED)
-				abort();
+			fuzz_refused(&e, FUZZ_BAD);
+			e = ERR_INIT;
 			continue;
 		}
-		if (!r->keys->has_rs || r->params.cut_min > r->params.cut_avg ||
-		    r->params.cut_avg > r->params.cut_max)
-			abort();
+		holds(r->keys->has_rs && r->keys->nsigners <= KEY_SIGNERS_MAX);
+		holds(r->params.cut_min <= r->params.cut_avg);
+		holds(r->params.cut_avg <= r->params.cut_max);
+		holds(r->params.cut_max <= FORMAT_CHUNK_MAX &&
+		      r->params.pack_bytes <= FORMAT_PACK_MAX);
 	}
 	return 0;
 }

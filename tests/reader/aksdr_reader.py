@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """An independent reader of the repository format, written from docs/FORMAT.md alone.
 
-  aksdr_reader.py --store DIR --key recovery.key [--passphrase-file F] points
-  aksdr_reader.py … ls NAME[@POINT]
+  aksdr_reader.py --store DIR --key recovery.key [--passphrase-file F] points [--all]
+  aksdr_reader.py … ls NAME[@POINT] [--all]
+  aksdr_reader.py … places NAME[@POINT]
   aksdr_reader.py … restore NAME[@POINT] --target PATH
   aksdr_reader.py … verify
 
-It is slow and strict: whatever does not follow the format is an error. Section
-numbers below are those of FORMAT.md.
+It is slow and strict: whatever does not follow the format is an error. Points
+that are expired are passed over unless --all is given. Section numbers below are
+those of FORMAT.md.
 """
 import argparse, base64, fcntl, hashlib, json, os, re, stat, struct, sys
+from collections import Counter
 
 import nacl.bindings as sodium
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -22,6 +25,10 @@ import zstandard
 
 CHUNK_MAX, PACK_MAX, PATH_MAX, ITEMS_MAX, LEVELS_MAX = 8 << 20, 256 << 20, 65536, 65536, 16
 PAGE, WINDOW = 4096, 64 << 20
+TEXT_MAX, LIST_MAX, LISTED_MAX, TOMB_MAX = 4 << 20, 64 << 20, 10**6, 20000
+FEATURES = 1
+ABORT_BYTES = 512
+MAINTENANCE = "0" * 16
 
 
 class Bad(Exception):
@@ -67,8 +74,21 @@ class Cursor:
         need(n <= limit, "a run of bytes over its limit")
         return self.take(n)
 
+    def rest(self):
+        return self.take(len(self.data) - self.at)
+
     def end(self):
         need(self.at == len(self.data), "bytes are left over")
+
+
+def parse_json(text, what, schema):
+    def once(pairs):
+        need(len(pairs) == len({k for k, _ in pairs}), f"{what}: a member comes twice")
+        return dict(pairs)
+    need(len(text) <= TEXT_MAX, f"{what}: JSON over its limit")
+    value = json.loads(text.decode("utf-8"), object_pairs_hook=once)
+    need(isinstance(value, dict) and value.get("schema") == schema, f"{what}: its schema is not {schema}")
+    return value
 
 
 def blake(message, key=b"", n=32):
@@ -103,7 +123,7 @@ def head(c, kind):
     need(got == kind.encode(), f"kind {got} where {kind} should be")
     version, features = c.number(1), c.number(2)
     need(version == 1, f"format version {version} is unknown")
-    need(features == 0, f"unknown features {features:#x}")
+    need(not features & ~(FEATURES if kind == "C" else 0), f"unknown features {features:#x}")
 
 
 def padme(n):
@@ -113,6 +133,43 @@ def padme(n):
     s = e.bit_length()
     step = 1 << (e - s)
     return (n + step - 1) // step * step
+
+
+# ---- 2 ----
+
+DAY, RANDOM = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "[0-9a-f]{32}"
+SESSION = f"{DAY}/[0-9a-f]{{16}}-{RANDOM}"
+NUMBER = "(?!0{8})[0-9]{8}"
+PARTS = ("condemn", "sessions", "final", "finals", "live", "done")
+NAMES = {
+    "config": "config",
+    "marker": f"sess/{SESSION}",
+    "beat": f"sess/{SESSION}-[0-9]{{4,}}",
+    "pack": "(pack|meta)/(?P<xx>[0-9a-f]{2})/(?P=xx)[0-9a-f]{30}",
+    "segment": f"idx/[0-9a-f]{{16}}/{SESSION}-[0-9]{{4,}}",
+    "commit": f"commit/{SESSION}",
+    "collection": f"ctl/gc/{NUMBER}/({'|'.join(PARTS)})",
+    "damage": f"ctl/damage/{DAY}/{RANDOM}",
+    "tomb": f"tomb/{NUMBER}",
+    "hold": f"hold/{NUMBER}",
+    "pin": f"pin/{DAY}/{RANDOM}",
+    "checked": f"check/{DAY}/{RANDOM}",
+    "probe": f"probe/{RANDOM}",
+}
+
+
+def kind_of_name(name):
+    """What an object is by its name; None: something that the format does not know."""
+    return next((kind for kind, form in NAMES.items() if re.fullmatch(form, name)), None)
+
+
+def session_of(name):
+    """S in the name of a marker, beat, commit or segment."""
+    return re.search(f"/({SESSION})(-[0-9]+)?$", name)[1]
+
+
+def voltag(session):
+    return session[11:27]
 
 
 # ---- 3 ----
@@ -187,8 +244,7 @@ class Pack:
 
     def __init__(self, repo, domain, kind, pack_id):
         self.repo, self.domain, self.kind, self.id = repo, domain, kind, pack_id
-        text = pack_id.hex()
-        self.data = data = repo.get(f"{'pack' if kind == 'P' else 'meta'}/{text[:2]}/{text}")
+        self.data = data = repo.get(repo.pack_name(kind, pack_id))
         need(len(data) <= PACK_MAX, "a pack over its limit")
         c = Cursor(data)
         head(c, kind)
@@ -201,7 +257,7 @@ class Pack:
         self.keys = []
         for _ in range(nkeys):
             slots = c.number(2)
-            need(slots <= 64, "number of slots")
+            need(1 <= slots <= 64, "number of slots")
             commitment = c.take(32)
             self.keys.append((commitment, [(c.take(8), c.take(80)) for _ in range(slots)]))
         self.deks = {}
@@ -228,6 +284,7 @@ class Pack:
             key, compression, kind, scrub = f.number(2), f.number(1), f.number(1), f.take(16)
             need(eoff == at and stored > 16 and 0 < plain <= CHUNK_MAX, "an entry's place")
             need(kind == (0 if self.kind == "P" else 1) and compression in (0, 1), "an entry's kind")
+            need(key < len(self.keys), "an entry's key")
             need((key, counter) not in counters, "a nonce used twice")
             counters.add((key, counter))
             text = data[eoff:eoff + stored]
@@ -279,6 +336,96 @@ class Pack:
         return out
 
 
+def read_segment(plain):
+    """Section 7: packs as (id, length, kind), entries as (number of the pack, ref, kind)."""
+    c = Cursor(plain)
+    packs, entries, last = [], [], b""
+    for _ in range(c.number(4)):
+        packs.append((c.take(16), c.number(8), chr(c.number(1))))
+        need(packs[-1][2] in "PM" and packs[-1][1] <= PACK_MAX, "a pack of an index segment")
+        need(c.take(7) == bytes(7), "zero bytes of an index segment")
+    for _ in range(c.number(4)):
+        cid, pack, off, stored, plain_len = c.take(32), c.number(4), c.number(4), c.number(4), c.number(4)
+        counter, key, compression, kind = c.number(4), c.number(2), c.number(1), c.number(1)
+        need(last < cid, "order of an index segment")
+        last = cid
+        need(pack < len(packs) and kind == "PM".index(packs[pack][2]), "an index entry's pack")
+        need(compression in (0, 1), "an index entry's compression")
+        entries.append((pack, (cid, off, stored, plain_len, counter, key, compression)))
+    c.end()
+    return packs, entries
+
+
+# ---- 12, 13 ----
+
+def read_noted_list(plain, what, schema):
+    """JSON with a list behind it."""
+    need(len(plain) <= LIST_MAX, f"{what}: over its limit")
+    c = Cursor(plain)
+    n = c.number(4)
+    need(n <= TEXT_MAX, f"{what}: JSON over its limit")
+    return parse_json(c.take(n), what, schema), Cursor(c.rest())
+
+
+def read_pack_name(c):
+    kind = c.number(1)
+    need(kind in (0, 1), "kind of a pack in a list")
+    return "PM"[kind], c.take(16)
+
+
+def read_collection(plain, number, part):
+    """What a part of a collection holds: packs as (kind, id), sessions, and `what`."""
+    what = f"ctl/gc/{number:08}/{part}"
+    o, c = read_noted_list(plain, what, "aksdr/collection/v1")
+    need(o["part"] == part and o["generation"] == number, f"{what}: of another part or collection")
+    packs = [read_pack_name(c) for _ in range(o["packs"])]
+    need(packs == sorted(set(packs), key=lambda p: ("PM".index(p[0]), p[1])), f"{what}: order of packs")
+    sessions = []
+    need(o["sessions"] <= LISTED_MAX, f"{what}: sessions over their limit")
+    for _ in range(o["sessions"]):
+        line = c.take(61).decode("ascii")
+        need(re.fullmatch(SESSION + "\n", line), f"{what}: no name of a session")
+        sessions.append(line[:-1])
+    need(sessions == sorted(set(sessions)), f"{what}: order of sessions")
+    c.end()
+    need(not packs or part in ("condemn", "final", "finals"), f"{what}: packs that do not belong there")
+    need(not sessions or part in ("sessions", "final", "live"), f"{what}: sessions that do not belong there")
+    return packs, sessions, o.get("what")
+
+
+def read_damage(plain, what):
+    """Places as (kind, pack id, offset, chunk id)."""
+    o, c = read_noted_list(plain, what, "aksdr/damage/v1")
+    need(o["places"] <= LISTED_MAX, f"{what}: places over their limit")
+    places = [(*read_pack_name(c), c.number(4), c.take(32)) for _ in range(o["places"])]
+    c.end()
+    return places
+
+
+class Expiry:
+    """Which points are expired. tombs: sessions; holds: number -> JSON; pins: sessions."""
+
+    def __init__(self, tombs, holds, pins, tag_of):
+        self.tombs, self.pins, self.last_tomb = set(tombs), set(pins), 0
+        released = {h["releases"] for n, h in holds.items() if "releases" in h and h["releases"] < n}
+        self.held, self.held_tags = set(), set()
+        for n, h in holds.items():
+            if n in released or "releases" in h:
+                continue
+            if "session" in h:
+                self.held.add(h["session"])
+            else:
+                self.held_tags.add(tag_of(h["volume"]))
+
+    def state(self, session):
+        if session not in self.tombs:
+            return "live"
+        if session in self.held or voltag(session) in self.held_tags:
+            return "held"
+        # the time of the store is not known here, so every pin counts
+        return "pinned" if session in self.pins else "expired"
+
+
 class Repository:
     def __init__(self, store, key):
         self.store, self.key, self.id = store, key, key["repository"]
@@ -293,8 +440,7 @@ class Repository:
         signature = c.take(64)
         c.end()
         signed(key["admin-public"], b"aksdr config\0" + data[:-64], signature, "config")
-        self.config = json.loads(text)
-        need(self.config["schema"] == "aksdr/config/v1", "schema of the config")
+        self.config = parse_json(text, "config", "aksdr/config/v1")
         need(self.config["repository"] == self.id.hex(), "the key is of another repository")
         need(self.config["hash"] == 1 and self.config["cipher"] in (1, 2), "hash or cipher is unknown")
         mine = [r for r in self.config["recipients"] if r["public"] == public.hex()]
@@ -304,16 +450,39 @@ class Repository:
         self.point_key = kdf(self.mm, "point")
         publics = [key["admin-public"]] + [bytes.fromhex(s["public"]) for s in self.config["signers"]]
         self.signers = {blake(b"signer" + p)[:8]: p for p in publics}
-        self.packs, self.domains = {}, {}
+        self.packs, self.domains, self.indexes = {}, {}, {}
+        self.cached_points = self.cached_expiry = None
+        self.moved = Counter()
+        self.dead, self.taken = set(), set()  # what finals name
+        for name in self.list("ctl/gc"):
+            if name.endswith("/final"):
+                packs, sessions, _ = read_collection(self.open(name, "G"), int(name.split("/")[2]), "final")
+                self.dead |= set(packs)
+                self.taken |= set(sessions)
+        self.damaged = {}
+        for name in self.list("ctl/damage"):
+            for kind, pack_id, off, cid in read_damage(self.open(name, "D"), name):
+                self.damaged[kind, pack_id, off] = cid
 
     def get(self, name):
         with open(os.path.join(self.store, name), "rb") as f:
             return f.read()
 
+    def size(self, name):
+        """Length of an object; None when it is not there."""
+        try:
+            return os.stat(os.path.join(self.store, name)).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def received(self, name):
+        return os.stat(os.path.join(self.store, name)).st_mtime_ns
+
     def list(self, prefix):
         found = []
-        for top, _, names in os.walk(os.path.join(self.store, prefix)):
-            found += [os.path.relpath(os.path.join(top, n), self.store) for n in names]
+        for top, dirs, names in os.walk(os.path.join(self.store, prefix)):
+            dirs[:] = [d for d in dirs if not d.startswith(".")]
+            found += [os.path.relpath(os.path.join(top, n), self.store) for n in names if not n.startswith(".")]
         return sorted(found)
 
     def signer(self, signer_id):
@@ -325,7 +494,12 @@ class Repository:
             self.domains[name] = Domain(self, name)
         return self.domains[name]
 
-    def open(self, name, kind, key):
+    def tag(self, volume):
+        parts = [volume["cluster"], volume["namespace"], volume["name"]]
+        return kdf(self.mm, "volume tag", "\0".join(parts).encode())[:8].hex()
+
+    def envelope(self, name, kind):
+        """Section 5: nonce, ciphertext and AAD of a sealed object whose signature fits."""
         data = self.get(name)
         c = Cursor(data)
         head(c, kind)
@@ -334,34 +508,85 @@ class Repository:
         signature = c.take(64)
         c.end()
         signed(self.signer(signer), b"aksdr object\0" + self.id + name.encode() + b"\0" + data[:-64], signature, name)
-        return xchacha_open(key, nonce, text, data[:8] + signer + self.id + name.encode())
+        return nonce, text, data[:8] + signer + self.id + name.encode()
 
-    def points(self):
-        found = []
-        for name in self.list("commit"):
-            p = json.loads(self.open(name, "R", self.point_key))
-            need(p["schema"] == "aksdr/point/v1" and "commit/" + p["session"] == name, "a point's session")
-            p["hash"] = sha(self.get(name)).hex()
-            self.open("sess/" + p["session"], "S", self.point_key)
-            v = p["volume"]
-            tag = kdf(self.mm, "volume tag", "\0".join([v["cluster"], v["namespace"], v["name"]]).encode())[:8].hex()
-            need(p["session"].split("/")[1].startswith(tag + "-"), "a volume's tag")
-            need(p["session"].endswith("-" + p["point"]), "a point's id")
-            found.append(p)
-        found.sort(key=lambda p: (p["volume"]["name"], p["sequence"]))
-        by_session = {p["session"]: p for p in found}
-        for p in found:
-            if p["previous"]:
-                before = by_session.get(p["previous"]["session"])
-                need(before and before["hash"] == p["previous"]["hash"], "the chain of points")
-                need(before["sequence"] + 1 == p["sequence"], "a point's sequence")
-            else:
+    def open(self, name, kind, key=None):
+        nonce, text, aad = self.envelope(name, kind)
+        return xchacha_open(key or self.point_key, nonce, text, aad)
+
+    def note(self, name, kind, schema):
+        return parse_json(self.open(name, kind), name, schema)
+
+    # ---- 9, 10 ----
+
+    def end(self, session):
+        """How a session ended: None, "abort", "maintenance" or "point". By name and length alone."""
+        size = self.size("commit/" + session)
+        if size is None:
+            return None
+        if size == ABORT_BYTES:
+            return "abort"
+        return "maintenance" if voltag(session) == MAINTENANCE else "point"
+
+    def point(self, session):
+        name = "commit/" + session
+        p = self.note(name, "R", "aksdr/point/v1")
+        need(p["session"] == session, f"{name}: another session's")
+        need(voltag(session) == self.tag(p["volume"]), f"{name}: a volume's tag")
+        need(session.endswith("-" + p["point"]), f"{name}: a point's id")
+        p["hash"], p["received"] = sha(self.get(name)).hex(), self.received(name)
+        p["state"] = "expired" if session in self.taken else self.expiry().state(session)
+        return p
+
+    def commit_of_none(self, session, end):
+        """Opens an abort or a maintenance commit."""
+        name = "commit/" + session
+        if end == "abort":
+            o = self.note(name, "X", "aksdr/abort/v1")
+        else:
+            o = self.note(name, "N", "aksdr/maintenance/v1")
+            need(all(kind_of_name(k) == "segment" for k in o["index"]), f"{name}: no names of segments")
+        need(o["session"] == session, f"{name}: another session's")
+
+    def points(self, everything=False):
+        """Those that are not expired, or all, in the order of section 9."""
+        if self.cached_points is None:
+            found = []
+            for name in self.list("commit"):
+                session = session_of(name)
+                if self.end(session) == "point":
+                    found.append(self.point(session))
+                else:
+                    self.commit_of_none(session, self.end(session))
+            found.sort(key=lambda p: (p["volume"]["name"], voltag(p["session"]), p["sequence"], p["received"],
+                                      p["session"]))
+            self.cached_points = found
+        return [p for p in self.cached_points if everything or p["state"] != "expired"]
+
+    def chain(self):
+        """Sentences about predecessors that are not there, and about points that have the same one."""
+        points = {p["session"]: p for p in self.points(True)}
+        tombs, followed, told = self.expiry().tombs, {}, []
+        for p in points.values():
+            before = p["previous"]
+            if not before:
                 need(p["sequence"] == 1, "a first point's sequence")
-        return found
+                continue
+            if before["session"] in followed:
+                told.append(f"fork: {p['session']} and {followed[before['session']]} follow {before['session']}")
+            followed[before["session"]] = p["session"]
+            if before["session"] not in points:
+                if before["session"] not in tombs:
+                    seen = ", which its writer could not see" if before.get("missing") else ""
+                    told.append(f"gap: {p['session']} follows {before['session']}{seen}")
+                continue
+            need(points[before["session"]]["hash"] == before["hash"], "the chain of points")
+            need(points[before["session"]]["sequence"] + 1 == p["sequence"], "a point's sequence")
+        return told
 
-    def find(self, text):
+    def find(self, text, everything=False):
         name, _, wanted = text.partition("@")
-        mine = [p for p in self.points() if p["volume"]["name"] == name]
+        mine = [p for p in self.points(everything) if p["volume"]["name"] == name]
         need(mine, f"no points of {name}")
         if wanted in ("", "latest"):
             return mine[-1]
@@ -369,12 +594,84 @@ class Repository:
         need(len(hits) == 1, f"no single point {wanted}")
         return hits[0]
 
+    # ---- 13 ----
+
+    def numbered(self, prefix, kind, schema):
+        found = {}
+        for name in self.list(prefix):
+            need(kind_of_name(name) == prefix, f"{name}: no name of a statement")
+            found[int(name.split("/")[1])] = self.note(name, kind, schema)
+        need(sorted(found) == list(range(1, len(found) + 1)), f"numbers are missing below {prefix}/")
+        return found
+
+    def expiry(self):
+        if self.cached_expiry is None:
+            # tombstones first: a hold that was confirmed is seen then
+            tombs = self.numbered("tomb", "T", "aksdr/tombstone/v1")
+            holds = self.numbered("hold", "H", "aksdr/hold/v1")
+            pins = [self.note(name, "L", "aksdr/pin/v1") for name in self.list("pin")]
+            need(all(len(t["points"]) <= TOMB_MAX for t in tombs.values()), "points of a tombstone over their limit")
+            dead = [p["session"] for t in tombs.values() for p in t["points"]]
+            kept = [x["session"] for x in [*holds.values(), *pins] if "session" in x]
+            need(all(re.fullmatch(SESSION, x) for x in dead + kept), "no name of a session")
+            self.cached_expiry = Expiry(dead, holds, [p["session"] for p in pins], self.tag)
+            self.cached_expiry.last_tomb = len(tombs)
+        return self.cached_expiry
+
+    # ---- 6, 7 ----
+
+    @staticmethod
+    def pack_name(kind, pack_id):
+        text = pack_id.hex()
+        return f"{'pack' if kind == 'P' else 'meta'}/{text[:2]}/{text}"
+
     def pack(self, domain, kind, pack_id):
         if (kind, pack_id) not in self.packs:
             while len(self.packs) > 8:
                 self.packs.pop(next(iter(self.packs)))
             self.packs[kind, pack_id] = Pack(self, domain, kind, pack_id)
         return self.packs[kind, pack_id]
+
+    def segment_state(self, name):
+        session = session_of(name)
+        end = self.end(session)
+        if end:
+            return "void" if end == "abort" else "settled"
+        return "void" if self.size("sess/" + session) is None else "tentative"
+
+    def segment(self, domain, name):
+        return read_segment(self.open(name, "I", domain.foot))
+
+    def index(self, domain):
+        """(kind, id) -> [(pack id, ref)] of settled segments, by pack id."""
+        if domain.name not in self.indexes:
+            places = {}
+            for name in self.list("idx/" + domain.tag.hex()):
+                if self.segment_state(name) != "settled":
+                    continue
+                packs, entries = self.segment(domain, name)
+                for number, ref in entries:
+                    places.setdefault((packs[number][2], ref[0]), []).append((packs[number][0], ref))
+            self.indexes[domain.name] = {key: sorted(found) for key, found in places.items()}
+        return self.indexes[domain.name]
+
+    def place(self, domain, kind, pack_id, ref):
+        """Section 9, where a chunk is: the pack and the ref to read it by; None: it is lost."""
+        def is_there(at, off):
+            return (kind, at, off) not in self.damaged and (kind, at) not in self.dead and \
+                self.size(self.pack_name(kind, at)) is not None
+        if is_there(pack_id, ref[1]):
+            return pack_id, ref
+        for at, other in self.index(domain).get((kind, ref[0]), []):
+            if other[3] == ref[3] and is_there(at, other[1]):
+                self.moved[kind] += 1
+                return at, other
+        return None
+
+    def chunk(self, domain, kind, pack_id, ref):
+        place = self.place(domain, kind, pack_id, ref)
+        need(place, f"a chunk is not at {self.pack_name(kind, pack_id)} + {ref[1]}, nor where the index knows")
+        return self.pack(domain, kind, place[0]).chunk(place[1])
 
     # ---- 9 ----
 
@@ -390,7 +687,7 @@ class Repository:
 
     def node(self, domain, pack_id, ref, level, first):
         need(0 <= level < LEVELS_MAX, "levels of a tree")
-        c = Cursor(self.pack(domain, "M", pack_id).chunk(ref))
+        c = Cursor(self.chunk(domain, "M", pack_id, ref))
         need(c.number(1) == 1, "node version")
         need(c.number(1) == level, "a node's level")
         packs = [c.take(16) for _ in range(c.uvar())]
@@ -518,7 +815,7 @@ class Restore:
         if ref[0] not in self.cache:
             while len(self.cache) > 16:
                 self.cache.pop(next(iter(self.cache)))
-            self.cache[ref[0]] = self.repo.pack(self.domain, "P", pack_id).chunk(ref)
+            self.cache[ref[0]] = self.repo.chunk(self.domain, "P", pack_id, ref)
         return self.cache[ref[0]]
 
     def write(self, fd, at, extents):
@@ -582,34 +879,131 @@ class Restore:
             os.close(fd)
 
 
-def verify(repo):
-    """Everything there is: points, trees, every chunk, and the index against the footers."""
-    domains = {}
-    for p in repo.points():
-        domains[repo.domain(p["domain"]).tag] = repo.domain(p["domain"])
-        for r in repo.records(p):
+class Verify:
+    """Everything there is: every object opens, and what they say of each other holds."""
+
+    def __init__(self, repo):
+        self.repo = repo
+        self.names = {name: kind_of_name(name) for name in repo.list("")}
+        unknown = [name for name, kind in self.names.items() if not kind]
+        need(not unknown, f"objects that the format does not know: {unknown[:3]}")
+        self.domains, self.parts, self.seen, self.lost = {}, {}, set(), 0
+
+    def of(self, kind):
+        return [name for name, k in self.names.items() if k == kind]
+
+    def run(self):
+        """What there is, as words and numbers."""
+        repo = self.repo
+        self.sessions()
+        for p in repo.points(True):
+            self.learn(p["domain"])
+        told = repo.chain()
+        need(not told, "; ".join(told))
+        self.collections()
+        self.checked()
+        states = Counter(self.segment(name) for name in self.of("segment"))
+        self.packs()
+        for p in repo.points():
+            self.tree(p)
+        ends = Counter(repo.end(session_of(name)) for name in self.of("commit"))
+        found = {"points": len(repo.points()), "expired": len(repo.points(True)) - len(repo.points()),
+                 "maintenance": ends["maintenance"], "aborts": ends["abort"], "markers": len(self.of("marker")),
+                 "beats": len(self.of("beat")), "settled": states["settled"], "tentative": states["tentative"],
+                 "void": states["void"], "packs": len(self.of("pack")), "chunks": len(self.seen),
+                 "moved": repo.moved["P"], "nodes_moved": repo.moved["M"], "lost": self.lost,
+                 "collections": len(self.parts)}
+        return " ".join(f"{name} {n}" for name, n in found.items())
+
+    def learn(self, name):
+        domain = self.repo.domain(name)
+        self.domains[domain.tag] = domain
+
+    def domain_of(self, segment):
+        return self.domains.get(bytes.fromhex(segment.split("/")[1]))
+
+    def sessions(self):
+        for name in self.of("marker"):
+            o = self.repo.note(name, "S", "aksdr/session/v1")
+            need("sess/" + o["session"] == name, f"{name}: another session's")
+            need((voltag(o["session"]) == MAINTENANCE) == ("what" in o), f"{name}: what kind of session it is")
+            if "domain" in o:
+                self.learn(o["domain"])
+        for name in self.of("beat"):
+            o = self.repo.note(name, "S", "aksdr/beat/v1")
+            need(o["session"] == session_of(name), f"{name}: another session's")
+
+    def tree(self, point):
+        repo, domain = self.repo, self.repo.domain(point["domain"])
+        known_lost = set(repo.damaged.values())
+        for r in repo.records(point):
             for kind, where, _, _ in r["extents"]:
-                if kind == "chunk":
-                    repo.pack(repo.domain(p["domain"]), "P", where[0]).chunk(where[1])
-    for name in repo.list("idx"):
-        domain = domains[bytes.fromhex(name.split("/")[1])]
-        c = Cursor(repo.open(name, "I", domain.foot))
-        packs = []
-        for _ in range(c.number(4)):
-            pack_id, length, kind = c.take(16), c.number(8), chr(c.number(1))
-            need(c.take(7) == bytes(7), "zero bytes of an index")
-            packs.append(repo.pack(domain, kind, pack_id))
-            need(len(packs[-1].data) == length, "a pack's length in the index")
-        last = b""
-        for _ in range(c.number(4)):
-            cid, pack, off, stored = c.take(32), c.number(4), c.number(4), c.number(4)
-            plain, counter = c.number(4), c.number(4)
-            key, compression, kind = c.number(2), c.number(1), c.number(1)
-            need(last < cid, "order of an index")
-            last = cid
-            need(packs[pack].entries[cid, off] == (stored, plain, counter, key, compression), "index and footer differ")
-            need(kind == (packs[pack].kind == "M"), "an index entry's kind")
-        c.end()
+                if kind != "chunk" or (domain.name, *where) in self.seen:
+                    continue
+                self.seen.add((domain.name, *where))
+                if where[1][0] in known_lost and not repo.place(domain, "P", *where):
+                    self.lost += 1
+                else:
+                    repo.chunk(domain, "P", *where)
+
+    def segment(self, name):
+        repo, domain, state = self.repo, self.domain_of(name), self.repo.segment_state(name)
+        if not domain:
+            repo.envelope(name, "I")
+            return state
+        packs, entries = repo.segment(domain, name)
+        if state != "settled":
+            return state  # its packs may be gone
+        for pack_id, length, kind in packs:
+            need(len(repo.pack(domain, kind, pack_id).data) == length, f"{name}: a pack's length")
+        for number, ref in sorted(entries):
+            pack_id, _, kind = packs[number]
+            need(repo.pack(domain, kind, pack_id).entries.get(ref[:2]) == ref[2:], f"{name}: index and footer differ")
+        return state
+
+    def packs(self):
+        for name in self.of("pack"):
+            domain = self.domains.get(self.repo.get(name)[24:32])
+            if domain:
+                self.repo.pack(domain, "P" if name.startswith("pack/") else "M", bytes.fromhex(name[8:]))
+
+    def checked(self):
+        for name in self.of("checked"):
+            o, c = read_noted_list(self.repo.open(name, "K"), name, "aksdr/checked/v1")
+            packs = [read_pack_name(c) for _ in range(o["packs"])]
+            need(packs == sorted(set(packs), key=lambda p: ("PM".index(p[0]), p[1])), f"{name}: order of packs")
+            need(re.fullmatch(RANDOM, o["run"]) and bool(o["finished_ns"]) == o["ended"], f"{name}: its end")
+            c.end()
+
+    def collections(self):
+        repo, tombs = self.repo, self.repo.expiry().tombs
+        for name in self.of("collection"):
+            _, _, number, part = name.split("/")
+            n = int(number)
+            self.parts.setdefault(n, {})[part] = read_collection(repo.open(name, "G"), n, part)
+        numbers = sorted(self.parts)
+        need(numbers == list(range(1, len(numbers) + 1)), "a collection is missing")
+        dead = set()
+        for n in numbers:
+            parts = self.parts[n]
+            need("done" in parts or n == numbers[-1], f"collection {n} is not done, and there is a later one")
+            if "final" in parts:
+                need(set(parts["final"][1]) <= tombs, f"collection {n} took points that no tombstone names")
+            if "done" in parts:
+                need("final" in parts, f"collection {n} is done and has decided nothing")
+                need(0 <= parts["done"][2]["tombs"] <= repo.expiry().last_tomb, f"tombstones of {n} are missing")
+                dead |= set(parts["final"][0])
+            need("finals" not in parts or set(parts["finals"][0]) == dead, f"collection {n}: `finals` are not all")
+        done = [n for n in numbers if "done" in self.parts[n]]
+        if done and "live" in self.parts[done[-1]]:
+            there = {p["session"] for p in repo.points(True)} | tombs
+            missing = sorted(set(self.parts[done[-1]]["live"][1]) - there)
+            need(not missing, f"points that were live are gone: {missing[:3]}")
+        for name in self.of("segment"):
+            domain = self.domain_of(name)
+            if domain and repo.segment_state(name) == "settled":
+                named = {(kind, pack_id) for pack_id, _, kind in repo.segment(domain, name)[0]}
+                need(not named & dead, f"{name}: it names a pack that a collection took")
 
 
 def main():
@@ -618,24 +1012,31 @@ def main():
     ap.add_argument("--key", required=True)
     ap.add_argument("--passphrase-file")
     ap.add_argument("--target")
-    ap.add_argument("verb", choices=["points", "ls", "restore", "verify"])
+    ap.add_argument("--all", action="store_true", help="expired points too, and the state of each")
+    ap.add_argument("verb", choices=["points", "ls", "places", "restore", "verify"])
     ap.add_argument("point", nargs="?")
     a = ap.parse_args()
     try:
         repo = Repository(a.store, read_key(a.key, a.passphrase_file))
         if a.verb == "points":
-            for p in repo.points():
-                print(p["volume"]["name"], p["sequence"], p["point"])
+            for p in repo.points(a.all):
+                print(p["volume"]["name"], p["sequence"], p["point"], *([p["session"], p["state"]] if a.all else []))
+            for line in repo.chain():
+                print(f"aksdr_reader: {line}", file=sys.stderr)
         elif a.verb == "ls":
-            for r in repo.records(repo.find(a.point)):
+            for r in repo.records(repo.find(a.point, a.all)):
                 if not r["position"]:
                     sys.stdout.buffer.write(r["path"] + b"\n")
+        elif a.verb == "places":
+            p = repo.find(a.point)
+            for where in {x[1] for r in repo.records(p) for x in r["extents"] if x[0] == "chunk"}:
+                print("P", where[0].hex(), where[1][1], where[1][0].hex())
         elif a.verb == "restore":
             os.umask(0)
             Restore(repo, repo.find(a.point), a.target).run()
         else:
-            verify(repo)
-    except (Bad, OSError, ValueError, KeyError, IndexError, zstandard.ZstdError, UnicodeError) as e:
+            print(Verify(repo).run())
+    except (Bad, OSError, ValueError, KeyError, IndexError, TypeError, zstandard.ZstdError) as e:
         print(f"aksdr_reader: {type(e).__name__}: {e}", file=sys.stderr)
         return 1
     return 0

@@ -3,52 +3,13 @@
 #
 # What the programs write, the independent reader restores: generated trees over three
 # generations, an image, a large sparse file, a wrapped key; and it refuses damage.
-set -uo pipefail
+# shellcheck source=tests/reader/lib.sh
+. "$(dirname "$0")/lib.sh"
 
-here=$(cd "$(dirname "$0")" && pwd -P)
-python=${PYTHON:-python3}
-agent=$BIN/aksdr-agent
-work=$(mktemp -d)
-cleanup() {
-	for t in "$work"/src "$work"/back*; do
-		if [ -d "$t" ]; then
-			"$python" "$here/../property/gen_tree.py" unpin "$t" 2>/dev/null
-			chmod -R u+rwX "$t"
-		fi
-	done
-	rm -rf --one-file-system "$work"
-}
-trap cleanup EXIT
-passed=0 failed=0
-ok() { # NAME COMMAND...
-	local name=$1
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		passed=$((passed + 1)) && echo "ok   $name"
-	else
-		failed=$((failed + 1)) && echo "FAIL $name" && tail -n 12 "$work/out"
-	fi
-}
-refused() { # NAME COMMAND...: must fail, with a sentence of the reader's own
-	local name=$1
-	shift
-	if ! "$@" >"$work/out" 2>&1 && grep -q '^aksdr_reader: ' "$work/out"; then
-		passed=$((passed + 1)) && echo "ok   $name"
-	else
-		failed=$((failed + 1)) && echo "FAIL $name" && tail -n 12 "$work/out"
-	fi
-}
 tree() { "$python" "$here/../property/gen_tree.py" "$@"; }
-scan() { "$python" "$here/../property/compare.py" scan "$1" >"$2"; }
-check() { "$python" "$here/../property/compare.py" check "$1" "$2"; }
-reader() { "$python" "$here/aksdr_reader.py" --store "$work/store" --key "$work/keys/recovery.key" "$@"; }
 wrapped() {
 	"$python" "$here/aksdr_reader.py" --store "$work/store2" --key "$work/keys2/recovery.key" \
 		--passphrase-file "$work/pass" verify
-}
-backup() {
-	"$agent" backup --quiet --store "file://$work/store" --key "$work/keys/agent.key" \
-		--state "$work/state" "$@"
 }
 
 ok "known values" "$python" "$here/test_vectors.py"
@@ -85,22 +46,7 @@ ok "it is what it was" cmp "$work/image" "$work/image.back"
 ok "all of the repository follows the format" reader verify
 
 for kind in config commit pack meta idx sess; do
-	object=$(find "$work/store/$kind" -type f | sort | head -n 1)
-	cp "$object" "$work/kept"
-	size=$(stat -c %s "$object")
-	"$python" - "$object" 40 <<'PY'
-import sys
-with open(sys.argv[1], "r+b") as f:
-    f.seek(int(sys.argv[2]))
-    b = f.read(1)
-    f.seek(int(sys.argv[2]))
-    f.write(bytes([b[0] ^ 1]))
-PY
-	refused "a bit flipped in $kind is noticed" reader verify
-	cp "$work/kept" "$object"
-	truncate -s $((size - 1)) "$object"
-	refused "a byte cut off $kind is noticed" reader verify
-	cp "$work/kept" "$object"
+	damage_noticed $kind "$(find "$work/store/$kind" -type f | sort | head -n 1)"
 done
 ok "put back, all is well again" reader verify
 
@@ -114,5 +60,8 @@ ok "... and opens with the passphrase" wrapped
 printf 'wrong\n' >"$work/pass"
 refused "... and with no other" wrapped
 
-echo "$passed passed, $failed failed"
-[ $failed = 0 ]
+rm -rf "$work/store" "$work/keys"
+cp -r "$here/../format/golden/v1/store" "$here/../format/golden/v1/keys" "$work"
+ok "the golden repository follows the format" reader verify
+
+finish

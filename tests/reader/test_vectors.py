@@ -1,9 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Small parts of the independent reader against values worked out by hand or taken from the papers."""
-import unittest
+import json, struct, unittest
 
 import aksdr_reader as a
+
+S1 = "2026-11-22/03fa41b2c19de077-000102030405060708090a0b0c0d0e0f"
+S2 = "2026-11-23/03fa41b2c19de077-000102030405060708090a0b0c0d0e0f"
+OTHER = "2026-11-23/13fa41b2c19de077-000102030405060708090a0b0c0d0e0f"
+
+
+def noted(o, tail=b""):
+    text = json.dumps(o).encode()
+    return struct.pack("<I", len(text)) + text + tail
+
+
+def collection(part, packs=b"", sessions=b"", **more):
+    o = {"schema": "aksdr/collection/v1", "part": part, "generation": 7, "packs": len(packs) // 17,
+         "sessions": len(sessions) // 61, "at_ns": 1}
+    return noted(o | more, packs + sessions)
 
 
 class Vectors(unittest.TestCase):
@@ -39,6 +54,89 @@ class Vectors(unittest.TestCase):
     def test_order_of_paths(self):
         paths = [b"", b"a", b"a/b", b"a/b/c", b"a-b", b"a.b", b"ab", b"b"]
         self.assertEqual(sorted(reversed(paths), key=a.path_order), paths)
+
+    def test_names(self):
+        pack = "ab" + "0" * 30
+        for name, kind in (("config", "config"), ("sess/" + S1, "marker"), (f"sess/{S1}-0001", "beat"),
+                           (f"pack/ab/{pack}", "pack"), (f"meta/ab/{pack}", "pack"), (f"pack/ba/{pack}", None),
+                           ("idx/0123456789abcdef/" + S1 + "-0000", "segment"),
+                           ("idx/0123456789abcdef/" + S1 + "-12345", "segment"),
+                           ("idx/0123456789abcdef/" + S1 + "-000", None), ("commit/" + S1, "commit"),
+                           (f"commit/{S1}-0000", None), ("commit/" + S1.upper(), None), ("tomb/00000001", "tomb"),
+                           ("tomb/00000000", None), ("hold/1", None), ("hold/123456789", None),
+                           ("pin/2026-11-22/" + "0" * 32, "pin"), ("ctl/gc/00000010/final", "collection"),
+                           ("ctl/gc/00000010/other", None), ("ctl/damage/2026-11-22/" + "f" * 32, "damage"),
+                           ("probe/" + "f" * 32, "probe"), ("probe/x", None), ("other", None)):
+            self.assertEqual(a.kind_of_name(name), kind, name)
+        self.assertEqual(a.session_of(f"idx/0123456789abcdef/{S1}-0003"), S1)
+        self.assertEqual(a.voltag(S1), "03fa41b2c19de077")
+
+    def test_json(self):
+        self.assertEqual(a.parse_json(b'{"schema": "x", "n": 1}   ', "it", "x")["n"], 1)
+        for text in (b'{"schema": "y"}', b'{"schema": "x", "n": 1, "n": 1}', b'[]', b'{"n": 1}'):
+            with self.assertRaises(a.Bad):
+                a.parse_json(text, "it", "x")
+
+    def test_list_of_a_collection(self):
+        packs = b"\0" + bytes(16) + b"\0" + b"\1" * 16 + b"\1" + bytes(16)
+        lines = f"{S1}\n{S2}\n".encode()
+        self.assertEqual(a.read_collection(collection("final", packs, lines), 7, "final"),
+                         ([("P", bytes(16)), ("P", b"\1" * 16), ("M", bytes(16))], [S1, S2], None))
+        self.assertEqual(a.read_collection(collection("done", what={"tombs": 3}), 7, "done"), ([], [], {"tombs": 3}))
+        for part, plain in (("final", collection("final", packs, lines, generation=8)),
+                            ("condemn", collection("final", packs)), ("live", collection("live", packs, lines)),
+                            ("condemn", collection("condemn", packs[17:] + packs[:17])),
+                            ("final", collection("final", packs[:17] * 2)),
+                            ("final", collection("final", b"\2" + bytes(16))),
+                            ("sessions", collection("sessions", b"", f"{S2}\n{S1}\n".encode())),
+                            ("sessions", collection("sessions", b"", lines.replace(b"\n", b" "))),
+                            ("condemn", collection("condemn", b"", lines)), ("sessions", collection("sessions", packs)),
+                            ("final", collection("final", packs) + b"\0"), ("final", collection("final", packs)[:-1]),
+                            ("final", b""), ("final", b"\0\0\0")):
+            with self.assertRaises(a.Bad):
+                a.read_collection(plain, 7, part)
+
+    def test_mark_of_damage(self):
+        place = b"\1" + b"p" * 16 + (77).to_bytes(4, "little") + b"c" * 32
+        o = {"schema": "aksdr/damage/v1", "places": 2, "at_ns": 1}
+        self.assertEqual(a.read_damage(noted(o, place * 2), "it"), [("M", b"p" * 16, 77, b"c" * 32)] * 2)
+        for tail in (place, place * 3, place[:-1]):
+            with self.assertRaises(a.Bad):
+                a.read_damage(noted(o, tail), "it")
+
+    def test_segment(self):
+        def pack(byte, kind):
+            return byte * 16 + struct.pack("<Q", 5000) + kind + bytes(7)
+
+        def entry(byte, number, kind):
+            return byte * 32 + struct.pack("<5IHBB", number, 100, 26, 10, 3, 0, 0, kind)
+        head = struct.pack("<I", 2) + pack(b"a", b"P") + pack(b"b", b"M")
+        one, two = entry(b"1", 1, 1), entry(b"2", 0, 0)
+        packs, entries = a.read_segment(head + struct.pack("<I", 2) + one + two)
+        self.assertEqual(packs, [(b"a" * 16, 5000, "P"), (b"b" * 16, 5000, "M")])
+        self.assertEqual(entries, [(1, (b"1" * 32, 100, 26, 10, 3, 0, 0)), (0, (b"2" * 32, 100, 26, 10, 3, 0, 0))])
+        for tail in (two + one, one + one, one + two + b"\0", one + entry(b"2", 1, 0), one + entry(b"2", 2, 0)):
+            with self.assertRaises(a.Bad):
+                a.read_segment(head + struct.pack("<I", 2) + tail)
+
+    def test_expiry(self):
+        def state(session, tombs, holds=(), pins=()):
+            return a.Expiry(tombs, dict(enumerate(holds, 1)), pins, lambda v: a.voltag(v["name"])).state(session)
+        held, of_volume, released = {"session": S1}, {"volume": {"name": S1}}, {"releases": 1}
+        self.assertEqual(state(S1, []), "live")
+        self.assertEqual(state(S1, [], [held], [S1]), "live")
+        self.assertEqual(state(S1, [S2]), "live")
+        self.assertEqual(state(S1, [S1, S2]), "expired")
+        self.assertEqual(state(S1, [S1], [held]), "held")
+        self.assertEqual(state(S2, [S2], [held]), "expired")
+        self.assertEqual(state(S2, [S2], [of_volume]), "held")
+        self.assertEqual(state(OTHER, [OTHER], [of_volume]), "expired")
+        self.assertEqual(state(S1, [S1], [held, released]), "expired")
+        self.assertEqual(state(S1, [S1], [held, released, held]), "held")
+        self.assertEqual(state(S1, [S1], [held, {"releases": 3}, held]), "held")
+        self.assertEqual(state(S1, [S1], [{"releases": 2}, held]), "held")
+        self.assertEqual(state(S1, [S1], [], [S1]), "pinned")
+        self.assertEqual(state(S1, [S1], [], [S2]), "expired")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 /* The check: which level finds which damage, and which files it says are hurt. */
 #include "repo/check.h"
 
+#include "repo/collection.h"
 #include "tests/harness/repo_kit.h"
 
 #define DATA_START 158 /* of the first ciphertext in a pack with one recipient */
@@ -1218,6 +1219,197 @@ static void test_check_run__can_be_cancelled(void **state)
 	cancel_clear(&cancel);
 }
 
+/* ---- choosing what is read in full ---- */
+
+/* Eight points with a data pack each. */
+static void eight(const struct kit *k)
+{
+	for (unsigned i = 1; i <= 8; i++) {
+		char name[8];
+
+		format(name, sizeof(name), "v%u", i);
+		const struct kit_content c = { .volume = name,
+			                       .domain = "d",
+			                       .n = i,
+			                       .files = 5,
+			                       .bytes = 20000,
+			                       .seed = 100 * i };
+		auto_kit_point struct point p = kit_backup(k, &c);
+	}
+}
+
+static struct check_result run_chosen(const struct kit *k, struct check_params p)
+{
+	struct check_result r;
+
+	p.level = 3;
+	p.threads = 2;
+	ok(check_run(k->agent, &p, &r, e));
+	return r;
+}
+
+static void test_check_run__budget_gets_around_the_whole_repository(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	const struct check_params p = { .budget = 250000, .record = true };
+	uint64_t left = 16;
+	unsigned runs = 0;
+
+	(void)state;
+	eight(&k);
+	for (;; runs++) {
+		struct check_result r = run_chosen(&k, p);
+
+		assert_int_equal(r.packs, 8);
+		assert_int_equal(r.node_packs, 8);
+		assert_int_equal(r.never_verified, left);
+		if (left == 0)
+			break;
+		assert_true(r.bytes_verified <= 250000);
+		assert_int_equal(r.packs_verified, r.packs_chosen);
+		left -= r.packs_verified < left ? r.packs_verified : left;
+	}
+	assert_true(runs >= 3 && runs <= 6);
+
+	/* One that is larger than the budget is read all the same. */
+	struct check_result r = run_chosen(&k, (struct check_params){ .budget = 1 });
+	assert_int_equal(r.packs_verified, 1);
+}
+
+static void test_check_run__damaged_packs_are_looked_at_again_first(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct kit_names names;
+	const struct check_params p = { .max_age_ns = KIT_DAY_NS, .record = true };
+
+	(void)state;
+	eight(&k);
+	kit_list(&k, "pack/", &names);
+	kit_flip(&k, names.keys[3], DATA_START + 500);
+	struct check_result r = run_chosen(&k, p);
+	assert_int_equal(r.packs_chosen, 16);
+	assert_int_equal(r.packs_verified, 15);
+	assert_int_equal(r.problems, 1);
+	r = run_chosen(&k, p);
+	assert_int_equal(r.packs_chosen, 1);
+	assert_int_equal(r.packs_verified, 0);
+	assert_int_equal(r.problems, 1);
+}
+
+static enum store_fault away_for_packs(void *arg, uint64_t n, enum store_call call, const char *key)
+{
+	uint64_t *left = arg;
+
+	(void)n;
+	if (call != CALL_GET || strncmp(key, "pack/", 5) != 0)
+		return FAULT_NONE;
+	if (*left > 0) {
+		(*left)--;
+		return FAULT_NONE;
+	}
+	return FAULT_FAIL;
+}
+
+static void test_check_run__goes_on_where_it_was_interrupted(void **state)
+{
+	uint64_t gets = UINT64_MAX;
+	struct store *store = NULL;
+	const struct check_params p = { .record = true, .resume = true };
+	struct check_params cut = { .level = 3, .threads = 1, .record = true };
+	struct check_result r;
+
+	(void)state;
+	ok((store = store_mem_new(e)) ? 0 : -1);
+	ok((store = store_fault_new(store, away_for_packs, &gets, e)) ? 0 : -1);
+	auto_kit struct kit k = kit_new_in(store);
+	eight(&k);
+	gets = 12; /* trailer, header and body of each */
+	fails(ERR_RETRY, check_run(k.agent, &cut, &r, e));
+	gets = UINT64_MAX;
+	r = run_chosen(&k, p);
+	assert_true(r.packs_chosen < 16 && r.packs_chosen > 8);
+	/* That one ended: there is nothing to be gone on with. */
+	r = run_chosen(&k, p);
+	assert_int_equal(r.packs_chosen, 16);
+}
+
+static void test_check_run__sample_takes_its_share(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	uint64_t chosen = 0;
+
+	(void)state;
+	eight(&k);
+	for (unsigned i = 0; i < 40; i++) {
+		struct check_result r = run_chosen(&k,
+		                                   (struct check_params){ .sample_percent = 50 });
+
+		chosen += r.packs_chosen;
+		assert_int_equal(r.packs_verified, r.packs_chosen);
+	}
+	/* 640 throws of a coin: seven standard deviations. */
+	assert_true(chosen > 320 - 90 && chosen < 320 + 90);
+}
+
+static void test_check_run__refuses_choices_that_make_no_sense(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct check_params p = { .level = 2, .budget = 1 };
+	struct check_result r;
+
+	(void)state;
+	fails_saying(ERR_INVALID, "3 and 4", check_run(k.agent, &p, &r, e));
+	p = (struct check_params){ .level = 3, .sample_percent = 101 };
+	fails_saying(ERR_INVALID, "percent", check_run(k.agent, &p, &r, e));
+	p = (struct check_params){ .level = 3, .record = true };
+	fails_saying(ERR_DENIED, "sign", check_run(k.audit, &p, &r, e));
+}
+
+/* ---- what was marked ---- */
+
+static void test_check_run__marked_damage_that_was_stored_again_is_sound(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_said struct said s = SAID_INIT;
+	struct kit_content c = first_content;
+	struct kit_names names;
+	struct place place = { .pack = { .kind = CHUNK_DATA }, .off = DATA_START };
+
+	(void)state;
+	auto_kit_point struct point first = kit_backup(&k, &c);
+	kit_list(&k, "pack/", &names);
+	uint8_t kind;
+	assert_int_equal(pack_key_parse(names.keys[0], place.pack.id, &kind), 0);
+	kit_flip(&k, names.keys[0], DATA_START + 5);
+	run(&k, 3, &s);
+	assert_int_equal(s.result.problems, 1);
+
+	/* Its id follows from its content: file 0 is the first chunk in the pack. */
+	struct domain_keys *d = NULL;
+	struct crypt_hasher h;
+	auto_free uint8_t *plain = malloc(c.bytes);
+	assert_non_null(plain);
+	fill_random(c.seed, plain, c.bytes);
+	ok(keys_domain(k.agent->keys, "d", &d, e));
+	crypt_hasher_init(&h, d->id);
+	crypt_chunk_id(&h, plain, c.bytes, place.id, NULL);
+	secret_free(d);
+	ok(damage_put(k.agent, &place, 1, e));
+	run(&k, 3, &s);
+	assert_int_equal(s.result.problems, 1);
+	assert_string_equal(buf_cstr(&s.hurt), "2026-11-23 v /f00000 1\n");
+	assert_non_null(strstr(buf_cstr(&s.texts), "marked as damaged"));
+
+	/* The next backup stores it again, in another pack. */
+	c.n = 2;
+	c.files = 1;
+	c.previous = &first;
+	auto_kit_point struct point second = kit_backup(&k, &c);
+	assert_clean(&k, 4);
+	run(&k, 3, &s);
+	assert_int_equal(s.result.known_damaged, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1278,6 +1470,12 @@ int main(void)
 		cmocka_unit_test(test_check_run__range_that_cannot_be_read_is_narrowed_down),
 		cmocka_unit_test(test_check_run__names_are_told_in_printable_form),
 		cmocka_unit_test(test_check_run__can_be_cancelled),
+		cmocka_unit_test(test_check_run__marked_damage_that_was_stored_again_is_sound),
+		cmocka_unit_test(test_check_run__refuses_choices_that_make_no_sense),
+		cmocka_unit_test(test_check_run__sample_takes_its_share),
+		cmocka_unit_test(test_check_run__goes_on_where_it_was_interrupted),
+		cmocka_unit_test(test_check_run__damaged_packs_are_looked_at_again_first),
+		cmocka_unit_test(test_check_run__budget_gets_around_the_whole_repository),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -481,7 +481,8 @@ static void test_gc_run__comes_back_for_what_was_locked(void **state)
 	/* It is dead although it is there: nobody relies on it. */
 	CLEANUP(view_clear) struct view v = { 0 };
 	ok(view_load(k.agent, &v, e));
-	assert_int_equal(v.absent.packs.n, 1);
+	assert_int_equal(v.absent.packs.n, 2);
+	assert_int_equal(v.dead.n, 2);
 	struct kit_content again = { .volume = "v",
 		                     .domain = "d",
 		                     .n = 9,
@@ -492,14 +493,15 @@ static void test_gc_run__comes_back_for_what_was_locked(void **state)
 		                     .previous = &second };
 	auto_kit_point struct point third = kit_backup(&k, &again);
 
-	/* The next collection that has something to do gets it. */
+	/* The next collection gets it, without anything being decided. */
+	assert_int_equal(collect(&k).left.packs, 1);
 	lock.armed = false;
-	expire(&k, second.session);
 	r = collect(&k);
-	assert_int_equal(r.outcome, GC_DONE);
+	assert_int_equal(r.outcome, GC_NOTHING);
+	assert_int_equal(r.deleted.packs, 1);
 	assert_int_equal(r.left.packs, 0);
 	assert_int_equal(count(&k, "pack/"), 1);
-	assert_int_equal(assert_clean(&k), 1);
+	assert_int_equal(assert_clean(&k), 2);
 }
 
 static void test_gc_run__no_right_to_delete_is_an_error(void **state)
@@ -522,6 +524,123 @@ static void test_gc_run__no_right_to_delete_is_an_error(void **state)
 	lock.armed = false;
 	r = collect(&k);
 	assert_int_equal(r.outcome, GC_DONE);
+	assert_int_equal(assert_clean(&k), 1);
+}
+
+static void test_gc_run__locked_segments_are_replaced_once(void **state)
+{
+	struct lock lock = { 0 };
+	struct kit_names segments;
+	struct store *store = NULL;
+	struct gc_params p = eager;
+
+	(void)state;
+	ok((store = store_mem_new(e)) ? 0 : -1);
+	ok((store = store_fault_new(store, refuse, &lock, e)) ? 0 : -1);
+	auto_kit struct kit k = kit_new_in(store);
+	auto_kit_point struct point first;
+	auto_kit_point struct point second;
+	struct kit_content other = {
+		.volume = "w", .domain = "d", .n = 5, .files = 9, .bytes = 3000, .seed = 77
+	};
+	two(&k, &first, &second);
+	kit_list(&k, "idx/", &segments);
+	assert_int_equal(segments.n, 2);
+	lock = (struct lock){ .armed = true, .key = segments.keys[0] };
+	/* The pack of data stays, the tree goes: both are in the first segment. */
+	p.repack_percent = 0;
+	expire(&k, first.session);
+	struct gc_result r = collect_with(&k, &p);
+	assert_int_equal(r.outcome, GC_DONE);
+	assert_int_equal(r.segments_written, 1);
+	assert_int_equal(count(&k, "idx/"), 3); /* of two points, and merged */
+	assert_int_equal(assert_clean(&k), 1);
+
+	/* The next one tries to delete it again, and writes nothing for its sake. */
+	auto_kit_point struct point third = kit_backup(&k, &other);
+	expire(&k, third.session);
+	r = collect_with(&k, &p);
+	assert_int_equal(r.outcome, GC_DONE);
+	assert_int_equal(r.segments_written, 0);
+	assert_int_equal(count(&k, "idx/"), 3);
+	lock.armed = false;
+	auto_kit_point struct point fourth = kit_backup(&k, &(struct kit_content){ .volume = "w",
+	                                                                           .domain = "d",
+	                                                                           .n = 6,
+	                                                                           .files = 9,
+	                                                                           .bytes = 3000,
+	                                                                           .seed = 99 });
+	expire(&k, fourth.session);
+	r = collect_with(&k, &p);
+	assert_int_equal(count(&k, "idx/"), 2);
+	assert_int_equal(assert_clean(&k), 1);
+}
+
+static void test_gc_run__points_that_the_store_keeps_stay_expired(void **state)
+{
+	struct lock lock = { 0 };
+	struct store *store = NULL;
+	char key[128];
+	uint64_t number;
+
+	(void)state;
+	ok((store = store_mem_new(e)) ? 0 : -1);
+	ok((store = store_fault_new(store, refuse, &lock, e)) ? 0 : -1);
+	auto_kit struct kit k = kit_new_in(store);
+	auto_kit_point struct point first;
+	auto_kit_point struct point second;
+	two(&k, &first, &second);
+	(void)snprintf(key, sizeof(key), "commit/%s", first.session);
+	lock = (struct lock){ .armed = true, .key = key };
+	expire(&k, first.session);
+	struct gc_result r = collect(&k);
+	assert_int_equal(r.outcome, GC_DONE);
+	assert_int_equal(r.points_deleted, 0);
+	assert_int_equal(assert_clean(&k), 1);
+	/* A hold that comes now comes too late, and brings nothing back. */
+	fails(ERR_NOT_FOUND,
+	      expiry_put_hold(k.agent, first.session, NULL, "why", "Ada", &number, e));
+	assert_int_equal(collect(&k).points, 1);
+	lock.armed = false;
+	r = collect(&k);
+	assert_int_equal(r.outcome, GC_DONE);
+	assert_int_equal(r.points_deleted, 1);
+}
+
+static void test_gc_run__what_comes_back_from_the_dead_is_deleted_again(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point first;
+	auto_kit_point struct point second;
+	struct kit_names packs;
+	struct kit_names segments;
+	char key[128];
+	size_t n;
+	size_t npack;
+	size_t nsegment;
+
+	(void)state;
+	two(&k, &first, &second);
+	kit_list(&k, "pack/", &packs);
+	kit_list(&k, "idx/", &segments);
+	(void)snprintf(key, sizeof(key), "commit/%s", first.session);
+	auto_free uint8_t *commit = kit_get(&k, key, &n);
+	auto_free uint8_t *pack = kit_get(&k, packs.keys[0], &npack);
+	auto_free uint8_t *segment = kit_get(&k, segments.keys[0], &nsegment);
+	expire(&k, first.session);
+	assert_int_equal(collect(&k).outcome, GC_DONE);
+	assert_absent(k.store, key);
+
+	/* Puts that were on their way for a very long time. */
+	ok(put_bytes(k.store, key, commit, n, e));
+	ok(put_bytes(k.store, packs.keys[0], pack, npack, e));
+	ok(put_bytes(k.store, segments.keys[0], segment, nsegment, e));
+	assert_int_equal(assert_clean(&k), 1);
+	struct gc_result r = collect(&k);
+	assert_int_equal(r.points, 1);
+	assert_int_equal(r.deleted.packs, 1);
+	assert_absent(k.store, key);
+	assert_absent(k.store, packs.keys[0]);
 	assert_int_equal(assert_clean(&k), 1);
 }
 
@@ -777,6 +896,9 @@ int main(void)
 		cmocka_unit_test(test_gc_run__refuses_to_take_too_much_at_once),
 		cmocka_unit_test(test_gc_run__comes_back_for_what_was_locked),
 		cmocka_unit_test(test_gc_run__no_right_to_delete_is_an_error),
+		cmocka_unit_test(test_gc_run__locked_segments_are_replaced_once),
+		cmocka_unit_test(test_gc_run__points_that_the_store_keeps_stay_expired),
+		cmocka_unit_test(test_gc_run__what_comes_back_from_the_dead_is_deleted_again),
 		cmocka_unit_test(test_gc_run__merges_small_segments),
 		cmocka_unit_test(test_gc_run__what_a_fenced_session_left_is_for_all_in_the_end),
 		cmocka_unit_test(test_gc_run__copies_no_more_than_it_may),

@@ -15,6 +15,7 @@
 #include "common/fd.h"
 #include "repo/crypt.h"
 #include "repo/index.h"
+#include "repo/view.h"
 #include "tests/harness/segment_kit.h"
 #include "tests/unit/repo/fixture.h"
 
@@ -767,6 +768,496 @@ static void test_index_places__gives_doubles_too(void **state)
 	assert_memory_equal(got.pack, ref_of(5).pack, sizeof(got.pack));
 }
 
+/* ---- as a session sees it ---- */
+
+#define SESSION_C "2026-11-24/03fa41b2c19de077-7c0c5a0c5a0c5a0c5a0c5a0c5a0c5a0c"
+#define SESSION_D "2026-11-25/03fa41b2c19de077-8d0c5a0c5a0c5a0c5a0c5a0c5a0c5a0c"
+
+/* A look at lists needs no content: an end is told by its length. */
+static void put_commit(const struct fixture *f, const char *session, bool fenced)
+{
+	char key[128];
+	uint8_t bytes[FORMAT_ABORT_BYTES] = { 0 };
+
+	(void)snprintf(key, sizeof(key), "commit/%s", session);
+	object_set(f->store, key, bytes, fenced ? sizeof(bytes) : 100);
+}
+
+static void put_marker(const struct fixture *f, const char *session)
+{
+	char key[128];
+
+	(void)snprintf(key, sizeof(key), "sess/%s", session);
+	object_set(f->store, key, "marker", 6);
+}
+
+static void absent_pack(struct view *v, uint32_t n)
+{
+	struct chunk_ref r = ref_of(n);
+	struct err e = ERR_INIT;
+
+	assert_int_equal(pack_list_add(&v->absent.packs, r.kind, r.pack, &e), 0);
+	absent_sort(&v->absent);
+}
+
+static void absent_place(struct view *v, const struct chunk_ref *r)
+{
+	struct place p = { .pack = { .kind = r->kind }, .off = r->off };
+	struct err e = ERR_INIT;
+
+	memcpy(p.pack.id, r->pack, sizeof(p.pack.id));
+	memcpy(p.id, r->id, sizeof(p.id));
+	assert_int_equal(absent_add_place(&v->absent, &p, &e), 0);
+	absent_sort(&v->absent);
+}
+
+#define auto_view CLEANUP(view_clear)
+
+/* What is listed now; nothing is absent. */
+static struct view look(const struct fixture *f)
+{
+	struct view v = { 0 };
+	struct err e = ERR_INIT;
+
+	if (commit_list_load(f->store, &v.commits, &e) < 0)
+		fail_msg("%s", e.msg);
+	return v;
+}
+
+static int try_open_with(const struct fixture *f, const char *state_dir, const struct view *v,
+                         struct index **ret, struct err *e)
+{
+	return index_open(f->store, f->agent, f->domain, state_dir, v, NULL, ret, e);
+}
+
+static struct index *open_with(const struct fixture *f, const char *state_dir, const struct view *v)
+{
+	struct index *x = NULL;
+	struct err e = ERR_INIT;
+
+	segment_refs_clear(&added);
+	if (try_open_with(f, state_dir, v, &x, &e) < 0)
+		fail_msg("%s", e.msg);
+	return x;
+}
+
+/* A settled, B tentative, C fenced, D unknown: of 10 chunks each, in this order. */
+static void write_four(const struct fixture *f, const char *state_dir)
+{
+	write_session(f, state_dir, SESSION_A, 0, 10);
+	write_session(f, state_dir, SESSION_B, 10, 20);
+	write_session(f, state_dir, SESSION_C, 20, 30);
+	write_session(f, state_dir, SESSION_D, 30, 40);
+	put_marker(f, SESSION_A);
+	put_marker(f, SESSION_B);
+	put_marker(f, SESSION_C);
+	put_commit(f, SESSION_A, false);
+	put_commit(f, SESSION_C, true);
+}
+
+static void test_index_open__a_session_sees_settled_and_tentative_segments(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	const char *const dirs[] = { NULL, dir, dir };
+
+	(void)state;
+	write_four(&f, NULL);
+	auto_view struct view v = look(&f);
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		auto_index struct index *x = open_with(&f, dirs[i], &v);
+
+		assert_found(x, 0, 20);
+		assert_int_equal(found_count(x, 20, 40), 0);
+		assert_int_equal(index_damaged(x), 0);
+	}
+	/* whoever has no view sees whatever there is */
+	auto_index struct index *x = open_index(&f, NULL);
+	assert_found(x, 0, 40);
+}
+
+static void test_index_open__only_settled_segments_are_kept(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *tables = table_dir(&f, dir);
+	struct gets gets = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	write_four(&f, NULL);
+	auto_view struct view v = look(&f);
+	index_free(open_with(&f, dir, &v));
+	assert_int_equal(count_files(tables), 1);
+	f.store = store_fault_new(f.store, count_gets, &gets, &e);
+	assert_non_null(f.store);
+	/* the tentative one is fetched each time; void ones never are */
+	auto_index struct index *x = open_with(&f, dir, &v);
+	assert_int_equal(gets.n, 1);
+	assert_found(x, 0, 20);
+}
+
+static void test_index_open__what_was_kept_becomes_void(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *tables = table_dir(&f, dir);
+
+	(void)state;
+	/* a reader without a view has kept all of them, as one table or as its writer's own */
+	for (int how = 0; how < 2; how++) {
+		write_four(&f, how ? dir : NULL);
+		if (how == 0)
+			index_free(open_index(&f, dir));
+		assert_true(count_files(tables) > 0);
+		auto_view struct view v = look(&f);
+		auto_index struct index *x = open_with(&f, dir, &v);
+		assert_found(x, 0, 20);
+		assert_int_equal(found_count(x, 20, 40), 0);
+		struct chunk_ref got;
+		assert_true(index_settled(x, ref_of(5).id, NULL, NULL, &got));
+		assert_false(index_settled(x, ref_of(15).id, NULL, NULL, &got));
+		index_free(STEAL(&x));
+		/* the one at work is fenced after all */
+		put_commit(&f, SESSION_B, true);
+		auto_view struct view later = look(&f);
+		x = open_with(&f, dir, &later);
+		assert_found(x, 0, 10);
+		assert_int_equal(found_count(x, 10, 40), 0);
+		object_delete(f.store, "commit/" SESSION_B);
+		object_delete(f.store, "commit/" SESSION_A);
+		object_delete(f.store, "commit/" SESSION_C);
+		char key[128];
+		static const char *const sessions[] = { SESSION_A, SESSION_B, SESSION_C,
+			                                SESSION_D };
+		for (size_t i = 0; i < ARRAY_LEN(sessions); i++) {
+			(void)snprintf(key, sizeof(key), "idx/%s/%s-0000", f.domain->tag_hex,
+			               sessions[i]);
+			object_delete(f.store, key);
+		}
+	}
+}
+
+static void test_index_open__a_tentative_session_commits(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	struct gets gets = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	write_four(&f, NULL);
+	put_commit(&f, SESSION_B, false);
+	auto_view struct view v = look(&f);
+	index_free(open_with(&f, dir, &v));
+	f.store = store_fault_new(f.store, count_gets, &gets, &e);
+	assert_non_null(f.store);
+	auto_index struct index *x = open_with(&f, dir, &v);
+	assert_found(x, 0, 20);
+	assert_int_equal(gets.n, 0);
+}
+
+struct lists {
+	unsigned markers; /* LISTs of sess/ */
+	bool fail;
+};
+
+static enum store_fault watch_lists(void *arg, uint64_t n, enum store_call call, const char *key)
+{
+	struct lists *l = arg;
+
+	(void)n;
+	if (call != CALL_LIST || strcmp(key, "sess/") != 0)
+		return FAULT_NONE;
+	l->markers++;
+	return l->fail ? FAULT_FAIL : FAULT_NONE;
+}
+
+static void test_index_open__markers_are_listed_when_it_matters(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	struct lists lists = { 0 };
+	struct index *x = NULL;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	write_session(&f, NULL, SESSION_A, 0, 10);
+	put_commit(&f, SESSION_A, false);
+	f.store = store_fault_new(f.store, watch_lists, &lists, &e);
+	assert_non_null(f.store);
+	auto_view struct view ended = look(&f);
+	index_free(open_with(&f, NULL, &ended));
+	assert_int_equal(lists.markers, 0);
+	write_session(&f, NULL, SESSION_B, 10, 20);
+	write_session(&f, NULL, SESSION_D, 20, 30);
+	put_marker(&f, SESSION_B);
+	auto_view struct view v = look(&f);
+	index_free(open_with(&f, NULL, &v));
+	assert_int_equal(lists.markers, 1);
+	/* without an answer nobody knows what counts */
+	lists.fail = true;
+	assert_int_equal(try_open_with(&f, NULL, &v, &x, &e), -1);
+	assert_int_equal(e.class, ERR_RETRY);
+	assert_null(x);
+}
+
+static void test_index_lookup__what_is_absent_is_not_there(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	struct chunk_ref r = ref_of(7);
+	struct chunk_ref got;
+
+	(void)state;
+	/* packs 0 (settled) and 1 (tentative) of 100 chunks each */
+	write_session(&f, NULL, SESSION_A, 0, 100);
+	write_session(&f, NULL, SESSION_B, 100, 200);
+	put_commit(&f, SESSION_A, false);
+	put_marker(&f, SESSION_B);
+	auto_view struct view v = look(&f);
+	auto_index struct index *x = open_with(&f, NULL, &v);
+	assert_found(x, 0, 200);
+	absent_place(&v, &r);
+	assert_int_equal(found_count(x, 0, 200), 199);
+	assert_false(index_lookup(x, r.id, &got));
+	got = r;
+	assert_false(index_locate(x, &got));
+	assert_true(index_claim(x, r.id, &got)); /* so it is stored again */
+	index_abandon(x, r.id);
+	absent_pack(&v, 150);
+	assert_int_equal(found_count(x, 0, 100), 99);
+	assert_int_equal(found_count(x, 100, 200), 0);
+	absent_pack(&v, 50);
+	assert_int_equal(found_count(x, 0, 200), 0);
+	/* what this session has stored itself is there */
+	struct chunk_ref again = ref_of(7);
+	memset(again.pack, 0x77, sizeof(again.pack));
+	assert_true(index_claim(x, again.id, &got));
+	index_add(x, &again);
+	assert_true(index_lookup(x, again.id, &got));
+	assert_true(same_ref(&got, &again));
+}
+
+/* Writes one chunk at another place, in a session of its own. */
+static void write_copy(const struct fixture *f, const char *session, uint32_t n, uint8_t pack,
+                       struct chunk_ref *ret)
+{
+	CLEANUP(names_clear) struct names names = { 0 };
+	auto_index struct index *x = open_index(f, NULL);
+
+	*ret = ref_of(n);
+	memset(ret->pack, pack, sizeof(ret->pack));
+	add_ref(x, ret);
+	write_index(f, x, session, &names);
+}
+
+static bool not_in(void *arg, const struct chunk_ref *ref)
+{
+	return memcmp(ref->pack, arg, sizeof(ref->pack)) != 0;
+}
+
+static void test_index_settled__the_smallest_usable_place_of_committed_sessions(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	struct chunk_ref a, b, c, d, own, got;
+
+	(void)state;
+	write_copy(&f, SESSION_C, 5, 0x30, &c);
+	write_copy(&f, SESSION_A, 5, 0x20, &a);
+	write_copy(&f, SESSION_B, 5, 0x10, &b);
+	write_copy(&f, SESSION_D, 5, 0x08, &d);
+	put_commit(&f, SESSION_A, false);
+	put_commit(&f, SESSION_C, false);
+	put_marker(&f, SESSION_B);
+	put_commit(&f, SESSION_D, true);
+	auto_view struct view v = look(&f);
+	auto_index struct index *x = open_with(&f, NULL, &v);
+	own = c;
+	memset(own.pack, 0x01, sizeof(own.pack));
+	index_add(x, &own);
+
+	/* a lookup takes the tentative one; what is settled is not it */
+	assert_true(index_lookup(x, a.id, &got));
+	assert_true(same_ref(&got, &b));
+	assert_true(index_settled(x, a.id, NULL, NULL, &got));
+	assert_true(same_ref(&got, &a));
+	assert_true(index_settled(x, a.id, not_in, a.pack, &got));
+	assert_true(same_ref(&got, &c));
+	assert_true(index_settled(x, a.id, not_in, b.pack, &got));
+	assert_true(same_ref(&got, &a));
+	/* the id may lie in the result */
+	got = d;
+	assert_true(index_settled(x, got.id, NULL, NULL, &got));
+	assert_true(same_ref(&got, &a));
+	/* absent ones are none */
+	absent_place(&v, &a);
+	assert_true(index_settled(x, a.id, NULL, NULL, &got));
+	assert_true(same_ref(&got, &c));
+	got = own;
+	assert_false(index_settled(x, a.id, not_in, c.pack, &got));
+	assert_true(same_ref(&got, &own)); /* untouched */
+	absent_place(&v, &c);
+	assert_false(index_settled(x, a.id, NULL, NULL, &got));
+	assert_false(index_settled(x, ref_of(6).id, NULL, NULL, &got));
+}
+
+static void test_index_locate__stays_unless_it_is_absent(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	struct chunk_ref a, b, got;
+
+	(void)state;
+	write_copy(&f, SESSION_A, 5, 0x20, &a);
+	write_copy(&f, SESSION_B, 5, 0x10, &b);
+	put_commit(&f, SESSION_A, false);
+	put_commit(&f, SESSION_B, false);
+	auto_view struct view v = look(&f);
+	auto_index struct index *x = open_with(&f, NULL, &v);
+	got = a;
+	assert_true(index_locate(x, &got));
+	assert_true(same_ref(&got, &a));
+	absent_place(&v, &a);
+	got = a;
+	assert_true(index_locate(x, &got));
+	assert_true(same_ref(&got, &b));
+	/* another length or kind is another chunk, whatever its id */
+	got = a;
+	got.plain++;
+	assert_false(index_locate(x, &got));
+	got = a;
+	got.kind = CHUNK_NODE;
+	assert_false(index_locate(x, &got));
+	absent_place(&v, &b);
+	got = a;
+	assert_false(index_locate(x, &got));
+	assert_true(same_ref(&got, &a));
+	/* what this session has stored will do */
+	index_add(x, &b);
+	assert_true(index_locate(x, &got));
+	assert_true(same_ref(&got, &b));
+}
+
+static void test_index_places__absent_and_tentative_ones_too(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	struct chunk_ref refs[4];
+	struct chunk_ref got[8];
+	static const char *const sessions[] = { SESSION_A, SESSION_B, SESSION_C, SESSION_D };
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++)
+		write_copy(&f, sessions[i], 5, (uint8_t)(0x10 + i), &refs[i]);
+	put_commit(&f, SESSION_A, false);
+	put_marker(&f, SESSION_B);
+	put_commit(&f, SESSION_C, true);
+	put_commit(&f, SESSION_D, false);
+	auto_view struct view v = look(&f);
+	absent_place(&v, &refs[0]);
+	auto_index struct index *x = open_with(&f, NULL, &v);
+	assert_int_equal(index_places(x, refs[0].id, got, 8), 3);
+	for (size_t i = 0; i < 4; i++) {
+		bool found = false;
+
+		for (size_t at = 0; at < 3; at++)
+			found |= same_ref(&got[at], &refs[i]);
+		assert_int_equal(found, i != 2); /* void is nothing at all */
+	}
+	assert_int_equal(index_places(x, refs[0].id, got, 2), 2);
+	assert_int_equal(index_places(x, refs[0].id, got, 0), 0);
+	/* what this session stores is in no segment */
+	index_add(x, &refs[2]);
+	assert_int_equal(index_places(x, refs[0].id, got, 8), 3);
+	/* one table that has it twice */
+	auto_index struct index *merged = open_with(&f, dir, &v);
+	assert_int_equal(index_places(merged, refs[0].id, got, 8), 3);
+	memset(got, 0xee, sizeof(got));
+	const struct chunk_ref untouched = got[1];
+	assert_int_equal(index_places(merged, refs[0].id, got, 1), 1);
+	assert_memory_equal(&got[1], &untouched, sizeof(untouched));
+}
+
+struct voids {
+	char names[8][96];
+	char keys[8][128];
+	size_t n;
+	size_t fail_at;
+};
+
+static int take_void(void *arg, const char *name, const char *key, struct err *e)
+{
+	struct voids *s = arg;
+
+	assert_true(s->n < ARRAY_LEN(s->names));
+	(void)snprintf(s->names[s->n], sizeof(s->names[0]), "%s", name);
+	(void)snprintf(s->keys[s->n++], sizeof(s->keys[0]), "%s", key);
+	return s->n == s->fail_at ? err_set(e, ERR_BUSY, "no more") : 0;
+}
+
+static void test_index_each_void__names_what_was_left_out(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	struct voids voids = { 0 };
+	struct err e = ERR_INIT;
+	char key[128];
+
+	(void)state;
+	write_four(&f, NULL);
+	auto_view struct view v = look(&f);
+	auto_index struct index *x = open_with(&f, NULL, &v);
+	assert_int_equal(index_each_void(x, take_void, &voids, &e), 0);
+	assert_int_equal(voids.n, 2);
+	bool c_first = strcmp(voids.names[0], SESSION_C "-0000") == 0;
+	assert_string_equal(voids.names[c_first ? 0 : 1], SESSION_C "-0000");
+	assert_string_equal(voids.names[c_first ? 1 : 0], SESSION_D "-0000");
+	for (size_t i = 0; i < 2; i++) {
+		(void)snprintf(key, sizeof(key), "idx/%s/%s", f.domain->tag_hex, voids.names[i]);
+		assert_string_equal(voids.keys[i], key);
+	}
+	voids = (struct voids){ .fail_at = 1 };
+	assert_int_equal(index_each_void(x, take_void, &voids, &e), -1);
+	assert_int_equal(e.class, ERR_BUSY);
+	assert_int_equal(voids.n, 1);
+	/* without a view nothing is */
+	auto_index struct index *all = open_index(&f, NULL);
+	voids = (struct voids){ 0 };
+	assert_int_equal(index_each_void(all, take_void, &voids, &e), 0);
+	assert_int_equal(voids.n, 0);
+}
+
+static void test_index_learned__saves_the_next_session_a_fetch(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *tables = table_dir(&f, dir);
+	CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
+	struct segment_view s;
+	struct gets gets = { 0 };
+	char key[128];
+	struct err e = ERR_INIT;
+
+	(void)state;
+	write_session(&f, NULL, SESSION_A, 0, 10);
+	(void)snprintf(key, sizeof(key), "idx/%s/" SESSION_A "-0000", f.domain->tag_hex);
+	assert_int_equal(segment_fetch(f.store, f.agent, f.domain, key, &plain, &s, &e), 0);
+	object_delete(f.store, key);
+	auto_index struct index *without = open_index(&f, NULL);
+	index_learned(without, SESSION_A "-0000", &s); /* nowhere to keep it */
+	auto_index struct index *x = open_index(&f, dir);
+	assert_int_equal(count_files(tables), 0);
+	index_learned(x, SESSION_A "-0000", &s);
+	assert_int_equal(count_files(tables), 1);
+	assert_int_equal(found_count(x, 0, 10), 0); /* this session knows it by what it added */
+
+	write_session(&f, NULL, SESSION_A, 0, 10);
+	put_commit(&f, SESSION_A, false);
+	f.store = store_fault_new(f.store, count_gets, &gets, &e);
+	assert_non_null(f.store);
+	auto_view struct view v = look(&f);
+	auto_index struct index *y = open_with(&f, dir, &v);
+	assert_found(y, 0, 10);
+	assert_int_equal(gets.n, 0);
+}
+
 /* ---- decoding ---- */
 
 /* A segment with two packs and three entries, as docs/FORMAT.md 7 has it. */
@@ -906,6 +1397,18 @@ int main(void)
 		cmocka_unit_test(test_index_open__a_store_that_does_not_answer_is_an_error),
 		cmocka_unit_test(test_index_open__can_be_cancelled),
 		cmocka_unit_test(test_index_places__gives_doubles_too),
+		cmocka_unit_test(test_index_open__a_session_sees_settled_and_tentative_segments),
+		cmocka_unit_test(test_index_open__only_settled_segments_are_kept),
+		cmocka_unit_test(test_index_open__what_was_kept_becomes_void),
+		cmocka_unit_test(test_index_open__a_tentative_session_commits),
+		cmocka_unit_test(test_index_open__markers_are_listed_when_it_matters),
+		cmocka_unit_test(test_index_lookup__what_is_absent_is_not_there),
+		cmocka_unit_test(
+			test_index_settled__the_smallest_usable_place_of_committed_sessions),
+		cmocka_unit_test(test_index_locate__stays_unless_it_is_absent),
+		cmocka_unit_test(test_index_places__absent_and_tentative_ones_too),
+		cmocka_unit_test(test_index_each_void__names_what_was_left_out),
+		cmocka_unit_test(test_index_learned__saves_the_next_session_a_fetch),
 		cmocka_unit_test(test_index_decode__gives_every_field),
 		cmocka_unit_test(test_index_decode__refuses_what_makes_no_sense),
 	};

@@ -934,6 +934,352 @@ static void test_pack_trailer_decode__refuses_lengths_that_do_not_fit(void **sta
 	}
 }
 
+/* ---- copying chunks as they are ---- */
+
+/* A new pack with all chunks of two others, in turns. */
+struct copied {
+	struct pack_build *b;
+	struct chunk_ref refs[64];
+	const uint8_t *plain[64];
+	size_t n;
+};
+
+static void copied_clear(struct copied *c)
+{
+	pack_build_free(c->b);
+}
+#define auto_copied CLEANUP(copied_clear)
+
+static struct pack_build *copy_new(const struct fixture *f, uint8_t kind, uint8_t cipher)
+{
+	struct err e = ERR_INIT;
+	struct pack_build *b = pack_copy_new(f->agent, f->domain, kind, cipher, CAP, &e);
+
+	if (!b)
+		harness_die("%s", e.msg);
+	return b;
+}
+
+/* The keys of the packs become the header of b. */
+static void copy_keys(struct pack_build *b, const struct sample *from, size_t n)
+{
+	CLEANUP(buf_clear) struct buf blocks = BUF_INIT(64 * KIB);
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct sample *s = &from[i];
+		struct pack_header h;
+		size_t need;
+
+		assert_int_equal(pack_header_decode(s->b->data, s->b->len, s->b->id, &h, &need, &e),
+		                 0);
+		if (pack_copy_key(b, s->b->data, &h, 0, &blocks, &e) < 0)
+			fail_msg("%s", e.msg);
+	}
+	if (pack_copy_header(b, blocks.data, blocks.len, (uint16_t)n, &e) < 0)
+		fail_msg("%s", e.msg);
+}
+
+static struct pack_entry entry_of(const struct sample *s, size_t i)
+{
+	const struct chunk_ref *r = &s->refs[i];
+	struct pack_entry x = { .off = r->off,
+		                .stored = r->stored,
+		                .plain = r->plain,
+		                .counter = r->counter,
+		                .key = r->key,
+		                .compression = r->compression,
+		                .kind = r->kind };
+
+	memcpy(x.id, r->id, sizeof(x.id));
+	return x;
+}
+
+/* Copies chunk i of a pack, whose key has this number in c. */
+static void copy_chunk(const struct fixture *f, struct copied *c, const struct sample *s, size_t i,
+                       uint16_t key)
+{
+	struct crypt_scrub *scrub = crypt_scrub_new(c->b->cipher, f->domain->scrub, c->b->id);
+	struct pack_entry from = entry_of(s, i);
+
+	assert_non_null(scrub);
+	assert_true(pack_build_fits(c->b, from.stored));
+	c->refs[c->n] = s->refs[i];
+	memcpy(c->refs[c->n].pack, c->b->id, 16);
+	c->refs[c->n].off = (uint32_t)c->b->len;
+	c->refs[c->n].key = key;
+	c->plain[c->n++] = s->plain[i];
+	assert_int_equal(pack_copy_chunk(c->b, scrub, &from, key, s->b->data + s->refs[i].off), 0);
+	crypt_scrub_free(scrub);
+}
+
+/* Everything in it opens, and is what it was. */
+static void assert_copied(const struct copied *c, const struct keys *keys,
+                          const struct domain_keys *domain)
+{
+	const uint8_t *p = c->b->data;
+	size_t n = c->b->len;
+	auto_free struct pack_entry *entries = NULL;
+	struct crypt_box *box = crypt_box_new(c->b->cipher);
+	struct crypt_scrub *scrub = crypt_scrub_new(c->b->cipher, domain->scrub, c->b->id);
+	struct compress *z = compress_new();
+	auto_secret uint8_t *dek = secret_new(32);
+	uint8_t scratch[8192];
+	uint8_t out[8192];
+	struct pack_trailer t;
+	struct pack_header h;
+	size_t nentries;
+	size_t need;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(pack_trailer_decode(p + n - FORMAT_TRAILER_BYTES, n, c->b->id, keys, &t,
+	                                     &e),
+	                 0);
+	assert_int_equal(pack_header_decode(p, t.header_len, c->b->id, &h, &need, &e), 0);
+	assert_int_equal(pack_header_signed(p, h.len, &t, &e), 0);
+	assert_int_equal(pack_footer_decode(p + t.footer_off, t.footer_len, &t, c->b->id, keys,
+	                                    domain, &entries, &nentries, &e),
+	                 0);
+	assert_int_equal(nentries, c->n);
+	assert_int_equal(h.kind, c->b->kind);
+	for (size_t i = 0; i < nentries; i++) {
+		const struct chunk_ref *r = &c->refs[i];
+		uint8_t sum[16];
+
+		assert_memory_equal(entries[i].id, r->id, 32);
+		assert_int_equal(entries[i].off, r->off);
+		assert_int_equal(entries[i].stored, r->stored);
+		assert_int_equal(entries[i].plain, r->plain);
+		assert_int_equal(entries[i].counter, r->counter);
+		assert_int_equal(entries[i].key, r->key);
+		assert_int_equal(entries[i].compression, r->compression);
+		assert_int_equal(entries[i].kind, r->kind);
+		assert_int_equal(crypt_scrub(scrub, (uint32_t)i, p + r->off, r->stored, sum), 0);
+		assert_memory_equal(sum, entries[i].scrub, 16);
+		if (pack_header_dek(p, &h, r->key, keys, domain, dek, &e) < 0)
+			fail_msg("%s", e.msg);
+		crypt_box_key(box, dek);
+		assert_int_equal(pack_chunk_open(box, z, keys->repo, r, p + r->off, scratch, out),
+		                 0);
+		assert_memory_equal(out, c->plain[i], r->plain);
+	}
+	compress_free(z);
+	crypt_scrub_free(scrub);
+	crypt_box_free(box);
+}
+
+static void copy_both(const struct fixture *f, struct copied *c, const struct sample from[2])
+{
+	struct err e = ERR_INIT;
+
+	copy_keys(c->b, from, 2);
+	for (size_t i = 0; i < from[0].n; i++) {
+		copy_chunk(f, c, &from[0], from[0].n - 1 - i, 0);
+		copy_chunk(f, c, &from[1], i, 1);
+	}
+	if (pack_build_finish(c->b, &e) < 0)
+		fail_msg("%s", e.msg);
+}
+
+static void samples_clear(struct sample (*s)[2])
+{
+	sample_clear(&(*s)[0]);
+	sample_clear(&(*s)[1]);
+}
+
+static void test_pack_copy__chunks_of_two_packs_open_in_a_third(void **state)
+{
+	static const uint8_t kinds[] = { CHUNK_DATA, CHUNK_NODE };
+	static const uint8_t ciphers[] = { CIPHER_AES256GCM, CIPHER_XCHACHA20 };
+	auto_fixture struct fixture f = fixture_new();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		for (size_t j = 0; j < ARRAY_LEN(ciphers); j++) {
+			CLEANUP(samples_clear)
+			struct sample from[2] = { sample_new(&f, kinds[i], ciphers[j]),
+				                  sample_new(&f, kinds[i], ciphers[j]) };
+			auto_copied struct copied c = { .b = copy_new(&f, kinds[i], ciphers[j]) };
+
+			copy_both(&f, &c, from);
+			assert_int_equal(c.n, 8);
+			assert_copied(&c, f.recovery, f.domain);
+			if (kinds[i] == CHUNK_NODE)
+				assert_copied(&c, f.audit, f.domain);
+		}
+	}
+}
+
+static void test_pack_copy__needs_no_key_that_opens_data(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	CLEANUP(samples_clear)
+	struct sample from[2] = { sample_new(&f, CHUNK_DATA, CIPHER_XCHACHA20),
+		                  sample_new(&f, CHUNK_DATA, CIPHER_XCHACHA20) };
+	auto_copied struct copied c = { .b = copy_new(&f, CHUNK_DATA, CIPHER_XCHACHA20) };
+	auto_secret uint8_t *dek = secret_new(32);
+	struct pack_header h;
+	size_t need;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	/* the agent copies, and cannot read what it copied */
+	assert_false(f.agent->has_recovery);
+	copy_both(&f, &c, from);
+	assert_int_equal(pack_header_decode(c.b->data, c.b->len, c.b->id, &h, &need, &e), 0);
+	assert_int_equal(h.nkeys, 2);
+	assert_int_equal(pack_header_dek(c.b->data, &h, 0, f.agent, f.domain, dek, &e), -1);
+	assert_int_equal(e.class, ERR_DENIED);
+	/* the ciphertexts are the same bytes */
+	assert_memory_equal(c.b->data + c.refs[1].off, from[1].b->data + from[1].refs[0].off,
+	                    c.refs[1].stored);
+}
+
+static void test_pack_copy__of_a_copy(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	CLEANUP(samples_clear)
+	struct sample from[2] = { sample_new(&f, CHUNK_NODE, CIPHER_AES256GCM),
+		                  sample_new(&f, CHUNK_NODE, CIPHER_AES256GCM) };
+	auto_copied struct copied once = { .b = copy_new(&f, CHUNK_NODE, CIPHER_AES256GCM) };
+	auto_copied struct copied twice = { .b = copy_new(&f, CHUNK_NODE, CIPHER_AES256GCM) };
+	CLEANUP(buf_clear) struct buf blocks = BUF_INIT(64 * KIB);
+	struct pack_header h;
+	size_t need;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	copy_both(&f, &once, from);
+	assert_int_equal(pack_header_decode(once.b->data, once.b->len, once.b->id, &h, &need, &e),
+	                 0);
+	/* the second key alone */
+	assert_int_equal(pack_copy_key(twice.b, once.b->data, &h, 1, &blocks, &e), 0);
+	assert_int_equal(pack_copy_header(twice.b, blocks.data, blocks.len, 1, &e), 0);
+	for (size_t i = 0; i < once.n; i++) {
+		struct sample as_sample = { .b = once.b };
+
+		if (once.refs[i].key != 1)
+			continue;
+		as_sample.refs[0] = once.refs[i];
+		as_sample.plain[0] = (uint8_t *)(uintptr_t)once.plain[i];
+		copy_chunk(&f, &twice, &as_sample, 0, 0);
+	}
+	assert_int_equal(pack_build_finish(twice.b, &e), 0);
+	assert_int_equal(twice.n, 4);
+	assert_copied(&twice, f.audit, f.domain);
+}
+
+static void test_pack_copy_again__is_another_pack_in_the_same_memory(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	CLEANUP(samples_clear)
+	struct sample from[2] = { sample_new(&f, CHUNK_DATA, CIPHER_XCHACHA20),
+		                  sample_new(&f, CHUNK_DATA, CIPHER_XCHACHA20) };
+	auto_copied struct copied c = { .b = copy_new(&f, CHUNK_DATA, CIPHER_XCHACHA20) };
+	uint8_t first[16];
+	struct err e = ERR_INIT;
+
+	(void)state;
+	copy_both(&f, &c, from);
+	memcpy(first, c.b->id, sizeof(first));
+	const uint8_t *data = c.b->data;
+	pack_copy_again(c.b);
+	c.n = 0;
+	assert_memory_not_equal(first, c.b->id, sizeof(first));
+	assert_ptr_equal(c.b->data, data);
+	copy_keys(c.b, &from[1], 1);
+	copy_chunk(&f, &c, &from[1], 2, 0);
+	uint64_t rest = c.b->header_len + FORMAT_TAG_BYTES + 24 + 4 + FORMAT_ENTRY_BYTES + 16 +
+	                FORMAT_TRAILER_BYTES;
+	assert_int_equal(pack_build_finish(c.b, &e), 0);
+	assert_copied(&c, f.recovery, f.domain);
+	assert_int_equal(c.b->len, pack_padme(c.refs[0].stored - FORMAT_TAG_BYTES) +
+	                                   (rest + 4095) / 4096 * 4096);
+}
+
+static void test_pack_copy_key__refuses_what_is_not_there(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_sample struct sample data = sample_new(&f, CHUNK_DATA, CIPHER_XCHACHA20);
+	auto_sample struct sample node = sample_new(&f, CHUNK_NODE, CIPHER_XCHACHA20);
+	auto_copied struct copied c = { .b = copy_new(&f, CHUNK_NODE, CIPHER_XCHACHA20) };
+	CLEANUP(buf_clear) struct buf blocks = BUF_INIT(64 * KIB);
+	struct pack_header h;
+	size_t need;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(pack_header_decode(data.b->data, data.b->len, data.b->id, &h, &need, &e),
+	                 0);
+	assert_int_equal(pack_copy_key(c.b, data.b->data, &h, 1, &blocks, &e), -1);
+	assert_int_equal(e.class, ERR_CORRUPT);
+	/* the key of a tree pack is opened, so damage is found */
+	assert_int_equal(pack_header_decode(node.b->data, node.b->len, node.b->id, &h, &need, &e),
+	                 0);
+	node.b->data[h.len - 30] ^= 1;
+	e = (struct err)ERR_INIT;
+	assert_int_equal(pack_copy_key(c.b, node.b->data, &h, 0, &blocks, &e), -1);
+	assert_int_equal(e.class, ERR_CORRUPT);
+	node.b->data[h.len - 30] ^= 1;
+	/* no room for another one */
+	blocks.max = blocks.len + FORMAT_KEYHEAD_BYTES;
+	e = (struct err)ERR_INIT;
+	assert_int_equal(pack_copy_key(c.b, node.b->data, &h, 0, &blocks, &e), -1);
+	assert_int_equal(e.class, ERR_TOO_BIG);
+}
+
+static void test_pack_copy_header__refuses_what_no_reader_would_take(void **state)
+{
+	static const size_t lens[] = { 1, 1, CAP, CAP - FORMAT_PACK_FIXED_BYTES };
+	static const uint16_t nkeys[] = { 0, FORMAT_KEYS_MAX + 1, 1, 1 };
+	auto_fixture struct fixture f = fixture_new();
+	auto_copied struct copied c = { .b = copy_new(&f, CHUNK_DATA, CIPHER_XCHACHA20) };
+	auto_free uint8_t *blocks = calloc(1, CAP);
+
+	(void)state;
+	assert_non_null(blocks);
+	for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+		struct err e = ERR_INIT;
+
+		assert_int_equal(pack_copy_header(c.b, blocks, lens[i], nkeys[i], &e), -1);
+		assert_int_equal(e.class, ERR_BUG);
+	}
+}
+
+static void test_pack_copy__fits_with_its_keys(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_sample struct sample s = { .b = build_new(&f, CHUNK_DATA, CIPHER_XCHACHA20, CAP) };
+	auto_copied struct copied c = { .b = copy_new(&f, CHUNK_DATA, CIPHER_XCHACHA20) };
+	struct sample many[64];
+	struct err e = ERR_INIT;
+
+	(void)state;
+	add_chunk(&f, &s, 20000, false);
+	finish(&s);
+	for (size_t i = 0; i < ARRAY_LEN(many); i++)
+		many[i] = s;
+	copy_keys(c.b, many, ARRAY_LEN(many));
+	while (pack_build_fits(c.b, s.refs[0].stored))
+		copy_chunk(&f, &c, &s, 0, (uint16_t)(c.n % ARRAY_LEN(many)));
+	assert_true(c.n > 40 && c.n < 64);
+	assert_int_equal(pack_build_finish(c.b, &e), 0);
+	assert_true(c.b->len <= CAP);
+}
+
+static void test_pack_copy_new__who_cannot_sign_is_denied(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_null(pack_copy_new(f.audit, f.domain, CHUNK_DATA, CIPHER_XCHACHA20, CAP, &e));
+	assert_int_equal(e.class, ERR_DENIED);
+	e = (struct err)ERR_INIT;
+	assert_null(pack_copy_new(f.agent, f.domain, CHUNK_DATA, CIPHER_XCHACHA20, 100, &e));
+	assert_int_equal(e.class, ERR_INVALID);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -963,6 +1309,14 @@ int main(void)
 		cmocka_unit_test(test_pack_footer_decode__refuses_entries_that_make_no_sense),
 		cmocka_unit_test(test_pack_footer_decode__counts_its_entries),
 		cmocka_unit_test(test_pack_trailer_decode__refuses_lengths_that_do_not_fit),
+		cmocka_unit_test(test_pack_copy__chunks_of_two_packs_open_in_a_third),
+		cmocka_unit_test(test_pack_copy__needs_no_key_that_opens_data),
+		cmocka_unit_test(test_pack_copy__of_a_copy),
+		cmocka_unit_test(test_pack_copy_again__is_another_pack_in_the_same_memory),
+		cmocka_unit_test(test_pack_copy_key__refuses_what_is_not_there),
+		cmocka_unit_test(test_pack_copy_header__refuses_what_no_reader_would_take),
+		cmocka_unit_test(test_pack_copy__fits_with_its_keys),
+		cmocka_unit_test(test_pack_copy_new__who_cannot_sign_is_denied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

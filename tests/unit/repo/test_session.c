@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Markers and commits: what is put, who may, and what a taken key means. */
+/* Markers, beats, commits and aborts: what is put, who may, and what a taken key means. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "repo/crypt.h"
 #include "repo/session.h"
+#include "tests/unit/repo/note_kit.h"
 #include "tests/unit/repo/repo_fixture.h"
 
 static const struct made sample = { "west", "shop", "data", 1, 1795341846000000000, NULL };
@@ -185,6 +186,508 @@ static void test_session_commit__names_that_are_no_text_are_refused(void **state
 	assert_int_equal(object_count(f.store, "commit/"), 0);
 }
 
+/* ---- what a marker says ---- */
+
+static const struct point_volume volume = { .cluster = "west",
+	                                    .namespace = "shop",
+	                                    .name = "data" };
+
+static void begin(const struct kit *k, char ret_session[96])
+{
+	ok(session_begin(k->agent, &volume, "gold", ret_session, e));
+}
+
+static void key_of(const char *prefix, const char *session, char ret[NOTE_KEY_MAX])
+{
+	(void)snprintf(ret, NOTE_KEY_MAX, "%s/%s", prefix, session);
+}
+
+static void test_session_info__tells_the_domain(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct session_info info;
+	char session[96];
+	int64_t before = now_wall_ns();
+
+	(void)state;
+	begin(&k, session);
+	ok(session_info(k.audit, session, &info, e));
+	assert_string_equal(info.domain, "gold");
+	assert_true(info.host[0]);
+	assert_true(info.started_ns >= before && info.started_ns <= now_wall_ns());
+}
+
+static void test_session_info__a_marker_that_names_no_domain(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct session_info info;
+	char session[96];
+	char key[NOTE_KEY_MAX];
+
+	(void)state;
+	kit_session(&k, &volume, 1, session);
+	key_of("sess", session, key);
+	note_kit_text(k.agent, 'S', key, "{\"schema\":\"aksdr/session/v1\",\"started_ns\":5}");
+	ok(session_info(k.audit, session, &info, e));
+	assert_string_equal(info.domain, "");
+	assert_string_equal(info.host, "");
+	assert_int_equal(info.started_ns, 5);
+}
+
+static void test_session_info__markers_that_are_not_right(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct session_info info;
+	char session[96];
+	char key[NOTE_KEY_MAX];
+
+	(void)state;
+	kit_session(&k, &volume, 1, session);
+	key_of("sess", session, key);
+	fails(ERR_NOT_FOUND, session_info(k.audit, session, &info, e));
+	note_kit_text(k.agent, 'S', key, "{\"schema\":\"aksdr/session/v2\",\"started_ns\":5}");
+	fails(ERR_FORMAT, session_info(k.audit, session, &info, e));
+	note_kit_text(k.agent, 'S', key, "{\"schema\":\"aksdr/session/v1\"}");
+	fails(ERR_FORMAT, session_info(k.audit, session, &info, e));
+	note_kit_text(k.agent, 'R', key, "{\"schema\":\"aksdr/session/v1\",\"started_ns\":5}");
+	fails(ERR_FORMAT, session_info(k.audit, session, &info, e));
+	note_kit_text(k.agent, 'S', key, "{\"schema\":\"aksdr/session/v1\",\"started_ns\":5}");
+	kit_flip(&k, key, -1);
+	fails(ERR_CORRUPT, session_info(k.audit, session, &info, e));
+}
+
+/* ---- maintenance ---- */
+
+static void test_session_begin_maintenance__is_known_by_its_name(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct session_info info;
+	char maintenance[96];
+	char backup[96];
+
+	(void)state;
+	ok(session_begin_maintenance(k.agent, "index", maintenance, e));
+	begin(&k, backup);
+	assert_true(point_session_valid(maintenance));
+	assert_true(session_is_maintenance(maintenance));
+	assert_false(session_is_maintenance(backup));
+	assert_false(session_is_maintenance(""));
+	assert_false(session_is_maintenance("2026-11-22/0000000000000000"));
+	ok(session_info(k.audit, maintenance, &info, e));
+	assert_string_equal(info.domain, "");
+	fails(ERR_DENIED, session_begin_maintenance(k.audit, "index", maintenance, e));
+}
+
+static void names_free(char **names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
+static void test_session_commit_index__its_segments_come_back(void **state)
+{
+	char one[] = "idx/0123456789abcdef/2026-11-22/x-0000";
+	char two[] = "idx/0123456789abcdef/2026-11-22/x-0001";
+	char *const segments[] = { one, two };
+	auto_kit struct kit k = kit_new();
+
+	(void)state;
+	for (size_t n = 0; n <= 2; n++) {
+		char **names = NULL;
+		size_t nnames = 7;
+		enum session_end end;
+		char session[96];
+
+		ok(session_begin_maintenance(k.agent, "index", session, e));
+		ok(session_commit_index(k.agent, session, "index", segments, n, e));
+		ok(session_look(k.audit, session, &end, e));
+		assert_int_equal(end, SESSION_COMMITTED);
+		ok(session_segments(k.audit, session, &names, &nnames, e));
+		assert_int_equal(nnames, n);
+		for (size_t i = 0; i < n; i++)
+			assert_string_equal(names[i], segments[i]);
+		names_free(names, nnames);
+		fails_saying(ERR_BUSY, "fenced",
+		             session_commit_index(k.agent, session, "index", segments, n, e));
+	}
+	fails(ERR_DENIED, session_commit_index(k.audit, "x", "index", segments, 1, e));
+}
+
+static void test_session_commit_index__never_has_the_length_of_an_abort(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	char what[256];
+	unsigned near = 0;
+	char session[96];
+	char key[NOTE_KEY_MAX];
+
+	(void)state;
+	for (size_t n = 0; n < 255; n++) {
+		struct store_stat st;
+		char **names = NULL;
+		size_t nnames = 0;
+		enum session_end end;
+
+		memset(what, 'x', n);
+		what[n] = '\0';
+		(void)snprintf(session, sizeof(session), "2026-11-22/0000000000000000-%032zx", n);
+		ok(session_commit_index(k.agent, session, what, NULL, 0, e));
+		key_of("commit", session, key);
+		ok(store_head(k.store, key, &st, e));
+		near += st.size > 500 && st.size < 520;
+		assert_int_not_equal(st.size, FORMAT_ABORT_BYTES);
+		ok(session_look(k.audit, session, &end, e));
+		assert_int_equal(end, SESSION_COMMITTED);
+		ok(session_segments(k.audit, session, &names, &nnames, e));
+		names_free(names, nnames);
+	}
+	assert_true(near > 15); /* the length was met on the way */
+}
+
+static void test_session_segments__commits_that_are_not_right(void **state)
+{
+	static const char *const bad[] = {
+		"{\"schema\":\"aksdr/maintenance/v2\",\"index\":[]}",
+		"{\"index\":[]}",
+		"{\"schema\":\"aksdr/maintenance/v1\"}",
+		"{\"schema\":\"aksdr/maintenance/v1\",\"index\":{}}",
+		"{\"schema\":\"aksdr/maintenance/v1\",\"index\":[7]}",
+		"{\"schema\":\"aksdr/maintenance/v1\",\"index\":[\"idx/a\",\"\"]}",
+		"{\"schema\":\"aksdr/maintenance/v1\",\"index\":[\"idx/a\",\"../etc\"]}",
+		"{\"schema\":\"aksdr/maintenance/v1\",\"index\":[\"IDX\"]}",
+	};
+	auto_kit struct kit k = kit_new();
+	char **names = NULL;
+	size_t n = 0;
+	char session[96];
+	char key[NOTE_KEY_MAX];
+	enum session_end end;
+
+	(void)state;
+	kit_session(&k, &volume, 1, session);
+	key_of("commit", session, key);
+	fails(ERR_NOT_FOUND, session_segments(k.audit, session, &names, &n, e));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		note_kit_text(k.agent, 'N', key, bad[i]);
+		fails(ERR_FORMAT, session_segments(k.audit, session, &names, &n, e));
+	}
+	/* an abort is none */
+	kit_remove(&k, key);
+	ok(session_abort(k.agent, session, "test", &end, e));
+	fails(ERR_FORMAT, session_segments(k.audit, session, &names, &n, e));
+	assert_null(names);
+}
+
+/* ---- beats ---- */
+
+static void test_session_beat__the_last_one_is_found(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	char session[96];
+	char other[96];
+	unsigned last = 99;
+	bool marker = false;
+
+	(void)state;
+	begin(&k, session);
+	begin(&k, other);
+	ok(session_last_beat(k.audit, session, &last, &marker, e));
+	assert_int_equal(last, 0);
+	assert_true(marker);
+	for (unsigned n = 1; n <= 11; n++)
+		ok(session_beat(k.agent, session, n, e));
+	ok(session_beat(k.agent, other, 20, e));
+	ok(session_last_beat(k.audit, session, &last, &marker, e));
+	assert_int_equal(last, 11);
+	assert_true(marker);
+	ok(session_beat(k.agent, session, 12345, e));
+	ok(session_beat(k.agent, session, 9999, e)); /* listed after it */
+	ok(session_last_beat(k.audit, session, &last, &marker, e));
+	assert_int_equal(last, 12345);
+}
+
+static void test_session_beat__one_that_is_there_is_fine(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	char session[96];
+
+	(void)state;
+	begin(&k, session);
+	ok(session_beat(k.agent, session, 1, e));
+	ok(session_beat(k.agent, session, 1, e));
+	ok(session_beat(k.recovery, session, 1, e));
+	assert_int_equal(note_kit_count(&k, "sess/"), 2);
+	fails(ERR_DENIED, session_beat(k.audit, session, 2, e));
+}
+
+static void test_session_beat__a_store_that_refuses_is_an_error(void **state)
+{
+	struct trouble t = { .call = CALL_PUT, .fault = FAULT_QUOTA, .times = 1 };
+	auto_kit struct kit k = kit_new();
+	char session[96];
+
+	(void)state;
+	begin(&k, session);
+	kit_trouble(&k, &t);
+	fails(ERR_QUOTA, session_beat(k.agent, session, 1, e));
+	ok(session_beat(k.agent, session, 1, e));
+}
+
+static void test_session_last_beat__without_a_marker(void **state)
+{
+	struct trouble t = { .call = CALL_LIST, .fault = FAULT_FAIL, .times = 1 };
+	auto_kit struct kit k = kit_new();
+	char session[96];
+	char key[NOTE_KEY_MAX];
+	unsigned last = 99;
+	bool marker = true;
+
+	(void)state;
+	begin(&k, session);
+	key_of("sess", session, key);
+	kit_remove(&k, key);
+	ok(session_last_beat(k.audit, session, &last, &marker, e));
+	assert_int_equal(last, 0);
+	assert_false(marker);
+	ok(session_beat(k.agent, session, 3, e));
+	ok(session_last_beat(k.audit, session, &last, &marker, e));
+	assert_int_equal(last, 3);
+	assert_false(marker);
+	kit_trouble(&k, &t);
+	fails(ERR_RETRY, session_last_beat(k.audit, session, &last, &marker, e));
+}
+
+/* ---- ends ---- */
+
+static void commit(const struct kit *k, const char *session)
+{
+	auto_kit_point struct point p = { 0 };
+	struct made m = sample;
+
+	m.session = session;
+	made_point(k->agent, &m, &p);
+	ok(session_commit(k->agent, &p, e));
+}
+
+static void test_session_abort__fences_and_is_told_by_its_length(void **state)
+{
+	char letters[301]; /* longer than there is room for */
+	char slashes[301]; /* each of them two in JSON */
+	const char *const whys[] = { "", "no sign of life", letters, slashes };
+	auto_kit struct kit k = kit_new();
+
+	(void)state;
+	memset(letters, 'x', sizeof(letters));
+	memset(slashes, '\\', sizeof(slashes));
+	letters[300] = slashes[300] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(whys); i++) {
+		enum session_end end = SESSION_OPEN;
+		char session[96];
+		char key[NOTE_KEY_MAX];
+		struct store_stat st;
+
+		begin(&k, session);
+		ok(session_look(k.audit, session, &end, e));
+		assert_int_equal(end, SESSION_OPEN);
+		ok(session_abort(k.agent, session, whys[i], &end, e));
+		assert_int_equal(end, SESSION_ABORTED);
+		key_of("commit", session, key);
+		ok(store_head(k.store, key, &st, e));
+		assert_int_equal(st.size, FORMAT_ABORT_BYTES);
+		ok(session_abort_verify(k.audit, session, e));
+		end = SESSION_OPEN;
+		ok(session_look(k.audit, session, &end, e));
+		assert_int_equal(end, SESSION_ABORTED);
+	}
+}
+
+static void test_session_abort__any_reason_will_do(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	char why[301];
+
+	(void)state;
+	/* characters of two bytes, cut at every place; then what is no text, or none of one line */
+	for (size_t i = 0; i < 5; i++) {
+		enum session_end end = SESSION_OPEN;
+		char session[96];
+
+		memset(why, i == 2 ? '\xff' : i == 3 ? '\n' : '\x01', sizeof(why));
+		for (size_t at = i; i < 2 && at + 1 < sizeof(why); at += 2)
+			memcpy(why + at, "\xc3\xa4", 2);
+		if (i == 1)
+			why[0] = 'x';
+		why[sizeof(why) - 1] = '\0';
+		begin(&k, session);
+		ok(session_abort(k.agent, session, why, &end, e));
+		assert_int_equal(end, SESSION_ABORTED);
+		ok(session_abort_verify(k.audit, session, e));
+	}
+}
+
+static void test_session_abort__comes_too_late_for_a_commit(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point p = { 0 };
+	enum session_end end = SESSION_OPEN;
+	char session[96];
+
+	(void)state;
+	begin(&k, session);
+	commit(&k, session);
+	ok(session_abort(k.agent, session, "test", &end, e));
+	assert_int_equal(end, SESSION_COMMITTED);
+	ok(repo_point(k.audit, session, &p, e));
+	fails(ERR_FORMAT, session_abort_verify(k.audit, session, e));
+}
+
+static void test_session_abort__the_fenced_one_cannot_commit(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point p = { 0 };
+	struct made m = sample;
+	enum session_end end = SESSION_OPEN;
+	char session[96];
+
+	(void)state;
+	begin(&k, session);
+	ok(session_abort(k.recovery, session, "test", &end, e));
+	/* another fence finds it so */
+	end = SESSION_OPEN;
+	ok(session_abort(k.agent, session, "other", &end, e));
+	assert_int_equal(end, SESSION_ABORTED);
+	m.session = session;
+	made_point(k.agent, &m, &p);
+	fails_saying(ERR_BUSY, "fenced", session_commit(k.agent, &p, e));
+	fails_saying(ERR_BUSY, "fenced",
+	             session_commit_index(k.agent, session, "index", NULL, 0, e));
+	ok(session_look(k.audit, session, &end, e));
+	assert_int_equal(end, SESSION_ABORTED);
+	fails(ERR_FORMAT, repo_point(k.audit, session, &p, e));
+}
+
+static void test_session_abort__an_auditor_may_not(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	enum session_end end = SESSION_OPEN;
+	char session[96];
+
+	(void)state;
+	begin(&k, session);
+	fails(ERR_DENIED, session_abort(k.audit, session, "test", &end, e));
+	assert_int_equal(note_kit_count(&k, "commit/"), 0);
+}
+
+static void test_session_abort__an_answer_that_was_lost(void **state)
+{
+	struct trouble t = { .call = CALL_PUT, .fault = FAULT_APPLIED_LOST, .times = 1 };
+	auto_kit struct kit k = kit_new();
+	enum session_end end = SESSION_OPEN;
+	char session[96];
+
+	(void)state;
+	begin(&k, session);
+	kit_trouble(&k, &t);
+	fails(ERR_RETRY, session_abort(k.agent, session, "test", &end, e));
+	ok(session_abort(k.agent, session, "test", &end, e));
+	assert_int_equal(end, SESSION_ABORTED);
+	ok(session_abort_verify(k.audit, session, e));
+}
+
+static void test_session_abort__a_store_that_contradicts_itself_is_asked_again(void **state)
+{
+	struct trouble t = {
+		.call = CALL_HEAD, .prefix = "commit/", .fault = FAULT_GONE, .times = 2
+	};
+	auto_kit struct kit k = kit_new();
+	enum session_end end = SESSION_OPEN;
+	char session[96];
+
+	(void)state;
+	begin(&k, session);
+	commit(&k, session);
+	kit_trouble(&k, &t);
+	/*
+	 * Taken, and not there: nobody may believe that it did not commit. The first HEAD is
+	 * of who compares.
+	 */
+	fails(ERR_RETRY, session_abort(k.agent, session, "test", &end, e));
+	ok(session_abort(k.agent, session, "test", &end, e));
+	assert_int_equal(end, SESSION_COMMITTED);
+	t = (struct trouble){ .call = CALL_HEAD, .fault = FAULT_DENIED, .times = 1 };
+	fails(ERR_DENIED, session_look(k.agent, session, &end, e));
+}
+
+static void test_session_abort_verify__what_has_the_length_and_is_none(void **state)
+{
+	uint8_t zeros[FORMAT_ABORT_BYTES] = { 0 };
+	auto_kit struct kit k = kit_new();
+	struct stranger s;
+	enum session_end end = SESSION_OPEN;
+	char session[96];
+	char other[96];
+	char key[NOTE_KEY_MAX];
+	char other_key[NOTE_KEY_MAX];
+
+	(void)state;
+	begin(&k, session);
+	begin(&k, other);
+	key_of("commit", session, key);
+	key_of("commit", other, other_key);
+	fails(ERR_NOT_FOUND, session_abort_verify(k.audit, session, e));
+	ok(put_bytes(k.store, key, zeros, sizeof(zeros), e));
+	ok(session_look(k.audit, session, &end, e));
+	assert_int_equal(end, SESSION_ABORTED);
+	fails(ERR_FORMAT, session_abort_verify(k.audit, session, e));
+	kit_remove(&k, key);
+
+	ok(session_abort(k.agent, session, "test", &end, e));
+	ok(session_abort(k.agent, other, "test", &end, e));
+	kit_swap(&k, key, other_key);
+	fails(ERR_CORRUPT, session_abort_verify(k.audit, session, e));
+	kit_swap(&k, key, other_key);
+	kit_flip(&k, key, 100);
+	fails(ERR_CORRUPT, session_abort_verify(k.audit, session, e));
+
+	note_kit_text(k.agent, 'X', key, "{\"schema\":\"aksdr/abort/v2\"}");
+	fails(ERR_FORMAT, session_abort_verify(k.audit, session, e));
+	note_kit_text(k.agent, 'X', key, "{\"schema\":\"aksdr/abort/v1\"}");
+	fails(ERR_FORMAT, session_abort_verify(k.audit, session, e));
+	/* signed for this key, and it says another one */
+	auto_json json_t *o = json_pack("{s:s, s:s}", "schema", "aksdr/abort/v1", "session", other);
+	auto_free char *text = json_dumps(o, 0);
+	note_kit_text(k.agent, 'X', key, text);
+	fails(ERR_CORRUPT, session_abort_verify(k.audit, session, e));
+
+	kit_remove(&k, key);
+	stranger_init(&s, k.agent);
+	ok(session_abort(&s.repo, session, "test", &end, e));
+	fails(ERR_DENIED, session_abort_verify(k.audit, session, e));
+}
+
+static void test_session_commit__meets_itself(void **state)
+{
+	struct trouble t = {
+		.call = CALL_PUT, .prefix = "commit/", .fault = FAULT_APPLIED_LOST, .times = 1
+	};
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point p = { 0 };
+	struct made m = sample;
+	enum session_end end = SESSION_OPEN;
+	char session[96];
+
+	(void)state;
+	begin(&k, session);
+	m.session = session;
+	made_point(k.agent, &m, &p);
+	kit_trouble(&k, &t);
+	/* nobody tries again: the caller does not know, and whoever looks does */
+	fails(ERR_RETRY, session_commit(k.agent, &p, e));
+	ok(session_look(k.agent, session, &end, e));
+	assert_int_equal(end, SESSION_COMMITTED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +698,27 @@ int main(void)
 		cmocka_unit_test(test_session_commit__a_taken_key_means_fenced),
 		cmocka_unit_test(test_session__lost_answers_are_not_taken_for_fences),
 		cmocka_unit_test(test_session_commit__names_that_are_no_text_are_refused),
+		cmocka_unit_test(test_session_info__tells_the_domain),
+		cmocka_unit_test(test_session_info__a_marker_that_names_no_domain),
+		cmocka_unit_test(test_session_info__markers_that_are_not_right),
+		cmocka_unit_test(test_session_begin_maintenance__is_known_by_its_name),
+		cmocka_unit_test(test_session_commit_index__its_segments_come_back),
+		cmocka_unit_test(test_session_commit_index__never_has_the_length_of_an_abort),
+		cmocka_unit_test(test_session_segments__commits_that_are_not_right),
+		cmocka_unit_test(test_session_beat__the_last_one_is_found),
+		cmocka_unit_test(test_session_beat__one_that_is_there_is_fine),
+		cmocka_unit_test(test_session_beat__a_store_that_refuses_is_an_error),
+		cmocka_unit_test(test_session_last_beat__without_a_marker),
+		cmocka_unit_test(test_session_abort__fences_and_is_told_by_its_length),
+		cmocka_unit_test(test_session_abort__any_reason_will_do),
+		cmocka_unit_test(test_session_abort__comes_too_late_for_a_commit),
+		cmocka_unit_test(test_session_abort__the_fenced_one_cannot_commit),
+		cmocka_unit_test(test_session_abort__an_auditor_may_not),
+		cmocka_unit_test(test_session_abort__an_answer_that_was_lost),
+		cmocka_unit_test(
+			test_session_abort__a_store_that_contradicts_itself_is_asked_again),
+		cmocka_unit_test(test_session_abort_verify__what_has_the_length_and_is_none),
+		cmocka_unit_test(test_session_commit__meets_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See checked.h. Notes with a list of packs; ages are merged by sorting. */
+#include "repo/checked.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "common/fd.h"
+#include "common/hex.h"
+#include "common/json.h"
+#include "common/secret.h"
+#include "repo/refset.h"
+
+#define PREFIX "check/"
+#define SCHEMA "aksdr/checked/v1"
+#define LEVEL_MAX 9
+
+void checked_new_run(char ret[33])
+{
+	uint8_t random[16];
+
+	secret_random(random, sizeof(random));
+	hex_encode(ret, random, sizeof(random));
+}
+
+int checked_put(const struct repo *r, const struct checked *x, struct pack_list *packs,
+                struct err *e)
+{
+	CLEANUP(buf_clear) struct buf list = BUF_INIT(NOTE_LIST_MAX);
+	struct note_actor by;
+	char key[NOTE_KEY_MAX];
+
+	note_actor(&by);
+	pack_list_sort(packs);
+	auto_json json_t *o = json_pack(
+		"{s:s, s:s, s:i, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:s, s:s}",
+		"schema", SCHEMA, "run", x->run, "level", (int)x->level, "ended", x->ended, "all",
+		x->all, "started_ns", (json_int_t)x->started_ns, "finished_ns",
+		(json_int_t)x->finished_ns, "points", (json_int_t)x->points, "objects",
+		(json_int_t)x->objects, "bytes_read", (json_int_t)x->bytes_read, "problems",
+		(json_int_t)x->problems, "hurt_points", (json_int_t)x->hurt_points, "hurt_entries",
+		(json_int_t)x->hurt_entries, "packs_verified", (json_int_t)x->packs_verified,
+		"bytes_verified", (json_int_t)x->bytes_verified, "packs", (json_int_t)packs->n,
+		"user", by.user, "host", by.host);
+	if (!o)
+		return err_set(e, ERR_NOMEM, "no memory for the record of a check");
+	if (packs->n > CHECKED_PACKS_MAX)
+		return err_set(e, ERR_BUG, "%zu packs are too many for one record", packs->n);
+	if (pack_list_encode(packs, &list, e) < 0)
+		return -1;
+	note_new_key("check", key);
+	if (note_put_list(r, FORMAT_KIND_CHECKED, key, o, &list, e) < 0)
+		return err_wrap(e, "putting the record of a check");
+	return 0;
+}
+
+/* ---- reading ---- */
+
+static int get_text(const json_t *o, const char *what, const char *name, char *ret, size_t max,
+                    struct err *e)
+{
+	const char *text;
+
+	if (json_get_str(o, what, name, &text, e) < 0)
+		return -1;
+	if (strlen(text) >= max)
+		return err_set(e, ERR_FORMAT, "%s.%s is too long", what, name);
+	memcpy(ret, text, strlen(text) + 1);
+	return 0;
+}
+
+static int decode(const json_t *o, const char *what, struct checked *x, struct err *e)
+{
+	uint64_t level;
+	const struct {
+		const char *name;
+		uint64_t *to;
+	} numbers[] = {
+		{ "level", &level },
+		{ "points", &x->points },
+		{ "objects", &x->objects },
+		{ "bytes_read", &x->bytes_read },
+		{ "problems", &x->problems },
+		{ "hurt_points", &x->hurt_points },
+		{ "hurt_entries", &x->hurt_entries },
+		{ "packs_verified", &x->packs_verified },
+		{ "bytes_verified", &x->bytes_verified },
+		{ "packs", &x->packs },
+	};
+	uint8_t run[16];
+
+	if (note_schema(o, what, SCHEMA, e) < 0 ||
+	    json_get_hex(o, what, "run", run, sizeof(run), e) < 0 ||
+	    json_get_bool(o, what, "ended", &x->ended, e) < 0 ||
+	    json_get_bool(o, what, "all", &x->all, e) < 0 ||
+	    json_get_i64(o, what, "started_ns", &x->started_ns, e) < 0 ||
+	    json_get_i64(o, what, "finished_ns", &x->finished_ns, e) < 0 ||
+	    get_text(o, what, "user", x->by.user, sizeof(x->by.user), e) < 0 ||
+	    get_text(o, what, "host", x->by.host, sizeof(x->by.host), e) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+		if (json_get_u64(o, what, numbers[i].name, numbers[i].to, e) < 0)
+			return -1;
+	}
+	if (level > LEVEL_MAX || x->packs > CHECKED_PACKS_MAX)
+		return err_set(e, ERR_FORMAT, "%s: level %llu, %llu packs", what,
+		               (unsigned long long)level, (unsigned long long)x->packs);
+	x->level = (unsigned)level;
+	hex_encode(x->run, run, sizeof(run));
+	return 0;
+}
+
+struct reading {
+	const struct repo *r;
+	int (*want)(void *arg, const char *key, struct err *e);
+	int (*each)(void *arg, const struct checked *record, const struct pack_list *packs,
+	            struct err *e);
+	void *arg;
+};
+
+static int read_record(const struct repo *r, const char *key, struct checked *x,
+                       struct pack_list *packs, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf list = BUF_INIT(CHECKED_PACKS_MAX * FORMAT_PACK_NAME_BYTES);
+	auto_json json_t *o = NULL;
+
+	if (note_get_list(r, FORMAT_KIND_CHECKED, key, &o, &list, x->signer, e) < 0 ||
+	    decode(o, key, x, e) < 0)
+		return -1;
+	if (list.len != x->packs * FORMAT_PACK_NAME_BYTES)
+		return err_set(e, ERR_FORMAT, "'%s' does not add up", key);
+	return pack_list_decode(packs, list.data, (size_t)x->packs, e);
+}
+
+static int take_record(void *arg, const struct store_item *item, struct err *e)
+{
+	CLEANUP(pack_list_clear) struct pack_list packs = { 0 };
+	const struct reading *x = arg;
+	struct checked record = { .received_ns = item->st.received_ns };
+	struct err why = ERR_INIT;
+
+	if (cancel_check(x->r->cancel, e) < 0)
+		return -1;
+	if (!note_name_valid(item->key + strlen(PREFIX)))
+		return 0;
+	int wanted = x->want ? x->want(x->arg, item->key, e) : 1;
+	if (wanted <= 0)
+		return wanted;
+	(void)snprintf(record.key, sizeof(record.key), "%.*s", NOTE_KEY_MAX - 1, item->key);
+	if (read_record(x->r, item->key, &record, &packs, &why) < 0) {
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	return x->each(x->arg, &record, &packs, e);
+}
+
+int checked_each(const struct repo *r, int (*want)(void *arg, const char *key, struct err *e),
+                 int (*each)(void *arg, const struct checked *record, const struct pack_list *packs,
+                             struct err *e),
+                 void *arg, struct err *e)
+{
+	struct reading x = { .r = r, .want = want, .each = each, .arg = arg };
+
+	if (store_list(r->store, PREFIX, NULL, take_record, &x, e) < 0)
+		return err_wrap(e, "reading the records of checks");
+	return 0;
+}
+
+/* ---- ages ---- */
+
+static int age_cmp(const void *va, const void *vb)
+{
+	const struct checked_age *a = va;
+	const struct checked_age *b = vb;
+	int d = refset_pack_cmp(a->pack.kind, a->pack.id, b->pack.kind, b->pack.id);
+
+	return d ? d : (a->at_ns < b->at_ns) - (a->at_ns > b->at_ns);
+}
+
+struct gathering {
+	const struct repo *r;
+	unsigned level;
+	struct checked_ages *a;
+	size_t sorted; /* of a->v: the first so many are sorted, each pack once */
+};
+
+/* Sorts, and keeps the newest of each pack. */
+static void settle(struct gathering *g)
+{
+	struct checked_ages *a = g->a;
+	size_t kept = 0;
+
+	if (a->n > 0)
+		qsort(a->v, a->n, sizeof(*a->v), age_cmp);
+	for (size_t i = 0; i < a->n; i++) {
+		if (kept > 0 && refset_pack_cmp(a->v[kept - 1].pack.kind, a->v[kept - 1].pack.id,
+		                                a->v[i].pack.kind, a->v[i].pack.id) == 0)
+			continue;
+		a->v[kept++] = a->v[i];
+	}
+	a->n = g->sorted = kept;
+}
+
+static int gather(void *arg, const struct checked *x, const struct pack_list *packs, struct err *e)
+{
+	struct gathering *g = arg;
+	struct checked_ages *a = g->a;
+
+	if (x->level < g->level)
+		return 0;
+	if (x->all && x->started_ns >= a->open_started_ns) {
+		(void)snprintf(a->open_run, sizeof(a->open_run), "%s", x->run);
+		a->open_started_ns = x->started_ns;
+		if (x->ended)
+			a->open_run[0] = '\0';
+	}
+	for (size_t i = 0; i < packs->n; i++) {
+		void *v = a->v;
+
+		/* Before it grows, what is there twice goes. */
+		if (a->n == a->cap && a->n >= 2 * g->sorted)
+			settle(g);
+		if (fd_grow_scratch(g->r->state[0] ? g->r->state : NULL, &v, a->n, &a->cap,
+		                    sizeof(*a->v)) < 0)
+			return err_sys(e, errno, "making room for the ages of packs");
+		a->v = v;
+		a->v[a->n++] = (struct checked_age){ .pack = packs->v[i], .at_ns = x->received_ns };
+	}
+	return 0;
+}
+
+int checked_ages(const struct repo *r, unsigned level, struct checked_ages *ret, struct err *e)
+{
+	CLEANUP(checked_ages_clear) struct checked_ages a = { 0 };
+	struct gathering g = { .r = r, .level = level, .a = &a };
+
+	if (checked_each(r, NULL, gather, &g, e) < 0)
+		return -1;
+	settle(&g);
+	*ret = a;
+	a = (struct checked_ages){ 0 };
+	return 0;
+}
+
+void checked_ages_clear(struct checked_ages *a)
+{
+	if (a->v)
+		(void)munmap(a->v, a->cap * sizeof(*a->v));
+	*a = (struct checked_ages){ 0 };
+}
+
+int64_t checked_age_of(const struct checked_ages *a, uint8_t kind,
+                       const uint8_t id[FORMAT_PACK_ID_BYTES])
+{
+	size_t lo = 0;
+	size_t hi = a->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		const struct checked_age *x = &a->v[mid];
+		int d = refset_pack_cmp(x->pack.kind, x->pack.id, kind, id);
+
+		if (d == 0)
+			return x->at_ns;
+		if (d < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return 0;
+}

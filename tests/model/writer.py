@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process that backs up: sess/S, what is there already, packs, segments, commit/S.
+
+  start     puts sess/S
+  gc        lists ctl/gc/
+  commits   lists commit/
+  markers   lists sess/
+  index     lists idx/; decides for each chunk between a place and a new pack
+  packs     lists pack/, where it adopts
+  work      puts packs and segments
+  commit    puts commit/S
+  end
+"""
+from itertools import product
+from typing import NamedTuple
+
+from store import ABORT, AB, CHUNKS, Commit, Segment, Tables, A, B, bits
+
+
+class Writer(NamedTuple):
+    role: int
+    at: str
+    session: int = -1
+    absent: int = 0             # packs that are not there for this session
+    counted: int = 0            # sessions whose segments count
+    aborted: int = 0            # sessions that were fenced
+    tree: int = 0               # packs that older trees name (only where the index does not decide)
+    usable: int = 0             # packs that the index has
+    adopt: int = 0              # packs of fenced sessions
+    places: tuple = ()          # what the point will name
+    todo: int = 0               # packs to put
+    unnamed: int = 0            # packs that are put, and are in no segment of its own
+    segments: int = 0           # how many segments it has put
+
+
+class Writers(Tables):
+    def make_writers(self):
+        self.new_packs_of = {}  # (session, inherited): {chunks: pack}
+        inherited = {name for role, _ in self.scope.writers if role.inherits for name in role.sessions}
+        self.inheritable = bool(inherited)
+        self.first_list = 'gc' if self.rules.gc_first else 'commits'
+        for n, (role, count) in enumerate(self.scope.writers):
+            self.roles.append(role)
+            for name in role.sessions:
+                if role.inherits:
+                    self.new_packs_of[self.session(name), True] = self.new_packs('heir', role.wants)
+                    continue
+                several = role.checkpoints or role.adopts or name in inherited
+                session = self.new_session(name, 2 if several else 1)
+                self.new_packs_of[session, False] = self.new_packs(name, role.wants)
+            self.groups.append([Writer(n, 'start')] * count)
+            self.names += [role.name if count == 1 else f"{role.name} {i + 1}" for i in range(count)]
+
+    def first_free(self, role, store):
+        """A name that is not used up. Who is first takes the first: the processes are alike."""
+        for session in map(self.session, role.sessions):
+            if not store.opened >> session & 1:
+                return session
+        return -1
+
+    def steps_of_writer(self, me, store):
+        role = self.roles[me.role]
+        if me.at == 'end':
+            return
+        if not role.inherits and me.session >= 0 and store.inherited >> me.session & 1:
+            # The process is dead. A put that was on its way may still be applied.
+            for text, _, changed in getattr(self, 'writer_' + me.at)(me, store, role):
+                if text.startswith('put '):
+                    yield text + ' (by a process that is dead)', Writer(me.role, 'end'), changed
+            return
+        yield from getattr(self, 'writer_' + me.at)(me, store, role)
+
+    # ---- what is there ----
+
+    def writer_start(self, me, store, role):
+        if role.inherits:
+            for session in map(self.session, role.sessions):
+                if store.noted >> session & 1 and not store.inherited >> session & 1:
+                    yield (f"finds the note of {self.session_names[session]}, puts sess/{self.session_names[session]}",
+                           me._replace(at='gc', session=session),
+                           store._replace(sess=store.sess | 1 << session, inherited=store.inherited | 1 << session))
+        elif self.rules.register_first:
+            session = me.session if me.session >= 0 else self.first_free(role, store)
+            if session >= 0:
+                yield from self.register(me._replace(session=session), self.first_list, store)
+        else:
+            yield from getattr(self, 'writer_' + self.first_list)(me, store, role)
+
+    def register(self, me, then, store):
+        session = me.session
+        changed = store._replace(sess=store.sess | 1 << session, opened=store.opened | 1 << session)
+        if any(role.inherits and self.session_names[session] in role.sessions for role in self.roles):
+            changed = changed._replace(noted=changed.noted | 1 << session)
+        yield from self.put('sess', f"put sess/{self.session_names[session]}", me, me._replace(at=then), store, changed)
+
+    def absent(self, store):
+        """Packs that are not there for a session that lists ctl/gc/ now."""
+        rules, absent, left = self.rules, 0, 0
+        for generation in store.generations:
+            if generation.done:
+                left = generation.left
+            elif rules.condemned_absent and generation.condemn >= 0:
+                absent |= generation.condemn if generation.final < 0 else generation.final
+        if rules.finals_absent:
+            absent |= self.finals(store)
+        elif rules.left_absent:
+            absent |= left
+        return absent
+
+    def writer_gc(self, me, store, role):
+        absent = self.absent(store)
+        text = f"lists ctl/gc: absent are {self.say_packs(absent)}"
+        if self.rules.gc_first:
+            yield text, me._replace(at='commits', absent=absent), store
+        else:
+            yield from self.decide(me, store, role, text, me.usable & ~absent, 0)
+
+    def writer_commits(self, me, store, role):
+        if role.inherits and self.stands(store.commits[me.session]):
+            yield f"lists commit: {self.session_names[me.session]} is resolved", Writer(me.role, 'end'), store
+            return
+        settled, aborted = self.settled(store), self.standing(store, 'abort')
+        tree = 0
+        if not self.rules.index_decides:
+            for commit in store.commits:
+                if commit is not None and commit.there:
+                    tree |= sum(1 << pack for pack in commit.places if pack >= 0)
+        yield (f"lists commit: settled are {self.say_sessions(settled)}, fenced {self.say_sessions(aborted)}",
+               me._replace(at='markers', counted=settled, aborted=aborted, tree=tree & ~me.absent), store)
+
+    def writer_markers(self, me, store, role):
+        counted = me.counted | store.sess & ~me.aborted
+        if not self.rules.unmarked_void:
+            counted = (1 << len(self.session_names)) - 1 & ~me.aborted
+        if not self.rules.fenced_void:
+            counted |= me.aborted
+        yield (f"lists sess: segments of {self.say_sessions(counted)} count",
+               me._replace(at='index', counted=counted, aborted=me.aborted if role.adopts else 0), store)
+
+    def writer_index(self, me, store, role):
+        usable = self.named_by(store, me.counted) & ~me.absent | me.tree
+        text = f"lists idx: usable are {self.say_packs(usable)}"
+        if not self.rules.gc_first:
+            yield text, Writer(me.role, 'gc', me.session, usable=usable), store
+            return
+        if not role.adopts:
+            yield from self.decide(me, store, role, text, usable, 0)
+            return
+        # With nothing to adopt it is a writer as any other: that is for other scopes.
+        adopt = self.named_by(store, me.aborted) & ~me.absent
+        if adopt:
+            yield (f"{text}, and of fenced sessions {self.say_packs(adopt)}",
+                   Writer(me.role, 'packs', me.session, usable=usable, adopt=adopt), store)
+
+    def writer_packs(self, me, store, role):
+        adopt = me.adopt & store.packs if self.rules.adoption_looks else me.adopt
+        if adopt:
+            yield from self.decide(me, store, role, f"lists pack: adopts {self.say_packs(adopt)}",
+                                   me.usable | adopt, adopt)
+
+    def decide(self, me, store, role, text, usable, adopt):
+        """For each chunk a place that can be used, any of them, or else a new pack."""
+        session = me.session if me.session >= 0 else self.first_free(role, store)
+        if session < 0:
+            return
+        new_pack = self.new_packs_of[session, role.inherits]
+        choices = []
+        for chunk in CHUNKS:
+            if role.wants & chunk:
+                found = list(bits(usable & self.holding[chunk]))
+                choices.append(found + [None] if role.may_miss or not found else found)
+            else:
+                choices.append([-1])
+        for chosen in product(*choices):
+            new = sum(chunk for chunk, pack in zip(CHUNKS, chosen) if pack is None)
+            ways = [[new]] if new else [[]]
+            if new == AB and role.apart is not False:
+                ways = [[A, B]] if role.apart else [[A, B], [AB]]
+            for way in ways:
+                holder = {chunk: new_pack[x] for x in way for chunk in CHUNKS if x & chunk}
+                places = tuple(holder[chunk] if pack is None else pack for chunk, pack in zip(CHUNKS, chosen))
+                yield (f"{text}; will commit {self.say_places(places)}",
+                       Writer(me.role, 'work' if self.rules.register_first else 'late_start', session, places=places,
+                              todo=sum(1 << new_pack[x] for x in way), unnamed=adopt,
+                              segments=1 if role.inherits else 0), store)
+
+    def writer_late_start(self, me, store, role):
+        if not store.opened >> me.session & 1:
+            yield from self.register(me, 'work', store)
+
+    # ---- what it adds ----
+
+    def writer_work(self, me, store, role):
+        if me.unnamed and (role.checkpoints or not me.todo):
+            n = self.segments_of_session[me.session][me.segments]
+            after = me._replace(unnamed=0, segments=me.segments + 1)
+            name = f"idx/{self.segment_names[n]}"
+            if store.segments[n] is not None and store.segments[n].there:
+                yield f"{name} is there already", after, store
+            else:
+                yield from self.put('idx', f"put {name} {self.say_packs(me.unnamed)}", me, after, store,
+                                    self.set_segment(store, n, Segment(me.unnamed)))
+        elif me.todo:
+            n = next(bits(me.todo))
+            after = me._replace(todo=me.todo & ~(1 << n), unnamed=me.unnamed | 1 << n)
+            yield from self.put('pack', f"put pack {self.pack_names[n]}", me, after, store,
+                                store._replace(packs=store.packs | 1 << n))
+        elif self.inheritable and self.rules.note_ends_first:
+            yield ("removes its note", me._replace(at='commit'),
+                   store._replace(noted=store.noted & ~(1 << me.session)))
+        else:
+            yield from self.writer_commit(me._replace(at='commit'), store, role)
+
+    def writer_commit(self, me, store, role):
+        name = f"commit/{self.session_names[me.session]}"
+        point = len(self.session_names) if role.inherits else me.session
+        mine = Commit('point', point, me.places)
+        stands = store.commits[me.session]
+        end, unnoted = Writer(me.role, 'end'), store.noted & ~(1 << me.session)
+        if stands == mine:
+            yield f"{name} is its own", end, store._replace(noted=unnoted)
+        elif self.stands(stands) and (self.rules.commit_exclusive or stands != ABORT):
+            yield f"{name} is taken: fenced", end, store._replace(noted=unnoted)
+        else:
+            changed = self.set_commit(store, me.session, mine)
+            changed = changed._replace(born=store.born | 1 << point)
+            text = f"put {name}: {self.say_places(me.places)}"
+            yield text, end, changed._replace(noted=unnoted)
+            if 'commit' in self.scope.lost:
+                yield text + ' (the answer is lost)', me, changed
