@@ -37,7 +37,9 @@ static struct config put_next(const struct kit *k, const struct config *before, 
 static void put_and_forget(const struct kit *k, int signatures)
 {
 	CLEANUP(config_clear) struct config before = load(k);
-	CLEANUP(config_clear) struct config next = put_next(k, &before, signatures);
+	struct config next = put_next(k, &before, signatures);
+
+	config_clear(&next);
 }
 
 static void copy_object(const struct kit *k, const char *from, const char *to)
