@@ -515,7 +515,8 @@ static int judge_volume(struct sync *s, const char *voltag, struct err *e)
 	auto_stmt sqlite3_stmt *get = catalog_prepare(
 		s->c,
 		"SELECT session, previous_session, hash, previous_hash, sequence, gone_at_ns,"
-		" expired_ns IS NOT NULL, previous_missing, 0 FROM points WHERE voltag = ?1"
+		" expired_ns IS NOT NULL OR revoked_ns IS NOT NULL, previous_missing, 0"
+		" FROM points WHERE voltag = ?1"
 		/* those that had gone before anybody looked */
 		" UNION ALL SELECT DISTINCT session, NULL, '', NULL, 0, 0, 1, 0, 1"
 		" FROM tombstone_points WHERE substr(session, 12, 16) = ?1"
@@ -693,6 +694,31 @@ static int fetch_and_write(struct sync *s, struct err *e)
 	return rc;
 }
 
+/* Points whose key was revoked, and that do not count. */
+static int mark_voids(struct sync *s, struct err *e)
+{
+	CLEANUP(catalog_tx_end) struct catalog_tx tx = { 0 };
+
+	if (s->voids.n == 0)
+		return 0;
+	if (catalog_tx_begin(&tx, s->c, e) < 0)
+		return -1;
+	auto_stmt sqlite3_stmt *update =
+		catalog_prepare(s->c,
+	                        "UPDATE points SET revoked_ns = ?2"
+	                        " WHERE session = ?1 AND revoked_ns IS NULL",
+	                        e);
+	if (!update)
+		return -1;
+	(void)sqlite3_bind_int64(update, 2, s->params->now_ns);
+	for (size_t i = 0; i < s->voids.n; i++) {
+		catalog_bind_text(update, 1, s->voids.v[i].session);
+		if (catalog_run(s->c, update, e) < 0)
+			return -1;
+	}
+	return catalog_tx_commit(&tx, e);
+}
+
 static int mark(struct sync *s, const struct commits *l, bool gone, struct err *e)
 {
 	CLEANUP(catalog_tx_end) struct catalog_tx tx = { 0 };
@@ -702,7 +728,11 @@ static int mark(struct sync *s, const struct commits *l, bool gone, struct err *
 	if (catalog_tx_begin(&tx, s->c, e) < 0)
 		return -1;
 	auto_stmt sqlite3_stmt *update =
-		catalog_prepare(s->c, "UPDATE points SET gone_at_ns = ?2 WHERE session = ?1", e);
+		catalog_prepare(s->c,
+	                        gone ? "UPDATE points SET gone_at_ns = ?2 WHERE session = ?1"
+	                             : "UPDATE points SET gone_at_ns = NULL, revoked_ns = NULL"
+	                               " WHERE session = ?1",
+	                        e);
 	if (!update)
 		return -1;
 	for (size_t i = 0; i < l->n; i++) {
@@ -720,12 +750,13 @@ static int mark(struct sync *s, const struct commits *l, bool gone, struct err *
 	return catalog_tx_commit(&tx, e);
 }
 
-/* How many of those that are gone were not expired. */
+/* How many of those that are gone were not expired, and would still count. */
 static int count_lost(struct sync *s, struct err *e)
 {
 	auto_stmt sqlite3_stmt *get =
 		catalog_prepare(s->c,
-	                        "SELECT 1 FROM points WHERE session = ?1 AND expired_ns IS NULL",
+	                        "SELECT 1 FROM points WHERE session = ?1 AND expired_ns IS NULL"
+	                        " AND revoked_ns IS NULL",
 	                        e);
 
 	if (!get)
@@ -812,6 +843,7 @@ int sync_run(struct catalog *c, const struct repo *r, const struct sync_params *
 	if (params->counts)
 		atomic_store(&params->counts->files_total, s.fresh.n);
 	if (fetch_and_write(&s, e) < 0 || mark(&s, &s.gone, true, e) < 0 ||
+	    mark_voids(&s, e) < 0 ||
 	    mark(&s, &s.returned, false, e) < 0 || statement_sync(c, r, &s.said, e) < 0 ||
 	    sync_checks(&s, e) < 0 || judge(&s, e) < 0 || count_lost(&s, e) < 0 ||
 	    finish(&s, e) < 0)

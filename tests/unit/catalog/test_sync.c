@@ -480,7 +480,8 @@ static void test_sync_run__points_of_a_revoked_key_that_do_not_count_are_gone(vo
 		assert_int_equal(r.bad, 2); /* one that counted, one that never did */
 		assert_int_equal(r.added, 0);
 		assert_rows(w.c, "SELECT sequence, state FROM v_points ORDER BY sequence",
-		            "1|present\n2|gone\n");
+		            "1|present\n2|revoked\n");
+		assert_int_equal(r.lost, 0);
 		assert_rows(w.c,
 		            "SELECT kind, detail LIKE '%revoked%' FROM anomalies"
 		            " WHERE resolved_ns IS NULL",
