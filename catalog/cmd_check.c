@@ -222,6 +222,7 @@ static json_t *summary_json(const struct checked_all *c, json_t *hurt)
 		{ "packs_verified", r->packs_verified },
 		{ "bytes_verified", r->bytes_verified },
 		{ "points_restored", c->restored },
+		{ "revoked", r->revoked },
 		{ "objects", r->objects },
 		{ "bytes_read", r->bytes_read },
 		{ "problems_found", r->problems },
@@ -339,6 +340,9 @@ static void print_verdict(FILE *to, const struct checked_all *c)
 	if (r->known_damaged)
 		(void)fprintf(to, "; marked as damaged before, and not needed: %llu",
 		              (unsigned long long)r->known_damaged);
+	if (r->revoked)
+		(void)fprintf(to, "; of revoked keys, not counting: %llu objects",
+		              (unsigned long long)r->revoked);
 	(void)fputc('\n', to);
 	if (r->level >= 3 && r->packs_chosen < r->packs + r->node_packs)
 		print_chosen(to, c);

@@ -11,6 +11,7 @@
 #include "common/now.h"
 #include "repo/check_impl.h"
 #include "repo/crypt.h"
+#include "repo/reseal.h"
 
 #define MEMORY_DEFAULT (128 * MIB)
 #define WORKER_BYTES (CHECK_RANGE_BYTES + 2 * FORMAT_CHUNK_MAX) /* what one usually needs at most */
@@ -220,7 +221,7 @@ struct crypt_box *check_box(struct check_worker *w, const struct pack_header *h,
 		(void)err_set(e, ERR_NOMEM, "no memory for a cipher");
 		return NULL;
 	}
-	if (pack_header_dek(w->head.data, h, key, w->ck->repo->keys, d->keys, w->dek, e) < 0)
+	if (reseal_dek(w->ck->repo, w->head.data, h, key, d->keys, w->dek, e) < 0)
 		return NULL;
 	crypt_box_key(w->boxes[h->cipher], w->dek);
 	return w->boxes[h->cipher];
@@ -458,6 +459,7 @@ static int run(const struct check *like, bool last, struct check_result *result,
 	result->nodes = ck.nodes_read;
 	result->chunks = ck.chunks;
 	result->known_damaged = ck.known_damaged;
+	result->revoked = ck.revoked;
 	result->unreferenced = ck.unreferenced;
 	result->unreferenced_bytes = ck.unreferenced_bytes;
 	result->unknown_packs = ck.unknown_packs;

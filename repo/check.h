@@ -91,6 +91,7 @@ struct check_result {
 		unreferenced_bytes; /* packs that nothing names: of sessions that did not end */
 	uint64_t known_damaged; /* chunks that were marked as damaged, and nothing needs there */
 	uint64_t unknown_packs; /* of domains that no restore point is in: not looked into */
+	uint64_t revoked;       /* objects that do not count, since their key was revoked */
 	uint64_t foreign;       /* objects below pack/ and meta/ whose names are no pack's */
 	uint64_t objects;       /* read, at least in part */
 	uint64_t bytes_read;

@@ -107,7 +107,9 @@ struct check {
 	struct refset_item
 		*lost; /* where nothing is, or damage is; guarded by lock, as what follows */
 	size_t nlost, lost_cap;
-	uint64_t expired;   /* points */
+	uint64_t expired; /* points */
+	uint64_t config;  /* highest revision of the config that a point names */
+	char config_session[POINT_SESSION_LEN + 1]; /* the first of those points, by name */
 	uint64_t unindexed; /* packs that points need and no segment names */
 	const struct check_listed *unindexed_first;
 	struct check_finding *findings;
@@ -124,7 +126,8 @@ struct check {
 	struct err err; /* the first that ends the check */
 
 	_Atomic bool stop;
-	_Atomic bool stale; /* something that was listed was gone: a collection is at work */
+	_Atomic bool stale;       /* something that was listed was gone: a collection is at work */
+	_Atomic uint64_t revoked; /* objects that do not count, since their key was revoked */
 	_Atomic uint64_t bytes_read, objects, nodes_read, chunks, segments_read, unknown_packs,
 		unreferenced, unreferenced_bytes, known_damaged;
 };
