@@ -247,9 +247,8 @@ static const struct verb readers[] = {
 
 int main(int argc, char **argv)
 {
-	const struct verb others[] = { cmd_check,  cmd_retain, cmd_retain_simulate,
-		                       cmd_expire, cmd_hold,   cmd_release,
-		                       cmd_gc };
+	const struct verb others[] = { cmd_check,  cmd_repair, cmd_retain,  cmd_retain_simulate,
+		                       cmd_expire, cmd_hold,   cmd_release, cmd_gc };
 	struct verb verbs[ARRAY_LEN(readers) + ARRAY_LEN(others)]; /* the last one ends it */
 	const struct verb_program program = {
 		.name = "aksdr-catalog",
