@@ -557,8 +557,8 @@ const struct verb cmd_retain_simulate = {
 		"each run did.\n"
 		"\n" RULES_TEXT,
 	.examples =
-		"aksdr-catalog retain simulate --keep-hourly 24 --keep-daily 7 --keep-monthly 12 "
-		"--backups 1h --for 400d\n"
+		"aksdr-catalog retain simulate --keep-hourly 24 --keep-daily 7 --backups 1h "
+		"--for 400d\n"
 		"aksdr-catalog retain simulate --policy policies.json --volume shop/orders "
 		"--backups 4h --all",
 	.options = simulate_options,

@@ -233,7 +233,7 @@ static void test_revoke_run__a_collection_goes_on_beside_a_thief(void **state)
 	kit_remove(&w.k, "ctl/config/00000099");
 	kit_reopen(&w.k);
 	/* A mistake can be undone for some days. */
-	fails_saying(ERR_CORRUPT, "1 restore points do not count, since their key was revoked",
+	fails_saying(ERR_CORRUPT, "whose key was revoked do not count (1 of them",
 	             gc_run(w.k.agent, &p, &r, e));
 	/* The thief's session is waited for by nobody. */
 	p.accept_loss = true;
