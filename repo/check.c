@@ -467,7 +467,10 @@ static int run(const struct check *like, bool last, struct check_result *result,
 	result->bytes_read = ck.bytes_read;
 	result->packs_verified = ck.run->packs;
 	result->bytes_verified = ck.run->bytes;
-	return check_record(&ck, result, true, e);
+	check_record(&ck, result, true);
+	result->recorded = ck.run->recorded > 0 && ck.run->unrecorded.class == ERR_NONE;
+	result->unrecorded = ck.run->unrecorded;
+	return 0;
 }
 
 /* What was verified in a pass that is repeated needs no second look. */
@@ -535,7 +538,6 @@ int check_run(const struct repo *r, const struct check_params *params, struct ch
 		.run = &pass,
 	};
 	struct check_result result;
-	struct err ignored = ERR_INIT;
 
 	if (check_params_valid(r, params, e) < 0)
 		return -1;
@@ -543,8 +545,9 @@ int check_run(const struct repo *r, const struct check_params *params, struct ch
 	int rc = run_passes(&like, &result, e);
 	/* What was verified before it was stopped counts, and need not be read again. */
 	if (rc < 0)
-		(void)!check_record(&like, NULL, false, &ignored);
+		check_record(&like, NULL, false);
 	pack_list_clear(&pass.fresh);
+	pack_list_clear(&pass.damaged);
 	pack_list_clear(&pass.passed);
 	pack_list_clear(&pass.done);
 	(void)pthread_mutex_destroy(&pass.lock);

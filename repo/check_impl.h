@@ -70,12 +70,14 @@ struct check_pass {
 	char name[33]; /* in records */
 	int64_t started_ns;
 	pthread_mutex_t lock;
-	/* verified, and not recorded yet; guarded by lock, as what follows */
-	struct pack_list fresh;
+	/* read, and not recorded yet; guarded by lock, as what follows */
+	struct pack_list fresh, damaged;
 	struct pack_list passed; /* verified in this pass */
 	uint64_t packs, bytes;   /* verified */
 	int64_t recorded_ns;     /* by the monotonic clock */
 	struct pack_list done;   /* verified in passes before this one; sorted */
+	unsigned recorded;       /* records that were put */
+	struct err unrecorded;   /* why the last one was not */
 };
 
 struct check {
@@ -231,12 +233,14 @@ bool check_is_all(const struct check_params *p);
 /* Chooses the packs that are read in full. */
 MUST_CHECK int check_choose(struct check *ck, struct check_result *r, struct err *e);
 
-/* The pack was read in full and is good. Thread-safe. */
-MUST_CHECK int check_good(struct check *ck, const struct check_listed *x, struct err *e);
+/* The pack was read in full, and is good or not. Thread-safe. */
+MUST_CHECK int check_read(struct check *ck, const struct check_listed *x, bool good, struct err *e);
 
-/* Puts a record of what was verified since the last one; ended: the last one, with r. */
-MUST_CHECK int check_record(struct check *ck, const struct check_result *r, bool ended,
-                            struct err *e);
+/*
+ * Puts a record of what was verified since the last one; ended: the last one, with r. That it could
+ * not be put is noted, and does not end the check.
+ */
+void check_record(struct check *ck, const struct check_result *r, bool ended);
 
 /* ---- check_walk.c ---- */
 
