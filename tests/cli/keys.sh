@@ -154,6 +154,11 @@ run 0 "$restore" points --key "$audit" data
 out_not "${thief:0:8}"
 ok test "$(sed 1d "$work/.out" | wc -l)" -eq 4
 
+run 0 volume data "$work/counts"
+ok test "$(cat counts/seven)" = seven
+run 1 volume "data@$thief" "$work/void"
+err "does not count: it is signed by key 'node-7', which was revoked"
+
 t 'check, sync and list say what became of its points'
 run 0 "$catalog" check --key "$recovery" --level 4
 out 'of revoked keys, not counting: [0-9]+ objects'

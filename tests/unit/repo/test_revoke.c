@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "common/hex.h"
+#include "common/now.h"
 #include "common/json.h"
 #include "repo/collection.h"
 #include "repo/expiry.h"
@@ -290,6 +291,34 @@ static void test_revoke_run__up_to_a_time(void **state)
 	kit_assert_readable(w.k.recovery, &late, &c);
 	p.before_ns = INT64_MAX;
 	fails_saying(ERR_INVALID, "has not come yet", revoke_run(w.k.recovery, &p, &r, e));
+}
+
+static void test_repo_find__passes_over_points_that_do_not_count(void **state)
+{
+	auto_world struct world w = world_new();
+	struct kit_content c = content(5);
+	char text[64];
+
+	(void)state;
+	c.volume = "w";
+	c.previous = &w.nodes;
+	auto_kit_point struct point late = kit_backup_by(&w.k, w.node, &c);
+	/* The state directory knows it as one that counts. */
+	auto_kit_point struct point found = { 0 };
+	ok(repo_find(w.k.audit, "w", &found, e));
+	assert_string_equal(found.session, late.session);
+	point_clear(&found);
+	(void)kit_revoke(&w.k, "node", received_ns(&w.k, &late));
+	kit_reopen(&w.k);
+	ok(repo_find(w.k.audit, "w", &found, e));
+	assert_string_equal(found.session, w.nodes.session);
+	point_clear(&found);
+	(void)snprintf(text, sizeof(text), "w@%s", now_rfc3339(late.frozen_ns).s);
+	ok(repo_find(w.k.audit, text, &found, e));
+	assert_string_equal(found.session, w.nodes.session);
+	(void)snprintf(text, sizeof(text), "w@%.32s", late.session + POINT_SESSION_RANDOM);
+	fails_saying(ERR_DENIED, "does not count: it is signed by key 'node'",
+	             repo_find(w.k.audit, text, &found, e));
 }
 
 static void test_revoke_run__what_collections_did_counts_whenever_it_came(void **state)
@@ -676,6 +705,7 @@ int main(void)
 		cmocka_unit_test(test_revoke_run__nothing_that_a_thief_puts_later_counts),
 		cmocka_unit_test(test_revoke_run__a_collection_goes_on_beside_a_thief),
 		cmocka_unit_test(test_revoke_run__up_to_a_time),
+		cmocka_unit_test(test_repo_find__passes_over_points_that_do_not_count),
 		cmocka_unit_test(test_revoke_run__what_collections_did_counts_whenever_it_came),
 		cmocka_unit_test(test_revoke_run__packs_are_vouched_for_no_more),
 		cmocka_unit_test(test_revoke_run__packs_are_never_repacked),
