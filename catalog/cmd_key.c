@@ -13,19 +13,28 @@
 #include "repo/reseal.h"
 #include "repo/revoke.h"
 
-enum { OPT_OUT = 256, OPT_WRAP, OPT_NEW_FILE, OPT_UNWRAP, OPT_TO, OPT_BEFORE, OPT_LOSS, OPT_THREADS };
+enum {
+	OPT_OUT = 256,
+	OPT_WRAP,
+	OPT_NEW_FILE,
+	OPT_UNWRAP,
+	OPT_TO,
+	OPT_BEFORE,
+	OPT_LOSS,
+	OPT_THREADS
+};
 
-#define OUT_OPTION                                                                      \
-	{                                                                               \
+#define OUT_OPTION                                                                          \
+	{                                                                                   \
 		"out", "FILE", "where the new key goes (required); never replaced", OPT_OUT \
 	}
-#define NEW_FILE_OPTION                                                                \
-	{                                                                              \
-		"new-passphrase-file", "FILE",                                         \
+#define NEW_FILE_OPTION                                                                   \
+	{                                                                                 \
+		"new-passphrase-file", "FILE",                                            \
 			"wrap the key by the passphrase in FILE (one line)", OPT_NEW_FILE \
 	}
-#define THREADS_OPTION                                                                    \
-	{                                                                                 \
+#define THREADS_OPTION                                                                  \
+	{                                                                               \
 		"threads", "N", "at once (default: two a CPU, at most 16)", OPT_THREADS \
 	}
 
@@ -37,7 +46,8 @@ static const struct verb_option agent_options[] = {
 static const struct verb_option recipient_options[] = {
 	OUT_OPTION,
 	NEW_FILE_OPTION,
-	{ "wrap", NULL, "wrap the key by a passphrase that is asked for on the terminal", OPT_WRAP },
+	{ "wrap", NULL, "wrap the key by a passphrase that is asked for on the terminal",
+	  OPT_WRAP },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -251,9 +261,9 @@ static int run_upgrade(void *state, const struct verb_common *common, int argc, 
 /* ---- re-seal ---- */
 
 static const struct table_column reseal_columns[] = {
-	{ "recipient", "RECIPIENT", TABLE_TEXT }, { "packs", "PACKS", TABLE_NUMBER },
+	{ "recipient", "RECIPIENT", TABLE_TEXT },   { "packs", "PACKS", TABLE_NUMBER },
 	{ "present", "KEYS BEFORE", TABLE_NUMBER }, { "sealed", "SEALED", TABLE_NUMBER },
-	{ "objects", "OBJECTS", TABLE_NUMBER },   { "bad_packs", "BAD PACKS", TABLE_NUMBER },
+	{ "objects", "OBJECTS", TABLE_NUMBER },     { "bad_packs", "BAD PACKS", TABLE_NUMBER },
 };
 
 static int run_reseal(void *state, const struct verb_common *common, int argc, char **argv,
@@ -389,7 +399,8 @@ static int run_passphrase(void *state, const struct verb_common *common, int arg
 		return -1;
 	if (k->kind != KEY_RECOVERY)
 		return err_set(e, ERR_INVALID,
-		               "'%s' is no recovery key: only those have a passphrase, since others "
+		               "'%s' is no recovery key: only those have a passphrase, since "
+		               "others "
 		               "are used where nobody could type one",
 		               argv[0]);
 	if (!o->unwrap && new_passphrase(o, true, &passphrase, e) < 0)
@@ -405,9 +416,9 @@ static int run_passphrase(void *state, const struct verb_common *common, int arg
 /* ---- list ---- */
 
 static const struct table_column key_columns[] = {
-	{ "kind", "KIND", TABLE_TEXT },         { "name", "NAME", TABLE_TEXT },
-	{ "id", "ID", TABLE_TEXT },             { "state", "STATE", TABLE_TEXT },
-	{ "revoked", "REVOKED", TABLE_TIME },   { "accepted", "OBJECTS THAT COUNT", TABLE_NUMBER },
+	{ "kind", "KIND", TABLE_TEXT },       { "name", "NAME", TABLE_TEXT },
+	{ "id", "ID", TABLE_TEXT },           { "state", "STATE", TABLE_TEXT },
+	{ "revoked", "REVOKED", TABLE_TIME }, { "accepted", "OBJECTS THAT COUNT", TABLE_NUMBER },
 	{ "this", "THIS KEY", TABLE_BOOL },
 };
 
@@ -488,7 +499,8 @@ static int run_list(void *state, const struct verb_common *common, int argc, cha
 		return -1;
 	if (common->quiet || common->output != OUTPUT_TABLE)
 		return 0;
-	(void)fprintf(stderr, "revision %llu of the config; %s writer%s; %u signature%s to expire%s\n",
+	(void)fprintf(stderr,
+	              "revision %llu of the config; %s writer%s; %u signature%s to expire%s\n",
 	              (unsigned long long)r->params.revision, writers,
 	              r->params.single_writer ? "" : "s", r->params.signatures,
 	              r->params.signatures == 1 ? "" : "s",
@@ -501,10 +513,10 @@ static int run_list(void *state, const struct verb_common *common, int argc, cha
 const struct verb cmd_key_list = {
 	.name = "key list",
 	.summary = "who may read and sign",
-	.text = "Recipients can read what is backed up; agents sign what they write; the admin key, "
-		"which is in the recovery key that 'init' made, signs changes of both. Any key "
-		"file will do. Below the list: the revision of the config, and the rules that it "
-		"has.",
+	.text = "Recipients can read what is backed up; agents sign what they write; the "
+		"admin key, which is in the recovery key that 'init' made, signs changes of "
+		"both. Any key file will do. Below the list: the revision of the config, and the "
+		"rules that it has.",
 	.examples = "aksdr-catalog key list --store file:///backup --key audit.key",
 	.flags = VERB_STORE | VERB_KEY,
 	.run = run_list,
@@ -514,10 +526,10 @@ const struct verb cmd_key_add_agent = {
 	.name = "key add-agent",
 	.args = "NAME",
 	.summary = "make an agent key with a signing key of its own",
-	.text = "One for each node, so that one of them can be revoked and the others go on; and one "
-		"for each person or job that expires restore points, where that takes two. The new "
-		"key writes backups and reads no contents. A run that was stopped is run again "
-		"with the same NAME and FILE.",
+	.text = "One for each node, so that one of them can be revoked and the others go "
+		"on; and one for each person or job that expires restore points, where that "
+		"takes two. The new key writes backups and reads no contents. A run that was "
+		"stopped is run again with the same NAME and FILE.",
 	.examples = "aksdr-catalog key add-agent --key recovery.key node-7 --out node-7.key",
 	.options = agent_options,
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
@@ -532,10 +544,10 @@ const struct verb cmd_key_add_recipient = {
 	.name = "key add-recipient",
 	.args = "NAME",
 	.summary = "make another recovery key",
-	.text = "It reads everything that is backed up from now on, and signs nothing. Backups that "
-		"run at this moment are still without it; what was backed up before opens once "
-		"'key reseal' was run. The passphrase of the key that --key names is read as "
-		"always (AKSDR_PASSPHRASE_FILE, or the terminal).",
+	.text = "It reads everything that is backed up from now on, and signs nothing. "
+		"Backups that run at this moment are still without it; what was backed up before "
+		"opens once 'key reseal' was run. The passphrase of the key that --key names is "
+		"read as always (AKSDR_PASSPHRASE_FILE, or the terminal).",
 	.examples = "aksdr-catalog key add-recipient --key recovery.key site-b --out site-b.key "
 		    "--wrap",
 	.options = recipient_options,
@@ -551,9 +563,10 @@ const struct verb cmd_key_remove_recipient = {
 	.name = "key remove-recipient",
 	.args = "NAME",
 	.summary = "seal nothing new to a recovery key",
-	.text = "What is backed up from now on does not open with that key (its name, or id). What "
-		"it could read before it can read for ever: whoever had the key may have copied "
-		"the data, or the keys of packs. Take its access to the store away, too.",
+	.text = "What is backed up from now on does not open with that key (its name, or "
+		"id). What it could read before it can read for ever: whoever had the key may "
+		"have copied the data, or the keys of packs. Take its access to the store away, "
+		"too.",
 	.examples = "aksdr-catalog key remove-recipient --key recovery.key site-b",
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
 	.min_args = 1,
@@ -566,10 +579,10 @@ const struct verb cmd_key_remove_recipient = {
 const struct verb cmd_key_reseal = {
 	.name = "key reseal",
 	.summary = "let a recovery key read what was backed up before it",
-	.text = "Seals the key of each pack that the recipient cannot open yet to it. Only headers "
-		"of packs are read, no data. It can be stopped and run again: it does what is "
-		"missing. --key is the recovery key that 'init' made. Exit status 5: some packs "
-		"are damaged, or do not open with this key; all others were done.",
+	.text = "Seals the key of each pack that the recipient cannot open yet to it. Only "
+		"headers of packs are read, no data. It can be stopped and run again: it does "
+		"what is missing. --key is the recovery key that 'init' made. Exit status 5: "
+		"some packs are damaged, or do not open with this key; all others were done.",
 	.examples = "aksdr-catalog key reseal --key recovery.key --to site-b",
 	.options = reseal_options,
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
@@ -582,17 +595,15 @@ const struct verb cmd_key_revoke = {
 	.name = "key revoke",
 	.args = "NAME",
 	.summary = "let nothing more count that an agent key signs",
-	.text = "For a node that was stolen, or is no longer there. What the store has of that key "
-		"when this runs goes on to count; with --accept-before only what the store had "
-		"received before that time: restore points of after it are named, and are offered "
-		"no more. What only they need is collected 7 days later at the earliest, so that a "
-		"mistake can be undone: run it again with another time.\n"
-		"\n"
+	.text = "For a node that was stolen, or is no longer there. What the store has of "
+		"that key when this runs goes on to count; with --accept-before only what the "
+		"store had received before that time: restore points of after it are named, and "
+		"are offered no more. What only they need is collected 7 days later at the "
+		"earliest, so that a mistake can be undone: run it again with another time.\n\n"
 		"First take its access to the store away. The revoked key still reads metadata "
-		"(names, sizes, times) of all that it can fetch: that secret is one for the whole "
-		"repository. Contents were never readable with it. Contents that it wrote are "
-		"hashed again whenever they are read, and never copied by a collection.\n"
-		"\n"
+		"(names, sizes, times) of all that it can fetch: that secret is one for the "
+		"whole repository. Contents were never readable with it. Contents that it wrote "
+		"are hashed again whenever they are read, and never copied by a collection.\n\n"
 		"It can be stopped and run again.",
 	.examples = "aksdr-catalog key revoke --key recovery.key node-7 --dry-run\n"
 		    "aksdr-catalog key revoke --key recovery.key node-7 --accept-before 2026-11-20",
@@ -609,10 +620,10 @@ const struct verb cmd_key_require_signatures = {
 	.name = "key require-signatures",
 	.args = "1|2",
 	.summary = "let one or two keys agree before anything expires",
-	.text = "With 2, a restore point is expired only when tombstones by two different keys name "
-		"it, and a hold ends when it was released by two: what one key alone has said is "
-		"'proposed'. Give two people, or a job and a person, an agent key each. Going back "
-		"to 1 takes the admin key, as this does.",
+	.text = "With 2, a restore point is expired only when tombstones by two different "
+		"keys name it, and a hold ends when it was released by two: what one key alone "
+		"has said is 'proposed'. Give two people, or a job and a person, an agent key "
+		"each. Going back to 1 takes the admin key, as this does.",
 	.examples = "aksdr-catalog key require-signatures --key recovery.key 2",
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
 	.min_args = 1,
@@ -626,11 +637,11 @@ const struct verb cmd_key_passphrase = {
 	.name = "key passphrase",
 	.args = "FILE",
 	.summary = "change the passphrase of a recovery key",
-	.text = "Wraps the key in FILE by a new passphrase, from --new-passphrase-file or asked for "
-		"on the terminal; the old one, when there is one, is read from the file that "
-		"AKSDR_PASSPHRASE_FILE names, or asked for. The new file is read back before it "
-		"takes the old one's place. No store is touched, and copies of the old file still "
-		"open with the old passphrase: find them, and wipe them.",
+	.text = "Wraps the key in FILE by a new passphrase, from --new-passphrase-file or "
+		"asked for on the terminal; the old one, when there is one, is read from the "
+		"file that AKSDR_PASSPHRASE_FILE names, or asked for. The new file is read back "
+		"before it takes the old one's place. No store is touched, and copies of the old "
+		"file still open with the old passphrase: find them, and wipe them.",
 	.examples = "aksdr-catalog key passphrase recovery.key",
 	.options = passphrase_options,
 	.flags = VERB_LOCAL,
@@ -644,10 +655,11 @@ const struct verb cmd_key_passphrase = {
 const struct verb cmd_upgrade = {
 	.name = "upgrade",
 	.summary = "let a repository of an old version be collected",
-	.text = "Programs of before collections existed would rely on packs that a collection takes "
-		"away. A repository that they may still write to is therefore not collected until "
-		"this was run; from then on they refuse it. Update all nodes first. --key is the "
-		"recovery key that 'init' made. Nothing else changes, and there is no way back.",
+	.text = "Programs of before collections existed would rely on packs that a "
+		"collection takes away. A repository that they may still write to is therefore "
+		"not collected until this was run; from then on they refuse it. Update all nodes "
+		"first. --key is the recovery key that 'init' made. Nothing else changes, and "
+		"there is no way back.",
 	.examples = "aksdr-catalog upgrade --store file:///backup --key recovery.key",
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
 	.run = run_upgrade,

@@ -931,14 +931,14 @@ static int check_signers(const struct keys *k, struct err *e)
 
 		if (s->closing)
 			return err_set(e, ERR_BUSY,
-			               "key '%s' is being revoked; when that was stopped, finish it "
-			               "(aksdr-catalog key revoke %s), and run this again",
+			               "key '%s' is being revoked; when that was stopped, finish "
+			               "it (aksdr-catalog key revoke %s), and run this again",
 			               s->name, s->name);
 		if (s->lost)
 			return err_set(e, ERR_CORRUPT,
-			               "the list of what counts of the revoked key '%s' ('%s') does "
-			               "not open: put it back from a copy, or make another one "
-			               "(aksdr-catalog key revoke)",
+			               "the list of what counts of the revoked key '%s' ('%s') "
+			               "does not open: put it back from a copy, or make another "
+			               "one (aksdr-catalog key revoke)",
 			               s->name, s->nlists ? s->lists[0].object : "");
 	}
 	return 0;

@@ -477,7 +477,7 @@ static void test_revoke_load__a_lost_list_is_no_verdict(void **state)
 	kit_list(&w.k, "ctl/revoked/", &names);
 	kit_flip(&w.k, names.keys[0], 100);
 	kit_reopen(&w.k);
-	/* The others' points come back; nobody says anything of the node's, and nothing is taken. */
+	/* Others' points come back; nobody says anything of the node's, and nothing is taken. */
 	kit_assert_readable(w.k.recovery, &w.mine, &w.mine_c);
 	CLEANUP(point_clear) struct point p = { 0 };
 	fails_saying(ERR_CORRUPT, "does not open: put that back from a copy",
