@@ -521,6 +521,45 @@ static void test_revoke_run__a_collection_that_goes_by_the_old_config_stops(void
 	kit_assert_readable(w.k.recovery, &w.mine, &w.mine_c);
 }
 
+/* Another collector has taken `condemn` for one of the revoked key, which it was not any more. */
+static enum store_fault take_condemn(void *arg, uint64_t n, enum store_call call, const char *key)
+{
+	struct kit *k = arg;
+
+	(void)n;
+	if (call == CALL_PUT && strcmp(key, "ctl/gc/00000001/sessions") == 0)
+		kit_remove(k, "ctl/gc/00000001/condemn");
+	return FAULT_NONE;
+}
+
+static void test_gc_run__takes_nothing_that_sessions_have_not_seen_condemned(void **state)
+{
+	auto_world struct world w = world_new();
+	const struct expiry_point going = { .session = w.nodes.session, .why = "a test" };
+	struct gc_result r;
+	struct err err = ERR_INIT;
+	uint64_t number;
+
+	(void)state;
+	(void)kit_revoke(&w.k, "node", 0);
+	kit_reopen(&w.k);
+	ok(expiry_put_tomb(w.k.agent, "", &going, 1, &number, e));
+	size_t packs = kit_count(&w.k, "pack/") + kit_count(&w.k, "meta/");
+	struct store *lent = fault_store(w.k.store, UINT64_MAX, FAULT_NONE, FAULT_NONE, NULL);
+	auto_store struct store *s = store_fault_new(lent, take_condemn, &w.k, &err);
+	w.k.agent->store = s;
+	ok(gc_run(w.k.agent, &eager, &r, e));
+	w.k.agent->store = w.k.store;
+	/* The first generation has ended without taking a pack, and the next one took them. */
+	assert_int_equal(r.outcome, GC_DONE);
+	assert_int_equal(r.generation, 2);
+	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
+	ok(collection_get(w.k.agent, 1, COLLECTION_FINAL, &l, NULL, e));
+	assert_int_equal(l.packs.n, 0);
+	assert_int_equal(kit_count(&w.k, "pack/") + kit_count(&w.k, "meta/"), packs - 2);
+	kit_assert_readable(w.k.recovery, &w.mine, &w.mine_c);
+}
+
 /* The revocation was announced, and the list is still to be made. */
 static void announce(struct world *w)
 {
@@ -713,6 +752,7 @@ int main(void)
 		cmocka_unit_test(test_revoke_load__lists_are_kept_locally_for_a_store_far_away),
 		cmocka_unit_test(test_revoke_load__a_lost_list_is_no_verdict),
 		cmocka_unit_test(test_revoke_run__a_collection_that_goes_by_the_old_config_stops),
+		cmocka_unit_test(test_gc_run__takes_nothing_that_sessions_have_not_seen_condemned),
 		cmocka_unit_test(test_revoke_run__between_announcement_and_list),
 		cmocka_unit_test(test_revoke_run__can_die_at_each_call_and_is_finished),
 		cmocka_unit_test(test_revoke_run__says_what_there_is),
