@@ -234,6 +234,31 @@ static void test_gc_run__held_points_stay(void **state)
 	assert_int_equal(assert_clean(&k), 1);
 }
 
+/* Once a collection has seen a hold and left the point, no other one can take it. */
+static void test_gc_run__a_hold_that_came_late_is_in_time_for_the_next(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point first;
+	auto_kit_point struct point second;
+	char pin[NOTE_KEY_MAX];
+	uint64_t number;
+
+	(void)state;
+	two(&k, &first, &second);
+	expire(&k, first.session);
+	fails(ERR_NOT_FOUND,
+	      expiry_put_hold(k.agent, first.session, NULL, "a dispute", "Ada", &number, e));
+	fails(ERR_NOT_FOUND, expiry_pin(k.agent, first.session, pin, e));
+	/* something has to go, else no collection says what it saw */
+	expire(&k, second.session);
+	assert_int_equal(collect(&k).outcome, GC_DONE);
+	ok(expiry_pin(k.agent, first.session, pin, e));
+	ok(expiry_put_hold(k.agent, first.session, NULL, "a dispute", "Ada", &number, e));
+	fails(ERR_NOT_FOUND,
+	      expiry_put_hold(k.agent, second.session, NULL, "a dispute", "Ada", &number, e));
+	assert_int_equal(assert_clean(&k), 1);
+}
+
 static void test_gc_run__dry_run_changes_nothing(void **state)
 {
 	auto_kit struct kit k = kit_new();
@@ -885,6 +910,7 @@ int main(void)
 		cmocka_unit_test(test_gc_run__takes_expired_points_and_what_only_they_need),
 		cmocka_unit_test(test_gc_run__copies_what_is_left_of_packs_with_garbage),
 		cmocka_unit_test(test_gc_run__held_points_stay),
+		cmocka_unit_test(test_gc_run__a_hold_that_came_late_is_in_time_for_the_next),
 		cmocka_unit_test(test_gc_run__dry_run_changes_nothing),
 		cmocka_unit_test(test_gc_run__waits_for_sessions_at_work),
 		cmocka_unit_test(test_gc_run__fences_who_was_silent),
