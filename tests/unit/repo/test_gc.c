@@ -259,6 +259,47 @@ static void test_gc_run__a_hold_that_came_late_is_in_time_for_the_next(void **st
 	assert_int_equal(assert_clean(&k), 1);
 }
 
+struct latecomer {
+	const struct kit *k;
+	const char *session;
+	bool came;
+};
+
+static enum store_fault hold_before_final(void *arg, uint64_t n, enum store_call call,
+                                          const char *key)
+{
+	struct latecomer *l = arg;
+	uint64_t number;
+
+	(void)n;
+	if (l->session && call == CALL_PUT && strstr(key, "/final") && !l->came) {
+		l->came = true;
+		fails(ERR_NOT_FOUND, expiry_put_hold(l->k->agent, l->session, NULL, "a dispute",
+		                                     "Ada", &number, e));
+	}
+	return FAULT_NONE;
+}
+
+/* That a hold stands does not make a loss of what a collection took before it. */
+static void test_gc_run__takes_what_is_held_too_late(void **state)
+{
+	struct latecomer l = { 0 };
+	struct err err = ERR_INIT;
+	auto_kit struct kit k = kit_new_in(
+		store_fault_new(store_mem_new(&err), hold_before_final, &l, &err));
+	auto_kit_point struct point first;
+	auto_kit_point struct point second;
+
+	(void)state;
+	two(&k, &first, &second);
+	expire(&k, first.session);
+	l = (struct latecomer){ .k = &k, .session = first.session };
+	assert_int_equal(collect(&k).points_deleted, 1);
+	assert_true(l.came);
+	assert_int_equal(assert_clean(&k), 1);
+	assert_int_equal(collect(&k).outcome, GC_NOTHING);
+}
+
 static void test_gc_run__dry_run_changes_nothing(void **state)
 {
 	auto_kit struct kit k = kit_new();
@@ -911,6 +952,7 @@ int main(void)
 		cmocka_unit_test(test_gc_run__copies_what_is_left_of_packs_with_garbage),
 		cmocka_unit_test(test_gc_run__held_points_stay),
 		cmocka_unit_test(test_gc_run__a_hold_that_came_late_is_in_time_for_the_next),
+		cmocka_unit_test(test_gc_run__takes_what_is_held_too_late),
 		cmocka_unit_test(test_gc_run__dry_run_changes_nothing),
 		cmocka_unit_test(test_gc_run__waits_for_sessions_at_work),
 		cmocka_unit_test(test_gc_run__fences_who_was_silent),
