@@ -276,7 +276,7 @@ const struct storm_act storm_act_all[] = {
 	{ "condemn", ERR_BUSY, condemn },           { "hold", ERR_NOT_FOUND, hold },
 	{ "hold-again", ERR_NONE, hold_again },     { "expire", ERR_NONE, expire },
 	{ "expire-last", ERR_NONE, expire_last },   { "pin", ERR_NOT_FOUND, pin },
-	{ "restore", ERR_NONE, restore },           { "check", ERR_NONE, check },
+	{ "restore", ERR_NONE, restore },           { "check", ERR_BUSY, check },
 };
 const size_t storm_act_count = ARRAY_LEN(storm_act_all);
 

@@ -325,7 +325,7 @@ static void check_once(struct actor *a)
 	storm_note(a->w, a->who, "check %u", level);
 	if (check_run(level < 4 ? a->door.agent : a->door.recovery, &p, &r, &e) < 0) {
 		storm_note(a->w, a->who, "check- %s: %s", err_class_name(e.class), e.msg);
-		if (!is_weather(a, &e))
+		if (!is_weather(a, &e) && e.class != ERR_BUSY)
 			storm_bad(a->w, a->who, "a check fails: %s: %s", err_class_name(e.class),
 			          e.msg);
 		return;

@@ -36,7 +36,7 @@ const struct gc_params storm_eager = {
 /* ---- the book ---- */
 
 static void PRINTF_LIKE(3, 0)
-write_line(const struct storm_world *w, const char *who, const char *fmt, va_list ap)
+	write_line(const struct storm_world *w, const char *who, const char *fmt, va_list ap)
 {
 	char line[LINE_MAX_BYTES];
 

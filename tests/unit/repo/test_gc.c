@@ -300,6 +300,69 @@ static void test_gc_run__takes_what_is_held_too_late(void **state)
 	assert_int_equal(collect(&k).outcome, GC_NOTHING);
 }
 
+struct meanwhile {
+	const struct kit *k;
+	unsigned n; /* of the last point that was made */
+	unsigned times;
+	char session[96]; /* that is to be taken; "" : none */
+};
+
+/* Before a check looks at points one is made; before it looks at the index, it is taken. */
+static enum store_fault take_meanwhile(void *arg, uint64_t call_n, enum store_call call,
+                                       const char *key)
+{
+	struct meanwhile *m = arg;
+	unsigned times = m->times;
+
+	(void)call_n;
+	if (times == 0 || call != CALL_LIST)
+		return FAULT_NONE;
+	m->times = 0; /* not in what is called here */
+	if (strcmp(key, "tomb/") == 0 && !m->session[0]) {
+		const struct kit_content c = { .volume = "w",
+			                       .domain = "d",
+			                       .n = ++m->n,
+			                       .files = 5,
+			                       .bytes = 2000,
+			                       .seed = 1000 * m->n };
+
+		auto_kit_point struct point p = kit_backup(m->k, &c);
+		memcpy(m->session, p.session, sizeof(m->session));
+	} else if (strcmp(key, "idx/") == 0 && m->session[0]) {
+		expire(m->k, m->session);
+		(void)collect(m->k);
+		m->session[0] = '\0';
+		times--;
+	}
+	m->times = times;
+	return FAULT_NONE;
+}
+
+static void test_gc_run__what_it_takes_during_a_check_is_not_lost(void **state)
+{
+	const struct check_params params = { .level = 2, .threads = 2, .problem = print_problem };
+	struct meanwhile m = { .n = 10 };
+	struct err err = ERR_INIT;
+	auto_kit struct kit k = kit_new_in(
+		store_fault_new(store_mem_new(&err), take_meanwhile, &m, &err));
+	auto_kit_point struct point first;
+	auto_kit_point struct point second;
+	struct check_result r;
+
+	(void)state;
+	two(&k, &first, &second);
+	m.k = &k;
+	m.times = 2;
+	assert_int_equal(assert_clean(&k), 2);
+	assert_int_equal(m.times, 0);
+	/* when it never ends nobody can say what was lost */
+	m.times = 100;
+	fails_saying(ERR_BUSY, "collections went on", check_run(k.recovery, &params, &r, e));
+	m.times = 0;
+	(void)collect(&k);
+	assert_int_equal(assert_clean(&k), 2);
+}
+
 static void test_gc_run__dry_run_changes_nothing(void **state)
 {
 	auto_kit struct kit k = kit_new();
@@ -953,6 +1016,7 @@ int main(void)
 		cmocka_unit_test(test_gc_run__held_points_stay),
 		cmocka_unit_test(test_gc_run__a_hold_that_came_late_is_in_time_for_the_next),
 		cmocka_unit_test(test_gc_run__takes_what_is_held_too_late),
+		cmocka_unit_test(test_gc_run__what_it_takes_during_a_check_is_not_lost),
 		cmocka_unit_test(test_gc_run__dry_run_changes_nothing),
 		cmocka_unit_test(test_gc_run__waits_for_sessions_at_work),
 		cmocka_unit_test(test_gc_run__fences_who_was_silent),
