@@ -11,6 +11,7 @@
 #include "common/now.h"
 #include "repo/check_impl.h"
 #include "repo/crypt.h"
+#include "repo/reseal.h"
 
 #define MEMORY_DEFAULT (128 * MIB)
 #define WORKER_BYTES (CHECK_RANGE_BYTES + 2 * FORMAT_CHUNK_MAX) /* what one usually needs at most */
@@ -220,7 +221,7 @@ struct crypt_box *check_box(struct check_worker *w, const struct pack_header *h,
 		(void)err_set(e, ERR_NOMEM, "no memory for a cipher");
 		return NULL;
 	}
-	if (pack_header_dek(w->head.data, h, key, w->ck->repo->keys, d->keys, w->dek, e) < 0)
+	if (reseal_dek(w->ck->repo, w->head.data, h, key, d->keys, w->dek, e) < 0)
 		return NULL;
 	crypt_box_key(w->boxes[h->cipher], w->dek);
 	return w->boxes[h->cipher];
@@ -491,6 +492,7 @@ static int run(const struct check *like, bool last, struct check_result *result,
 	result->nodes = ck.nodes_read;
 	result->chunks = ck.chunks;
 	result->known_damaged = ck.known_damaged;
+	result->revoked = ck.revoked;
 	result->unreferenced = ck.unreferenced;
 	result->unreferenced_bytes = ck.unreferenced_bytes;
 	result->unknown_packs = ck.unknown_packs;
@@ -498,7 +500,10 @@ static int run(const struct check *like, bool last, struct check_result *result,
 	result->bytes_read = ck.bytes_read;
 	result->packs_verified = ck.run->packs;
 	result->bytes_verified = ck.run->bytes;
-	return check_record(&ck, result, true, e);
+	check_record(&ck, result, true);
+	result->recorded = ck.run->recorded > 0 && ck.run->unrecorded.class == ERR_NONE;
+	result->unrecorded = ck.run->unrecorded;
+	return 0;
 }
 
 /* What was verified in a pass that is repeated needs no second look. */
@@ -566,7 +571,6 @@ int check_run(const struct repo *r, const struct check_params *params, struct ch
 		.run = &pass,
 	};
 	struct check_result result;
-	struct err ignored = ERR_INIT;
 
 	if (check_params_valid(r, params, e) < 0)
 		return -1;
@@ -574,8 +578,9 @@ int check_run(const struct repo *r, const struct check_params *params, struct ch
 	int rc = run_passes(&like, &result, e);
 	/* What was verified before it was stopped counts, and need not be read again. */
 	if (rc < 0)
-		(void)!check_record(&like, NULL, false, &ignored);
+		check_record(&like, NULL, false);
 	pack_list_clear(&pass.fresh);
+	pack_list_clear(&pass.damaged);
 	pack_list_clear(&pass.passed);
 	pack_list_clear(&pass.done);
 	(void)pthread_mutex_destroy(&pass.lock);

@@ -25,7 +25,8 @@
 #include "repo/repo.h"
 
 #define CHECK_LEVEL_MAX 4
-#define CHECK_HURT_MAX 1000 /* paths told, when nothing else is asked for */
+#define CHECK_LEVEL_RESTORE 5 /* and restores: of a check by the catalog */
+#define CHECK_HURT_MAX 1000   /* paths told, when nothing else is asked for */
 
 enum check_what {
 	CHECK_MISSING,    /* named by a restore point or the index, and not in the store */
@@ -64,7 +65,8 @@ struct check_params {
 	unsigned sample_percent; /* so many packs of a hundred, at random; 0: all */
 	int64_t max_age_ns;      /* those not verified within this time; 0: all */
 	bool resume; /* not those that the last check, which did not end, has verified */
-	bool record; /* puts records into the store; needs a key that signs (repo/checked.h) */
+	/* Puts records into the store; needs a key that signs (repo/checked.h). */
+	bool record;
 	struct progress_counts *counts; /* may be NULL; files are packs here */
 	/* May be NULL; -1 ends the check. Called from the thread of check_run(), at its end. */
 	int (*problem)(void *arg, const struct check_problem *p, struct err *e);
@@ -89,6 +91,7 @@ struct check_result {
 		unreferenced_bytes; /* packs that nothing names: of sessions that did not end */
 	uint64_t known_damaged; /* chunks that were marked as damaged, and nothing needs there */
 	uint64_t unknown_packs; /* of domains that no restore point is in: not looked into */
+	uint64_t revoked;       /* objects that do not count, since their key was revoked */
 	uint64_t foreign;       /* objects below pack/ and meta/ whose names are no pack's */
 	uint64_t objects;       /* read, at least in part */
 	uint64_t bytes_read;
@@ -100,6 +103,8 @@ struct check_result {
 	int64_t oldest_ns; /* of what was ever verified; by the store's clock */
 	uint64_t problems;
 	uint64_t hurt_points, hurt_entries;
+	bool recorded;         /* in the store, in full */
+	struct err unrecorded; /* why not, where it was asked for */
 };
 
 /*

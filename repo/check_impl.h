@@ -70,12 +70,14 @@ struct check_pass {
 	char name[33]; /* in records */
 	int64_t started_ns;
 	pthread_mutex_t lock;
-	/* verified, and not recorded yet; guarded by lock, as what follows */
-	struct pack_list fresh;
+	/* read, and not recorded yet; guarded by lock, as what follows */
+	struct pack_list fresh, damaged;
 	struct pack_list passed; /* verified in this pass */
 	uint64_t packs, bytes;   /* verified */
 	int64_t recorded_ns;     /* by the monotonic clock */
 	struct pack_list done;   /* verified in passes before this one; sorted */
+	unsigned recorded;       /* records that were put */
+	struct err unrecorded;   /* why the last one was not */
 };
 
 struct check {
@@ -105,7 +107,9 @@ struct check {
 	struct refset_item
 		*lost; /* where nothing is, or damage is; guarded by lock, as what follows */
 	size_t nlost, lost_cap;
-	uint64_t expired;   /* points */
+	uint64_t expired; /* points */
+	uint64_t config;  /* highest revision of the config that a point names */
+	char config_session[POINT_SESSION_LEN + 1]; /* the first of those points, by name */
 	uint64_t unindexed; /* packs that points need and no segment names */
 	const struct check_listed *unindexed_first;
 	struct check_finding *findings;
@@ -122,7 +126,8 @@ struct check {
 	struct err err; /* the first that ends the check */
 
 	_Atomic bool stop;
-	_Atomic bool stale; /* something that was listed was gone: a collection is at work */
+	_Atomic bool stale;       /* something that was listed was gone: a collection is at work */
+	_Atomic uint64_t revoked; /* objects that do not count, since their key was revoked */
 	_Atomic uint64_t bytes_read, objects, nodes_read, chunks, segments_read, unknown_packs,
 		unreferenced, unreferenced_bytes, known_damaged;
 };
@@ -228,12 +233,14 @@ bool check_is_all(const struct check_params *p);
 /* Chooses the packs that are read in full. */
 MUST_CHECK int check_choose(struct check *ck, struct check_result *r, struct err *e);
 
-/* The pack was read in full and is good. Thread-safe. */
-MUST_CHECK int check_good(struct check *ck, const struct check_listed *x, struct err *e);
+/* The pack was read in full, and is good or not. Thread-safe. */
+MUST_CHECK int check_read(struct check *ck, const struct check_listed *x, bool good, struct err *e);
 
-/* Puts a record of what was verified since the last one; ended: the last one, with r. */
-MUST_CHECK int check_record(struct check *ck, const struct check_result *r, bool ended,
-                            struct err *e);
+/*
+ * Puts a record of what was verified since the last one; ended: the last one, with r. That it could
+ * not be put is noted, and does not end the check.
+ */
+void check_record(struct check *ck, const struct check_result *r, bool ended);
 
 /* ---- check_walk.c ---- */
 

@@ -142,7 +142,9 @@ static int read_segments(struct check_worker *w, struct err *e)
 		int rc = open_segment(ck, &ck->segments[i], &plain, &v, &why, e);
 		if (rc < 0 || (rc == 0 && note_segment(ck, &ck->segments[i], &v, e) < 0))
 			return -1;
-		if (rc > 0)
+		if (rc > 0 && key_is_void(&why))
+			atomic_fetch_add_explicit(&ck->revoked, 1, memory_order_relaxed);
+		else if (rc > 0)
 			check_find(ck, check_what_of(&why), ck->segments[i].key, 0,
 			           "the index segment does not open; it can be made again from the "
 			           "packs: %s",

@@ -502,7 +502,8 @@ static int examine(struct exam *x, struct err *e)
 		return -1;
 	if (full && x->entries && read_body(x, e) < 0)
 		return -1;
-	if (full && x->bad == 0 && x->text.len == 0 && check_good(ck, x->listed, e) < 0)
+	bool good = x->bad == 0 && x->text.len == 0;
+	if ((full || (x->listed->body && !good)) && check_read(ck, x->listed, good, e) < 0)
 		return -1;
 	/* Without a header no key. Whether a damaged one still gives it, level 4 has tried. */
 	bool lost = !x->has_header || (x->bad_header && level < 4);

@@ -136,6 +136,9 @@ static int read_footer(struct worker *w, const struct gc_pack *p, const char *na
 	                        e) < 0 ||
 	    pack_header_signed(s->head, s->header.len, &t, e) < 0)
 		return -1;
+	/* A copy would be vouched for by this signer. */
+	if (!t.vouched)
+		return err_set(e, ERR_DENIED, "its signer was revoked");
 	const uint8_t *footer = NULL;
 	if (t.footer_len + (size_t)FORMAT_TRAILER_BYTES <= n) {
 		footer = w->tail.data + (n - FORMAT_TRAILER_BYTES - t.footer_len);
@@ -482,7 +485,15 @@ static int next_pack(struct worker *w, size_t *ret, struct err *e)
 	return rc;
 }
 
-/* Takes one pack into a bin. One that does not open stays. */
+/* A pack that was not copied leaves its part of what may be copied to others. */
+static void give_back(struct repack *r, uint64_t live)
+{
+	(void)pthread_mutex_lock(&r->lock);
+	r->budget += live;
+	(void)pthread_mutex_unlock(&r->lock);
+}
+
+/* Takes one pack into a bin. One that does not open, or that nobody vouches for, stays. */
 static int take_pack(struct worker *w, size_t number, struct err *e)
 {
 	struct gc *g = w->r->g;
@@ -524,7 +535,8 @@ static int take_pack(struct worker *w, size_t number, struct err *e)
 		*e = why;
 		return err_wrap(e, "repacking '%s'", name);
 	}
-	keep(g, number); /* check tells of it */
+	keep(g, number); /* check tells of it, where it is damaged */
+	give_back(w->r, p->live);
 	return 0;
 }
 

@@ -291,7 +291,7 @@ int session_info(const struct repo *r, const char *session, struct session_info 
 
 	*ret = (struct session_info){ 0 };
 	key_of("sess", session, key);
-	if (note_get(r, FORMAT_KIND_SESSION, key, &o, NULL, e) < 0 ||
+	if (note_get(r, FORMAT_KIND_SESSION, key, &o, ret->signer, e) < 0 ||
 	    note_schema(o, "session", MARKER_SCHEMA, e) < 0 ||
 	    json_get_i64(o, "session", "started_ns", &ret->started_ns, e) < 0)
 		return -1;

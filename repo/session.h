@@ -67,6 +67,7 @@ MUST_CHECK int session_abort_verify(const struct repo *r, const char *session, s
 struct session_info {
 	char domain[128], host[256];
 	int64_t started_ns;
+	uint8_t signer[FORMAT_SIGNER_BYTES];
 };
 MUST_CHECK int session_info(const struct repo *r, const char *session, struct session_info *ret,
                             struct err *e);

@@ -122,6 +122,7 @@ struct job {
 	struct index *index;
 	struct segment_writer *segments; /* NULL in a dry run */
 	struct local local;
+	bool single; /* single-writer mode */
 	struct sealer *sealer;
 	unsigned beats;  /* guarded by lock */
 	int64_t beat_ms; /* when the last one was; guarded by lock */
