@@ -267,12 +267,6 @@ static int gather_points(struct check *ck, struct err *e)
 {
 	struct err why = ERR_INIT;
 
-	if (expiry_load(ck->repo, 0, &ck->expiry, e) < 0)
-		return -1;
-	if (ck->expiry.missing > 0)
-		check_find(ck, CHECK_MISSING, "tomb/", 0,
-		           "%llu statements of expiry or holds are missing in the order of numbers",
-		           (unsigned long long)ck->expiry.missing);
 	if (view_load(ck->repo, &ck->view, &why) < 0) {
 		if (!note_is_bad(&why)) {
 			*e = why;
@@ -282,6 +276,13 @@ static int gather_points(struct check *ck, struct err *e)
 		if (commit_list_load(ck->repo->store, &ck->view.commits, e) < 0)
 			return -1;
 	}
+	/* After the commits: what went before they were listed was expired before. */
+	if (expiry_load(ck->repo, 0, &ck->expiry, e) < 0)
+		return -1;
+	if (ck->expiry.missing > 0)
+		check_find(ck, CHECK_MISSING, "tomb/", 0,
+		           "%llu statements of expiry or holds are missing in the order of numbers",
+		           (unsigned long long)ck->expiry.missing);
 	if (ck->view.commits.foreign > 0)
 		check_find(ck, CHECK_MISMATCH, "commit/", 0,
 		           "%llu objects have names that no restore point has",

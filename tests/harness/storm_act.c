@@ -249,6 +249,7 @@ static int take_problem(void *arg, const struct check_problem *x, struct err *e)
 
 	(void)e;
 	storm_note(c->w, c->who, "%s '%s': %s", check_what_name(x->what), x->object, x->text);
+	(void)fprintf(stderr, "%s '%s': %s\n", check_what_name(x->what), x->object, x->text);
 	return 0;
 }
 

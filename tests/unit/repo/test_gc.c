@@ -318,14 +318,13 @@ static enum store_fault take_meanwhile(void *arg, uint64_t call_n, enum store_ca
 	if (times == 0 || call != CALL_LIST)
 		return FAULT_NONE;
 	m->times = 0; /* not in what is called here */
-	if (strcmp(key, "tomb/") == 0 && !m->session[0]) {
+	if (strcmp(key, "commit/") == 0 && !m->session[0]) {
 		const struct kit_content c = { .volume = "w",
 			                       .domain = "d",
 			                       .n = ++m->n,
 			                       .files = 5,
 			                       .bytes = 2000,
 			                       .seed = 1000 * m->n };
-
 		auto_kit_point struct point p = kit_backup(m->k, &c);
 		memcpy(m->session, p.session, sizeof(m->session));
 	} else if (strcmp(key, "idx/") == 0 && m->session[0]) {
@@ -336,6 +335,38 @@ static enum store_fault take_meanwhile(void *arg, uint64_t call_n, enum store_ca
 	}
 	m->times = times;
 	return FAULT_NONE;
+}
+
+static enum store_fault take_before_commits(void *arg, uint64_t call_n, enum store_call call,
+                                            const char *key)
+{
+	struct meanwhile *m = arg;
+
+	(void)call_n;
+	if (m->times == 0 || call != CALL_LIST || strcmp(key, "commit/") != 0)
+		return FAULT_NONE;
+	m->times = 0;
+	expire(m->k, m->session);
+	(void)collect(m->k);
+	return FAULT_NONE;
+}
+
+/* What is gone before commits are listed was expired before. */
+static void test_gc_run__what_it_takes_before_a_check_looks_was_expired(void **state)
+{
+	struct meanwhile m = { 0 };
+	struct err err = ERR_INIT;
+	auto_kit struct kit k =
+		kit_new_in(store_fault_new(store_mem_new(&err), take_before_commits, &m, &err));
+	auto_kit_point struct point first;
+	auto_kit_point struct point second;
+
+	(void)state;
+	two(&k, &first, &second);
+	m = (struct meanwhile){ .k = &k, .times = 1 };
+	memcpy(m.session, first.session, sizeof(m.session));
+	assert_int_equal(assert_clean(&k), 1);
+	assert_int_equal(m.times, 0);
 }
 
 static void test_gc_run__what_it_takes_during_a_check_is_not_lost(void **state)
@@ -1016,6 +1047,7 @@ int main(void)
 		cmocka_unit_test(test_gc_run__held_points_stay),
 		cmocka_unit_test(test_gc_run__a_hold_that_came_late_is_in_time_for_the_next),
 		cmocka_unit_test(test_gc_run__takes_what_is_held_too_late),
+		cmocka_unit_test(test_gc_run__what_it_takes_before_a_check_looks_was_expired),
 		cmocka_unit_test(test_gc_run__what_it_takes_during_a_check_is_not_lost),
 		cmocka_unit_test(test_gc_run__dry_run_changes_nothing),
 		cmocka_unit_test(test_gc_run__waits_for_sessions_at_work),
