@@ -10,6 +10,8 @@
 #include "repo/check.h"
 #include "repo/commits.h"
 #include "repo/expiry.h"
+#include "repo/rekey.h"
+#include "repo/reseal.h"
 #include "tests/harness/harness.h"
 
 #define DAY_NS ((int64_t)86400 * 1000000000)
@@ -268,16 +270,67 @@ ACT(check)
 	return 0;
 }
 
+/* ---- keys ---- */
+
+/* Opens with the new key, which then restores what the newest point has. */
+static int restore_with(const struct storm_world *w, const struct storm_door *d, const char *who,
+                        const char *path, struct err *e)
+{
+	CLEANUP(point_clear) struct point point = { 0 };
+	struct storm_door with = *d;
+	struct keys *keys = NULL;
+	char session[96];
+
+	if (nth_point(d, -1, session, e) < 0 || keys_load(path, NULL, &keys, e) < 0)
+		return -1;
+	auto_repo struct repo *r = NULL;
+	if (repo_open(d->store, keys, NULL, NULL, &r, e) < 0)
+		return -1;
+	with.recovery = r;
+	int rc = repo_point(r, session, &point, e);
+	if (rc == 0)
+		rc = storm_restore(w, &with, who, &point, e);
+	if (rc == 0)
+		storm_bad(w, who, "'%s' comes back as another tree, by the new key", session);
+	return rc < 0 ? -1 : 0;
+}
+
+/* Somebody new may read: from now on, and what is there already. */
+ACT(rotate)
+{
+	const struct reseal_params params = { .to = "second", .threads = 2 };
+	struct rekey_result added;
+	struct reseal_result sealed;
+	char path[512];
+
+	(void)snprintf(path, sizeof(path), "%s/keys/second.key", w->dir);
+	if (rekey_add_recipient(d->recovery, "second", path, NULL, false, &added, e) < 0 ||
+	    reseal_run(d->recovery, &params, &sealed, e) < 0)
+		return -1;
+	if (sealed.bad_packs > 0)
+		storm_bad(w, who, "%" PRIu64 " packs do not open, '%s' is one", sealed.bad_packs,
+		          sealed.bad);
+	return restore_with(w, d, who, path, e);
+}
+
 /* ---- all of them ---- */
 
 const struct storm_act storm_act_all[] = {
-	{ "collect", ERR_BUSY, collect },           { "back-up", ERR_BUSY, back_up },
-	{ "turn-over", ERR_BUSY, turn_over },       { "back-up-one", ERR_BUSY, back_up_one },
-	{ "collect-more", ERR_NONE, collect_more }, { "expire-collect", ERR_NONE, expire_collect },
-	{ "condemn", ERR_BUSY, condemn },           { "hold", ERR_NOT_FOUND, hold },
-	{ "hold-again", ERR_NONE, hold_again },     { "expire", ERR_NONE, expire },
-	{ "expire-last", ERR_NONE, expire_last },   { "pin", ERR_NOT_FOUND, pin },
-	{ "restore", ERR_NONE, restore },           { "check", ERR_BUSY, check },
+	{ "collect", ERR_BUSY, collect },
+	{ "back-up", ERR_BUSY, back_up },
+	{ "turn-over", ERR_BUSY, turn_over },
+	{ "back-up-one", ERR_BUSY, back_up_one },
+	{ "collect-more", ERR_NONE, collect_more },
+	{ "expire-collect", ERR_NONE, expire_collect },
+	{ "condemn", ERR_BUSY, condemn },
+	{ "hold", ERR_NOT_FOUND, hold },
+	{ "hold-again", ERR_NONE, hold_again },
+	{ "expire", ERR_NONE, expire },
+	{ "expire-last", ERR_NONE, expire_last },
+	{ "pin", ERR_NOT_FOUND, pin },
+	{ "restore", ERR_NONE, restore },
+	{ "check", ERR_BUSY, check },
+	{ "rotate", ERR_BUSY, rotate },
 };
 const size_t storm_act_count = ARRAY_LEN(storm_act_all);
 

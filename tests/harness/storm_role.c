@@ -59,7 +59,7 @@ static void nap(struct actor *a, unsigned most_ms)
 static bool is_weather(const struct actor *a, const struct err *e)
 {
 	return e->class == ERR_RETRY || e->class == ERR_IO || e->class == ERR_QUOTA ||
-	       (e->class == ERR_DENIED && a->role->refused);
+	       e->class == ERR_EXISTS || (e->class == ERR_DENIED && a->role->refused);
 }
 
 static void count(atomic_uint *n)
@@ -375,6 +375,7 @@ static const struct storm_weather weathers[] = {
 	  .paged = 2000,
 	  .fail = 150,
 	  .lost = 150,
+	  .taken = 50,
 	  .late = 200,
 	  .twice = 500,
 	  .late_ms = 15000,

@@ -237,15 +237,18 @@ static int change(struct storm *w, char op, const char *key, const struct iovec 
 		how = "(late)";
 		rc = no_answer(w, e);
 	} else if (rc == 0) {
+		rc = op == 'P' ? inner->ops->put(inner, key, iov, niov, e)
+		               : inner->ops->del(inner, key, e);
 		if (late && chance(w, x->twice)) {
 			put_off(w, op, key, iov, niov);
 			how = "(twice)";
 		}
-		rc = op == 'P' ? inner->ops->put(inner, key, iov, niov, e)
-		               : inner->ops->del(inner, key, e);
 		if (after(w, call, rc, e) < 0 && rc == 0) {
 			how = "(lost)";
 			rc = -1;
+		} else if (rc == 0 && op == 'P' && chance(w, x->taken)) {
+			how = "(taken)";
+			rc = err_set(e, ERR_EXISTS, "the key is taken: by this call (storm)");
 		}
 	}
 	trace(w->plan.trace_fd, op == 'P' ? "put" : "delete", key, how, rc, e);

@@ -30,6 +30,7 @@ static inline uint64_t storm_mix(uint64_t z)
 struct storm_weather {
 	unsigned fail;    /* not applied, and an error */
 	unsigned lost;    /* applied, and an error */
+	unsigned taken;   /* puts: applied, and ERR_EXISTS, as when a proxy has sent them twice */
 	unsigned late;    /* puts and deletes: an error, and applied later */
 	unsigned twice;   /* puts and deletes: applied, and once more later */
 	unsigned late_ms; /* at most so much later; most are sooner */

@@ -32,8 +32,8 @@
 #define AGAIN "make check-storm TEST=storm/test_interleave"
 
 /* Who acts while others do. */
-static const char *const firsts[] = { "collect", "back-up", "restore",   "check",  "hold",
-	                              "expire",  "pin",     "turn-over", "condemn" };
+static const char *const firsts[] = { "collect", "back-up", "restore",   "check",   "hold",
+	                              "expire",  "pin",     "turn-over", "condemn", "rotate" };
 static const char *const others[] = { "collect", "condemn",        "collect-more", "back-up",
 	                              "expire",  "expire-last",    "hold",         "hold-again",
 	                              "pin",     "expire-collect", "turn-over" };

@@ -356,8 +356,8 @@ static void test_gc_run__what_it_takes_before_a_check_looks_was_expired(void **s
 {
 	struct meanwhile m = { 0 };
 	struct err err = ERR_INIT;
-	auto_kit struct kit k =
-		kit_new_in(store_fault_new(store_mem_new(&err), take_before_commits, &m, &err));
+	auto_kit struct kit k = kit_new_in(
+		store_fault_new(store_mem_new(&err), take_before_commits, &m, &err));
 	auto_kit_point struct point first;
 	auto_kit_point struct point second;
 
