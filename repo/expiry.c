@@ -499,13 +499,17 @@ static int next_number(const struct repo *r, const char *prefix, uint64_t *ret, 
 	return 0;
 }
 
-/* False: it is no UTF-8, and no JSON can hold it. Short memory is told by whoever needs it. */
+/*
+ * False: it is no UTF-8, and no JSON can hold it. Short memory looks the same, so what was refused
+ * is asked twice, and else told by whoever needs the text.
+ */
 static bool is_text(const char *s)
 {
 	auto_json json_t *checked = json_string(s);
 	auto_json json_t *unchecked = checked ? NULL : json_string_nocheck(s);
+	auto_json json_t *again = unchecked ? json_string(s) : NULL;
 
-	return checked || !unchecked;
+	return checked || !unchecked || again;
 }
 
 /* A statement that does not open would stop every collection, so none is made. */
