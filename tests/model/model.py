@@ -75,7 +75,7 @@ from itertools import combinations
 from collector import Collector, Collectors
 from explore import Explorer
 from scopes import CASES, features
-from store import RULES, Rules
+from store import RULES, WANTED, Rules
 from writer import Writer, Writers
 
 STATES_MAX = 6_000_000          # a search that comes here has failed: it must end by itself
@@ -90,7 +90,7 @@ class World(Writers, Collectors):
         self.make_past()
         self.make_writers()
         self.make_collectors()
-        for name, wanted in ('expiry', scope.expire), ('network', scope.late):
+        for name, wanted in ('expiry', scope.expire), ('network', scope.late), ('rot', scope.rot):
             if wanted:
                 self.groups.append([name])
                 self.names.append(name)
@@ -101,7 +101,7 @@ class World(Writers, Collectors):
             return self.steps_of_writer(me, store)
         if isinstance(me, Collector):
             return self.steps_of_collector(me, store)
-        return self.steps_of_expiry(me, store) if me == 'expiry' else self.steps_of_network(me, store)
+        return getattr(self, 'steps_of_' + me)(me, store)
 
     def settle(self, me, store):
         if not isinstance(me, Collector) or not self.reduced:
@@ -177,7 +177,7 @@ def options():
             parser.error(f"there is no scope '{name}': --list has the names")
     chosen.without = tuple(chosen.without.split(',')) if chosen.without else ()
     for rule in chosen.without:
-        if rule not in RULES:
+        if rule not in RULES and rule not in WANTED:
             parser.error(f"there is no rule '{rule}': --list has the names")
     return chosen
 
