@@ -26,6 +26,8 @@ JOBS ?= $(shell nproc)
 VERSION := $(file <VERSION)
 TEST_TIMEOUT ?= 600
 FUZZ_SECONDS ?= 60
+FUZZ_CI_SECONDS ?= 6
+FUZZ_JOBS ?= 1
 TORTURE_SECONDS ?= 600
 
 # ---- compiler, mode and flags ---------------------------------------------------------------
@@ -204,12 +206,12 @@ $(OBJS): | $(GEN)
 #
 # tests/unit/<folder>/test_<file>.c   one program each; archives of its folder and lower ranks
 # tests/<kind>/*.c, tests/<kind>/*.sh one program each with all archives; a script gets BIN
-# tests/fuzz/fuzz_<name>.c            replayed over tests/fuzz/corpus/<name>/
+# tests/fuzz/fuzz_<name>.c            replayed over tests/fuzz/corpus/<name>/; words to try in dict/<name>.dict
 # tests/reader/*.c                    programs that the scripts beside them call
 # tests/harness/*.c                   helpers, in every program; files lib*.sh are helpers too
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
-KINDS := contract fault crash property format
+KINDS := contract fault crash property format storm
 SCRIPT_KINDS := unit $(KINDS) model cli memory power cluster
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
@@ -224,8 +226,9 @@ unit_srcs := $(sort $(wildcard tests/unit/*/test_*.c))
 kind_srcs := $(foreach k,$(KINDS),$(sort $(wildcard tests/$k/*.c)))
 reader_srcs := $(sort $(wildcard tests/reader/*.c))
 fuzz_srcs := $(sort $(filter-out tests/fuzz/fuzz_main.c,$(wildcard tests/fuzz/fuzz_*.c)))
-test_srcs := $(harness_srcs) $(unit_srcs) $(kind_srcs) $(reader_srcs) $(fuzz_srcs)
-OBJS += $(call obj,$(test_srcs) $(wildcard tests/fuzz/fuzz_main.c))
+fuzz_helpers := $(wildcard tests/fuzz/fuzz_main.c tests/fuzz/seeds.c)
+test_srcs := $(harness_srcs) $(unit_srcs) $(kind_srcs) $(reader_srcs) $(fuzz_srcs) $(fuzz_helpers)
+OBJS += $(call obj,$(test_srcs))
 $(call obj,$(test_srcs)): | $(GEN)
 
 # test_rules <source> <archives>
@@ -238,7 +241,7 @@ $(B)/$(1:.c=): $(call obj,$(1)) $(HARNESS) $(2) $(wildcard $(dir $(1))ldflags $(
 endef
 unit_folder = $(word 3,$(subst /, ,$(1)))
 $(foreach s,$(unit_srcs),$(eval $(call test_rules,$s,$(call archives,$(call unit_folder,$s) $(BELOW_$(call unit_folder,$s))))))
-$(foreach s,$(kind_srcs) $(reader_srcs),$(eval $(call test_rules,$s,$(EVERYTHING))))
+$(foreach s,$(kind_srcs) $(reader_srcs) $(wildcard tests/fuzz/seeds.c),$(eval $(call test_rules,$s,$(EVERYTHING))))
 
 # In the mode `fuzz` the library brings its own main; elsewhere the replay main is linked.
 fuzz_main := $(if $(FUZZ),,$(call obj,tests/fuzz/fuzz_main.c))
@@ -307,16 +310,22 @@ check-valgrind: $(call needs,$(call tests_of,unit)) ## unit tests under valgrind
 SUBJ = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
 stage = @printf '\n== %s\n' $(call quote,$(1))
 
-.PHONY: fuzz fuzz-run torture
-fuzz: ## fuzz every decoder, FUZZ_SECONDS each (clang, libFuzzer)
-	+$(Q)$(MAKE) $(SUBJ) --no-print-directory CC=clang SAN= COV= FUZZ=1 fuzz-run
-fuzz-run: $(foreach s,$(fuzz_srcs),$(B)/$(s:.c=))
-	$(Q)for f in $(foreach s,$(fuzz_srcs),$(B)/$(s:.c=)); do \
-		n=$${f##*/fuzz_}; case $$n in ($(or $(TEST),*)) ;; (*) continue ;; esac; \
-		mkdir -p $(B)/corpus/$$n $(B)/found && echo "== fuzz_$$n" && \
-		$$f -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=20 -verbosity=0 -print_final_stats=1 \
-			-artifact_prefix=$(B)/found/$$n- $(B)/corpus/$$n $$(ls -d tests/fuzz/corpus/$$n 2>/dev/null) || exit 1; \
-	done
+.PHONY: fuzz fuzz-ci fuzz-run fuzz-merge fuzz-merge-run fuzz-seeds torture
+FUZZ_MAKE = $(MAKE) $(SUBJ) --no-print-directory CC=clang SAN= COV= FUZZ=1
+fuzz_programs := $(foreach s,$(fuzz_srcs),$(B)/$(s:.c=))
+fuzz: ## fuzz every decoder, FUZZ_SECONDS each, FUZZ_JOBS at once (clang, libFuzzer)
+	+$(Q)$(FUZZ_MAKE) fuzz-run
+fuzz-ci: ## the same for a short time, two at once
+	+$(Q)$(FUZZ_MAKE) FUZZ_SECONDS=$(FUZZ_CI_SECONDS) FUZZ_JOBS=2 fuzz-run
+fuzz-run: $(fuzz_programs)
+	$(Q)FUZZ_SECONDS='$(FUZZ_SECONDS)' FUZZ_JOBS='$(FUZZ_JOBS)' FUZZ_SEED='$(FUZZ_SEED)' TEST='$(TEST)' \
+		tests/fuzz/run.sh $(B) $(fuzz_programs)
+fuzz-merge: ## take what fuzzing found into tests/fuzz/corpus, as few inputs as reach the same code
+	+$(Q)$(FUZZ_MAKE) fuzz-merge-run
+fuzz-merge-run: $(fuzz_programs)
+	$(Q)TEST='$(TEST)' tests/fuzz/merge.sh $(B) $(fuzz_programs)
+fuzz-seeds: $(B)/tests/fuzz/seeds ## write the inputs that the encoders make into tests/fuzz/corpus
+	$(Q)$< tests/fuzz/corpus
 torture: all $(call needs,$(foreach k,property crash fault,$(call tests_of,$k))) ## property, crash and fault tests with new seeds for TORTURE_SECONDS
 	@end=$$((SECONDS + $(TORTURE_SECONDS))); while [ $$SECONDS -lt $$end ]; do \
 		TEST_SEED=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); export TEST_SEED; echo "== TEST_SEED=$$TEST_SEED"; \
@@ -325,7 +334,7 @@ torture: all $(call needs,$(foreach k,property crash fault,$(call tests_of,$k)))
 
 # ---- the two commands of the README ---------------------------------------------------------
 
-.PHONY: bootstrap demo test test-build-gcc test-build-clang test-plain test-asan test-tsan
+.PHONY: bootstrap demo test test-build-gcc test-build-clang test-plain test-asan test-fuzz test-tsan
 bootstrap: ## install what the build and the tests need (Debian 12, root or sudo)
 	@scripts/bootstrap
 
@@ -348,6 +357,8 @@ test: ## set up, build with gcc and clang, and run every test
 	+@$(MAKE) --no-print-directory test-plain
 	$(call stage,address and undefined-behaviour sanitizers)
 	+@$(MAKE) --no-print-directory test-asan
+	$(call stage,fuzzing)
+	+@$(MAKE) --no-print-directory test-fuzz
 	$(call stage,thread sanitizer)
 	+@$(MAKE) --no-print-directory test-tsan
 	@awk '{ p += $$1; f += $$2; s += $$3 } END { \
@@ -360,6 +371,8 @@ test-plain: ## stage of `test`: every test, loop devices, memory ceiling and ind
 	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) check-all
 test-asan: ## stage of `test`: the fast tests under ASan and UBSan
 	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory CC=clang SAN=address,undefined COV= check
+test-fuzz: ## stage of `test`: each fuzz target for a short time, from the saved corpora
+	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) --no-print-directory fuzz-ci
 test-tsan: ## stage of `test`: the threaded tests under TSan
 	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory CC=clang SAN=thread COV= check-tsan
 

@@ -34,7 +34,7 @@ static int by_previous(const void *va, const void *vb)
 struct chain {
 	const struct chain_point **by_session;
 	const struct chain_point **by_previous;
-	size_t n;
+	size_t n, nprevious;
 };
 
 static const struct chain_point *find(const struct chain *c, const char *session)
@@ -52,7 +52,7 @@ static const struct chain_point *rival(const struct chain *c, const struct chain
 {
 	const char *previous = is_first(p) ? "" : p->previous;
 	size_t lo = 0;
-	size_t hi = c->n;
+	size_t hi = c->nprevious;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
@@ -63,7 +63,7 @@ static const struct chain_point *rival(const struct chain *c, const struct chain
 		else
 			hi = mid;
 	}
-	return lo < c->n && c->by_previous[lo] != p ? c->by_previous[lo] : NULL;
+	return lo < c->nprevious && c->by_previous[lo] != p ? c->by_previous[lo] : NULL;
 }
 
 /* What is wrong with one point; false: nothing. */
@@ -87,9 +87,15 @@ static bool judge(const struct chain *c, const struct chain_point *p, struct cha
 	other = find(c, p->previous);
 	if (!other) {
 		ret->kind = CHAIN_GAP;
-		ret->text = "the point before it is not in the store";
+		ret->text =
+			p->previous_missing
+				? "the point before it is not in the store, and was not when it "
+				  "was made"
+				: "the point before it is not in the store";
 		return true;
 	}
+	if (other->unknown)
+		return false;
 	if (strcmp(other->hash, p->previous_hash ? p->previous_hash : "") != 0) {
 		ret->text = "the point before it has been replaced by another one";
 		return true;
@@ -111,14 +117,17 @@ int chain_check(const struct chain_point *points, size_t n,
 	if (!sessions || !previous)
 		return err_set(e, ERR_NOMEM, "no memory for the points of a volume");
 	for (size_t i = 0; i < n; i++) {
-		if (!points[i].gone)
+		if (!points[i].gone || points[i].expired)
 			sessions[c.n++] = &points[i];
+		/* A branch that was expired and is gone is no fork. */
+		if (!points[i].gone && !points[i].unknown)
+			previous[c.nprevious++] = &points[i];
 	}
-	memcpy(previous, sessions, c.n * sizeof(*previous));
 	qsort(sessions, c.n, sizeof(*sessions), by_session);
-	qsort(previous, c.n, sizeof(*previous), by_previous);
+	qsort(previous, c.nprevious, sizeof(*previous), by_previous);
 	for (size_t i = 0; i < n; i++) {
-		if (!points[i].gone && judge(&c, &points[i], &a) && each(arg, &a, e) < 0)
+		if (!points[i].gone && !points[i].expired && judge(&c, &points[i], &a) &&
+		    each(arg, &a, e) < 0)
 			return -1;
 	}
 	return 0;

@@ -19,6 +19,13 @@ struct chain_point {
 	const char *previous_hash;
 	uint64_t sequence;
 	bool gone; /* no longer in the store: nothing is said of it, and it is no predecessor */
+	/*
+	 * By tombstones: it may be gone, nothing is said of it, and it is a predecessor all the
+	 * same.
+	 */
+	bool expired;
+	bool unknown; /* it was expired before anybody looked: of it only the session is known */
+	bool previous_missing; /* its writer did not see the point before it */
 };
 
 enum chain_kind {

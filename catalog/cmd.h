@@ -24,6 +24,9 @@ struct cmd_options {
 /* Opens the repository that the common options name, for reading only. */
 MUST_CHECK int cmd_repo(const struct verb_common *common, struct repo **ret, struct err *e);
 
+/* The same for writing: ERR_DENIED when the key cannot sign. */
+MUST_CHECK int cmd_repo_write(const struct verb_common *common, struct repo **ret, struct err *e);
+
 /* The catalog file for a repository that is open. Caller frees. */
 MUST_CHECK int cmd_catalog_path(const struct cmd_options *o, const struct repo *r, char **ret,
                                 struct err *e);
@@ -31,6 +34,8 @@ MUST_CHECK int cmd_catalog_path(const struct cmd_options *o, const struct repo *
 /* Opens the catalog for reading, without the store. */
 MUST_CHECK int cmd_catalog(const struct cmd_options *o, const struct verb_common *common,
                            struct catalog **ret, struct err *e);
+
+extern const struct verb cmd_expire, cmd_gc, cmd_hold, cmd_release, cmd_retain, cmd_retain_simulate;
 
 int cmd_sync(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
 int cmd_rebuild(void *state, const struct verb_common *common, int argc, char **argv,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* aksdr-catalog list: points, volumes, anomalies, checks. */
+/* aksdr-catalog list: points, volumes, anomalies, checks, holds, deletions. */
 #include <string.h>
 
 #include "catalog/cmd.h"
@@ -37,11 +37,15 @@ static const char point_rows[] =
 	" p.sequence, p.frozen_ns, p.received_ns, p.consistency, p.files, p.bytes_logical, "
 	"p.bytes_new,"
 	" p.bytes_stored, p.unreadable + p.changed,"
-	" CASE WHEN p.gone_at_ns IS NULL OR p.gone_at_ns > ?4 THEN 'present' ELSE 'gone' END,"
+	" CASE WHEN p.ended_ns IS NULL OR p.ended_ns > ?4"
+	" THEN CASE p.expiry WHEN 'held' THEN 'held' WHEN 'proposed' THEN 'proposed'"
+	" ELSE 'present' END"
+	" WHEN p.expired_ns IS NULL THEN 'lost'"
+	" WHEN p.gone_at_ns IS NULL OR p.gone_at_ns > ?4 THEN 'expired' ELSE 'deleted' END,"
 	" p.set_id, p.session"
 	" FROM points p JOIN volumes v ON v.voltag = p.voltag"
 	" WHERE (?1 IS NULL OR p.voltag = ?1) AND p.frozen_ns >= ?2 AND p.frozen_ns <= ?3"
-	" AND p.received_ns <= ?4 AND (?5 OR p.gone_at_ns IS NULL OR p.gone_at_ns > ?4)"
+	" AND p.received_ns <= ?4 AND (?5 OR p.ended_ns IS NULL OR p.ended_ns > ?4)"
 	" ORDER BY v.volume, p.voltag, p.sequence, p.received_ns, p.session";
 
 /* ---- volumes ---- */
@@ -91,18 +95,63 @@ static const char anomaly_rows[] =
 	" ORDER BY a.object, a.kind, a.other, a.found_ns";
 
 static const struct table_column check_columns[] = {
-	{ "id", "CHECK", TABLE_NUMBER },          { "level", "LEVEL", TABLE_NUMBER },
-	{ "started", "STARTED", TABLE_TIME },     { "took_ms", "TOOK", TABLE_DURATION },
-	{ "key_kind", "KEY", TABLE_TEXT },        { "points", "POINTS", TABLE_NUMBER },
-	{ "objects", "OBJECTS", TABLE_NUMBER },   { "bytes", "READ", TABLE_BYTES },
-	{ "problems", "PROBLEMS", TABLE_NUMBER }, { "verdict", "VERDICT", TABLE_TEXT },
+	{ "id", "CHECK", TABLE_NUMBER },
+	{ "level", "LEVEL", TABLE_NUMBER },
+	{ "started", "STARTED", TABLE_TIME },
+	{ "took_ms", "TOOK", TABLE_DURATION },
+	{ "key_kind", "KEY", TABLE_TEXT },
+	{ "points", "POINTS", TABLE_NUMBER },
+	{ "objects", "OBJECTS", TABLE_NUMBER },
+	{ "bytes", "READ", TABLE_BYTES },
+	{ "packs_verified", "VERIFIED", TABLE_NUMBER },
+	{ "host", "HOST", TABLE_TEXT },
+	{ "problems", "PROBLEMS", TABLE_NUMBER },
+	{ "verdict", "VERDICT", TABLE_TEXT },
 };
 
 static const char check_rows[] =
 	"SELECT id, level, started_ns, (finished_ns - started_ns) / 1000000, key_kind, points, "
 	"objects,"
-	" bytes, problems, CASE WHEN problems = 0 THEN 'ok' ELSE 'damaged' END"
+	" bytes, packs_verified, host, problems,"
+	" CASE WHEN problems = 0 THEN 'ok' ELSE 'damaged' END"
 	" FROM checks WHERE started_ns <= ?1 ORDER BY id";
+
+/* ---- holds, deletions ---- */
+
+static const struct table_column hold_columns[] = {
+	{ "number", "HOLD", TABLE_NUMBER },         { "volume", "VOLUME", TABLE_TEXT },
+	{ "short", "POINT", TABLE_TEXT },           { "reason", "REASON", TABLE_TEXT },
+	{ "ordered_by", "ORDERED BY", TABLE_TEXT }, { "received", "SINCE", TABLE_TIME },
+	{ "state", "STATE", TABLE_TEXT },           { "release_reason", NULL, TABLE_TEXT },
+	{ "release_by", NULL, TABLE_TEXT },         { "session", NULL, TABLE_TEXT },
+};
+
+static const char hold_rows[] =
+	"SELECT number, volume, substr(session, 29, 8), reason, ordered_by, received_ns, state,"
+	" release_reason, release_by, session FROM v_holds"
+	" WHERE (?1 IS NULL OR voltag = ?1) AND received_ns <= ?2 AND (?3 OR state = 'holds')"
+	" ORDER BY number";
+
+static const struct table_column deletion_columns[] = {
+	{ "tombstone", "TOMBSTONE", TABLE_NUMBER },
+	{ "volume", "VOLUME", TABLE_TEXT },
+	{ "short", "POINT", TABLE_TEXT },
+	{ "received", "EXPIRED", TABLE_TIME },
+	{ "gone", "GONE", TABLE_TIME },
+	{ "policy", "POLICY", TABLE_TEXT },
+	{ "why", "WHY", TABLE_TEXT },
+	{ "user", "USER", TABLE_TEXT },
+	{ "host", "HOST", TABLE_TEXT },
+	{ "signer_name", "KEY", TABLE_TEXT },
+	{ "expiry", NULL, TABLE_TEXT },
+	{ "session", NULL, TABLE_TEXT },
+};
+
+static const char deletion_rows[] =
+	"SELECT tombstone, volume, substr(session, 29, 8), received_ns, gone_at_ns, policy, why,"
+	" user, host, signer_name, expiry, session FROM v_deletions"
+	" WHERE (?1 IS NULL OR voltag = ?1) AND received_ns <= ?2 AND ?3 IS NOT NULL"
+	" ORDER BY tombstone, session";
 
 /* Fills the table with the rows of a statement, whose columns are those of the table. */
 static int fill(struct catalog *c, sqlite3_stmt *s, struct table *t, struct err *e)
@@ -142,6 +191,9 @@ static const struct listing listings[] = {
 	{ "anomalies", "aksdr/anomalies/v1", anomaly_rows, anomaly_columns,
 	  ARRAY_LEN(anomaly_columns) },
 	{ "checks", "aksdr/checks/v1", check_rows, check_columns, ARRAY_LEN(check_columns) },
+	{ "holds", "aksdr/holds/v1", hold_rows, hold_columns, ARRAY_LEN(hold_columns) },
+	{ "deletions", "aksdr/deletions/v1", deletion_rows, deletion_columns,
+	  ARRAY_LEN(deletion_columns) },
 };
 
 static void bind(const struct listing *l, const struct cmd_options *o, const char *voltag,
@@ -184,7 +236,8 @@ static const struct listing *choose(const char *name, struct err *e)
 		              near);
 	else
 		(void)err_set(e, ERR_INVALID,
-		              "'%s' cannot be listed: points, volumes, anomalies and checks can",
+		              "'%s' cannot be listed: points, volumes, anomalies, checks, holds "
+		              "and deletions can",
 		              name);
 	return NULL;
 }

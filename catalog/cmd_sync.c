@@ -12,6 +12,8 @@ static const struct table_column columns[] = {
 	{ "gone", "GONE", TABLE_NUMBER },
 	{ "returned", "RETURNED", TABLE_NUMBER },
 	{ "unreadable", "UNREADABLE", TABLE_NUMBER },
+	{ "tombstones", "TOMBSTONES", TABLE_NUMBER },
+	{ "holds", "HOLDS", TABLE_NUMBER },
 	{ "anomalies_found", "NEW ANOMALIES", TABLE_NUMBER },
 	{ "anomalies_resolved", "RESOLVED", TABLE_NUMBER },
 	{ "anomalies", "ANOMALIES", TABLE_NUMBER },
@@ -37,8 +39,9 @@ static int warn(struct catalog *c, int64_t now_ns, const struct sync_result *r, 
 		         LOG_S("detail", catalog_text(s, 3)));
 	if (rc < 0)
 		return -1;
-	if (r->gone > 0)
-		log_warn("restore points are gone from the store", LOG_U("points", r->gone));
+	if (r->lost > 0)
+		log_warn("restore points are gone from the store without having been expired",
+		         LOG_U("points", r->lost));
 	if (r->open > r->found)
 		log_warn("anomalies of earlier times are not resolved: 'list anomalies' shows them",
 		         LOG_U("anomalies", r->open - r->found));
@@ -59,6 +62,8 @@ static int tell(const struct verb_common *common, const char *path, const struct
 	table_number(t, (int64_t)r->gone);
 	table_number(t, (int64_t)r->returned);
 	table_number(t, (int64_t)r->bad);
+	table_number(t, (int64_t)r->tombstones);
+	table_number(t, (int64_t)r->holds);
 	table_number(t, (int64_t)r->found);
 	table_number(t, (int64_t)r->resolved);
 	table_number(t, (int64_t)r->open);

@@ -41,7 +41,8 @@ static const struct verb_option list_options[] = {
 	{ "since", "TIME", "only points frozen at or after this time", OPT_SINCE },
 	{ "until", "TIME", "only points frozen at or before this time", OPT_UNTIL },
 	{ "as-of", "TIME", "what was there at this time", OPT_AS_OF },
-	{ "gone", NULL, "also points that are no longer in the store", OPT_GONE },
+	{ "gone", NULL, "also points that are expired or gone, anomalies and holds that ended",
+	  OPT_GONE },
 	{ 0 },
 };
 
@@ -123,6 +124,19 @@ int cmd_repo(const struct verb_common *common, struct repo **ret, struct err *e)
 	                     common->state, cancel_on_signals(), ret, e);
 }
 
+int cmd_repo_write(const struct verb_common *common, struct repo **ret, struct err *e)
+{
+	auto_repo struct repo *r = NULL;
+
+	if (repo_open_url(common->store, 0, common->key, common->passphrase_file, common->state,
+	                  cancel_on_signals(), &r, e) < 0)
+		return -1;
+	if (!r->keys->has_sign)
+		return err_set(e, ERR_DENIED, "'%s' cannot sign: use an agent key", common->key);
+	*ret = STEAL(&r);
+	return 0;
+}
+
 int cmd_catalog_path(const struct cmd_options *o, const struct repo *r, char **ret, struct err *e)
 {
 	char *path = NULL;
@@ -150,7 +164,8 @@ int cmd_catalog(const struct cmd_options *o, const struct verb_common *common, s
 
 static struct cmd_options options = { .level = 2 };
 
-static const struct verb verbs[] = {
+/* Verbs that only read; those that write have files of their own. */
+static const struct verb readers[] = {
 	{
 		.name = "sync",
 		.summary = "bring the catalog up to what the store has",
@@ -189,8 +204,9 @@ static const struct verb verbs[] = {
 	},
 	{
 		.name = "list",
-		.args = "[points|volumes|anomalies|checks]",
-		.summary = "list restore points (default), volumes, anomalies or checks",
+		.args = "[points|volumes|anomalies|checks|holds|deletions]",
+		.summary = "list restore points (default), volumes, anomalies, checks, holds or "
+			   "deletions",
 		.text = "Reads the catalog only: 'sync' first to see what is new in the store. "
 			"The catalog "
 			"is found by --catalog, or by the repository that --key names, or it is "
@@ -275,6 +291,9 @@ static const struct verb verbs[] = {
 
 int main(int argc, char **argv)
 {
+	const struct verb writers[] = { cmd_retain, cmd_retain_simulate, cmd_expire,
+		                        cmd_hold,   cmd_release,         cmd_gc };
+	struct verb verbs[ARRAY_LEN(readers) + ARRAY_LEN(writers)]; /* the last one ends it */
 	const struct verb_program program = {
 		.name = "aksdr-catalog",
 		.summary = "which restore points exist, and whether they are sound",
@@ -286,5 +305,8 @@ int main(int argc, char **argv)
 		.verbs = verbs,
 	};
 
+	memcpy(verbs, readers, sizeof(readers));
+	memcpy(verbs + ARRAY_LEN(readers) - 1, writers, sizeof(writers));
+	verbs[ARRAY_LEN(verbs) - 1] = (struct verb){ 0 };
 	return verb_main(&program, argc, argv);
 }

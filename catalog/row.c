@@ -87,11 +87,12 @@ static const char insert_point[] =
 	"root_counter,"
 	" root_key, root_compression, levels, files, directories, others, bytes_logical, "
 	"bytes_read,"
-	" bytes_new, bytes_stored, unreadable, changed, vanished, host, agent, epoch, hash, signer)"
+	" bytes_new, bytes_stored, unreadable, changed, vanished, host, agent, epoch, hash, "
+	"signer, previous_missing)"
 	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
 	"?18, ?19,"
 	" ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37,"
-	" ?38, ?39, ?40) ON CONFLICT (session) DO NOTHING";
+	" ?38, ?39, ?40, ?41) ON CONFLICT (session) DO NOTHING";
 
 static void bind_names(sqlite3_stmt *s, const struct point *p, const char *voltag)
 {
@@ -142,6 +143,7 @@ static void bind_content(sqlite3_stmt *s, const struct point *p)
 	catalog_bind_u64(s, 38, p->epoch);
 	catalog_bind_hex(s, 39, p->hash, sizeof(p->hash));
 	catalog_bind_hex(s, 40, p->signer, sizeof(p->signer));
+	(void)sqlite3_bind_int(s, 41, p->previous_missing);
 }
 
 static int add_lists(struct catalog *c, const struct point *p, struct err *e)
@@ -189,43 +191,50 @@ int row_add_point(struct catalog *c, const struct point *p, const char voltag[17
 	return add_lists(c, p, e) < 0 ? -1 : 1;
 }
 
-int row_add_check(struct catalog *c, const struct row_check *check, struct err *e)
-{
-	static const char *const kinds[] = {
-		[KEY_RECOVERY] = "recovery", [KEY_AGENT] = "agent", [KEY_AUDIT] = "audit"
-	};
-	CLEANUP(catalog_tx_end) struct catalog_tx tx = { 0 };
-	const struct check_result *r = check->result;
+static const char insert_check[] =
+	"INSERT INTO checks (run, object, level, all_packs, started_ns, finished_ns, key_kind, "
+	"signer, user, host, points, objects, bytes, packs_verified, bytes_verified, problems, "
+	"hurt_points, hurt_entries)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+	" ON CONFLICT (run) DO ";
 
-	if (catalog_tx_begin(&tx, c, e) < 0)
-		return -1;
-	auto_stmt sqlite3_stmt *s = catalog_prepare(
-		c,
-		"INSERT INTO checks (level, started_ns, finished_ns, key_kind, points, objects, "
-		"bytes,"
-		" problems, hurt_points, hurt_entries) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, "
-		"?9, ?10)",
-		e);
+/* What a check was, whoever tells of it. */
+struct counts {
+	const char *run;
+	unsigned level;
+	bool all;
+	int64_t started_ns, finished_ns;
+	uint64_t points, objects, bytes_read, packs, bytes, problems, hurt_points, hurt_entries;
+};
+
+static void bind_counts(sqlite3_stmt *s, const struct counts *x)
+{
+	catalog_bind_text_or_null(s, 1, x->run);
+	catalog_bind_u64(s, 3, x->level);
+	(void)sqlite3_bind_int(s, 4, x->all);
+	(void)sqlite3_bind_int64(s, 5, x->started_ns);
+	(void)sqlite3_bind_int64(s, 6, x->finished_ns);
+	catalog_bind_u64(s, 11, x->points);
+	catalog_bind_u64(s, 12, x->objects);
+	catalog_bind_u64(s, 13, x->bytes_read);
+	catalog_bind_u64(s, 14, x->packs);
+	catalog_bind_u64(s, 15, x->bytes);
+	catalog_bind_u64(s, 16, x->problems);
+	catalog_bind_u64(s, 17, x->hurt_points);
+	catalog_bind_u64(s, 18, x->hurt_entries);
+}
+
+static int add_problems(struct catalog *c, sqlite3_int64 id, const struct row_check *check,
+                        struct err *e)
+{
 	auto_stmt sqlite3_stmt *problem = catalog_prepare(
 		c,
 		"INSERT INTO check_problems (check_id, n, object, kind, detail, chunks)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 		e);
-	if (!s || !problem)
+
+	if (!problem)
 		return -1;
-	catalog_bind_u64(s, 1, r->level);
-	(void)sqlite3_bind_int64(s, 2, r->started_ns);
-	(void)sqlite3_bind_int64(s, 3, r->finished_ns);
-	catalog_bind_text(s, 4, kinds[check->key_kind]);
-	catalog_bind_u64(s, 5, r->points);
-	catalog_bind_u64(s, 6, r->objects);
-	catalog_bind_u64(s, 7, r->bytes_read);
-	catalog_bind_u64(s, 8, r->problems);
-	catalog_bind_u64(s, 9, r->hurt_points);
-	catalog_bind_u64(s, 10, r->hurt_entries);
-	if (catalog_run(c, s, e) < 0)
-		return -1;
-	sqlite3_int64 id = sqlite3_last_insert_rowid(c->db);
 	for (size_t i = 0; i < check->nproblems; i++) {
 		const struct check_problem *p = &check->problems[i];
 
@@ -238,8 +247,106 @@ int row_add_check(struct catalog *c, const struct row_check *check, struct err *
 		if (catalog_run(c, problem, e) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+int row_add_check(struct catalog *c, const struct row_check *check, struct err *e)
+{
+	static const char *const kinds[] = {
+		[KEY_RECOVERY] = "recovery", [KEY_AGENT] = "agent", [KEY_AUDIT] = "audit"
+	};
+	CLEANUP(catalog_tx_end) struct catalog_tx tx = { 0 };
+	const struct check_result *r = check->result;
+	const struct counts counts = {
+		.run = r->run,
+		.level = r->level,
+		.all = r->all,
+		.started_ns = r->started_ns,
+		.finished_ns = r->finished_ns,
+		.points = r->points,
+		.objects = r->objects,
+		.bytes_read = r->bytes_read,
+		.packs = r->packs_verified,
+		.bytes = r->bytes_verified,
+		.problems = r->problems,
+		.hurt_points = r->hurt_points,
+		.hurt_entries = r->hurt_entries,
+	};
+	char sql[sizeof(insert_check) + 16];
+
+	(void)snprintf(sql, sizeof(sql), "%sNOTHING", insert_check);
+	if (catalog_tx_begin(&tx, c, e) < 0)
+		return -1;
+	auto_stmt sqlite3_stmt *s = catalog_prepare(c, sql, e);
+	if (!s)
+		return -1;
+	bind_counts(s, &counts);
+	catalog_bind_text(s, 7, kinds[check->key_kind]);
+	if (catalog_run(c, s, e) < 0)
+		return -1;
+	if (sqlite3_changes(c->db) > 0 &&
+	    add_problems(c, sqlite3_last_insert_rowid(c->db), check, e) < 0)
+		return -1;
 	return catalog_tx_commit(&tx, e);
 }
+
+int row_add_record(struct catalog *c, const struct checked *x, struct err *e)
+{
+	const struct counts counts = {
+		.run = x->run,
+		/* a higher one, which a later program has, is all of those below it */
+		.level = x->level < CHECK_LEVEL_MAX ? x->level : CHECK_LEVEL_MAX,
+		.all = x->all,
+		.started_ns = x->started_ns,
+		.finished_ns = x->finished_ns,
+		.points = x->points,
+		.objects = x->objects,
+		.bytes_read = x->bytes_read,
+		.packs = x->packs_verified,
+		.bytes = x->bytes_verified,
+		.problems = x->problems,
+		.hurt_points = x->hurt_points,
+		.hurt_entries = x->hurt_entries,
+	};
+	char sql[sizeof(insert_check) + 160];
+
+	/* One that ran with this catalog learns of its record. */
+	(void)snprintf(sql, sizeof(sql),
+	               "%sUPDATE SET object = excluded.object, signer = excluded.signer, "
+	               "user = excluded.user, host = excluded.host WHERE object IS NULL",
+	               insert_check);
+	auto_stmt sqlite3_stmt *s = catalog_prepare(c, sql, e);
+	if (!s)
+		return -1;
+	bind_counts(s, &counts);
+	catalog_bind_text(s, 2, x->key);
+	catalog_bind_hex(s, 8, x->signer, sizeof(x->signer));
+	catalog_bind_text(s, 9, x->by.user);
+	catalog_bind_text(s, 10, x->by.host);
+	return catalog_run(c, s, e);
+}
+
+/* Ids begin behind those that are there; what is known by its run is left out. */
+static const char copy_checks[] =
+	"BEGIN;"
+	"CREATE TEMP TABLE copied AS"
+	" SELECT id, id + (SELECT coalesce(max(id), 0) FROM main.checks) AS new_id FROM old.checks"
+	" WHERE (SELECT id FROM old.repository) = (SELECT id FROM main.repository)"
+	" AND CASE WHEN run IS NULL"
+	" THEN (level, started_ns, finished_ns) NOT IN"
+	" (SELECT level, started_ns, finished_ns FROM main.checks)"
+	" ELSE run NOT IN (SELECT run FROM main.checks WHERE run IS NOT NULL) END;"
+	"INSERT INTO main.checks (id, run, object, level, all_packs, started_ns, finished_ns, "
+	"key_kind, signer, user, host, points, objects, bytes, packs_verified, bytes_verified, "
+	"problems, hurt_points, hurt_entries)"
+	" SELECT new_id, run, object, level, all_packs, started_ns, finished_ns, key_kind, signer, "
+	"user, host, points, objects, bytes, packs_verified, bytes_verified, problems, "
+	"hurt_points, hurt_entries FROM old.checks JOIN temp.copied USING (id);"
+	"INSERT INTO main.check_problems (check_id, n, object, kind, detail, chunks)"
+	" SELECT new_id, n, object, kind, detail, chunks FROM old.check_problems"
+	" JOIN temp.copied ON id = check_id;"
+	"DROP TABLE temp.copied;"
+	"COMMIT";
 
 void row_copy_checks(struct catalog *c, const char *from_path)
 {
@@ -255,15 +362,7 @@ void row_copy_checks(struct catalog *c, const char *from_path)
 	catalog_bind_text(attach, 1, from->path);
 	if (catalog_run(c, attach, &ignored) < 0)
 		return;
-	(void)sqlite3_exec(c->db,
-	                   "BEGIN;"
-	                   "INSERT INTO main.checks SELECT * FROM old.checks"
-	                   " WHERE (SELECT id FROM old.repository) = (SELECT id FROM "
-	                   "main.repository);"
-	                   "INSERT INTO main.check_problems SELECT * FROM old.check_problems"
-	                   " WHERE check_id IN (SELECT id FROM main.checks);"
-	                   "COMMIT",
-	                   NULL, NULL, NULL);
+	(void)sqlite3_exec(c->db, copy_checks, NULL, NULL, NULL);
 	if (!sqlite3_get_autocommit(c->db))
 		(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 	(void)sqlite3_exec(c->db, "DETACH old", NULL, NULL, NULL);

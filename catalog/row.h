@@ -5,6 +5,7 @@
 
 #include "catalog/catalog.h"
 #include "repo/check.h"
+#include "repo/checked.h"
 #include "repo/key.h"
 #include "repo/point.h"
 
@@ -21,7 +22,10 @@ MUST_CHECK int row_bind_repository(struct catalog *c, const struct keys *k, stru
 MUST_CHECK int row_add_point(struct catalog *c, const struct point *p, const char voltag[17],
                              struct err *e);
 
-/* The result of a check; problems are those that were kept. */
+/*
+ * The result of a check; problems are those that were kept. One whose run is there already, by its
+ * record in the store, is left as it is.
+ */
 struct row_check {
 	const struct check_result *result;
 	enum key_kind key_kind;
@@ -29,6 +33,9 @@ struct row_check {
 	size_t nproblems;
 };
 MUST_CHECK int row_add_check(struct catalog *c, const struct row_check *check, struct err *e);
+
+/* The last record of a check that is in the store. */
+MUST_CHECK int row_add_record(struct catalog *c, const struct checked *record, struct err *e);
 
 /*
  * Copies the results of checks from another catalog file. When that is

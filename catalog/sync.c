@@ -10,6 +10,8 @@
 
 #include "catalog/chain.h"
 #include "catalog/row.h"
+#include "catalog/statement.h"
+#include "repo/commits.h"
 
 #define THREADS_DEFAULT 8
 #define THREADS_MAX 64
@@ -33,6 +35,7 @@ struct sync {
 	const struct sync_params *params;
 	struct sync_result result;
 	struct commits fresh, gone, returned;
+	struct statement_result said;
 };
 
 static void commits_clear(struct commits *l)
@@ -107,14 +110,40 @@ static int pass_gone(struct compare *x, const char *session, struct err *e)
 	return 0;
 }
 
+/* A session that ended without a point. What was known under its name before is gone. */
+static int note_fenced(struct sync *s, const char *session, int64_t received_ns, struct err *e)
+{
+	auto_stmt sqlite3_stmt *add =
+		catalog_prepare(s->c,
+	                        "INSERT INTO fenced (session, voltag, received_ns)"
+	                        " VALUES (?1, substr(?1, 12, 16), ?2) ON CONFLICT DO NOTHING",
+	                        e);
+
+	if (!add)
+		return -1;
+	catalog_bind_text(add, 1, session);
+	(void)sqlite3_bind_int64(add, 2, received_ns);
+	return catalog_run(s->c, add, e);
+}
+
 static int take_commit(void *arg, const struct store_item *item, struct err *e)
 {
 	struct compare *x = arg;
 	struct sync *s = x->s;
 	const char *session = item->key + strlen(PREFIX);
 
+	if (cancel_check(s->repo->cancel, e) < 0)
+		return -1;
+	if (point_session_valid(session)) {
+		enum commit_kind kind = commit_kind_of(session, item->st.size);
+
+		if (kind == COMMIT_ABORT)
+			return note_fenced(s, session, item->st.received_ns, e);
+		if (kind == COMMIT_MAINTENANCE)
+			return 0;
+	}
 	s->result.listed++;
-	if (cancel_check(s->repo->cancel, e) < 0 || pass_gone(x, session, e) < 0)
+	if (pass_gone(x, session, e) < 0)
 		return -1;
 	if (!x->row || strcmp(catalog_text(x->known, 0), session) != 0)
 		return note(&s->fresh, session, item->st.received_ns, e);
@@ -266,11 +295,11 @@ static int resolve(struct sync *s, const char *voltag, struct err *e)
 {
 	const char *sql =
 		voltag ? "UPDATE anomalies SET resolved_ns = ?1 WHERE resolved_ns IS NULL"
-			 " AND kind IN ('gap', 'fork') AND voltag = ?2"
+			 " AND kind IN ('gap', 'fork', 'lost') AND voltag = ?2"
 			 " AND (kind, object, other) NOT IN (SELECT kind, object, other FROM "
 			 "temp.still)"
 		       : "UPDATE anomalies SET resolved_ns = ?1 WHERE resolved_ns IS NULL"
-			 " AND kind IN ('bad_signature', 'unreadable')"
+			 " AND kind IN ('bad_signature', 'unreadable', 'statement')"
 			 " AND (kind, object, other) NOT IN (SELECT kind, object, other FROM "
 			 "temp.still)";
 	auto_stmt sqlite3_stmt *update = catalog_prepare(s->c, sql, e);
@@ -368,7 +397,30 @@ static int add_chain_row(struct chain_rows *r, sqlite3_stmt *row, struct err *e)
 		.previous_hash = at[3],
 		.sequence = (uint64_t)sqlite3_column_int64(row, 4),
 		.gone = sqlite3_column_type(row, 5) != SQLITE_NULL,
+		.expired = sqlite3_column_int(row, 6),
+		.previous_missing = sqlite3_column_int(row, 7),
+		.unknown = sqlite3_column_int(row, 8),
 	};
+	return 0;
+}
+
+/* Points that went without having been expired. */
+static int note_lost(struct sync *s, const char *voltag, const struct chain_rows *rows,
+                     struct err *e)
+{
+	for (size_t i = 0; i < rows->n; i++) {
+		const struct chain_point *p = &rows->v[i];
+		struct anomaly a = { .kind = "lost",
+			             .voltag = voltag,
+			             .detail = "no longer in the store, and no tombstone says "
+			                       "why" };
+
+		if (!p->gone || p->expired)
+			continue;
+		(void)snprintf(a.object, sizeof(a.object), PREFIX "%.100s", p->session);
+		if (note_anomaly(s, &a, e) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -378,9 +430,13 @@ static int judge_volume(struct sync *s, const char *voltag, struct err *e)
 	struct chain_ctx ctx = { .s = s, .voltag = voltag };
 	auto_stmt sqlite3_stmt *get = catalog_prepare(
 		s->c,
-		"SELECT session, previous_session, hash, previous_hash, sequence, gone_at_ns FROM "
-		"points"
-		" WHERE voltag = ?1 ORDER BY sequence, received_ns, session",
+		"SELECT session, previous_session, hash, previous_hash, sequence, gone_at_ns,"
+		" expired_ns IS NOT NULL, previous_missing, 0 FROM points WHERE voltag = ?1"
+		/* those that had gone before anybody looked */
+		" UNION ALL SELECT DISTINCT session, NULL, '', NULL, 0, 0, 1, 0, 1"
+		" FROM tombstone_points WHERE substr(session, 12, 16) = ?1"
+		" AND session NOT IN (SELECT session FROM points)"
+		" ORDER BY 5, 1",
 		e);
 	int rc;
 
@@ -391,9 +447,36 @@ static int judge_volume(struct sync *s, const char *voltag, struct err *e)
 		if (add_chain_row(&rows, get, e) < 0)
 			return -1;
 	}
-	if (rc < 0 || chain_check(rows.v, rows.n, note_chain, &ctx, e) < 0)
+	if (rc < 0 || note_lost(s, voltag, &rows, e) < 0 ||
+	    chain_check(rows.v, rows.n, note_chain, &ctx, e) < 0)
 		return -1;
 	return resolve(s, voltag, e);
+}
+
+/* Tombstones and holds that are missing or do not open. */
+static int note_statements(struct sync *s, struct err *e)
+{
+	const struct {
+		uint64_t n;
+		const char *object, *detail;
+	} all[] = {
+		{ s->said.missing_tombs, "tomb/",
+		  "tombstones are missing in the order of numbers, or do not open" },
+		{ s->said.missing_holds, "hold/",
+		  "holds are missing in the order of numbers, or do not open" },
+		{ s->said.lost, "tomb/ hold/", "statements that were there are gone" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		struct anomaly a = { .kind = "statement", .detail = all[i].detail };
+
+		if (all[i].n == 0)
+			continue;
+		(void)snprintf(a.object, sizeof(a.object), "%s", all[i].object);
+		if (note_anomaly(s, &a, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* One of the volumes that are to be judged, into ret. 0: there is none. */
@@ -425,7 +508,9 @@ static int judge(struct sync *s, struct err *e)
 		if (judge_volume(s, voltag, e) < 0 || catalog_run(s->c, judged, e) < 0)
 			return -1;
 	}
-	return rc < 0 || resolve(s, NULL, e) < 0 ? -1 : catalog_tx_commit(&tx, e);
+	return rc < 0 || note_statements(s, e) < 0 || resolve(s, NULL, e) < 0
+	               ? -1
+	               : catalog_tx_commit(&tx, e);
 }
 
 /* ---- writing ---- */
@@ -550,6 +635,27 @@ static int mark(struct sync *s, const struct commits *l, bool gone, struct err *
 	return catalog_tx_commit(&tx, e);
 }
 
+/* How many of those that are gone were not expired. */
+static int count_lost(struct sync *s, struct err *e)
+{
+	auto_stmt sqlite3_stmt *get =
+		catalog_prepare(s->c,
+	                        "SELECT 1 FROM points WHERE session = ?1 AND expired_ns IS NULL",
+	                        e);
+
+	if (!get)
+		return -1;
+	for (size_t i = 0; i < s->gone.n; i++) {
+		catalog_bind_text(get, 1, s->gone.v[i].session);
+		int rc = catalog_step(s->c, get, e);
+		if (rc < 0)
+			return -1;
+		s->result.lost += rc > 0;
+		(void)sqlite3_reset(get);
+	}
+	return 0;
+}
+
 static int finish(struct sync *s, struct err *e)
 {
 	auto_stmt sqlite3_stmt *synced = catalog_prepare(s->c,
@@ -565,6 +671,42 @@ static int finish(struct sync *s, struct err *e)
 		return -1;
 	s->result.open = (uint64_t)sqlite3_column_int64(open, 0);
 	return 0;
+}
+
+/* ---- checks ---- */
+
+struct checks {
+	struct sync *s;
+	sqlite3_stmt *known;
+};
+
+/* Records that the catalog does not have. */
+static int want_record(void *arg, const char *key, struct err *e)
+{
+	struct checks *x = arg;
+
+	(void)sqlite3_reset(x->known);
+	catalog_bind_text(x->known, 1, key);
+	int rc = catalog_step(x->s->c, x->known, e);
+	return rc < 0 ? -1 : rc == 0;
+}
+
+static int take_record(void *arg, const struct checked *record, const struct pack_list *packs,
+                       struct err *e)
+{
+	const struct checks *x = arg;
+
+	(void)packs;
+	return record->ended ? row_add_record(x->s->c, record, e) : 0;
+}
+
+static int sync_checks(struct sync *s, struct err *e)
+{
+	auto_stmt sqlite3_stmt *known =
+		catalog_prepare(s->c, "SELECT 1 FROM checks WHERE object = ?1", e);
+	struct checks x = { .s = s, .known = known };
+
+	return known ? checked_each(s->repo, want_record, take_record, &x, e) : -1;
 }
 
 int sync_run(struct catalog *c, const struct repo *r, const struct sync_params *params,
@@ -585,8 +727,12 @@ int sync_run(struct catalog *c, const struct repo *r, const struct sync_params *
 	if (params->counts)
 		atomic_store(&params->counts->files_total, s.fresh.n);
 	if (fetch_and_write(&s, e) < 0 || mark(&s, &s.gone, true, e) < 0 ||
-	    mark(&s, &s.returned, false, e) < 0 || judge(&s, e) < 0 || finish(&s, e) < 0)
+	    mark(&s, &s.returned, false, e) < 0 || statement_sync(c, r, &s.said, e) < 0 ||
+	    sync_checks(&s, e) < 0 || judge(&s, e) < 0 || count_lost(&s, e) < 0 ||
+	    finish(&s, e) < 0)
 		return -1;
+	s.result.tombstones = s.said.tombstones;
+	s.result.holds = s.said.holds;
 	s.result.gone = s.gone.n;
 	s.result.returned = s.returned.n;
 	*ret = s.result;

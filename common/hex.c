@@ -68,10 +68,17 @@ int base64_encode(char *ret, size_t ret_max, const void *p, size_t n)
 
 int base64_decode(void *ret, size_t n, const char *text)
 {
+	size_t len = strlen(text);
 	size_t got;
+	uint8_t bits = 0;
 
-	if (sodium_base642bin(ret, n, text, strlen(text), NULL, &got, NULL,
-	                      sodium_base64_VARIANT_ORIGINAL) < 0)
+	/* libsodium takes some bytes that are not ASCII for digits */
+	for (size_t i = 0; i < len; i++)
+		bits |= (uint8_t)text[i];
+	if (bits & 0x80)
+		return -1;
+	if (sodium_base642bin(ret, n, text, len, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL) <
+	    0)
 		return -1;
 	return got == n ? 0 : -1;
 }

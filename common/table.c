@@ -349,6 +349,11 @@ static int print_table(const struct table *t, FILE *f, struct err *e)
 			r = scols_print_table(st);
 		scols_unref_table(st);
 	}
+	/*
+	 * It writes its last line end behind its own flush: what follows on stderr must not
+	 * overtake.
+	 */
+	(void)fflush(f);
 	return r < 0 ? err_set(e, ERR_NOMEM, "no memory to lay out a table") : 0;
 }
 

@@ -446,20 +446,29 @@ static int parse(struct parsed *p, int argc, char **argv, struct err *e)
 
 /* ---- the verb ---- */
 
-/* The verb whose name is first, or first and second; *ret_words how many that took. NULL: none. */
+/*
+ * The verb whose name is first and second, or else first; *ret_words how many that took. NULL:
+ * none.
+ */
 static const struct verb *find_verb(const struct verb *v, const char *first, const char *second,
                                     int *ret_words)
 {
+	const struct verb *alone = NULL;
+
 	for (; v->name; v++) {
 		size_t n = verb_first_len(v);
 
 		if (strlen(first) != n || strncmp(v->name, first, n) != 0)
 			continue;
 		*ret_words = v->name[n] ? 2 : 1;
-		if (!v->name[n] || (second && strcmp(v->name + n + 1, second) == 0))
+		if (v->name[n] && second && strcmp(v->name + n + 1, second) == 0)
 			return v;
+		if (!v->name[n])
+			alone = v;
 	}
-	return NULL;
+	if (alone)
+		*ret_words = 1;
+	return alone;
 }
 
 static int unknown_verb(const struct verb_program *p, const struct verb *more, const char *first,

@@ -485,7 +485,9 @@ static int run_passes(struct check *like, struct check_result *result, struct er
 {
 	for (unsigned try = 1;; try++) {
 		*result = (struct check_result){ .level = like->params->level,
+			                         .all = check_is_all(like->params),
 			                         .started_ns = like->run->started_ns };
+		memcpy(result->run, like->run->name, sizeof(result->run));
 		int rc = run(like, try == TRIES_MAX, result, e);
 
 		if (rc <= 0)

@@ -73,7 +73,9 @@ struct check_params {
 };
 
 struct check_result {
+	char run[33]; /* names the check, also in its records */
 	unsigned level;
+	bool all; /* it was to read everything that its level asks for */
 	int64_t started_ns, finished_ns;
 	uint64_t points; /* restore points that open, less those that are expired */
 	uint64_t points_expired;

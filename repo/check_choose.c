@@ -157,6 +157,11 @@ int check_choose(struct check *ck, struct check_result *r, struct err *e)
 
 /* ---- records ---- */
 
+bool check_is_all(const struct check_params *p)
+{
+	return p->budget == 0 && p->max_age_ns == 0 && p->sample_percent == 0;
+}
+
 static void fill_record(const struct check *ck, const struct check_result *r, bool ended,
                         struct checked *x)
 {
@@ -165,7 +170,7 @@ static void fill_record(const struct check *ck, const struct check_result *r, bo
 	*x = (struct checked){
 		.level = p->level,
 		.ended = ended,
-		.all = p->budget == 0 && p->max_age_ns == 0 && p->sample_percent == 0,
+		.all = check_is_all(p),
 		.started_ns = ck->run->started_ns,
 		.finished_ns = ended ? now_wall_ns() : 0,
 		.points = ended ? r->points : 0,
@@ -174,6 +179,8 @@ static void fill_record(const struct check *ck, const struct check_result *r, bo
 		.problems = ended ? r->problems : 0,
 		.hurt_points = ended ? r->hurt_points : 0,
 		.hurt_entries = ended ? r->hurt_entries : 0,
+		.packs_verified = ended ? r->packs_verified : 0,
+		.bytes_verified = ended ? r->bytes_verified : 0,
 	};
 	memcpy(x->run, ck->run->name, sizeof(x->run));
 }

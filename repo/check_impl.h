@@ -220,6 +220,11 @@ MUST_CHECK int check_resolve(struct check *ck, struct refset *into, struct err *
 
 /* ---- check_choose.c ---- */
 
+/*
+ * Everything that the level asks for is to be read, now or by the run that this one goes on with.
+ */
+bool check_is_all(const struct check_params *p);
+
 /* Chooses the packs that are read in full. */
 MUST_CHECK int check_choose(struct check *ck, struct check_result *r, struct err *e);
 

@@ -20,7 +20,7 @@ static int take_segment(void *arg, const struct store_item *item, struct err *e)
 	char session[96];
 
 	if (slash && segment_session(slash + 1, session))
-		s.state = view_segment(&ck->view.commits, &ck->markers, session);
+		s.state = (uint8_t)view_segment(&ck->view.commits, &ck->markers, session);
 
 	for (size_t i = 0; i < ck->ndomains; i++) {
 		size_t n = strlen(ck->domains[i].keys->tag_hex);

@@ -34,14 +34,16 @@ int checked_put(const struct repo *r, const struct checked *x, struct pack_list 
 	note_actor(&by);
 	pack_list_sort(packs);
 	auto_json json_t *o = json_pack(
-		"{s:s, s:s, s:i, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s}",
+		"{s:s, s:s, s:i, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
+		"s:s, s:s}",
 		"schema", SCHEMA, "run", x->run, "level", (int)x->level, "ended", x->ended, "all",
 		x->all, "started_ns", (json_int_t)x->started_ns, "finished_ns",
 		(json_int_t)x->finished_ns, "points", (json_int_t)x->points, "objects",
 		(json_int_t)x->objects, "bytes_read", (json_int_t)x->bytes_read, "problems",
 		(json_int_t)x->problems, "hurt_points", (json_int_t)x->hurt_points, "hurt_entries",
-		(json_int_t)x->hurt_entries, "packs", (json_int_t)packs->n, "user", by.user, "host",
-		by.host);
+		(json_int_t)x->hurt_entries, "packs_verified", (json_int_t)x->packs_verified,
+		"bytes_verified", (json_int_t)x->bytes_verified, "packs", (json_int_t)packs->n,
+		"user", by.user, "host", by.host);
 	if (!o)
 		return err_set(e, ERR_NOMEM, "no memory for the record of a check");
 	if (packs->n > CHECKED_PACKS_MAX)
@@ -83,6 +85,8 @@ static int decode(const json_t *o, const char *what, struct checked *x, struct e
 		{ "problems", &x->problems },
 		{ "hurt_points", &x->hurt_points },
 		{ "hurt_entries", &x->hurt_entries },
+		{ "packs_verified", &x->packs_verified },
+		{ "bytes_verified", &x->bytes_verified },
 		{ "packs", &x->packs },
 	};
 	uint8_t run[16];
@@ -110,6 +114,7 @@ static int decode(const json_t *o, const char *what, struct checked *x, struct e
 
 struct reading {
 	const struct repo *r;
+	int (*want)(void *arg, const char *key, struct err *e);
 	int (*each)(void *arg, const struct checked *record, const struct pack_list *packs,
 	            struct err *e);
 	void *arg;
@@ -140,6 +145,9 @@ static int take_record(void *arg, const struct store_item *item, struct err *e)
 		return -1;
 	if (!note_name_valid(item->key + strlen(PREFIX)))
 		return 0;
+	int wanted = x->want ? x->want(x->arg, item->key, e) : 1;
+	if (wanted <= 0)
+		return wanted;
 	(void)snprintf(record.key, sizeof(record.key), "%.*s", NOTE_KEY_MAX - 1, item->key);
 	if (read_record(x->r, item->key, &record, &packs, &why) < 0) {
 		if (note_is_bad(&why))
@@ -150,14 +158,14 @@ static int take_record(void *arg, const struct store_item *item, struct err *e)
 	return x->each(x->arg, &record, &packs, e);
 }
 
-int checked_each(const struct repo *r, const char *after,
+int checked_each(const struct repo *r, int (*want)(void *arg, const char *key, struct err *e),
                  int (*each)(void *arg, const struct checked *record, const struct pack_list *packs,
                              struct err *e),
                  void *arg, struct err *e)
 {
-	struct reading x = { .r = r, .each = each, .arg = arg };
+	struct reading x = { .r = r, .want = want, .each = each, .arg = arg };
 
-	if (store_list(r->store, PREFIX, after, take_record, &x, e) < 0)
+	if (store_list(r->store, PREFIX, NULL, take_record, &x, e) < 0)
 		return err_wrap(e, "reading the records of checks");
 	return 0;
 }

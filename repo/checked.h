@@ -26,7 +26,8 @@ struct checked {
 	bool all;                        /* it was to read everything that its level asks for */
 	int64_t started_ns, finished_ns; /* by the clock of who checked; finished 0: not ended */
 	uint64_t points, objects, bytes_read, problems, hurt_points, hurt_entries;
-	uint64_t packs; /* that this record vouches for */
+	uint64_t packs_verified, bytes_verified; /* in all records of the check; of an ended one */
+	uint64_t packs;                          /* that this record vouches for */
 	struct note_actor by;
 	/* set by reading */
 	char key[NOTE_KEY_MAX];
@@ -42,10 +43,11 @@ MUST_CHECK int checked_put(const struct repo *r, const struct checked *record,
                            struct pack_list *packs, struct err *e);
 
 /*
- * Reads all records, in the order of their keys; those that do not open are passed over. packs are
- * valid during the call. after: a key; those up to it are not read ("": all).
+ * Reads the records, in the order of their keys; those that do not open are passed over. want, when
+ * not NULL, is asked for each key: 1: it is read, 0: not, -1: e. packs are valid during the call.
  */
-MUST_CHECK int checked_each(const struct repo *r, const char *after,
+MUST_CHECK int checked_each(const struct repo *r,
+                            int (*want)(void *arg, const char *key, struct err *e),
                             int (*each)(void *arg, const struct checked *record,
                                         const struct pack_list *packs, struct err *e),
                             void *arg, struct err *e);

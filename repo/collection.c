@@ -87,6 +87,26 @@ void collection_key(uint64_t n, enum collection_part part, char ret[64])
 	(void)snprintf(ret, 64, GC "%08llu/%s", (unsigned long long)n, part_names[part]);
 }
 
+bool collection_key_parse(const char *key, uint64_t *ret_n, enum collection_part *ret_part)
+{
+	const char *name = key + strlen(GC);
+	const char *slash = strncmp(key, GC, strlen(GC)) == 0 ? strchr(name, '/') : NULL;
+	char number[16] = "";
+
+	if (!slash || slash - name >= (ptrdiff_t)sizeof(number))
+		return false;
+	memcpy(number, name, (size_t)(slash - name));
+	if (!note_number(number, ret_n))
+		return false;
+	for (unsigned i = 0; i < COLLECTION_PARTS; i++) {
+		if (strcmp(slash + 1, part_names[i]) == 0) {
+			*ret_part = i;
+			return true;
+		}
+	}
+	return false;
+}
+
 struct states {
 	struct collection_state s;
 	uint64_t at; /* generation that is being listed */
@@ -115,30 +135,15 @@ static void end_generation(struct states *x)
 	x->received_ns = 0;
 }
 
-/* 1 << the part of this name; 0: it is none. */
-static unsigned part_of(const char *name)
-{
-	for (unsigned i = 0; i < COLLECTION_PARTS; i++) {
-		if (strcmp(name, part_names[i]) == 0)
-			return 1U << i;
-	}
-	return 0;
-}
-
 static int take_part(void *arg, const struct store_item *item, struct err *e)
 {
 	struct states *x = arg;
-	const char *name = item->key + strlen(GC);
-	const char *slash = strchr(name, '/');
-	unsigned part = slash ? part_of(slash + 1) : 0;
-	char number[16] = "";
+	enum collection_part which;
 	uint64_t n;
 
-	if (!part || slash - name >= (ptrdiff_t)sizeof(number))
+	if (!collection_key_parse(item->key, &n, &which))
 		return 0;
-	memcpy(number, name, (size_t)(slash - name));
-	if (!note_number(number, &n))
-		return 0;
+	unsigned part = 1U << which;
 	if (n != x->at) {
 		/* What comes after a generation that is not done cannot have begun. */
 		end_generation(x);

@@ -69,6 +69,7 @@ MUST_CHECK int collection_get(const struct repo *r, uint64_t n, enum collection_
 
 /* "ctl/gc/00000001/condemn" */
 void collection_key(uint64_t n, enum collection_part part, char ret[64]);
+bool collection_key_parse(const char *key, uint64_t *ret_n, enum collection_part *ret_part);
 
 /* ---- damage marks ---- */
 

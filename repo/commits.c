@@ -24,6 +24,13 @@ static int grow(void **v, size_t n, size_t *cap, size_t size, struct err *e)
 	return 0;
 }
 
+enum commit_kind commit_kind_of(const char *session, uint64_t size)
+{
+	if (size == FORMAT_ABORT_BYTES)
+		return COMMIT_ABORT;
+	return session_is_maintenance(session) ? COMMIT_MAINTENANCE : COMMIT_POINT;
+}
+
 static int take_commit(void *arg, const struct store_item *item, struct err *e)
 {
 	struct commit_list *l = arg;
@@ -40,9 +47,7 @@ static int take_commit(void *arg, const struct store_item *item, struct err *e)
 	struct commit_item *x = &l->v[l->n++];
 	*x = (struct commit_item){ .size = item->st.size, .received_ns = item->st.received_ns };
 	memcpy(x->session, session, POINT_SESSION_LEN + 1);
-	x->kind = item->st.size == FORMAT_ABORT_BYTES ? COMMIT_ABORT
-	          : session_is_maintenance(session)   ? COMMIT_MAINTENANCE
-	                                              : COMMIT_POINT;
+	x->kind = (uint8_t)commit_kind_of(session, item->st.size);
 	return 0;
 }
 

@@ -19,6 +19,9 @@ enum commit_kind {
 	COMMIT_ABORT        /* the session was fenced; by the object's length */
 };
 
+/* What stands at commit/S, by the name and the length of the object. */
+enum commit_kind commit_kind_of(const char *session, uint64_t size);
+
 struct commit_item {
 	char session[POINT_SESSION_LEN + 1];
 	uint8_t kind; /* enum commit_kind */

@@ -365,7 +365,8 @@ static void object_aad(const uint8_t *object, const uint8_t *repo, const char *k
 	ret->len = (size_t)(at - ret->bytes) + name_len;
 }
 
-/* What is signed before the object's own bytes. */
+/* What is signed before the object's own bytes: this much, and the name with its NUL. */
+#define OBJECT_SIGN_PREFIX_BYTES (sizeof(OBJECT_SIGN_LABEL) + FORMAT_REPO_ID_BYTES)
 static void object_sign_prefix(struct buf *b, const uint8_t *repo, const char *key_name)
 {
 	(void)buf_put(b, OBJECT_SIGN_LABEL, sizeof(OBJECT_SIGN_LABEL));
@@ -373,23 +374,16 @@ static void object_sign_prefix(struct buf *b, const uint8_t *repo, const char *k
 	(void)buf_put(b, key_name, strlen(key_name) + 1);
 }
 
-int crypt_object_seal(const struct keys *k, char kind, const uint8_t key[32], const char *key_name,
-                      const void *plain, size_t n, struct buf *out, struct err *e)
+/* The prefix stands before the object while it is signed, and goes away then. */
+static int seal_behind_prefix(const struct keys *k, char kind, const uint8_t key[32],
+                              const char *key_name, const void *plain, size_t n, struct buf *out,
+                              struct err *e)
 {
 	uint8_t nonce[XCHACHA_NONCE_BYTES];
 	uint8_t signature[FORMAT_SIGNATURE_BYTES];
 	struct object_aad aad;
 	size_t start = out->len;
 
-	if (!k->has_sign)
-		return err_set(e, ERR_DENIED, "this key file cannot sign '%s'; use the agent key",
-		               key_name);
-	if (n > UINT32_MAX - FORMAT_TAG_BYTES)
-		return err_set(e, ERR_TOO_BIG, "'%s' is too big to seal: %zu bytes", key_name, n);
-	if (strlen(key_name) > NAME_MAX_BYTES)
-		return err_set(e, ERR_INVALID, "the name '%s' is too long", key_name);
-
-	/* The prefix stands before the object while it is signed, and goes away then. */
 	object_sign_prefix(out, k->repo, key_name);
 	size_t object = out->len;
 	(void)buf_put(out, FORMAT_MAGIC, 4);
@@ -413,6 +407,25 @@ int crypt_object_seal(const struct keys *k, char kind, const uint8_t key[32], co
 	memmove(out->data + start, out->data + object, out->len - object);
 	out->len -= object - start;
 	return buf_check(out, key_name, e);
+}
+
+int crypt_object_seal(const struct keys *k, char kind, const uint8_t key[32], const char *key_name,
+                      const void *plain, size_t n, struct buf *out, struct err *e)
+{
+	if (!k->has_sign)
+		return err_set(e, ERR_DENIED, "this key file cannot sign '%s'; use the agent key",
+		               key_name);
+	if (n > UINT32_MAX - FORMAT_TAG_BYTES)
+		return err_set(e, ERR_TOO_BIG, "'%s' is too big to seal: %zu bytes", key_name, n);
+	if (strlen(key_name) > NAME_MAX_BYTES)
+		return err_set(e, ERR_INVALID, "the name '%s' is too long", key_name);
+
+	/* The limit is one of the object, without the prefix. */
+	const size_t most = out->max;
+	out->max += OBJECT_SIGN_PREFIX_BYTES + strlen(key_name) + 1;
+	int rc = seal_behind_prefix(k, kind, key, key_name, plain, n, out, e);
+	out->max = most;
+	return rc;
 }
 
 /* The parts of an object; they point into it. */

@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "common/now.h"
 #include "repo/collection.h"
+#include "repo/session.h"
 
 #define TOMB "tomb"
 #define HOLD "hold"
@@ -253,6 +254,7 @@ static int take_hold(void *arg, const struct store_item *item, struct err *e)
 		return 0;
 	if (note_is_bad(&why)) {
 		w->x->bad++;
+		w->x->bad_holds++;
 		return 0;
 	}
 	*e = why;
@@ -309,10 +311,13 @@ static int load(const struct repo *r, uint64_t after, struct expiry *x, struct e
 	x->last_tomb = after;
 	if (after > 0)
 		note_number_key(TOMB, after, last);
-	if (store_list(r->store, TOMB "/", last, take_tomb, &tombs, e) < 0 ||
-	    store_list(r->store, HOLD "/", NULL, take_hold, &holds, e) < 0 ||
+	if (store_list(r->store, TOMB "/", last, take_tomb, &tombs, e) < 0)
+		return -1;
+	uint64_t missing_tombs = x->missing;
+	if (store_list(r->store, HOLD "/", NULL, take_hold, &holds, e) < 0 ||
 	    store_list(r->store, PIN "/", NULL, take_pin, &holds, e) < 0)
 		return -1;
+	x->missing_holds = x->missing - missing_tombs;
 	if (x->ntombs > 1)
 		qsort(x->tombs, x->ntombs, sizeof(*x->tombs), tomb_cmp);
 	return 0;
@@ -340,29 +345,43 @@ void expiry_clear(struct expiry *x)
 	*x = (struct expiry){ 0 };
 }
 
-int expiry_settled(const struct repo *r, uint64_t *ret, struct err *e)
+int expiry_settled(const struct repo *r, struct expiry_settled *ret, struct err *e)
 {
 	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
 	struct collection_state s;
 	auto_json json_t *what = NULL;
+	struct err why = ERR_INIT;
 
-	*ret = 0;
+	*ret = (struct expiry_settled){ 0 };
 	if (collection_state(r, &s, e) < 0)
 		return -1;
 	if (s.done == 0)
 		return 0;
-	if (collection_get(r, s.done, COLLECTION_DONE, &l, &what, e) < 0 ||
-	    json_get_u64(what, "collection", "tombs", ret, e) < 0)
+	if (collection_get(r, s.done, COLLECTION_DONE, &l, &what, &why) < 0 ||
+	    json_get_u64(what, "collection", "tombs", &ret->tombs, &why) < 0 ||
+	    json_get_u64(what, "collection", "holds", &ret->holds, &why) < 0) {
+		/* One that does not open saves nobody anything. */
+		*ret = (struct expiry_settled){ 0 };
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
 		return err_wrap(e, "reading what collection %llu has done",
 		                (unsigned long long)s.done);
+	}
 	return 0;
 }
 
 int expiry_now(const struct repo *r, struct expiry *ret, struct err *e)
 {
-	uint64_t settled;
+	struct expiry_settled settled;
 
-	return expiry_settled(r, &settled, e) < 0 ? -1 : expiry_load(r, settled, ret, e);
+	if (expiry_settled(r, &settled, e) < 0 || expiry_load(r, settled.tombs, ret, e) < 0)
+		return -1;
+	if (ret->last_hold < settled.holds) {
+		ret->missing += settled.holds - ret->last_hold;
+		ret->missing_holds += settled.holds - ret->last_hold;
+	}
+	return 0;
 }
 
 /* ---- asking ---- */
@@ -599,6 +618,7 @@ static int put_hold(const struct repo *r, const json_t *o, const char *session, 
                     uint64_t *ret_number, struct err *e)
 {
 	CLEANUP(expiry_clear) struct expiry x = { 0 };
+	enum session_end end = SESSION_OPEN;
 	uint64_t number;
 
 	if (next_number(r, HOLD, &number, e) < 0 ||
@@ -608,8 +628,11 @@ static int put_hold(const struct repo *r, const json_t *o, const char *session, 
 		return 0;
 	if (expiry_now(r, &x, e) < 0)
 		return err_wrap(e, "looking whether the hold came in time");
+	/* Of what was expired long ago no tombstone is read, but the commit is gone. */
+	if (session && session_look(r, session, &end, e) < 0)
+		return err_wrap(e, "looking whether the hold came in time");
 	size_t late = too_late(&x, *ret_number, session, voltag);
-	if (late == 0)
+	if (late == 0 && (!session || end == SESSION_COMMITTED))
 		return 0;
 	return session ? err_set(e, ERR_NOT_FOUND,
 	                         "restore point '%s' is expired: hold %llu may have come too late "
@@ -663,9 +686,46 @@ int expiry_put_release(const struct repo *r, uint64_t hold, const char *reason, 
 	return put_hold(r, o, NULL, NULL, ret_number, e);
 }
 
+/* Whether the collection that is open takes the point, so that a hold came too late for it. */
+static int is_being_taken(const struct repo *r, const char *session, bool *ret, struct err *e)
+{
+	CLEANUP(collection_list_clear) struct collection_list final = { 0 };
+	struct collection_state s;
+	struct err why = ERR_INIT;
+
+	*ret = false;
+	if (collection_state(r, &s, e) < 0)
+		return -1;
+	if (!(s.open_parts & 1U << COLLECTION_FINAL))
+		return 0;
+	if (collection_get(r, s.open, COLLECTION_FINAL, &final, NULL, &why) < 0) {
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	*ret = session_names_has(&final.sessions, session);
+	return 0;
+}
+
+/* After the pin was put: whether the point may go while it is read. */
+static int look_pinned(const struct repo *r, const char *session, bool *ret, struct err *e)
+{
+	CLEANUP(expiry_clear) struct expiry x = { 0 };
+	enum session_end end;
+
+	if (expiry_now(r, &x, e) < 0 || session_look(r, session, &end, e) < 0)
+		return -1;
+	enum expiry_state s = expiry_of(&x, session);
+	*ret = end != SESSION_COMMITTED || s == EXPIRY_PINNED || s == EXPIRY_EXPIRED;
+	return *ret || s != EXPIRY_HELD ? 0 : is_being_taken(r, session, ret, e);
+}
+
 int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_MAX], struct err *e)
 {
 	struct note_actor a;
+	struct err ignored = ERR_INIT;
+	bool expired;
 
 	note_actor(&a);
 	note_new_key(PIN, ret_key);
@@ -674,12 +734,12 @@ int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_
 	                                a.host);
 	if (note_put(r, FORMAT_KIND_PIN, ret_key, o, NULL, e) < 0)
 		return err_wrap(e, "pinning restore point '%s'", session);
-	CLEANUP(expiry_clear) struct expiry x = { 0 };
-	if (expiry_now(r, &x, e) < 0)
+	if (look_pinned(r, session, &expired, e) < 0)
 		return -1;
-	enum expiry_state s = expiry_of(&x, session);
-	if (s != EXPIRY_PINNED && s != EXPIRY_EXPIRED)
+	if (!expired)
 		return 0;
+	/* It would keep something for a week that nobody relies on. */
+	(void)!store_delete(r->store, ret_key, &ignored);
 	return err_set(e, ERR_NOT_FOUND,
 	               "restore point '%s' is expired and may go while it is read", session);
 }

@@ -81,6 +81,7 @@ struct expiry {
 	uint64_t last_tomb, last_hold; /* highest numbers seen; 0: none */
 	uint64_t missing; /* numbers that are not there: the store lost or hides them */
 	uint64_t bad;     /* statements that do not open */
+	uint64_t missing_holds, bad_holds; /* of those: holds */
 	/* pins that were received EXPIRY_PIN_NS before do not count; 0: all do */
 	int64_t now_ns;
 };
@@ -92,10 +93,17 @@ struct expiry {
 MUST_CHECK int expiry_load(const struct repo *r, uint64_t after, struct expiry *ret, struct err *e);
 void expiry_clear(struct expiry *x);
 
-/* The number up to which tombstones name only points that are gone. 0: none. */
-MUST_CHECK int expiry_settled(const struct repo *r, uint64_t *ret, struct err *e);
+/* What the newest collection says; zeros where it says nothing. */
+struct expiry_settled {
+	uint64_t tombs; /* tombstones up to this number name only points that are gone */
+	uint64_t holds; /* highest number that it saw */
+};
+MUST_CHECK int expiry_settled(const struct repo *r, struct expiry_settled *ret, struct err *e);
 
-/* expiry_settled() and expiry_load(). */
+/*
+ * expiry_settled() and expiry_load(); holds that the collection saw, and that are gone, are
+ * missing.
+ */
 MUST_CHECK int expiry_now(const struct repo *r, struct expiry *ret, struct err *e);
 
 enum expiry_state expiry_of(const struct expiry *x, const char *session);

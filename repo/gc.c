@@ -25,6 +25,7 @@
 #define LIVE_MAX 1000000
 #define FINALS_BYTES_MAX (NOTE_LIST_MAX - MIB)
 #define DELETES_MAX 16 /* at once */
+#define TRIES_MAX 5    /* while other collectors go on at the same time */
 #define PART(p) (1U << (p))
 
 const char *gc_outcome_name(enum gc_outcome o)
@@ -394,8 +395,11 @@ static int put_finals(struct gc *g, uint64_t n, const struct pack_list *final, s
 	return put_once(g->repo, n, COLLECTION_FINALS, &l, NULL, e);
 }
 
-/* What the generation took and had is told to the next one; then it is done. */
-static int put_done(struct gc *g, uint64_t n, const struct pack_list *final,
+/*
+ * What the generation took and had is told to the next one; then it is done. A point that goes
+ * is not told to be live, also when a hold or a pin came too late for it.
+ */
+static int put_done(struct gc *g, uint64_t n, const struct collection_list *final,
                     const struct gc_names *locked, uint64_t tombs, struct err *e)
 {
 	const struct gc_result *r = g->result;
@@ -404,48 +408,58 @@ static int put_done(struct gc *g, uint64_t n, const struct pack_list *final,
 
 	/* Of more than fit the next collection has no such guard. */
 	bool fit = g->npoints <= LIVE_MAX;
-	for (size_t i = 0; fit && rc == 0 && i < g->npoints; i++)
-		rc = session_names_add(&l.sessions, g->points[i].session, e);
+	for (size_t i = 0; fit && rc == 0 && i < g->npoints; i++) {
+		if (!session_names_has(&final->sessions, g->points[i].session))
+			rc = session_names_add(&l.sessions, g->points[i].session, e);
+	}
 	if (fit && rc == 0)
 		rc = put_once(g->repo, n, COLLECTION_LIVE, &l, NULL, e);
 	session_names_clear(&l.sessions);
 	if (rc < 0)
 		return -1;
-	if (n % FINALS_EVERY == 0 && put_finals(g, n, final, e) < 0)
+	if (n % FINALS_EVERY == 0 && put_finals(g, n, &final->packs, e) < 0)
 		return -1;
-	auto_json json_t *what = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "tombs",
-	                                   (json_int_t)tombs, "points", (json_int_t)r->points,
-	                                   "packs", (json_int_t)r->stored.packs, "bytes",
-	                                   (json_int_t)r->stored.bytes, "deleted_packs",
-	                                   (json_int_t)r->deleted.packs, "deleted_bytes",
-	                                   (json_int_t)r->deleted.bytes, "left_packs",
-	                                   (json_int_t)r->left.packs, "segments",
-	                                   names_json(locked));
+	auto_json json_t *what =
+		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "tombs",
+	                  (json_int_t)tombs, "holds", (json_int_t)g->expiry.last_hold, "points",
+	                  (json_int_t)r->points, "packs", (json_int_t)r->stored.packs, "bytes",
+	                  (json_int_t)r->stored.bytes, "deleted_packs",
+	                  (json_int_t)r->deleted.packs, "deleted_bytes",
+	                  (json_int_t)r->deleted.bytes, "left_packs", (json_int_t)r->left.packs,
+	                  "segments", names_json(locked));
 	if (!what)
 		return err_set(e, ERR_NOMEM, "no memory for the end of the collection");
 	l = (struct collection_list){ 0 };
 	return put_once(g->repo, n, COLLECTION_DONE, &l, what, e);
 }
 
-/* Parts that only matter while a generation is open, or the newest. */
+struct retiring {
+	struct gc *g;
+	uint64_t n;
+};
+
+/*
+ * Of a generation that is done `condemn` and `sessions` go, of older ones `live` too: also what a
+ * collector that was late has put there since.
+ */
+static int retire_part(void *arg, const struct store_item *item, struct err *e)
+{
+	const struct retiring *r = arg;
+	enum collection_part part;
+	uint64_t n;
+
+	if (!collection_key_parse(item->key, &n, &part) || n > r->n ||
+	    (part != COLLECTION_CONDEMN && part != COLLECTION_SESSIONS &&
+	     (part != COLLECTION_LIVE || n == r->n)))
+		return 0;
+	return drop(r->g, item->key, e);
+}
+
 static int retire(struct gc *g, uint64_t n, struct err *e)
 {
-	static const enum collection_part now[] = { COLLECTION_CONDEMN, COLLECTION_SESSIONS };
-	static const enum collection_part before[] = { COLLECTION_CONDEMN, COLLECTION_SESSIONS,
-		                                       COLLECTION_LIVE };
-	char key[64];
+	struct retiring r = { .g = g, .n = n };
 
-	for (size_t i = 0; i < ARRAY_LEN(now); i++) {
-		collection_key(n, now[i], key);
-		if (drop(g, key, e) < 0)
-			return -1;
-	}
-	for (size_t i = 0; n > 1 && i < ARRAY_LEN(before); i++) {
-		collection_key(n - 1, before[i], key);
-		if (drop(g, key, e) < 0)
-			return -1;
-	}
-	return 0;
+	return store_list(g->repo->store, "ctl/gc/", NULL, retire_part, &r, e);
 }
 
 /*
@@ -503,7 +517,7 @@ static int finish(struct gc *g, uint64_t n, const struct collection_list *final,
 	struct marks marks = { .g = g, .final = &final->packs };
 	struct absent ignored = { 0 };
 
-	if (load_locked(g, &locked, e) < 0 || gc_index(g, &final->sessions, &locked, e) < 0)
+	if (load_locked(g, &locked, e) < 0 || gc_index(g, n, &final->sessions, &locked, e) < 0)
 		return -1;
 	if (g->params->counts)
 		atomic_store(&g->params->counts->files_total, final->packs.n);
@@ -514,7 +528,7 @@ static int finish(struct gc *g, uint64_t n, const struct collection_list *final,
 		return -1;
 	int rc = damage_load(g->repo, &ignored, drop_mark, &marks, e);
 	absent_clear(&ignored);
-	if (rc < 0 || put_done(g, n, &final->packs, &locked, settled_tombs(g, &gone), e) < 0)
+	if (rc < 0 || put_done(g, n, final, &locked, settled_tombs(g, &gone), e) < 0)
 		return -1;
 	g->result->outcome = GC_DONE;
 	return retire(g, n, e);
@@ -695,8 +709,12 @@ static int go_on(struct gc *g, uint64_t n, unsigned parts, struct err *e)
 
 		if (rc < 0)
 			return -1;
-		if (rc > 0)
-			return gc_gather(g, e) < 0 || finish(g, n, &final, e) < 0 ? -1 : 1;
+		if (rc > 0) {
+			g->final = &final.sessions;
+			rc = gc_gather(g, e) < 0 || finish(g, n, &final, e) < 0 ? -1 : 1;
+			g->final = NULL;
+			return rc;
+		}
 	}
 	if (get_part(r, n, COLLECTION_CONDEMN, &condemned, &broken, e) < 0 ||
 	    (!broken && (parts & PART(COLLECTION_SESSIONS)) &&
@@ -810,30 +828,69 @@ static int begin(struct gc *g, uint64_t n, struct err *e)
 
 /* ---- the call ---- */
 
-static int run(struct gc *g, struct err *e)
+static int run(struct gc *g, const struct collection_state *s, struct err *e)
 {
-	struct collection_state s;
+	uint64_t done = s->done;
 
-	if (collection_state(g->repo, &s, e) < 0)
-		return -1;
-	if (s.open && !g->params->dry_run) {
-		int rc = go_on(g, s.open, s.open_parts, e);
+	if (s->open && !g->params->dry_run) {
+		int rc = go_on(g, s->open, s->open_parts, e);
 
 		if (rc < 0)
-			return err_wrap(e, "collection %llu", (unsigned long long)s.open);
+			return err_wrap(e, "collection %llu", (unsigned long long)s->open);
 		if (rc == 0) {
 			g->result->outcome = GC_WAITING;
 			return 0;
 		}
-		s.done = s.open;
+		done = s->open;
 	}
-	int rc = begin(g, s.done + 1, e);
+	int rc = begin(g, done + 1, e);
 	if (rc <= 0)
 		return rc;
-	rc = go_on(g, s.done + 1, PART(COLLECTION_CONDEMN), e);
+	rc = go_on(g, done + 1, PART(COLLECTION_CONDEMN), e);
 	if (rc == 0)
 		g->result->outcome = GC_WAITING;
-	return rc < 0 ? err_wrap(e, "collection %llu", (unsigned long long)s.done + 1) : 0;
+	return rc < 0 ? err_wrap(e, "collection %llu", (unsigned long long)done + 1) : 0;
+}
+
+/*
+ * What was looked at may have gone meanwhile, since another collector is further, or has fenced
+ * this one: then nothing is wrong but the look.
+ */
+static bool was_overtaken(const struct gc *g, const struct collection_state *before,
+                          const struct err *why)
+{
+	struct collection_state now;
+	struct err ignored = ERR_INIT;
+
+	if (why->class == ERR_BUSY)
+		return true;
+	if (why->class != ERR_CORRUPT && why->class != ERR_NOT_FOUND)
+		return false;
+	return collection_state(g->repo, &now, &ignored) == 0 &&
+	       (now.done != before->done || now.open != before->open ||
+	        now.open_parts != before->open_parts);
+}
+
+static int run_until_undisturbed(struct gc *g, struct err *e)
+{
+	for (unsigned try = 1;; try++) {
+		struct collection_state before;
+		struct err why = ERR_INIT;
+
+		if (collection_state(g->repo, &before, e) < 0)
+			return -1;
+		if (run(g, &before, &why) == 0)
+			return 0;
+		if (!was_overtaken(g, &before, &why)) {
+			*e = why;
+			return -1;
+		}
+		if (try == TRIES_MAX) {
+			*e = why;
+			e->class = ERR_BUSY;
+			return err_wrap(e, "another collector was faster, %u times", try);
+		}
+	}
 }
 
 int gc_run(const struct repo *r, const struct gc_params *params, struct gc_result *ret,
@@ -863,7 +920,7 @@ int gc_run(const struct repo *r, const struct gc_params *params, struct gc_resul
 	else if (probe_store(r->store, &g.now_ns, e) < 0)
 		return -1;
 	result.now_ns = g.now_ns;
-	int rc = run(&g, e);
+	int rc = run_until_undisturbed(&g, e);
 	gc_forget(&g);
 	pack_list_clear(&g.released);
 	(void)pthread_mutex_destroy(&g.lock);

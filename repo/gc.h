@@ -56,6 +56,7 @@ struct gc_result {
 	struct gc_amount stored, live;
 	struct gc_amount garbage; /* packs that nothing needs */
 	struct gc_amount young;   /* of them: not yet old enough */
+	int64_t young_until_ns;   /* when the last of those is; 0: there are none */
 	/* packs with enough garbage to be repacked; bytes of the garbage */
 	struct gc_amount sparse;
 	struct gc_amount damaged; /* chunks (as packs) that are known to be lost */
@@ -76,6 +77,7 @@ struct gc_result {
  *   ERR_DENIED       the key cannot sign, or the store refuses every deletion
  *   ERR_UNSUPPORTED  the store cannot keep writers apart, or the repository's format is too old
  *   ERR_INVALID      the share guard
+ *   ERR_BUSY         other collectors are at work, and faster
  */
 MUST_CHECK int gc_run(const struct repo *r, const struct gc_params *params, struct gc_result *ret,
                       struct err *e);

@@ -241,9 +241,11 @@ static int by_session(const void *a, const void *b)
 	return strcmp(((const struct gc_point *)a)->session, ((const struct gc_point *)b)->session);
 }
 
+/* A hold or a pin that came after `final` comes too late. */
 static bool is_gone(const struct gc *g, const char *session)
 {
-	return expiry_is_gone(&g->expiry, session) || session_names_has(&g->gone, session);
+	return expiry_is_gone(&g->expiry, session) || session_names_has(&g->gone, session) ||
+	       (g->final && session_names_has(g->final, session));
 }
 
 static int open_points(struct gc *g, struct err *e)
@@ -365,13 +367,10 @@ static int note_lost_ids(struct gc *g, struct err *e)
 
 int gc_gather(struct gc *g, struct err *e)
 {
-	uint64_t settled;
-
 	gc_forget(g);
-	if (view_load(g->repo, &g->view, e) < 0 ||
-	    marker_list_load(g->repo->store, &g->markers, e) < 0 ||
-	    expiry_settled(g->repo, &settled, e) < 0 ||
-	    expiry_load(g->repo, settled, &g->expiry, e) < 0)
+	/* Expiry before commits: what a tombstone names was committed, and is listed or gone. */
+	if (expiry_now(g->repo, &g->expiry, e) < 0 || view_load(g->repo, &g->view, e) < 0 ||
+	    marker_list_load(g->repo->store, &g->markers, e) < 0)
 		return -1;
 	g->expiry.now_ns = g->now_ns;
 	if (g->expiry.missing > 0 && !g->params->accept_loss)

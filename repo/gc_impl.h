@@ -68,6 +68,8 @@ struct gc {
 	const char *scratch; /* directory or NULL */
 	unsigned threads;
 	int64_t now_ns; /* the store's */
+	/* Points that go by the final of the open generation, whatever came later; NULL: none */
+	const struct session_names *final;
 
 	/* of one look at the repository, by gc_gather() */
 	struct view view;
@@ -155,9 +157,10 @@ void gc_names_clear(struct gc_names *l);
  * Makes the index anew without packs that any final names, and without segments of sessions whose
  * commits are going. locked: keys of segments that were replaced by generations before and could
  * not be deleted; those that cannot be deleted now, on return.
+ *   ERR_BUSY  another collector has ended generation n, or fenced this one
  */
-MUST_CHECK int gc_index(struct gc *g, const struct session_names *going, struct gc_names *locked,
-                        struct err *e);
+MUST_CHECK int gc_index(struct gc *g, uint64_t n, const struct session_names *going,
+                        struct gc_names *locked, struct err *e);
 
 /* True when there are so many small segments that merging them is worth a generation. */
 MUST_CHECK int gc_index_due(struct gc *g, bool *ret, struct err *e);

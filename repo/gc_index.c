@@ -438,7 +438,20 @@ static int delete_replaced(struct gc *g, const struct segs *s, struct gc_names *
 	return 0;
 }
 
-int gc_index(struct gc *g, const struct session_names *going, struct gc_names *locked,
+/*
+ * Once the generation is done, what is absent is what the next one has condemned, which may be
+ * released again: the index is to be made anew by that one.
+ */
+static int check_turn(const struct segs *s, uint64_t n, struct err *e)
+{
+	const struct collection_state *now = &s->view.collection;
+
+	if (now->open == n && now->open_parts & 1U << COLLECTION_FINAL)
+		return 0;
+	return err_set(e, ERR_BUSY, "another collector has ended it");
+}
+
+int gc_index(struct gc *g, uint64_t n, const struct session_names *going, struct gc_names *locked,
              struct err *e)
 {
 	CLEANUP(segs_clear) struct segs s = { .g = g };
@@ -446,7 +459,8 @@ int gc_index(struct gc *g, const struct session_names *going, struct gc_names *l
 	struct choosing c = { .s = &s, .going = going, .locked = locked };
 
 	/* As any session: registered first, and what is absent read after that. */
-	if (session_begin_maintenance(g->repo, "index", m.session, e) < 0 || list_all(&s, e) < 0)
+	if (session_begin_maintenance(g->repo, "index", m.session, e) < 0 || list_all(&s, e) < 0 ||
+	    check_turn(&s, n, e) < 0)
 		return -1;
 	c.tasks.n = s.n;
 	if (team_run(g->threads, "gc-index", choose_some, &c, e) < 0)

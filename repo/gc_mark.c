@@ -6,8 +6,8 @@
  *
  *   1. where it says, if that pack is listed and not absent, and the place not damaged;
  *   2. else the smallest place that settled index segments know and that is so;
- *   3. else where it says all the same: if the pack was condemned it is released,
- *      if the place is known to be damaged it stays as it is;
+ *   3. else where it says all the same, or such a place: if the pack was condemned it is
+ *      released, if the place is known to be damaged it stays as it is;
  *   4. else the chunk is lost, and the collection stops.
  */
 #include <fcntl.h>
@@ -85,6 +85,15 @@ static bool is_listed(void *arg, const struct chunk_ref *ref)
 	return gc_pack_find(g, ref->kind, ref->pack) < g->npacks;
 }
 
+/* It can still be released. */
+static bool is_condemned(void *arg, const struct chunk_ref *ref)
+{
+	const struct gc *g = arg;
+
+	return g->condemned && pack_list_has(g->condemned, ref->kind, ref->pack) &&
+	       is_listed(arg, ref);
+}
+
 static int id_cmp(const void *a, const void *b)
 {
 	return memcmp(a, b, FORMAT_ID_BYTES);
@@ -120,6 +129,25 @@ static int release(struct gc *g, const struct chunk_ref *ref, struct err *e)
 	return rc;
 }
 
+typedef bool settled_fn(struct index *x, const uint8_t id[FORMAT_ID_BYTES],
+                        bool (*usable)(void *arg, const struct chunk_ref *ref), void *arg,
+                        struct chunk_ref *ret);
+
+/* Another place that the index knows. */
+static bool find_place(struct worker *w, uint16_t domain, const struct chunk_ref *ref,
+                       settled_fn *find, bool (*usable)(void *arg, const struct chunk_ref *ref),
+                       struct chunk_ref *ret, size_t *ret_pack)
+{
+	struct chunk_ref at;
+
+	if (!find(w->g->domains[domain].index, ref->id, usable, w->g, &at) ||
+	    at.kind != ref->kind || at.plain != ref->plain)
+		return false;
+	*ret = at;
+	*ret_pack = pack_number(w, &at);
+	return true;
+}
+
 /* Resolves a reference. 1: *ret is where it stays; 0: there is no place; -1: e. */
 static int resolve(struct worker *w, uint16_t domain, const struct chunk_ref *ref,
                    struct chunk_ref *ret, size_t *ret_pack, struct err *e)
@@ -129,16 +157,13 @@ static int resolve(struct worker *w, uint16_t domain, const struct chunk_ref *re
 	*ret = *ref;
 	*ret_pack = pack_number(w, ref);
 	bool listed = *ret_pack < g->npacks;
-	if (listed && !absent_has(&g->view.absent, ref))
+	if ((listed && !absent_has(&g->view.absent, ref)) ||
+	    find_place(w, domain, ref, index_settled, is_listed, ret, ret_pack))
 		return 1;
-	if (index_settled(g->domains[domain].index, ref->id, is_listed, g, ret) &&
-	    ret->kind == ref->kind && ret->plain == ref->plain) {
-		*ret_pack = pack_number(w, ret);
-		return 1;
-	}
-	*ret = *ref;
-	if (listed && g->condemned && pack_list_has(g->condemned, ref->kind, ref->pack))
-		return release(g, ref, e) < 0 ? -1 : 1;
+	/* A point that was expired at the first mark and held since may need what was moved. */
+	if (is_condemned(g, ref) ||
+	    find_place(w, domain, ref, index_settled_or_absent, is_condemned, ret, ret_pack))
+		return release(g, ret, e) < 0 ? -1 : 1;
 	if (is_known_lost(g, ref->id)) {
 		(void)pthread_mutex_lock(&g->lock);
 		g->known_lost++;
@@ -457,6 +482,7 @@ void gc_judge(struct gc *g)
 	uint64_t small[2] = { 0 }; /* by kind */
 
 	r->garbage = r->young = r->sparse = (struct gc_amount){ 0 };
+	r->young_until_ns = 0;
 	for (size_t i = 0; i < g->npacks; i++) {
 		struct gc_pack *x = &g->packs[i];
 		uint64_t rest = x->len > x->live ? x->len - x->live : 0;
@@ -473,6 +499,8 @@ void gc_judge(struct gc *g)
 				x->fate = GC_YOUNG;
 				r->young.packs++;
 				r->young.bytes += x->len;
+				if (x->received_ns + p->young_ns > r->young_until_ns)
+					r->young_until_ns = x->received_ns + p->young_ns;
 			}
 		} else if (p->repack_percent > 0 && x->len > SPARSE_LEAST_BYTES &&
 		           rest * 100 >= (uint64_t)x->len * p->repack_percent) {

@@ -208,16 +208,31 @@ static bool tables_find(const struct index *x, const uint8_t id[32], struct chun
 	return f.any;
 }
 
+static bool find_settled(struct index *x, const uint8_t id[32], struct found *f)
+{
+	uint8_t copy[FORMAT_ID_BYTES]; /* id may lie in *ret */
+
+	memcpy(copy, id, sizeof(copy));
+	find_in(x, &x->tables, copy, f);
+	return f->any;
+}
+
 bool index_settled(struct index *x, const uint8_t id[32],
                    bool (*usable)(void *arg, const struct chunk_ref *ref), void *arg,
                    struct chunk_ref *ret)
 {
-	uint8_t copy[FORMAT_ID_BYTES]; /* id may lie in *ret */
 	struct found f = { .absent = x->absent, .usable = usable, .arg = arg, .ret = ret };
 
-	memcpy(copy, id, sizeof(copy));
-	find_in(x, &x->tables, copy, &f);
-	return f.any;
+	return find_settled(x, id, &f);
+}
+
+bool index_settled_or_absent(struct index *x, const uint8_t id[32],
+                             bool (*usable)(void *arg, const struct chunk_ref *ref), void *arg,
+                             struct chunk_ref *ret)
+{
+	struct found f = { .usable = usable, .arg = arg, .ret = ret };
+
+	return find_settled(x, id, &f);
 }
 
 bool index_locate(struct index *x, struct chunk_ref *ref)

@@ -56,6 +56,11 @@ bool index_settled(struct index *x, const uint8_t id[32],
                    bool (*usable)(void *arg, const struct chunk_ref *ref), void *arg,
                    struct chunk_ref *ret);
 
+/* The same, absent places included. */
+bool index_settled_or_absent(struct index *x, const uint8_t id[32],
+                             bool (*usable)(void *arg, const struct chunk_ref *ref), void *arg,
+                             struct chunk_ref *ret);
+
 /* All places that segments know, at most max. Returns how many. */
 size_t index_places(struct index *x, const uint8_t id[32], struct chunk_ref *ret, size_t max);
 

@@ -23,9 +23,8 @@
 #include "common/now.h"
 #include "repo/compress.h"
 #include "repo/crypt.h"
-#include "repo/index.h"
 #include "repo/keyring.h"
-#include "repo/view.h"
+#include "repo/moved.h"
 
 #define MEMORY_DEFAULT (64 * MIB)
 #define INFLIGHT_DEFAULT 16
@@ -36,20 +35,13 @@
 #define RANGE_REMOTE_MIN MIB
 #define RANGE_REMOTE_MAX (8 * MIB)
 #define KEYS_KEPT 256
-#define PLACES_MAX 16 /* other places of one chunk that are tried */
-#define LOOK_MS 1000  /* between looks whether a collection has changed the index */
 
 /* A domain that something was wanted of. */
 struct reader_domain {
 	struct reader_domain *next;
 	struct domain_keys *keys; /* own copy, locked */
 	struct crypt_hasher data, node;
-	/* the newest; opened when first needed; guarded by index_lock */
-	struct reader_index *index;
-	bool index_tried;  /* guarded by index_lock */
-	int64_t looked_ms; /* when it was seen to be new enough; guarded by index_lock */
-	struct index *any; /* of segments that count for nobody, too; guarded by index_lock */
-	bool any_tried;    /* guarded by index_lock */
+	struct moved *moved;
 };
 
 /* Bytes of a fetched range. They go round. */
@@ -91,13 +83,6 @@ struct worker {
 	uint16_t key;
 };
 
-/* An index as of one look at the repository. It stays open, since others may be reading in it. */
-struct reader_index {
-	struct reader_index *older;
-	struct view view;
-	struct index *index; /* NULL: it cannot be opened */
-};
-
 struct reader {
 	const struct repo *repo;
 	struct reader_params params;
@@ -110,7 +95,6 @@ struct reader {
 	pthread_t threads[2 * THREADS_MAX];
 	unsigned nthreads;
 
-	pthread_mutex_t index_lock;
 	pthread_mutex_t lock;
 	pthread_cond_t work;           /* pending got a range, or closing */
 	pthread_cond_t arrived;        /* fetched got a range, or closing */
@@ -173,11 +157,6 @@ static int by_place(const void *a, const void *b)
 	if (x->kind != y->kind)
 		return x->kind < y->kind ? -1 : 1;
 	return x->off < y->off ? -1 : x->off > y->off;
-}
-
-static bool same_place(const struct chunk_ref *a, const struct chunk_ref *b)
-{
-	return a->off == b->off && memcmp(a->pack, b->pack, sizeof(a->pack)) == 0;
 }
 
 /* Errors after which another copy of the chunk may help. */
@@ -307,131 +286,29 @@ static int try_place(struct worker *w, const struct reader_domain *d, const stru
 
 /* ---- other places ---- */
 
-static void reader_index_free(struct reader_index *x)
-{
-	if (!x)
-		return;
-	index_free(x->index);
-	view_clear(&x->view);
-	free(x);
-}
-
-/* Opens the domain's index as it is now. NULL: no memory. */
-static struct reader_index *reader_index_open(const struct reader *r, const struct reader_domain *d)
-{
-	const char *state = r->repo->state[0] ? r->repo->state : NULL;
-	struct reader_index *x = calloc(1, sizeof(*x));
-	struct err ignored = ERR_INIT;
-
-	if (!x)
-		return NULL;
-	/* Where the state of the collection does not open, all segments are as good as any. */
-	bool viewed = view_load(r->repo, &x->view, &ignored) == 0;
-	if (index_open(r->repo->store, r->repo->keys, d->keys, state, viewed ? &x->view : NULL,
-	               r->repo->cancel, &x->index, &ignored) < 0)
-		x->index = NULL;
-	return x;
-}
-
-/* The domain's index, or NULL when it cannot be opened. */
-static struct index *index_of(struct reader *r, struct reader_domain *d)
-{
-	(void)pthread_mutex_lock(&r->index_lock);
-	if (!d->index_tried) {
-		d->index_tried = true;
-		d->index = reader_index_open(r, d);
-		d->looked_ms = now_mono_ns() / 1000000;
-	}
-	struct index *x = d->index ? d->index->index : NULL;
-	(void)pthread_mutex_unlock(&r->index_lock);
-	return x;
-}
-
 /*
- * A collection may have moved chunks since the index was opened: then it is opened again. The
- * newer one, or NULL: `seen` is as new as it gets.
+ * Tries every other place of a chunk. 0: its bytes are in w->plain. -1: it is nowhere, or *why says
+ * what is in the way, which is no loss of the chunk.
  */
-static struct index *index_newer(struct reader *r, struct reader_domain *d,
-                                 const struct index *seen)
+static int rescue(struct worker *w, struct reader_domain *d, const struct chunk_ref *ref,
+                  struct err *why)
 {
-	struct collection_state now;
-	struct err ignored = ERR_INIT;
-	struct index *ret = NULL;
+	struct moved_ask ask = { 0 };
+	struct err bad = ERR_INIT;
+	int more;
 
-	(void)pthread_mutex_lock(&r->index_lock);
-	const struct reader_index *old = d->index;
-	if (old && old->index != seen) {
-		ret = old->index; /* somebody else was faster */
-	} else if (old && now_mono_ns() / 1000000 - d->looked_ms >= LOOK_MS) {
-		const struct collection_state *then = &old->view.collection;
-
-		d->looked_ms = now_mono_ns() / 1000000;
-		if (collection_state(r->repo, &now, &ignored) == 0 &&
-		    (now.done != then->done || now.open != then->open ||
-		     now.open_parts != then->open_parts)) {
-			struct reader_index *x = reader_index_open(r, d);
-
-			if (x) {
-				x->older = d->index;
-				d->index = x;
-				ret = x->index;
-			}
+	while ((more = moved_ask(d->moved, ref, &ask, &bad)) > 0) {
+		for (size_t i = 0; i < ask.n; i++) {
+			bad = (struct err)ERR_INIT;
+			if (try_place(w, d, &ask.places[i], &bad) == 0)
+				return 0;
+			if (!is_loss(&bad))
+				*why = bad;
 		}
 	}
-	(void)pthread_mutex_unlock(&r->index_lock);
-	return ret;
-}
-
-/* All segments, whatever became of their sessions; NULL when it cannot be opened. */
-static struct index *index_any(struct reader *r, struct reader_domain *d)
-{
-	const char *state = r->repo->state[0] ? r->repo->state : NULL;
-	struct err ignored = ERR_INIT;
-
-	(void)pthread_mutex_lock(&r->index_lock);
-	if (!d->any_tried) {
-		d->any_tried = true;
-		if (index_open(r->repo->store, r->repo->keys, d->keys, state, NULL, r->repo->cancel,
-		               &d->any, &ignored) < 0)
-			d->any = NULL;
-	}
-	struct index *x = d->any;
-	(void)pthread_mutex_unlock(&r->index_lock);
-	return x;
-}
-
-/* A place that could hold the same chunk. */
-static bool is_other(const struct chunk_ref *ref, const struct chunk_ref *other)
-{
-	return memcmp(ref->id, other->id, sizeof(ref->id)) == 0 && ref->plain == other->plain &&
-	       ref->kind == other->kind && !same_place(ref, other);
-}
-
-/* Tries the places that one index knows. 0: its bytes are in w->plain. */
-static int rescue_in(struct worker *w, struct reader_domain *d, struct index *x,
-                     const struct chunk_ref *ref)
-{
-	struct chunk_ref places[PLACES_MAX];
-	struct err ignored = ERR_INIT;
-
-	size_t n = index_places(x, ref->id, places, PLACES_MAX);
-	for (size_t i = 0; i < n; i++) {
-		if (is_other(ref, &places[i]) && try_place(w, d, &places[i], &ignored) == 0)
-			return 0;
-	}
+	if (more < 0 && !is_loss(&bad))
+		*why = bad;
 	return -1;
-}
-
-/* Tries every other place of a chunk. 0: its bytes are in w->plain. */
-static int rescue(struct worker *w, struct reader_domain *d, const struct chunk_ref *ref)
-{
-	for (struct index *x = index_of(w->r, d); x; x = index_newer(w->r, d, x)) {
-		if (rescue_in(w, d, x, ref) == 0)
-			return 0;
-	}
-	/* Whatever opens and has the id is the chunk. */
-	struct index *any = index_any(w->r, d);
-	return any ? rescue_in(w, d, any, ref) : -1;
 }
 
 /* ---- ranges ---- */
@@ -528,26 +405,40 @@ static int hand_over(struct worker *w, struct reader_want *want, const struct er
 static int run_range(struct worker *w, struct range *g, const uint8_t *bytes, bool last,
                      struct err *e);
 
+/* Where the index has the chunk now, of several places the one in the smallest pack. */
+static int find_moved(struct reader_domain *d, const struct chunk_ref *ref, struct chunk_ref *ret)
+{
+	struct moved_ask ask = { 0 };
+	struct err ignored = ERR_INIT;
+
+	if (moved_ask(d->moved, ref, &ask, &ignored) <= 0 || ask.n == 0)
+		return -1;
+	*ret = ask.places[0];
+	for (size_t i = 1; i < ask.n; i++) {
+		if (memcmp(ask.places[i].pack, ret->pack, sizeof(ret->pack)) < 0)
+			*ret = ask.places[i];
+	}
+	return check_ref(ret, &ignored);
+}
+
 /* All wants of a pack that is gone: where the index has them now, in as few reads as before. */
 static int run_moved(struct worker *w, struct reader_domain *d, struct reader_want *wants, size_t n,
-                     const struct err *why, struct err *e)
+                     const struct err *gone, struct err *e)
 {
-	struct index *x = index_of(w->r, d);
 	size_t nmoved = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		struct reader_want want = wants[i];
 		struct chunk_ref other;
-		struct err bad = ERR_INIT;
+		struct err why = *gone;
 
-		if (x && index_lookup(x, want.ref.id, &other) && is_other(&want.ref, &other) &&
-		    check_ref(&other, &bad) == 0) {
+		if (find_moved(d, &want.ref, &other) == 0) {
 			want.ref = other;
 			wants[nmoved++] = want;
 			continue;
 		}
-		int r = rescue(w, d, &want.ref);
-		if (hand_over(w, &want, r < 0 ? why : NULL, e) < 0)
+		int r = rescue(w, d, &want.ref, &why);
+		if (hand_over(w, &want, r < 0 ? &why : NULL, e) < 0)
 			return -1;
 	}
 	qsort(wants, nmoved, sizeof(*wants), by_place);
@@ -614,7 +505,7 @@ static int run_range(struct worker *w, struct range *g, const uint8_t *bytes, bo
 		/* Bytes may have been hurt on their way, so the place gets a second try. */
 		why = (struct err)ERR_INIT;
 		if (try_place(w, g->domain, &want->ref, &why) == 0 ||
-		    (is_loss(&why) && rescue(w, g->domain, &want->ref) == 0)) {
+		    (is_loss(&why) && rescue(w, g->domain, &want->ref, &why) == 0)) {
 			if (hand_over(w, want, NULL, e) < 0)
 				return -1;
 		} else if (hand_over(w, want, &why, e) < 0) {
@@ -841,7 +732,6 @@ int reader_open(const struct repo *repo, const struct reader_params *params,
 	r->pending.tail = &r->pending.head;
 	r->fetched.tail = &r->fetched.head;
 	(void)pthread_mutex_init(&r->lock, NULL);
-	(void)pthread_mutex_init(&r->index_lock, NULL);
 	(void)pthread_cond_init(&r->work, NULL);
 	(void)pthread_cond_init(&r->arrived, NULL);
 	(void)pthread_cond_init(&r->room, NULL);
@@ -889,11 +779,7 @@ void reader_free(struct reader *r)
 	}
 	for (struct reader_domain *d = r->domains, *next; d; d = next) {
 		next = d->next;
-		for (struct reader_index *x = d->index, *older; x; x = older) {
-			older = x->older;
-			reader_index_free(x);
-		}
-		index_free(d->any);
+		moved_free(d->moved);
 		secret_free(d->keys);
 		secret_wipe(d, sizeof(*d));
 		free(d);
@@ -903,7 +789,6 @@ void reader_free(struct reader *r)
 	(void)pthread_cond_destroy(&r->work);
 	(void)pthread_cond_destroy(&r->arrived);
 	(void)pthread_cond_destroy(&r->room);
-	(void)pthread_mutex_destroy(&r->index_lock);
 	(void)pthread_mutex_destroy(&r->lock);
 	free(r);
 }
@@ -930,7 +815,11 @@ static struct reader_domain *domain_of(struct reader *r, const struct domain_key
 	d = calloc(1, sizeof(*d));
 	if (d)
 		d->keys = secret_new(sizeof(*d->keys));
-	if (!d || !d->keys) {
+	if (d && d->keys)
+		d->moved = moved_new(r->repo, d->keys);
+	if (!d || !d->keys || !d->moved) {
+		if (d)
+			secret_free(d->keys);
 		free(d);
 		(void)err_set(e, ERR_NOMEM, "no memory for the keys of a domain");
 		return NULL;
@@ -1037,7 +926,7 @@ int reader_chunk(struct reader *r, const struct domain_keys *domain, const struc
 		return err_set(e, ERR_NOMEM, "no memory for reading");
 	if (try_place(r->sync, d, ref, &why) < 0 &&
 	    (!is_loss(&why) ||
-	     (try_place(r->sync, d, ref, &why) < 0 && rescue(r->sync, d, ref) < 0))) {
+	     (try_place(r->sync, d, ref, &why) < 0 && rescue(r->sync, d, ref, &why) < 0))) {
 		*e = why;
 		return -1;
 	}

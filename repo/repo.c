@@ -21,6 +21,7 @@
 #include "repo/commits.h"
 #include "repo/crypt.h"
 #include "repo/living.h"
+#include "repo/note.h"
 #include "repo/session.h"
 
 #define CONFIG_KEY "config"
@@ -28,7 +29,6 @@
 #define CONFIG_SIGN_LABEL "aksdr config" /* its NUL is signed too */
 #define CONFIG_OBJECT_MAX (FORMAT_CONFIG_MAX + FORMAT_HEAD_BYTES + 4 + FORMAT_SIGNATURE_BYTES)
 #define SEALED_RS_BYTES (32 + crypto_box_SEALBYTES)
-#define ENVELOPE_MAX 256 /* bytes of an envelope around its plain text */
 
 #define CUT_FUNCTION "gear64"
 #define CUT_MIN_BYTES (256 * KIB)
@@ -621,7 +621,7 @@ int repo_open_url(const char *url, unsigned store_flags, const char *key_path,
 int repo_point_at(const struct repo *r, const char *session, int64_t received_ns, struct point *ret,
                   struct err *e)
 {
-	CLEANUP(buf_clear) struct buf object = BUF_INIT(FORMAT_POINT_MAX + ENVELOPE_MAX);
+	CLEANUP(buf_clear) struct buf object = BUF_INIT(FORMAT_POINT_MAX + NOTE_ENVELOPE_BYTES);
 	CLEANUP(buf_clear) struct buf plain = BUF_INIT(FORMAT_POINT_MAX);
 	CLEANUP(point_clear) struct point p = { 0 };
 	char key_name[128];

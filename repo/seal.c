@@ -28,6 +28,7 @@
 #define UPLOADS_MAX 256 /* more than can be: see open_pack_new_locked() and the size of trees */
 #define TASKS_MAX 64    /* waiting for the pool */
 #define BOXES (OPEN_DATA + 1)
+#define BUF_LEAST (2 * MIB) /* bytes of the longest chunk that is not cut by content */
 #define CHECKPOINT_BYTES GIB          /* uploaded before the index is told, at least */
 #define CHECKPOINT_MS (5 * 60 * 1000) /* or so long after the last time */
 
@@ -599,7 +600,8 @@ int sealer_open(const struct repo *r, const struct sealer_params *params, struct
 	for (size_t i = 0; rc == 0 && i < s->nbufs; i++) {
 		struct chunk_buf *b = &s->buf_array[i];
 
-		b->cap = r->params.cut_max;
+		/* Shared chunks and blocks do not go by the config's cuts. */
+		b->cap = r->params.cut_max > BUF_LEAST ? r->params.cut_max : BUF_LEAST;
 		b->data = mmap(NULL, b->cap, PROT_READ | PROT_WRITE,
 		               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (b->data == MAP_FAILED) {

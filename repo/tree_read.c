@@ -14,12 +14,12 @@
 #include "repo/compress.h"
 #include "repo/crypt.h"
 #include "repo/index.h"
+#include "repo/moved.h"
 #include "repo/meta_cache.h"
 #include "repo/tree.h"
 
 #define OPEN_PACKS 8
-#define GONE_MAX 64   /* packs that are remembered to be gone */
-#define PLACES_MAX 16 /* other places of a node that are tried */
+#define GONE_MAX 64 /* packs that are remembered to be gone */
 
 /* A tree pack whose data key is at hand. */
 struct node_pack {
@@ -48,8 +48,7 @@ struct tree {
 	struct compress *z;
 	struct node_pack packs[OPEN_PACKS];
 	uint64_t clock;
-	struct index *index; /* opened when a node is not where it was */
-	bool index_tried;
+	struct moved *moved;   /* made when a node is not where it was */
 	struct index *located; /* borrowed: what a writer may rely on; NULL: no matter */
 	uint8_t gone[GONE_MAX][FORMAT_PACK_ID_BYTES]; /* packs that are not there any more */
 	size_t ngone;
@@ -111,7 +110,7 @@ void tree_free(struct tree *t)
 	unwind(t);
 	for (size_t i = 0; i < OPEN_PACKS; i++)
 		node_pack_clear(&t->packs[i]);
-	index_free(t->index);
+	moved_free(t->moved);
 	compress_free(t->z);
 	buf_clear(&t->stored);
 	buf_clear(&t->plain);
@@ -278,30 +277,31 @@ static bool is_loss(const struct err *e)
 	return e->class == ERR_NOT_FOUND || e->class == ERR_CORRUPT || e->class == ERR_FORMAT;
 }
 
-/* Repacking may have moved the node, or a later backup stored it again: the index knows. */
-static int open_elsewhere(struct tree *t, const struct chunk_ref *ref)
+/*
+ * Repacking may have moved the node, or a later backup stored it again: the index knows. -1: it is
+ * nowhere, or *why says what is in the way, which is no loss of the node.
+ */
+static int open_elsewhere(struct tree *t, const struct chunk_ref *ref, struct err *why)
 {
-	struct chunk_ref places[PLACES_MAX];
-	struct err ignored = ERR_INIT;
+	struct moved_ask ask = { 0 };
+	struct err bad = ERR_INIT;
+	int more;
 
-	if (!t->index && t->index_tried)
-		return -1;
-	t->index_tried = true;
-	if (!t->index && index_open(t->repo->store, t->repo->keys, t->domain,
-	                            t->repo->state[0] ? t->repo->state : NULL, NULL,
-	                            t->repo->cancel, &t->index, &ignored) < 0) {
-		t->index = NULL;
-		return -1;
+	if (!t->moved)
+		t->moved = moved_new(t->repo, t->domain);
+	if (!t->moved)
+		return err_set(why, ERR_NOMEM, "no memory to look for a tree node");
+	while ((more = moved_ask(t->moved, ref, &ask, &bad)) > 0) {
+		for (size_t i = 0; i < ask.n; i++) {
+			bad = (struct err)ERR_INIT;
+			if (open_node_at(t, &ask.places[i], &bad) == 0)
+				return 0;
+			if (!is_loss(&bad))
+				*why = bad;
+		}
 	}
-	size_t n = index_places(t->index, ref->id, places, PLACES_MAX);
-	for (size_t i = 0; i < n; i++) {
-		ignored = (struct err)ERR_INIT;
-		if (places[i].kind == CHUNK_NODE &&
-		    (places[i].off != ref->off ||
-		     memcmp(places[i].pack, ref->pack, sizeof(ref->pack)) != 0) &&
-		    open_node_at(t, &places[i], &ignored) == 0)
-			return 0;
-	}
+	if (more < 0 && !is_loss(&bad))
+		*why = bad;
 	return -1;
 }
 
@@ -310,8 +310,16 @@ static int open_node(struct tree *t, const struct chunk_ref *ref, struct err *e)
 {
 	struct err first = ERR_INIT;
 
-	if (is_gone(t, ref->pack) && open_elsewhere(t, ref) == 0)
-		return 0;
+	if (is_gone(t, ref->pack)) {
+		(void)err_set(&first, ERR_NOT_FOUND, "its pack is gone");
+		if (open_elsewhere(t, ref, &first) == 0)
+			return 0;
+		if (!is_loss(&first)) {
+			*e = first;
+			return -1;
+		}
+		first = (struct err)ERR_INIT;
+	}
 	if (open_node_at(t, ref, &first) == 0)
 		return 0;
 	if (first.class == ERR_RETRY && !(t->repo->store->caps & STORE_CAP_LOCAL)) {
@@ -322,7 +330,7 @@ static int open_node(struct tree *t, const struct chunk_ref *ref, struct err *e)
 	}
 	if (first.class == ERR_NOT_FOUND && !is_gone(t, ref->pack))
 		memcpy(t->gone[t->ngone++ % GONE_MAX], ref->pack, sizeof(t->gone[0]));
-	if (is_loss(&first) && open_elsewhere(t, ref) == 0)
+	if (is_loss(&first) && open_elsewhere(t, ref, &first) == 0)
 		return 0;
 	*e = first;
 	return -1;
@@ -344,6 +352,88 @@ static void locate_chunks(struct tree *t)
 	}
 }
 
+/* Where a record is in the order of all. */
+struct key {
+	const char *path;
+	size_t len;
+	uint64_t position;
+};
+
+static int key_cmp(struct key a, struct key b)
+{
+	int d = source_path_cmp(a.path, a.len, b.path, b.len);
+
+	return d ? d : (a.position > b.position) - (a.position < b.position);
+}
+
+static struct key record_key(const struct record *r)
+{
+	return (struct key){ r->path, r->path_len, r->position };
+}
+
+static struct key child_key(const struct tree_child *c)
+{
+	return (struct key){ c->path, c->path_len, c->position };
+}
+
+/*
+ * Whether a node with these keys is what the nodes above it say: it begins with its own key there,
+ * and ends before the next one. Then no node can be in two places, and every walk has an end.
+ */
+static bool in_place(const struct tree *t, struct key first, struct key last)
+{
+	const struct level *l = t->depth > 0 ? &t->path[t->depth - 1] : NULL;
+
+	if (l && key_cmp(first, child_key(&l->node->children[l->at])) != 0)
+		return false;
+	for (size_t i = t->depth; i > 0; i--) {
+		l = &t->path[i - 1];
+		if (l->at + 1 < l->node->n)
+			return key_cmp(last, child_key(&l->node->children[l->at + 1])) < 0;
+	}
+	return true;
+}
+
+static int misplaced(struct err *e)
+{
+	return err_set(e, ERR_FORMAT, "a tree node has other names than the one above it says");
+}
+
+static int decode_leaf(struct tree *t, struct err *e)
+{
+	struct leaf *l;
+
+	if (tree_leaf_decode(t->plain.data, t->plain.len, &l, e) < 0)
+		return -1;
+	if (!in_place(t, record_key(&l->records[0]), record_key(&l->records[l->nrecords - 1]))) {
+		leaf_unref(l);
+		return misplaced(e);
+	}
+	t->at = 0;
+	t->leaf = l;
+	locate_chunks(t);
+	return 0;
+}
+
+static int decode_inner(struct tree *t, struct err *e)
+{
+	struct inner *in;
+
+	if (tree_inner_decode(t->plain.data, t->plain.len, &in, e) < 0)
+		return -1;
+	bool level = in->level == t->levels - 1 - t->depth;
+	if (!level ||
+	    !in_place(t, child_key(&in->children[0]), child_key(&in->children[in->n - 1]))) {
+		inner_free(in);
+		return level ? misplaced(e)
+		             : err_set(e, ERR_FORMAT, "a tree node is of the wrong level");
+	}
+	struct level *l = &t->path[t->depth++];
+	l->node = in;
+	l->at = 0;
+	return 0;
+}
+
 /*
  * Opens the node that path[depth - 1] points to (the root at depth 0) down to a leaf, leftmost,
  * or by key.
@@ -357,33 +447,21 @@ static int descend(struct tree *t, const char *path, size_t len, struct err *e)
 			ref = &t->path[t->depth - 1].node->children[t->path[t->depth - 1].at].ref;
 		if (open_node(t, ref, e) < 0)
 			return -1;
-		if (t->depth == t->levels - 1) {
-			t->at = 0;
-			if (tree_leaf_decode(t->plain.data, t->plain.len, &t->leaf, e) < 0)
-				return -1;
-			locate_chunks(t);
-			return 0;
-		}
-		struct inner *in;
-		if (tree_inner_decode(t->plain.data, t->plain.len, &in, e) < 0)
+		if (t->depth == t->levels - 1)
+			return decode_leaf(t, e);
+		if (decode_inner(t, e) < 0)
 			return -1;
-		if (in->level != t->levels - 1 - t->depth) {
-			inner_free(in);
-			return err_set(e, ERR_FORMAT, "a tree node is of the wrong level");
-		}
-		struct level *l = &t->path[t->depth++];
-		l->node = in;
-		l->at = 0;
 		if (!path)
 			continue;
 		/*
 		 * The last child whose first key is not above the path: what we look for begins
 		 * there.
 		 */
-		size_t lo = 0, hi = in->n;
+		struct level *l = &t->path[t->depth - 1];
+		size_t lo = 0, hi = l->node->n;
 		while (hi - lo > 1) {
 			size_t mid = lo + (hi - lo) / 2;
-			const struct tree_child *c = &in->children[mid];
+			const struct tree_child *c = &l->node->children[mid];
 			int d = source_path_cmp(c->path, c->path_len, path, len);
 
 			if (d < 0 || (d == 0 && c->position == 0))

@@ -163,7 +163,7 @@ static int file_head(struct store *s, const char *key, struct store_stat *ret, s
 	if (!S_ISREG(st.st_mode))
 		return file_fail_missing(f, e);
 	ret->size = (uint64_t)st.st_size;
-	ret->received_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	ret->received_ns = file_received_ns(&st);
 	return 0;
 }
 

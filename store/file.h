@@ -11,6 +11,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "store/driver.h"
 #include "store/fdcache.h"
@@ -40,6 +41,17 @@ struct file_store {
 static inline struct file_store *file_of(struct store *s)
 {
 	return (struct file_store *)s;
+}
+
+/* The time of receipt of a file; a time that cannot be is the nearest one that store.h allows. */
+static inline int64_t file_received_ns(const struct stat *st)
+{
+	const int64_t last_s = INT64_C(7258118400); /* 2200-01-01 */
+	int64_t s = st->st_mtim.tv_sec;
+
+	if (s < 0 || s >= last_s)
+		return s < 0 ? 0 : last_s * 1000000000;
+	return s * 1000000000 + st->st_mtim.tv_nsec;
 }
 
 /*

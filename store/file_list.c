@@ -134,7 +134,7 @@ static int visit_object(struct walk *w, int dir, const char *name, struct err *e
 		return file_fail(w->f, errno, "looking at an object", e);
 	}
 	w->item.st.size = (uint64_t)st.st_size;
-	w->item.st.received_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	w->item.st.received_ns = file_received_ns(&st);
 	int r = w->each(w->arg, &w->item, e);
 	w->ended = r > 0;
 	return r < 0 ? -1 : 0;

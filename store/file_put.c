@@ -354,8 +354,7 @@ static bool is_stale(int dir, const char *name, int64_t now_ns)
 	auto_close int fd = openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return false;
-	int64_t age_ns = now_ns - ((int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
-	return age_ns > STALE_NS && flock(fd, LOCK_EX | LOCK_NB) == 0;
+	return now_ns - file_received_ns(&st) > STALE_NS && flock(fd, LOCK_EX | LOCK_NB) == 0;
 }
 
 void file_clean_tmp(struct file_store *f, int64_t now_ns)

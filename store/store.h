@@ -33,8 +33,9 @@ enum store_caps {
 };
 
 struct store_stat {
-	uint64_t size;       /* bytes */
-	int64_t received_ns; /* the store's own time of receipt, ns since 1970 */
+	uint64_t size; /* bytes */
+	/* the store's own time of receipt, ns since 1970: from 0 to the year 2200 */
+	int64_t received_ns;
 };
 
 struct store_item {

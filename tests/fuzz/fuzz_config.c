@@ -4,21 +4,17 @@
  * 1: its JSON, well signed.
  */
 #include <sodium.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "repo/repo.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_keys.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void put(struct store *s, const struct buf *b)
 {
 	struct iovec iov = { .iov_base = b->data, .iov_len = b->len };
 	struct err e = ERR_INIT;
 
-	if (store_put(s, "config", &iov, 1, &e) < 0)
-		abort();
+	works(store_put(s, "config", &iov, 1, &e));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -31,8 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	auto_keys struct keys *admin = fuzz_keys(FUZZ_RECOVERY);
 	auto_store struct store *s = store_mem_new(&e);
-	if (!s)
-		abort();
+	holds(s);
 	if (data[0] == 1) {
 		(void)buf_put(&b, "aksdr config", 13);
 		(void)buf_put(&b, "AKSDC\1\0\0", 8);
@@ -45,22 +40,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		(void)buf_put(&b, data + 1, size - 1);
 	}
-	if (b.failed)
-		abort();
+	holds(!b.failed);
 	put(s, &b);
 	for (int i = 0; i < 2; i++) {
 		auto_repo struct repo *r = NULL;
 
 		if (repo_open(s, fuzz_keys(i ? FUZZ_AGENT : FUZZ_RECOVERY), NULL, NULL, &r, &e) <
 		    0) {
-			if (e.class != ERR_FORMAT && e.class != ERR_CORRUPT &&
-			    e.class != ERR_DENIED)
-				abort();
+			fuzz_refused(&e, FUZZ_BAD);
+			e = ERR_INIT;
 			continue;
 		}
-		if (!r->keys->has_rs || r->params.cut_min > r->params.cut_avg ||
-		    r->params.cut_avg > r->params.cut_max)
-			abort();
+		holds(r->keys->has_rs && r->keys->nsigners <= KEY_SIGNERS_MAX);
+		holds(r->params.cut_min <= r->params.cut_avg);
+		holds(r->params.cut_avg <= r->params.cut_max);
+		holds(r->params.cut_max <= FORMAT_CHUNK_MAX &&
+		      r->params.pack_bytes <= FORMAT_PACK_MAX);
 	}
 	return 0;
 }

@@ -2,11 +2,9 @@
 /* Cron expressions: what is taken fires at times that it names, and at each of them once. */
 #include "common/cron.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 static bool fires(const struct cron *c, time_t s)
 {
@@ -32,8 +30,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(text, data, size);
 	text[size] = '\0';
 	if (cron_parse(&c, text, &e) < 0) {
-		if (e.class != ERR_INVALID || strlen(e.msg) < 20)
-			abort();
+		fuzz_refused(&e, FUZZ_CLASS(ERR_INVALID));
+		holds(strlen(e.msg) >= 20);
 		return 0;
 	}
 	for (int i = 0; i < 20; i++) {
@@ -41,12 +39,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 		if (next < 0)
 			break;
-		if (next <= at || !fires(&c, next) || cron_next(&c, next - 1) != next)
-			abort();
-		for (int64_t s = at - at % 60 + 60; s < next && s < at + 86400; s += 60) {
-			if (fires(&c, s))
-				abort();
-		}
+		holds(next > at && fires(&c, next) && cron_next(&c, next - 1) == next);
+		for (int64_t s = at - at % 60 + 60; s < next && s < at + 86400; s += 60)
+			holds(!fires(&c, s));
 		at = next;
 	}
 	return 0;

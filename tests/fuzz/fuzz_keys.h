@@ -34,7 +34,7 @@ static inline struct keys *fuzz_keys(const char *text)
 	return k;
 }
 
-/* A recovery key that has opened its config, and knows the agent as a signer. */
+/* A recovery key that has opened its config: its recipient, and knows the agent as a signer. */
 static inline struct keys *fuzz_reader(void)
 {
 	struct keys *k = fuzz_keys(FUZZ_RECOVERY);
@@ -46,6 +46,9 @@ static inline struct keys *fuzz_reader(void)
 	k->nsigners = 1;
 	memcpy(k->signers[0].public, agent->sign_public, 32);
 	memcpy(k->signers[0].id, agent->signer_id, 8);
+	memcpy(k->recipients[0].public, k->recovery_public, 32);
+	key_recipient_id(k->recipients[0].id, k->recovery_public);
+	k->nrecipients = 1;
 	keys_set_rs(k, agent->s->rs);
 	keys_free(agent);
 	return k;

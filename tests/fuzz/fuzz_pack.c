@@ -5,16 +5,13 @@
  * entries of a footer that is well sealed; 4: a chunk as it is stored.
  */
 #include <sodium.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "repo/compress.h"
 #include "repo/pack.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_keys.h"
 
 #define OBJECT_LEN (16 * MIB)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t id[16] = { 0xab, 0xcd };
 static struct keys *reader;
@@ -23,8 +20,24 @@ static struct domain_keys *domain;
 
 static void check(const struct err *e)
 {
-	if (e->class != ERR_FORMAT && e->class != ERR_CORRUPT && e->class != ERR_DENIED)
-		abort();
+	fuzz_refused(e, FUZZ_BAD);
+}
+
+/* A key of the header as it goes into another pack. */
+static void copy_key(const uint8_t *p, const struct pack_header *h, uint16_t key)
+{
+	static struct pack_build *copies[2];
+	struct pack_build **b = &copies[h->kind];
+	CLEANUP(buf_clear) struct buf blocks = BUF_INIT(MIB);
+	struct err e = ERR_INIT;
+
+	if (!*b)
+		*b = pack_copy_new(reader, domain, h->kind, CIPHER_AES256GCM, MIB, &e);
+	holds(*b);
+	if (pack_copy_key(*b, p, h, key, &blocks, &e) < 0)
+		check(&e);
+	else
+		holds((blocks.len - FORMAT_KEYHEAD_BYTES) % FORMAT_SLOT_BYTES == 0);
 }
 
 static void header(const uint8_t *p, size_t n)
@@ -34,19 +47,18 @@ static void header(const uint8_t *p, size_t n)
 	struct err e = ERR_INIT;
 	size_t need = 0;
 
-	if (!dek)
-		abort();
+	holds(dek);
 	if (pack_header_decode(p, n, id, &h, &need, &e) < 0) {
 		check(&e);
 		return;
 	}
 	if (need > n)
 		return;
-	if (need != h.len || h.nkeys == 0)
-		abort();
+	holds(need == h.len && h.nkeys > 0 && h.nkeys <= FORMAT_KEYS_MAX);
 	for (unsigned key = 0; key <= h.nkeys; key += 1 + h.nkeys / 4) {
 		if (pack_header_dek(p, &h, (uint16_t)key, reader, domain, dek, &e) < 0)
 			check(&e);
+		copy_key(p, &h, (uint16_t)key);
 	}
 }
 
@@ -59,8 +71,7 @@ static void sign(uint8_t p[FORMAT_TRAILER_BYTES])
 	(void)buf_put(&b, agent->repo, 16);
 	(void)buf_put(&b, id, 16);
 	(void)buf_put(&b, p, 88);
-	if (b.failed)
-		abort();
+	holds(!b.failed);
 	(void)crypto_sign_detached(p + 88, NULL, b.data, b.len, agent->s->sign_secret);
 }
 
@@ -75,9 +86,9 @@ static void trailer(const uint8_t *p, size_t n, bool signed_well)
 		sign(t);
 	if (pack_trailer_decode(t, OBJECT_LEN, id, reader, &decoded, &e) < 0)
 		check(&e);
-	else if (decoded.footer_off + decoded.footer_len + sizeof(t) != OBJECT_LEN ||
-	         decoded.header_len > decoded.footer_off)
-		abort();
+	else
+		holds(decoded.footer_off + decoded.footer_len + sizeof(t) == OBJECT_LEN &&
+		      decoded.header_len <= decoded.footer_off);
 }
 
 static void footer(const uint8_t *p, size_t n)
@@ -89,8 +100,7 @@ static void footer(const uint8_t *p, size_t n)
 	size_t count;
 	struct err e = ERR_INIT;
 
-	if (!sealed)
-		abort();
+	holds(sealed);
 	memcpy(aad + 6, reader->repo, 16);
 	memcpy(aad + 22, id, 16);
 	(void)crypto_aead_xchacha20poly1305_ietf_encrypt(sealed + 24, NULL, p, n, aad, sizeof(aad),
@@ -103,9 +113,8 @@ static void footer(const uint8_t *p, size_t n)
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (entries[i].off < 158 || entries[i].off + entries[i].stored > t.footer_off ||
-		    entries[i].plain == 0 || entries[i].plain > FORMAT_CHUNK_MAX)
-			abort();
+		holds(entries[i].off >= 158 && entries[i].off + entries[i].stored <= t.footer_off);
+		holds(entries[i].plain > 0 && entries[i].plain <= FORMAT_CHUNK_MAX);
 	}
 }
 
@@ -127,12 +136,10 @@ static void chunk(const uint8_t *p, size_t n)
 	auto_free uint8_t *sealed = malloc(r.stored);
 	auto_free uint8_t *scratch = malloc(r.stored);
 	auto_free uint8_t *out = malloc(r.plain);
-	if (!box || !z || !sealed || !scratch || !out)
-		abort();
+	holds(box && z && sealed && scratch && out);
 	crypt_box_key(box, key);
 	crypt_chunk_aad(aad, reader->repo, r.id, r.plain, r.compression);
-	if (crypt_box_seal(box, 0, aad, sizeof(aad), p, n, sealed) < 0)
-		abort();
+	holds(crypt_box_seal(box, 0, aad, sizeof(aad), p, n, sealed) == 0);
 	(void)pack_chunk_open(box, z, reader->repo, &r, sealed, scratch, out);
 	compress_free(z);
 	crypt_box_free(box);

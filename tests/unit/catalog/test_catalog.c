@@ -228,9 +228,9 @@ static void test_catalog_open__newer_version_is_refused_by_its_number(void **sta
 	(void)state;
 	make(path);
 	exec(path, "PRAGMA user_version = 99");
-	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 1",
+	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 2",
 	             catalog_open(path, CATALOG_READ, &c, e));
-	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 1",
+	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 2",
 	             catalog_open(path, CATALOG_WRITE, &c, e));
 }
 
@@ -369,7 +369,8 @@ static void test_catalog__rows_cannot_be_changed_or_removed(void **state)
 		"INSERT INTO volumes (voltag, cluster, namespace, name) VALUES ('0', 'c', 'n', "
 		"'v')",
 		"INSERT INTO point_segments VALUES ('no such session', 0, 'k')",
-		"INSERT INTO checks VALUES (NULL, 5, 1, 1, 'audit', 0, 0, 0, 0, 0, 0)",
+		"INSERT INTO checks VALUES (NULL, NULL, NULL, 6, 1, 1, 1, 'audit', NULL, NULL, "
+		"NULL, 0, 0, 0, 0, 0, 0, 0, 0)",
 		"INSERT INTO repository VALUES (2, '" REPO_A "', NULL)",
 	};
 	auto_kit struct kit k = kit_new();

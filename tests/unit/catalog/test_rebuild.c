@@ -21,11 +21,12 @@ static void dump(struct catalog *c, struct buf *b)
 		" WHERE gone_at_ns IS NULL ORDER BY session, n",
 		"SELECT s.* FROM point_problems s JOIN points p USING (session)"
 		" WHERE gone_at_ns IS NULL ORDER BY session, n",
-		"SELECT kind, object, other, voltag, detail FROM anomalies WHERE resolved_ns IS "
+		"SELECT kind, object, other, voltag, detail FROM anomalies WHERE kind <> 'lost' "
+		"AND resolved_ns IS "
 		"NULL"
 		" ORDER BY kind, object, other",
 		"SELECT * FROM unjudged",
-		"SELECT volume, points, newest_session, bytes_stored, problems, anomalies"
+		"SELECT volume, points, newest_session, bytes_stored, problems"
 		" FROM v_volume_status WHERE points > 0 ORDER BY volume",
 	};
 

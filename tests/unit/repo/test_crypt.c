@@ -428,6 +428,22 @@ static void test_crypt_object_seal__appends_to_what_is_there(void **state)
 	assert_int_equal(open_object(f.agent, 'R', NAME, b.data + 6, b.len - 6, "text"), ERR_NONE);
 }
 
+static void test_crypt_object_seal__the_limit_is_that_of_the_object(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(8 + 8 + 24 + 4 + 4 + 16 + 64);
+	CLEANUP(buf_clear) struct buf less = BUF_INIT(8 + 8 + 24 + 4 + 4 + 16 + 63);
+	uint8_t key[32] = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	seal(&f, NAME, "text", &b);
+	assert_int_equal(b.len, b.max);
+	assert_int_equal(open_object(f.agent, 'R', NAME, b.data, b.len, "text"), ERR_NONE);
+	assert_int_equal(crypt_object_seal(f.agent, 'R', key, NAME, "text", 4, &less, &e), -1);
+	assert_int_equal(e.class, ERR_TOO_BIG);
+}
+
 static void test_crypt_object_seal__needs_a_signing_key_and_room(void **state)
 {
 	auto_fixture struct fixture f = fixture_new();
@@ -553,6 +569,7 @@ int main(void)
 		cmocka_unit_test(test_crypt_scrub__known_answers),
 		cmocka_unit_test(test_crypt_object__opens_with_every_key_file),
 		cmocka_unit_test(test_crypt_object_seal__appends_to_what_is_there),
+		cmocka_unit_test(test_crypt_object_seal__the_limit_is_that_of_the_object),
 		cmocka_unit_test(test_crypt_object_seal__needs_a_signing_key_and_room),
 		cmocka_unit_test(test_crypt_object_open__finds_every_flipped_bit_and_every_cut),
 		cmocka_unit_test(

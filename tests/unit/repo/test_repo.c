@@ -802,6 +802,34 @@ static void test_repo_points__bad_commits_are_told_or_fail(void **state)
 	assert_int_equal(e.class, ERR_FORMAT);
 }
 
+static void test_repo_points__a_signed_commit_over_the_limit_is_a_bad_one(void **state)
+{
+	auto_repo_fixture struct repo_fixture f = repo_fixture_new();
+	auto_repo struct repo *r = open_repo(&f, "agent.key", NULL);
+	CLEANUP(buf_clear) struct buf object = BUF_INIT(8 * MIB);
+	auto_free char *plain = malloc(FORMAT_POINT_MAX + 1);
+	struct seen s = { 0 };
+	char sessions[3][96];
+	char key[128];
+	uint8_t point_key[32];
+	struct err e = ERR_INIT;
+
+	(void)state;
+	make_three(r, sessions);
+	(void)snprintf(key, sizeof(key), "commit/%s", sessions[1]);
+	assert_non_null(plain);
+	memset(plain, ' ', FORMAT_POINT_MAX + 1);
+	assert_int_equal(keys_point_key(r->keys, point_key, &e), 0);
+	assert_int_equal(crypt_object_seal(r->keys, FORMAT_KIND_POINT, point_key, key, plain,
+	                                   FORMAT_POINT_MAX + 1, &object, &e),
+	                 0);
+	object_set(f.store, key, object.data, object.len);
+	assert_int_equal(repo_points(r, NULL, see, see_bad, &s, &e), 0);
+	assert_int_equal(s.n, 2);
+	assert_int_equal(s.bad, 1);
+	assert_int_equal(s.bad_class, ERR_FORMAT);
+}
+
 static void test_repo_points__a_store_that_fails_is_no_bad_commit(void **state)
 {
 	struct plan plan = { CALL_GET, FAULT_FAIL, 0 };
@@ -870,6 +898,7 @@ int main(void)
 		cmocka_unit_test(test_repo_point__a_point_under_another_name_is_refused),
 		cmocka_unit_test(test_repo_points__in_order_of_key_and_of_one_volume),
 		cmocka_unit_test(test_repo_points__bad_commits_are_told_or_fail),
+		cmocka_unit_test(test_repo_points__a_signed_commit_over_the_limit_is_a_bad_one),
 		cmocka_unit_test(test_repo_points__a_store_that_fails_is_no_bad_commit),
 		cmocka_unit_test(test_repo_points__can_be_cancelled),
 	};

@@ -89,6 +89,35 @@ static void test_file_head__receipt_is_the_time_of_the_file(void **state)
 	assert_true(st.received_ns == INT64_C(1700000000123456789));
 }
 
+static void test_file_head__a_time_far_off_is_the_nearest_that_can_be(void **state)
+{
+	static const struct {
+		time_t mtime;
+		int64_t received_s;
+	} cases[] = {
+		{ -1, 0 },
+		{ 7258118399, 7258118399 },
+		{ 7258118400, 7258118400 },
+		{ INT64_C(10000000000), 7258118400 },
+	};
+	struct setting *t = *state;
+	auto_free char *path = path_join(t->dir, "a");
+	struct store_stat st;
+	struct stat have;
+
+	ok(put_text(t->s, "a", "x", e));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct timespec times[2] = { { 1, 0 }, { cases[i].mtime, 0 } };
+
+		assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+		assert_int_equal(stat(path, &have), 0);
+		if (have.st_mtime != cases[i].mtime)
+			continue; /* not every file system goes so far */
+		ok(store_head(t->s, "a", &st, e));
+		assert_true(st.received_ns == cases[i].received_s * 1000000000);
+	}
+}
+
 /* Puts a thing that is no object beside the objects. */
 static void make_things(const char *dir)
 {
@@ -531,6 +560,7 @@ int main(void)
 		CASE(test_file__an_object_is_a_file_of_its_key),
 		CASE(test_file__only_the_owner_may_read_it),
 		CASE(test_file_head__receipt_is_the_time_of_the_file),
+		CASE(test_file_head__a_time_far_off_is_the_nearest_that_can_be),
 		CASE(test_file__what_is_no_object_is_not_there),
 		CASE(test_file__a_symbolic_link_leads_nowhere),
 		CASE(test_file__the_root_itself_may_be_a_link),
