@@ -2,19 +2,19 @@
 """A process that collects: one generation after the other, from whatever stands of it.
 
   start                                     lists ctl/gc/, goes on behind what stands
-  tombs view commits markers packs index    a look: lists, in this order; with the last two it is a mark
+  tombs holds view commits markers packs index  a look: lists, in this order; with the last two it is a mark
   sweep                                     deletes what older finals name
   repack_sess _pack _segment _commit        a copy of the live chunks of a pack
   condemn
   sess sess_commits sessions                lists sess/ and commit/, puts the unresolved ones
   wait                                      for each of them: it is resolved, or is fenced now
   tombs ... index                           the second mark
-  final verdict
+  final
   index_sess _list _view _commits _heads _segment _commit _delete     the session of the new index
   delete_packs
   ended delete_markers delete_commits       lists commit/; markers of who has ended, points that go
   idle idle_index delete_idle               commits of maintenance sessions without segments
-  live done
+  live finals done
   end
 
 Each put is create-only. Whoever finds the key taken starts again, or goes on with what stands there.
@@ -37,6 +37,7 @@ class Collector(NamedTuple):
     points: int = 0             # sessions
     settled: int = 0            # sessions
     expired: int = 0            # sessions that tombstones name
+    held: int = 0               # sessions that holds name
     known: int = 0              # how many tombstones there are
     pending: int = 0            # sessions of tombstones whose commit is there
     needs: int = 0              # places that live points name: bit 2 * pack, and the next for chunk b
@@ -76,6 +77,8 @@ class Collectors(Tables):
         # Is nobody else there who changes ctl/gc/?
         self.alone = scope.collectors == 1 and not scope.rot
         self.look_begins = 'tombs' if rules.tombs_first else 'view'
+        if scope.hold and not rules.tombs_before_holds:
+            self.look_begins = 'holds'
 
     def steps_of_collector(self, me, store):
         return getattr(self, 'collector_' + me.at)(me, store)
@@ -105,14 +108,11 @@ class Collectors(Tables):
         decided = self.decided(generation)
         if generation.condemn < 0:
             yield text + "begins", self.looks(n, FIRST), store
-        elif self.verdicts and generation.verdict < 0 and decided_of(generation):
-            yield text + "has final", Collector('verdict', n, own=decided_of(generation)), store
         elif decided:
             yield text + "has final", self.looks(n, FINISH, decided), store
-        elif generation.verdict >= 0 or generation.final >= 0 and not self.verdicts and (
-                not generation.reads('condemn') or generation.sessions < 0):
+        elif generation.final >= 0 and (not generation.reads('condemn') or generation.sessions < 0):
             return              # nobody can say what was decided: it stops
-        elif generation.final >= 0 and not self.verdicts:
+        elif generation.final >= 0:
             yield text + "has a final that does not open", Collector('undecide', n, condemn=generation.condemn), store
         elif not generation.reads('condemn') or generation.sessions >= 0 and not generation.reads('sessions'):
             yield text + "has a list that does not open", Collector('final', n), store
@@ -143,6 +143,19 @@ class Collectors(Tables):
         expired = self.tombs_listed(store)
         me = me._replace(expired=expired, known=len(store.tombs))
         text = f"lists tomb: {self.say_sessions(expired)}"
+        if self.scope.hold and self.rules.tombs_before_holds:
+            yield text, me._replace(at='holds'), store
+        else:
+            yield from self.said(me, store, text)
+
+    def collector_holds(self, me, store):
+        me, text = me._replace(held=store.held), f"lists hold: {self.say_sessions(store.held)}"
+        if self.rules.tombs_before_holds:
+            yield from self.said(me, store, text)
+        else:
+            yield text, me._replace(at='tombs'), store
+
+    def said(self, me, store, text):
         if self.rules.tombs_first:
             yield text, me._replace(at='view'), store
         else:
@@ -182,7 +195,7 @@ class Collectors(Tables):
 
     def judge(self, me, store, text):
         """All is known that says which points are live: they are opened."""
-        expired = me.expired | me.doomed
+        expired = me.expired & ~me.held | me.doomed
         going, live = me.points & expired, me.points & ~expired
         needs = 0
         for session in bits(live):
@@ -317,17 +330,23 @@ class Collectors(Tables):
     # ---- condemn, sessions ----
 
     def collector_condemn(self, me, store):
+        free_again = store.generations[me.n].done and self.scope.retires
         if store.generations[me.n].condemn >= 0:
             yield f"gc/{me.n}/condemn is taken", START, store
-            return
+            if not free_again:
+                return
         if me.session >= 0:
             after = Collector('repack_commit', me.n, session=me.session)
         elif self.rules.condemn_first:
             after = Collector('sess', me.n, SECOND, condemn=me.condemn if self.scope.rot else 0)
         else:
             after = Collector('sessions', me.n, todo=me.todo)
-        yield (f"put gc/{me.n}/condemn {self.say_packs(me.condemn)}", after,
-               self.set_generation(store, me.n, condemn=me.condemn))
+        text = f"put gc/{me.n}/condemn {self.say_packs(me.condemn)}"
+        if free_again:
+            # Nobody reads it any more: the store stays as it is.
+            yield text + ", which was deleted when all was done", after, store
+        else:
+            yield text, after, self.set_generation(store, me.n, condemn=me.condemn)
 
     def collector_sess(self, me, store):
         yield (f"lists sess: {self.say_sessions(store.sess)}",
@@ -341,6 +360,9 @@ class Collectors(Tables):
     def collector_sessions(self, me, store):
         if store.generations[me.n].sessions >= 0:
             yield f"gc/{me.n}/sessions is taken", START, store
+            if store.generations[me.n].done and self.scope.retires:
+                yield (f"put gc/{me.n}/sessions {self.say_sessions(me.todo)}, which was deleted when all was done",
+                       self.waiting(me.n, store, me.todo, me.condemn), store)
         else:
             yield (f"put gc/{me.n}/sessions {self.say_sessions(me.todo)}",
                    self.waiting(me.n, store, me.todo, me.condemn),
@@ -377,10 +399,8 @@ class Collectors(Tables):
             yield (f"gc/{me.n}/final is taken, goes by its own: {self.say_packs(me.condemn)}",
                    after._replace(own=mine), store)
         elif generation.final >= 0:
-            stands = decided_of(generation)
-            if self.verdicts:
-                yield f"gc/{me.n}/final is taken", after._replace(at='verdict', own=stands or mine), store
-            elif stands:
+            stands = self.decided(generation)
+            if stands:
                 yield (f"gc/{me.n}/final is taken: {self.say_packs(generation.final)}, points that go: "
                        f"{self.say_sessions(generation.going)}", after._replace(own=self.owned(stands)), store)
             else:
@@ -388,28 +408,14 @@ class Collectors(Tables):
         else:
             # What is behind the collectors is left out of the state, where nobody will use it.
             unused = {'condemn': 0, 'sessions': 0} if self.one_final and self.reduced else {}
-            after = after._replace(own=self.owned(mine), at='verdict' if self.verdicts else 'index_sess')
-            yield text, after, self.set_generation(store, me.n, final=me.condemn, going=me.going, **unused)
-
-    def collector_verdict(self, me, store):
-        """All act upon the copy of final, so that one of the two may be lost."""
-        generation = store.generations[me.n]
-        after = me._replace(at='index_sess')
-        if generation.verdict >= 0:
-            decided = self.decided(generation)
-            if decided:
-                yield f"gc/{me.n}/verdict is taken: {self.say_packs(decided[0])}", after._replace(own=decided), store
-            else:
-                yield f"gc/{me.n}/verdict is taken, and does not open: stops", START, store
-            return
-        yield (f"put gc/{me.n}/verdict {self.say_packs(me.own[0])}, points that go: {self.say_sessions(me.own[1])}",
-               after, self.set_generation(store, me.n, verdict=me.own[0], verdict_going=me.own[1]))
+            yield (text, after._replace(own=self.owned(mine)),
+                   self.set_generation(store, me.n, final=me.condemn, going=me.going, **unused))
 
     def owned(self, decided):
         return () if self.one_final else decided
 
     def final_of(self, me, store):
-        return me.own or decided_of(store.generations[me.n])
+        return me.own or self.decided(store.generations[me.n])
 
     # ---- the new index ----
 
@@ -438,6 +444,9 @@ class Collectors(Tables):
         view = self.view(store)
         if view is None:
             yield "lists ctl/gc: nobody can say what is absent: stops", START, store
+            return
+        if store.generations[me.n].done and self.rules.index_turn:
+            yield f"lists ctl/gc: generation {me.n} is done: stops", START, store
             return
         absent = view.absent if self.rules.index_absent else self.final_of(me, store)[0]
         yield (f"lists ctl/gc: absent are {self.say_packs(absent)}",
@@ -616,11 +625,27 @@ class Collectors(Tables):
             live &= ~going
         if not self.rules.going_not_live:
             live |= going
-        after = Collector('done', me.n, known=me.known, pending=me.pending, kept=me.kept)
+        roll_up = self.scope.roll_up and (me.n + 1) % self.scope.roll_up == 0
+        after = Collector('finals' if roll_up else 'done', me.n, known=me.known, pending=me.pending, kept=me.kept)
         if store.generations[me.n].live >= 0:
-            yield from self.collector_done(after, store)
+            yield from self.steps_of_collector(after, store)
         else:
             yield f"put gc/{me.n}/live {self.say_sessions(live)}", after, self.set_generation(store, me.n, live=live)
+
+    def collector_finals(self, me, store):
+        """A list of all finals, from the list before and what came later."""
+        after = me._replace(at='done')
+        before = store.generations[:me.n]
+        if store.generations[me.n].finals >= 0:
+            yield from self.collector_done(after, store)
+        elif any(not generation.reads('final') for generation in before) or not self.final_of(me, store):
+            yield from self.collector_done(after, store)    # it would not be all
+        else:
+            packs = self.final_of(me, store)[0]
+            if self.rules.finals_whole:
+                packs |= self.dead(store)
+            yield (f"put gc/{me.n}/finals {self.say_packs(packs)}", after,
+                   self.set_generation(store, me.n, finals=packs))
 
     def collector_done(self, me, store):
         if store.generations[me.n].done:
@@ -652,7 +677,10 @@ class Collectors(Tables):
         if me.n >= len(store.generations):
             return me
         at, generation = me.at, store.generations[me.n]
-        if at in ('tombs', 'view', 'commits', 'markers', 'packs', 'index'):
+        if self.scope.retires and at in ('view', 'commits', 'packs', 'index', 'condemn', 'sess', 'sess_commits',
+                                         'sessions'):
+            return me           # what it puts may be free again, later
+        if at in ('tombs', 'holds', 'view', 'commits', 'markers', 'packs', 'index'):
             if me.look == FIRST:
                 if (generation.condemn >= 0 and self.first_unused(self.repack_sessions, store) < 0 and
                         not self.may_sweep(store)):
@@ -687,14 +715,10 @@ class Collectors(Tables):
         dead = 0
         for generation in store.generations:
             dead |= generation.final if generation.done else 0
-        return dead & (-1 if store.late and 'pack' in self.scope.late_kinds or 'pack' in self.scope.lost else store.packs)
+        comes_back = store.late and 'pack' in self.scope.late_kinds or 'pack' in self.scope.lost
+        return dead if comes_back else dead & store.packs
 
     def may_be_free(self, store, session):
         """Is commit/S free, or can it be, once a point that expired is deleted?"""
         commit = store.commits[session]
         return not self.stands(commit) or commit.kind == 'point' and self.mortal >> session & 1
-
-
-def decided_of(generation):
-    """What is in final; None: it does not open, or is not there."""
-    return (generation.final, generation.going) if generation.reads('final') else None

@@ -14,7 +14,7 @@ CHUNKS = (A, B)
 CHUNK_NAMES = {0: '', A: 'a', B: 'b', AB: 'ab'}
 
 # Parts of a generation that may become unreadable, as bits.
-PARTS = {'condemn': 1, 'sessions': 2, 'final': 4, 'verdict': 8}
+PARTS = {'condemn': 1, 'sessions': 2, 'final': 4}
 
 
 def bits(n):
@@ -48,8 +48,7 @@ class Generation(NamedTuple):
     sessions: int = -1          # sessions
     final: int = -1             # packs
     going: int = 0              # the second part of final: sessions whose points are expired and go
-    verdict: int = -1           # packs: the copy of final that is acted upon (rule verdict)
-    verdict_going: int = 0
+    finals: int = -1            # packs of all finals so far; every few generations
     live: int = -1              # sessions of points; of those that may expire, see Tables.mortal
     done: bool = False
     kept: int = 0               # in done: segments that were replaced and could not be deleted
@@ -77,6 +76,8 @@ class Store(NamedTuple):
     returned: int               # sessions whose marker was deleted, and came back
     noted: int                  # sessions whose local note says that a run is at work
     inherited: int              # sessions that another process has taken over
+    held: int                   # sessions that a hold names
+    kept: int                   # of them: those of which the hold was confirmed
 
 
 # The rules of docs/CONCURRENCY.md that can be taken away, and what is done instead of each.
@@ -102,16 +103,22 @@ RULES = {
     'repack_first': "condemn is put, then the repack is committed",
     'final_stays': "final is deleted when the generation is done",
     'final_stands': "a collector goes by its own final, though another one stands",
+    'finals_whole': "the list of all finals lacks those of the generations before",
     'only_dead_swept': "packs that are absent are deleted without a generation, also those of condemn",
     # points that expire
+    'tombs_first': "commits are listed, then how many tombstones are settled is read, and the others are listed",
     'final_expires': "nobody looks in the finals for points, only tombstones count",
     'going_unmarked': "commits of points that go are deleted, then their markers",
     'going_not_live': "the points that go are in live too",
+    'live_obeys': "live has what its collector's look has found live, also what final names",
+    'kept_marker_keeps': "a commit of a point that goes is deleted though the store refuses to delete its marker",
+    'tombs_before_holds': "holds are listed, then tombstones",
     # the index
     'index_rewritten': "segments that name packs of final stay as they are",
     'index_absent': "the new index leaves out packs of its final, but not what is absent else",
     'index_settles': "the replaced segments are deleted, then the commit of the new ones is put",
     'index_exclusive': "the commit of the new index is put over an abort",
+    'index_turn': "a collector makes the index anew though the generation is done, as the next one's condemn says",
     'going_merged': "segments whose commit goes are not merged",
     'void_looks': "segments of sessions that were fenced are merged without a look whether the packs are there",
     'void_absent': "the same, with a look, but with packs that are absent",
@@ -120,23 +127,15 @@ RULES = {
     'aborts_stay': "aborts are deleted when the markers of their sessions are",
 }
 
-# Rules that the page and the code do not have, and need. What is done today instead of each.
-WANTED = {
-    'tombs_first': "commits are listed, then how many tombstones are settled is read, and the others are listed",
-    'live_obeys': "live has what its collector's look has found live, also what final names",
-    'kept_marker_keeps': "a commit of a point that goes is deleted though the store refuses to delete its marker",
-    'verdict': "a final that does not open is deleted and decided again; packs that it releases are not absent",
-}
-
 
 class Rules:
     """Which of them hold: an attribute each."""
 
     def __init__(self, *without):
-        for name in (*RULES, *WANTED):
+        for name in RULES:
             setattr(self, name, name not in without)
         for name in without:
-            if name not in RULES and name not in WANTED:
+            if name not in RULES:
                 raise ValueError(f"there is no rule '{name}'")
 
 
@@ -176,6 +175,7 @@ class Scope:
     gone: dict = field(default_factory=dict)        # packs that points of the past name and that are deleted
     expired: tuple = ()         # sessions with a tombstone, at the beginning
     expire: tuple = ()          # sessions whose point may get a tombstone, at any time
+    hold: str = ''              # a session whose point may get a hold, at any time
     begun: dict = field(default_factory=dict)       # what stands of generation 0, by names
     condemn_any: bool = False   # any of the packs that could be condemned, else all
     merge_all: bool = False     # all settled segments are merged, else those that must
@@ -184,7 +184,9 @@ class Scope:
     late: int = 0               # how many puts may be applied again, after the object was deleted
     late_kinds: tuple = ()      # kinds, or names of segments
     rot: int = 0                # how many lists may become unreadable
-    rot_kinds: tuple = ()       # parts of the open generation; 'old': a final of one that is done
+    rot_kinds: tuple = ()       # parts of the open generation; 'old': a final that a list of all has
+    roll_up: int = 0            # every so many generations leave a list of all finals; 0: none does
+    retires: bool = False       # condemn and sessions of a generation that is done are deleted: free again
     newest_first: bool = False  # new packs have smaller ids than old ones
     occurs: tuple = ()          # what must be seen to happen, as parts of texts
 
@@ -279,7 +281,7 @@ class Tables:
         self.past = Store(packs, tuple(segments), sess, tuple(commits), tuple(map(self.session, scope.expired)),
                           tuple(generations), opened=(1 << len(scope.old)) - 1, born=born,
                           dead=self.sessions_named(scope.expired), late=scope.late, rot=scope.rot, returned=0,
-                          noted=0, inherited=0)
+                          noted=0, inherited=0, held=0, kept=0)
 
     def finish(self):
         """All names are known: the first store."""
@@ -298,8 +300,6 @@ class Tables:
         self.store = past._replace(
             segments=past.segments + (None,) * (len(self.segment_names) - len(past.segments)),
             commits=past.commits + (None,) * (len(self.session_names) - len(past.commits)))
-        # Only then a final is acted upon by its copy: else the two are one step.
-        self.verdicts = bool(scope.rot) and self.rules.verdict
         # Can a key that was deleted be taken again, but by a fence?
         self.comes_back = bool(scope.late or scope.lost or any(role.inherits for role in self.roles))
 
@@ -339,31 +339,38 @@ class Tables:
             listed |= 1 << session
         return listed
 
-    def decided(self, generation):
-        """(packs, sessions) of a generation's decision; None: there is none that opens."""
-        if self.verdicts:
-            if generation.verdict < 0:
-                return None
-            if generation.reads('verdict'):
-                return generation.verdict, generation.verdict_going
+    @staticmethod
+    def decided(generation):
+        """(packs, sessions) of a generation's final; None: there is none that opens."""
         return (generation.final, generation.going) if generation.reads('final') else None
 
     def view(self, store):
         """None: nobody can say what is absent."""
-        absent = dead = 0
+        absent, dead = 0, self.dead(store)
         for generation in store.generations:
             decided = self.decided(generation)
+            if generation.done:
+                continue
             if decided:
                 absent |= decided[0]
-            if generation.done:
-                dead |= decided[0] if decided else 0
-                continue
             if not decided and (generation.condemn >= 0 or generation.final >= 0):
                 if not generation.reads('condemn'):
                     return None
                 absent |= generation.condemn
             break
-        return View(absent, dead)
+        return View(absent | dead, dead)
+
+    def dead(self, store):
+        """Packs of the finals of all generations that are done: the newest list of all, and what came later."""
+        dead = 0
+        for generation in store.generations:
+            if not generation.done:
+                break
+            if generation.finals >= 0:
+                dead = generation.finals
+            elif generation.reads('final'):
+                dead |= generation.final
+        return dead
 
     def doomed(self, store):
         """Sessions that finals name, of which that is found out: who is in `live` is not looked for."""
@@ -382,7 +389,7 @@ class Tables:
         """Packs that any final names, whether it opens or not: those that may be deleted."""
         packs = 0
         for generation in store.generations:
-            packs |= max(generation.verdict if self.verdicts else generation.final, 0)
+            packs |= max(generation.final, 0)
         return packs
 
     @staticmethod
@@ -436,8 +443,24 @@ class Tables:
         for session in bits(self.expirable):
             commit = store.commits[session]
             if session not in store.tombs and self.stands(commit) and commit.kind == 'point':
+                kept = store.kept >> session & 1
                 yield (f"tombstone for {self.session_names[session]}", me,
-                       store._replace(tombs=store.tombs + (session,), dead=store.dead | 1 << commit.point))
+                       store._replace(tombs=store.tombs + (session,),
+                                      dead=store.dead | (0 if kept else 1 << commit.point)))
+
+    def steps_of_hold_begins(self, me, store):
+        session = self.session(self.scope.hold)
+        if self.stands(store.commits[session]):
+            yield f"hold for {self.scope.hold}", 'hold_looks', store._replace(held=store.held | 1 << session)
+
+    def steps_of_hold_looks(self, me, store):
+        session = self.session(self.scope.hold)
+        in_time = not self.tombs_listed(store) >> session & 1 and self.stands(store.commits[session])
+        yield (f"the hold came {'in time' if in_time else 'too late'}", 'hold_ends',
+               store._replace(kept=store.kept | in_time << session))
+
+    def steps_of_hold_ends(self, me, store):
+        return ()
 
     def steps_of_network(self, me, store):
         """Puts that were applied once and are applied again, after the object was deleted."""
@@ -474,9 +497,9 @@ class Tables:
             return
         for n, generation in enumerate(store.generations):
             for part, bit in PARTS.items():
-                if (generation.reads(part) and (part != 'verdict' or self.verdicts) and
-                        (part in self.scope.rot_kinds if not generation.done else
-                         'old' in self.scope.rot_kinds and part in ('final', 'verdict'))):
+                rolled_up = any(later.done and later.finals >= 0 for later in store.generations[n:])
+                if generation.reads(part) and (part in self.scope.rot_kinds if not generation.done else
+                                               part == 'final' and 'old' in self.scope.rot_kinds and rolled_up):
                     yield (f"gc/{n}/{part} becomes unreadable", me,
                            self.set_generation(store, n, rotten=generation.rotten | bit)._replace(rot=store.rot - 1))
 
@@ -484,7 +507,11 @@ class Tables:
 
     def broken(self, store):
         """Says which live point is not whole, or what else is wrong, or None."""
-        expired = self.tombs_listed(store) | self.doomed(store) & ~store.sess
+        going = 0
+        for generation in store.generations:
+            going |= generation.going
+        # A point that goes may be held too late: who restores it looks for that (expiry_pin()).
+        expired = self.tombs_listed(store) & ~(store.held & ~going) | self.doomed(store) & ~store.sess
         dead = self.finals(store)
         there = store.packs & ~dead
         usable = self.named_by(store, self.settled(store)) & there
@@ -492,7 +519,7 @@ class Tables:
         for session, commit in enumerate(store.commits):
             if commit is None or not commit.there or commit.kind != 'point' or expired >> session & 1:
                 continue
-            if store.dead >> commit.point & 1:
+            if store.dead >> commit.point & 1 and not store.held >> session & 1:
                 # With the marker that came back too, it is taken for a point; that is known.
                 if not store.returned >> session & 1:
                     return f"the point of {self.session_names[session]} was expired, and is live again"
@@ -505,7 +532,8 @@ class Tables:
         if store.born & ~store.dead & ~standing:
             return "a point that was committed, and that no tombstone named since, is gone or counts as expired"
         n = self.done_count(store)
-        missing = store.generations[n - 1].live & ~self.standing(store, 'point') & ~(expired | store.returned) if n else 0
+        live = store.generations[n - 1].live if n else 0
+        missing = live & ~self.standing(store, 'point') & ~(expired | store.returned)
         if missing:
             return f"{self.say_sessions(missing)} counts as lost, which was expired: nothing is collected any more"
         return None
