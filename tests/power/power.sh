@@ -262,6 +262,7 @@ declare -A sentences=(
 	[check]='a check finds no damage'
 	[backup]='the next backup succeeds, and comes back'
 	[state]='local state of another moment makes no backup wrong'
+	[collect]='a collection is gone on with, and takes nothing that is needed'
 	[catalog]='the catalog opens or says what to do; made anew it is what the store has'
 	[restored]='what was restored with --sync is there'
 )
@@ -284,7 +285,7 @@ for fs in "${file_systems[@]}"; do
 		--findings "$work/found.$fs" --seed "$seed" --seconds "$((share > 10 ? share : 10))" \
 		--turns "$(full && echo 20 || echo 1)"
 	rm -rf --one-file-system "$ram/check.$fs"
-	for claim in mount keys points check backup state catalog restored; do
+	for claim in mount keys points check backup state catalog collect restored; do
 		t "$fs, after a power cut: ${sentences[$claim]}"
 		ok holds "$work/found.$fs/$claim"
 	done
