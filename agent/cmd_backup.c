@@ -29,6 +29,7 @@ enum {
 	OPT_DROP_CACHE,
 	OPT_IGNORE_CTIME,
 	OPT_FORCE,
+	OPT_TAKE_OVER,
 	OPT_NO_VERIFY,
 	OPT_LEVEL,
 	OPT_THREADS,
@@ -62,6 +63,9 @@ static const struct verb_option options[] = {
 	{ "ignore-ctime", NULL, "a change of ctime alone is none (for clones of snapshots)",
 	  OPT_IGNORE_CTIME },
 	{ "force", NULL, "read every file, whatever the previous point says", OPT_FORCE },
+	{ "take-over", NULL,
+	  "single-writer repository: end other sessions that are open, which must be dead",
+	  OPT_TAKE_OVER },
 	{ "no-verify-encode", NULL, "do not decode each chunk again before it is uploaded",
 	  OPT_NO_VERIFY },
 	{ "level", "N", "compression, 1 (fast) to 19 (small); default 3", OPT_LEVEL },
@@ -134,6 +138,9 @@ static int set(void *state, int key, const char *value, struct err *e)
 		return 0;
 	case OPT_FORCE:
 		job.force = true;
+		return 0;
+	case OPT_TAKE_OVER:
+		job.take_over = true;
 		return 0;
 	case OPT_NO_VERIFY:
 		job.verify_encode = false;
@@ -287,6 +294,9 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	if (repo_open_url(c->store, c->dry_run ? STORE_READONLY : 0, c->key, c->passphrase_file,
 	                  c->state, cancel_on_signals(), &r, e) < 0)
 		return -1;
+	if (r->params.single_writer && !c->dry_run)
+		log_warn("this repository has a single writer at a time: its store cannot keep "
+		         "writers apart");
 	if (!job.set) {
 		secret_random(random, sizeof(random));
 		hex_encode(set_id, random, sizeof(random));

@@ -55,7 +55,7 @@ static int64_t rate(size_t n, int64_t ns)
 }
 
 /* Writes, reads, lists and removes one object of its own under probe/. */
-static void probe(struct doctor *d, struct store *s)
+static void probe(struct doctor *d, struct store *s, bool single_writer)
 {
 	struct err e = ERR_INIT;
 	auto_free uint8_t *bytes = malloc(2 * PROBE_BYTES);
@@ -82,9 +82,11 @@ static void probe(struct doctor *d, struct store *s)
 	               num_bytes_text((uint64_t)rate(PROBE_BYTES, t1 - t0)).s);
 	tell(d, "write", true, text);
 	bool kept = store_put(s, key, &iov, 1, &e) < 0 && e.class == ERR_EXISTS;
-	tell(d, "create-only", kept,
+	tell(d, "create-only", kept || single_writer,
 	     kept ? "a second writer of the same name is refused"
-	          : "the store lets an object be overwritten: only one writer may use it");
+	     : single_writer
+	             ? "the store lets an object be overwritten; the repository has one writer"
+	             : "the store lets an object be overwritten: only one writer may use it");
 	e = (struct err)ERR_INIT;
 	t0 = now_mono_ns();
 	bool same = store_get(s, key, 0, bytes + PROBE_BYTES, PROBE_BYTES, &e) == 0 &&
@@ -129,12 +131,13 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	auto_store struct store *s = store_open(c->store, 0, &why);
 	tell(&d, "store", s != NULL, s ? s->url : why.msg);
 	if (s) {
-		probe(&d, s);
 		struct keys *k = NULL;
 		auto_repo struct repo *r = NULL;
 		why = (struct err)ERR_INIT;
-		if (keys_load(c->key, c->passphrase_file, &k, &why) < 0 ||
-		    repo_open(s, k, c->state, cancel_on_signals(), &r, &why) < 0) {
+		bool opens = keys_load(c->key, c->passphrase_file, &k, &why) == 0 &&
+		             repo_open(s, k, c->state, cancel_on_signals(), &r, &why) == 0;
+		probe(&d, s, opens && r->params.single_writer);
+		if (!opens) {
 			tell(&d, "repository and key", false, why.msg);
 		} else {
 			char hex[33];
@@ -146,6 +149,9 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 			tell(&d, "may write", r->keys->has_sign && r->keys->kind == KEY_AGENT,
 			     r->keys->kind == KEY_AGENT ? "the agent key signs"
 			                                : "only an agent key makes restore points");
+			tell(&d, "writers", true,
+			     r->params.single_writer ? "one at a time, of all machines together"
+			                             : "any number");
 			tell(&d, "cipher", true,
 			     r->params.cipher == CIPHER_AES256GCM &&
 			                     crypt_best_cipher() != CIPHER_AES256GCM

@@ -12,6 +12,7 @@
 static struct {
 	const char *keys;
 	const char *passphrase_file;
+	bool single_writer;
 } opts;
 
 static const struct verb_option options[] = {
@@ -19,6 +20,9 @@ static const struct verb_option options[] = {
 	  256 },
 	{ "passphrase-file", "FILE", "wrap the recovery key by the passphrase in FILE (one line)",
 	  257 },
+	{ "single-writer", NULL,
+	  "for a store that cannot keep writers apart: one session at a time, kept by discipline",
+	  258 },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -28,8 +32,10 @@ static int set(void *state, int key, const char *value, struct err *e)
 	(void)e;
 	if (key == 256)
 		opts.keys = value;
-	else
+	else if (key == 257)
 		opts.passphrase_file = value;
+	else
+		opts.single_writer = true;
 	return 0;
 }
 
@@ -79,12 +85,17 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	if (file && read_passphrase(file, &passphrase, e) < 0)
 		return -1;
 	auto_store struct store *store = store_open(c->store, STORE_CREATE, e);
-	if (!store || repo_init(store, opts.keys, passphrase, e) < 0)
+	if (!store)
 		return -1;
-	auto_json json_t *out = json_pack("{ss ss s{ss+ ss+ ss+}}", "schema", "aksdr/init/v1",
-	                                  "store", store->url, "keys", "recovery", opts.keys,
-	                                  "/recovery.key", "agent", opts.keys, "/agent.key",
-	                                  "audit", opts.keys, "/audit.key");
+	if ((opts.single_writer ? repo_init_single(store, opts.keys, passphrase, e)
+	                        : repo_init(store, opts.keys, passphrase, e)) < 0)
+		return -1;
+	auto_json json_t *out = json_pack("{ss ss ss s{ss+ ss+ ss+}}", "schema", "aksdr/init/v1",
+	                                  "store", store->url, "writers",
+	                                  opts.single_writer ? "single" : "many", "keys",
+	                                  "recovery", opts.keys, "/recovery.key", "agent",
+	                                  opts.keys, "/agent.key", "audit", opts.keys,
+	                                  "/audit.key");
 	if (!out)
 		return err_set(e, ERR_NOMEM, "no memory for the answer");
 	if (c->output == OUTPUT_JSON) {
@@ -99,6 +110,11 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 			"auditors\n\n"
 			"Without recovery.key nothing can ever be restored.\n",
 			store->url, opts.keys, opts.keys, opts.keys);
+		if (opts.single_writer)
+			(void)printf(
+				"\nSINGLE WRITER: this store cannot keep writers apart, or was "
+				"not asked.\nOne backup at a time, of all machines together; "
+				"each of them will say so.\n");
 	}
 	return 0;
 }
@@ -111,7 +127,11 @@ const struct verb cmd_init = {
 		"files (mode "
 		"0600) into the directory of --keys: recovery.key reads data, agent.key writes "
 		"backups, "
-		"audit.key reads metadata. The keys are made once: nobody can make them again.",
+		"audit.key reads metadata. The keys are made once: nobody can make them again.\n\n"
+		"It is tried out whether the store creates objects only once, which keeps writers "
+		"apart. For a store that does not there is --single-writer: a second backup beside "
+		"one that runs is refused, as far as that can be seen, and nobody may rely on it. "
+		"The mode is for ever.",
 	.examples = "aksdr-agent init --store file:///srv/backup --keys /etc/aksdr/keys",
 	.options = options,
 	.flags = VERB_STORE,

@@ -69,6 +69,7 @@ static int read_snapshot(const struct repo *r, const struct job_params *p, const
 		.verify_encode = p->verify_encode,
 		.ignore_ctime = p->ignore_ctime,
 		.force = p->force,
+		.take_over = p->take_over,
 		.dry_run = p->dry_run,
 		.threads = p->threads,
 		.retries = WALK_RETRIES,

@@ -23,7 +23,7 @@ struct job_params {
 	const char *const *excludes;
 	size_t nexcludes;
 	bool skip_caches, cross_mounts, allow_empty, drop_cache;
-	bool ignore_ctime, force, verify_encode, dry_run;
+	bool ignore_ctime, force, take_over, verify_encode, dry_run;
 	int level;
 	unsigned threads;
 	uint64_t page_cache_bytes;

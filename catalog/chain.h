@@ -20,8 +20,8 @@ struct chain_point {
 	uint64_t sequence;
 	bool gone; /* no longer in the store: nothing is said of it, and it is no predecessor */
 	/*
-	 * By tombstones: it may be gone, nothing is said of it, and it is a predecessor all the
-	 * same.
+	 * By tombstones, or it does not count since its key was revoked: it may be gone, nothing
+	 * is said of it, and it is a predecessor all the same.
 	 */
 	bool expired;
 	bool unknown; /* it was expired before anybody looked: of it only the session is known */

@@ -16,9 +16,7 @@ struct cmd_options {
 	bool gone;
 	uint64_t limit;
 	int64_t timeout_ms;
-	unsigned level;
 	unsigned threads;
-	uint64_t files;
 };
 
 /* Opens the repository that the common options name, for reading only. */
@@ -35,7 +33,8 @@ MUST_CHECK int cmd_catalog_path(const struct cmd_options *o, const struct repo *
 MUST_CHECK int cmd_catalog(const struct cmd_options *o, const struct verb_common *common,
                            struct catalog **ret, struct err *e);
 
-extern const struct verb cmd_expire, cmd_gc, cmd_hold, cmd_release, cmd_retain, cmd_retain_simulate;
+extern const struct verb cmd_check, cmd_expire, cmd_gc, cmd_hold, cmd_release, cmd_repair,
+	cmd_retain, cmd_retain_simulate;
 
 int cmd_sync(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
 int cmd_rebuild(void *state, const struct verb_common *common, int argc, char **argv,
@@ -43,6 +42,5 @@ int cmd_rebuild(void *state, const struct verb_common *common, int argc, char **
 int cmd_list(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
 int cmd_show(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
 int cmd_query(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
-int cmd_check(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
 
 #endif

@@ -40,6 +40,7 @@ static const char point_rows[] =
 	" CASE WHEN p.ended_ns IS NULL OR p.ended_ns > ?4"
 	" THEN CASE p.expiry WHEN 'held' THEN 'held' WHEN 'proposed' THEN 'proposed'"
 	" ELSE 'present' END"
+	" WHEN p.expired_ns IS NULL AND p.revoked_ns IS NOT NULL THEN 'revoked'"
 	" WHEN p.expired_ns IS NULL THEN 'lost'"
 	" WHEN p.gone_at_ns IS NULL OR p.gone_at_ns > ?4 THEN 'expired' ELSE 'deleted' END,"
 	" p.set_id, p.session"

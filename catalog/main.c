@@ -6,7 +6,6 @@
 #include "common/cancel.h"
 #include "common/now.h"
 #include "common/num.h"
-#include "repo/check.h"
 
 enum {
 	OPT_CATALOG = 256,
@@ -17,9 +16,7 @@ enum {
 	OPT_GONE,
 	OPT_LIMIT,
 	OPT_TIMEOUT,
-	OPT_LEVEL,
-	OPT_THREADS,
-	OPT_FILES
+	OPT_THREADS
 };
 
 #define CATALOG_OPTION                                                                   \
@@ -59,16 +56,6 @@ static const struct verb_option query_options[] = {
 	{ 0 },
 };
 
-static const struct verb_option check_options[] = {
-	CATALOG_OPTION,
-	{ "level", "N",
-	  "0 lists, 1 asks for lengths, 2 frames of packs (default), 3 checksums, 4 data",
-	  OPT_LEVEL },
-	{ "threads", "N", "packs at once (default: two a CPU)", OPT_THREADS },
-	{ "files", "N", "name at most so many files that are hurt (default 1000)", OPT_FILES },
-	{ 0 },
-};
-
 static int set(void *state, int key, const char *value, struct err *e)
 {
 	struct cmd_options *o = state;
@@ -103,16 +90,10 @@ static int set(void *state, int key, const char *value, struct err *e)
 			rc = err_set(e, ERR_INVALID, "--timeout '%s' is no time to wait", value);
 		o->timeout_ms = s * 1000;
 		return rc;
-	case OPT_LEVEL:
-		rc = num_u64("--level", value, 0, CHECK_LEVEL_MAX, &n, e);
-		o->level = (unsigned)n;
-		return rc;
 	case OPT_THREADS:
 		rc = num_u64("--threads", value, 1, 64, &n, e);
 		o->threads = (unsigned)n;
 		return rc;
-	case OPT_FILES:
-		return num_u64("--files", value, 1, INT64_MAX, &o->files, e);
 	default:
 		return err_set(e, ERR_BUG, "option %d has no meaning", key);
 	}
@@ -162,9 +143,9 @@ int cmd_catalog(const struct cmd_options *o, const struct verb_common *common, s
 	return catalog_open(path, CATALOG_READ, ret, e);
 }
 
-static struct cmd_options options = { .level = 2 };
+static struct cmd_options options;
 
-/* Verbs that only read; those that write have files of their own. */
+/* Verbs of the catalog; those of the repository have files of their own. */
 static const struct verb readers[] = {
 	{
 		.name = "sync",
@@ -261,39 +242,14 @@ static const struct verb readers[] = {
 		.run = cmd_query,
 		.state = &options,
 	},
-	{
-		.name = "check",
-		.summary = "verify the repository",
-		.text = "Level 0 opens every restore point and index segment, walks all trees, and "
-			"compares what they name with the list of packs. Level 1 asks each pack "
-			"for its "
-			"length. Level 2 verifies signature, header and footer of each pack, and "
-			"each "
-			"place that trees and index tell. Level 3 verifies a checksum of every "
-			"ciphertext; no data key is needed. Level 4 decrypts every chunk and "
-			"computes its "
-			"id again; it needs a recovery key.\n"
-			"\n"
-			"Problems are told by object, then the files of restore points that are "
-			"hurt by "
-			"them. The result is kept in the catalog ('list checks'). The exit status "
-			"is 5 "
-			"when something was found.",
-		.examples = "aksdr-catalog check --store file:///backup --key audit.key --level 3",
-		.options = check_options,
-		.flags = VERB_STORE | VERB_KEY,
-		.set = set,
-		.run = cmd_check,
-		.state = &options,
-	},
 	{ 0 },
 };
 
 int main(int argc, char **argv)
 {
-	const struct verb writers[] = { cmd_retain, cmd_retain_simulate, cmd_expire,
-		                        cmd_hold,   cmd_release,         cmd_gc };
-	struct verb verbs[ARRAY_LEN(readers) + ARRAY_LEN(writers)]; /* the last one ends it */
+	const struct verb others[] = { cmd_check,  cmd_repair, cmd_retain,  cmd_retain_simulate,
+		                       cmd_expire, cmd_hold,   cmd_release, cmd_gc };
+	struct verb verbs[ARRAY_LEN(readers) + ARRAY_LEN(others)]; /* the last one ends it */
 	const struct verb_program program = {
 		.name = "aksdr-catalog",
 		.summary = "which restore points exist, and whether they are sound",
@@ -306,7 +262,7 @@ int main(int argc, char **argv)
 	};
 
 	memcpy(verbs, readers, sizeof(readers));
-	memcpy(verbs + ARRAY_LEN(readers) - 1, writers, sizeof(writers));
+	memcpy(verbs + ARRAY_LEN(readers) - 1, others, sizeof(others));
 	verbs[ARRAY_LEN(verbs) - 1] = (struct verb){ 0 };
 	return verb_main(&program, argc, argv);
 }

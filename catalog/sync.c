@@ -11,6 +11,7 @@
 #include "catalog/chain.h"
 #include "catalog/row.h"
 #include "catalog/statement.h"
+#include "common/hex.h"
 #include "repo/commits.h"
 
 #define THREADS_DEFAULT 8
@@ -35,6 +36,7 @@ struct sync {
 	const struct sync_params *params;
 	struct sync_result result;
 	struct commits fresh, gone, returned;
+	struct commits voids; /* known points whose key was revoked, and that do not count */
 	struct statement_result said;
 };
 
@@ -50,6 +52,7 @@ static void sync_clear(struct sync *s)
 	commits_clear(&s->fresh);
 	commits_clear(&s->gone);
 	commits_clear(&s->returned);
+	commits_clear(&s->voids);
 }
 
 static int note(struct commits *l, const char *session, int64_t received_ns, struct err *e)
@@ -91,7 +94,7 @@ static int touch(struct sync *s, const char *voltag, struct err *e)
 
 struct compare {
 	struct sync *s;
-	sqlite3_stmt *known; /* session, gone_at_ns, in order of session */
+	sqlite3_stmt *known; /* session, gone_at_ns, signer, hash, in order of session */
 	bool row;            /* known is at a row */
 };
 
@@ -108,6 +111,21 @@ static int pass_gone(struct compare *x, const char *session, struct err *e)
 		x->row = rc > 0;
 	}
 	return 0;
+}
+
+/* Whether the known point at the row still counts. What nobody can say anything of does. */
+static bool row_counts(const struct compare *x)
+{
+	uint8_t signer[8];
+	uint8_t hash[32];
+	struct err why = ERR_INIT;
+
+	if (hex_decode(signer, sizeof(signer), catalog_text(x->known, 2)) < 0 ||
+	    hex_decode(hash, sizeof(hash), catalog_text(x->known, 3)) < 0)
+		return true;
+	const struct key_signer *s = keys_signer(x->s->repo->keys, signer);
+	return !s || !s->revoked || keys_accept(s, hash, catalog_text(x->known, 0), &why) == 0 ||
+	       !key_is_void(&why);
 }
 
 /* A session that ended without a point. What was known under its name before is gone. */
@@ -147,8 +165,11 @@ static int take_commit(void *arg, const struct store_item *item, struct err *e)
 		return -1;
 	if (!x->row || strcmp(catalog_text(x->known, 0), session) != 0)
 		return note(&s->fresh, session, item->st.received_ns, e);
-	if (sqlite3_column_type(x->known, 1) != SQLITE_NULL &&
-	    note(&s->returned, session, 0, e) < 0)
+	bool gone = sqlite3_column_type(x->known, 1) != SQLITE_NULL;
+	bool counts = row_counts(x);
+	if (!counts && note(&s->voids, session, 0, e) < 0)
+		return -1;
+	if (counts == gone && note(gone ? &s->returned : &s->gone, session, 0, e) < 0)
 		return -1;
 	int rc = catalog_step(s->c, x->known, e);
 	x->row = rc > 0;
@@ -158,7 +179,10 @@ static int take_commit(void *arg, const struct store_item *item, struct err *e)
 static int compare(struct sync *s, struct err *e)
 {
 	auto_stmt sqlite3_stmt *known =
-		catalog_prepare(s->c, "SELECT session, gone_at_ns FROM points ORDER BY session", e);
+		catalog_prepare(s->c,
+	                        "SELECT session, gone_at_ns, signer, hash FROM points"
+	                        " ORDER BY session",
+	                        e);
 	struct compare x = { .s = s, .known = known };
 
 	if (!known)
@@ -332,6 +356,66 @@ static int note_bad(struct sync *s, const char *session, const struct err *why, 
 	return note_anomaly(s, &a, e);
 }
 
+/*
+ * A point that was made under a later config than the store shows: once for each such revision,
+ * until the store shows it.
+ */
+static int note_hidden_config(struct sync *s, const struct point *p, struct err *e)
+{
+	struct anomaly a = { .kind = "unreadable" };
+	char detail[256];
+
+	if (p->config <= s->repo->params.revision)
+		return 0;
+	config_key(p->config, a.object);
+	(void)snprintf(detail, sizeof(detail),
+	               "restore point '%s' was made under it, and the newest revision of the "
+	               "config that the store shows is %llu",
+	               p->session, (unsigned long long)s->repo->params.revision);
+	a.detail = detail;
+	return note_anomaly(s, &a, e);
+}
+
+/* Points are looked at once, so what they told before is taken over. */
+static int keep_hidden_configs(struct sync *s, struct err *e)
+{
+	auto_stmt sqlite3_stmt *keep = catalog_prepare(
+		s->c,
+		"INSERT INTO temp.still (kind, object, other) SELECT kind, object, other"
+		" FROM anomalies WHERE resolved_ns IS NULL AND object LIKE '" CONFIG_REVISIONS
+		"/%' AND object > ?1 ON CONFLICT DO NOTHING",
+		e);
+	char key[32];
+
+	if (!keep)
+		return -1;
+	config_key(s->repo->params.revision, key);
+	/* The first one has a name of another form, which is before all others. */
+	catalog_bind_text(keep, 1, s->repo->params.revision > 1 ? key : CONFIG_REVISIONS "/");
+	return catalog_run(s->c, keep, e);
+}
+
+/* Points that counted, and do not any more. */
+static int note_voids(struct sync *s, struct err *e)
+{
+	for (size_t i = 0; i < s->voids.n; i++) {
+		const char *session = s->voids.v[i].session;
+		struct anomaly a = {
+			.kind = "bad_signature",
+			.detail = "its key was revoked, and it is not among what counted then",
+		};
+		char voltag[17];
+
+		(void)snprintf(voltag, sizeof(voltag), "%.16s", session + POINT_SESSION_VOLTAG);
+		a.voltag = voltag;
+		(void)snprintf(a.object, sizeof(a.object), PREFIX "%.100s", session);
+		s->result.bad++;
+		if (note_anomaly(s, &a, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 struct chain_ctx {
 	struct sync *s;
 	const char *voltag;
@@ -431,7 +515,8 @@ static int judge_volume(struct sync *s, const char *voltag, struct err *e)
 	auto_stmt sqlite3_stmt *get = catalog_prepare(
 		s->c,
 		"SELECT session, previous_session, hash, previous_hash, sequence, gone_at_ns,"
-		" expired_ns IS NOT NULL, previous_missing, 0 FROM points WHERE voltag = ?1"
+		" expired_ns IS NOT NULL OR revoked_ns IS NOT NULL, previous_missing, 0"
+		" FROM points WHERE voltag = ?1"
 		/* those that had gone before anybody looked */
 		" UNION ALL SELECT DISTINCT session, NULL, '', NULL, 0, 0, 1, 0, 1"
 		" FROM tombstone_points WHERE substr(session, 12, 16) = ?1"
@@ -508,9 +593,10 @@ static int judge(struct sync *s, struct err *e)
 		if (judge_volume(s, voltag, e) < 0 || catalog_run(s->c, judged, e) < 0)
 			return -1;
 	}
-	return rc < 0 || note_statements(s, e) < 0 || resolve(s, NULL, e) < 0
-	               ? -1
-	               : catalog_tx_commit(&tx, e);
+	if (rc < 0 || note_voids(s, e) < 0 || keep_hidden_configs(s, e) < 0 ||
+	    note_statements(s, e) < 0 || resolve(s, NULL, e) < 0)
+		return -1;
+	return catalog_tx_commit(&tx, e);
 }
 
 /* ---- writing ---- */
@@ -538,7 +624,7 @@ static int write_point(struct sync *s, const struct commit *commit, struct slot 
 	if (point_voltag(s->repo->keys, &slot->point.volume, voltag, e) < 0)
 		return -1;
 	int added = row_add_point(s->c, &slot->point, voltag, e);
-	if (added < 0)
+	if (added < 0 || note_hidden_config(s, &slot->point, e) < 0)
 		return -1;
 	s->result.added += (uint64_t)added;
 	return touch(s, voltag, e);
@@ -608,6 +694,31 @@ static int fetch_and_write(struct sync *s, struct err *e)
 	return rc;
 }
 
+/* Points whose key was revoked, and that do not count. */
+static int mark_voids(struct sync *s, struct err *e)
+{
+	CLEANUP(catalog_tx_end) struct catalog_tx tx = { 0 };
+
+	if (s->voids.n == 0)
+		return 0;
+	if (catalog_tx_begin(&tx, s->c, e) < 0)
+		return -1;
+	auto_stmt sqlite3_stmt *update =
+		catalog_prepare(s->c,
+	                        "UPDATE points SET revoked_ns = ?2"
+	                        " WHERE session = ?1 AND revoked_ns IS NULL",
+	                        e);
+	if (!update)
+		return -1;
+	(void)sqlite3_bind_int64(update, 2, s->params->now_ns);
+	for (size_t i = 0; i < s->voids.n; i++) {
+		catalog_bind_text(update, 1, s->voids.v[i].session);
+		if (catalog_run(s->c, update, e) < 0)
+			return -1;
+	}
+	return catalog_tx_commit(&tx, e);
+}
+
 static int mark(struct sync *s, const struct commits *l, bool gone, struct err *e)
 {
 	CLEANUP(catalog_tx_end) struct catalog_tx tx = { 0 };
@@ -617,7 +728,11 @@ static int mark(struct sync *s, const struct commits *l, bool gone, struct err *
 	if (catalog_tx_begin(&tx, s->c, e) < 0)
 		return -1;
 	auto_stmt sqlite3_stmt *update =
-		catalog_prepare(s->c, "UPDATE points SET gone_at_ns = ?2 WHERE session = ?1", e);
+		catalog_prepare(s->c,
+	                        gone ? "UPDATE points SET gone_at_ns = ?2 WHERE session = ?1"
+	                             : "UPDATE points SET gone_at_ns = NULL, revoked_ns = NULL"
+	                               " WHERE session = ?1",
+	                        e);
 	if (!update)
 		return -1;
 	for (size_t i = 0; i < l->n; i++) {
@@ -635,12 +750,13 @@ static int mark(struct sync *s, const struct commits *l, bool gone, struct err *
 	return catalog_tx_commit(&tx, e);
 }
 
-/* How many of those that are gone were not expired. */
+/* How many of those that are gone were not expired, and would still count. */
 static int count_lost(struct sync *s, struct err *e)
 {
 	auto_stmt sqlite3_stmt *get =
 		catalog_prepare(s->c,
-	                        "SELECT 1 FROM points WHERE session = ?1 AND expired_ns IS NULL",
+	                        "SELECT 1 FROM points WHERE session = ?1 AND expired_ns IS NULL"
+	                        " AND revoked_ns IS NULL",
 	                        e);
 
 	if (!get)
@@ -727,6 +843,7 @@ int sync_run(struct catalog *c, const struct repo *r, const struct sync_params *
 	if (params->counts)
 		atomic_store(&params->counts->files_total, s.fresh.n);
 	if (fetch_and_write(&s, e) < 0 || mark(&s, &s.gone, true, e) < 0 ||
+	    mark_voids(&s, e) < 0 ||
 	    mark(&s, &s.returned, false, e) < 0 || statement_sync(c, r, &s.said, e) < 0 ||
 	    sync_checks(&s, e) < 0 || judge(&s, e) < 0 || count_lost(&s, e) < 0 ||
 	    finish(&s, e) < 0)

@@ -21,10 +21,10 @@ struct sync_params {
 struct sync_result {
 	uint64_t listed;                /* commits of points in the store */
 	uint64_t added;                 /* points that are new here */
-	uint64_t gone;                  /* points that were there at the last sync */
-	uint64_t lost;                  /* of them: those that were not expired */
+	uint64_t gone;                  /* points that were there at the last sync, or counted */
+	uint64_t lost;                  /* of them: not expired, nor of a revoked key */
 	uint64_t returned;              /* points that were gone, and are there again */
-	uint64_t bad;                   /* commits that do not open */
+	uint64_t bad;                   /* commits that do not open, or do not count */
 	uint64_t tombstones, holds;     /* that are new here */
 	uint64_t found, resolved, open; /* anomalies: new, no longer so, now */
 };

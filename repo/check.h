@@ -22,10 +22,12 @@
 
 #include "common/err.h"
 #include "common/progress.h"
+#include "repo/absent.h"
 #include "repo/repo.h"
 
 #define CHECK_LEVEL_MAX 4
-#define CHECK_HURT_MAX 1000 /* paths told, when nothing else is asked for */
+#define CHECK_LEVEL_RESTORE 5 /* and restores: of a check by the catalog */
+#define CHECK_HURT_MAX 1000   /* paths told, when nothing else is asked for */
 
 enum check_what {
 	CHECK_MISSING,    /* named by a restore point or the index, and not in the store */
@@ -54,6 +56,22 @@ struct check_hurt {
 	uint64_t entries;
 };
 
+/* What a repair goes by (repo/repair.h); told at the end, before the problems. */
+struct check_sink {
+	/* A dedup domain of restore points. */
+	int (*domain)(void *arg, const char *name, struct err *e);
+	/* A segment that should count, and does not open. */
+	int (*segment)(void *arg, const char *key, struct err *e);
+	/* A pack that no segment names, and whose frame is whole: level 2 and above. */
+	int (*unindexed)(void *arg, const struct pack_name *pack, uint64_t len, struct err *e);
+	/*
+	 * Where a chunk should be, by trees, index or footer, and is not, or is damaged; places
+	 * that are marked are not told. By pack and offset, each once.
+	 */
+	int (*place)(void *arg, const struct place *p, struct err *e);
+	void *arg;
+};
+
 struct check_params {
 	unsigned level;    /* 0 .. CHECK_LEVEL_MAX */
 	unsigned threads;  /* 0: two a CPU, so that some compute while others read */
@@ -64,8 +82,10 @@ struct check_params {
 	unsigned sample_percent; /* so many packs of a hundred, at random; 0: all */
 	int64_t max_age_ns;      /* those not verified within this time; 0: all */
 	bool resume; /* not those that the last check, which did not end, has verified */
-	bool record; /* puts records into the store; needs a key that signs (repo/checked.h) */
+	/* Puts records into the store; needs a key that signs (repo/checked.h). */
+	bool record;
 	struct progress_counts *counts; /* may be NULL; files are packs here */
+	const struct check_sink *sink;  /* may be NULL */
 	/* May be NULL; -1 ends the check. Called from the thread of check_run(), at its end. */
 	int (*problem)(void *arg, const struct check_problem *p, struct err *e);
 	int (*hurt)(void *arg, const struct check_hurt *h, struct err *e);
@@ -89,6 +109,7 @@ struct check_result {
 		unreferenced_bytes; /* packs that nothing names: of sessions that did not end */
 	uint64_t known_damaged; /* chunks that were marked as damaged, and nothing needs there */
 	uint64_t unknown_packs; /* of domains that no restore point is in: not looked into */
+	uint64_t revoked;       /* objects that do not count, since their key was revoked */
 	uint64_t foreign;       /* objects below pack/ and meta/ whose names are no pack's */
 	uint64_t objects;       /* read, at least in part */
 	uint64_t bytes_read;
@@ -100,6 +121,8 @@ struct check_result {
 	int64_t oldest_ns; /* of what was ever verified; by the store's clock */
 	uint64_t problems;
 	uint64_t hurt_points, hurt_entries;
+	bool recorded;         /* in the store, in full */
+	struct err unrecorded; /* why not, where it was asked for */
 };
 
 /*

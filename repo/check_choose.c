@@ -185,36 +185,57 @@ static void fill_record(const struct check *ck, const struct check_result *r, bo
 	memcpy(x->run, ck->run->name, sizeof(x->run));
 }
 
-int check_record(struct check *ck, const struct check_result *r, bool ended, struct err *e)
+/* Puts a record of these packs, and empties the list. What is not put is told by the next one. */
+static void put_record(struct check_pass *run, const struct repo *r, const struct checked *x,
+                       struct pack_list *packs)
+{
+	struct err why = ERR_INIT;
+
+	if (checked_put(r, x, packs, &why) < 0) {
+		run->unrecorded = why;
+		return;
+	}
+	run->recorded++;
+	pack_list_clear(packs);
+}
+
+void check_record(struct check *ck, const struct check_result *r, bool ended)
 {
 	struct check_pass *run = ck->run;
 	struct checked x;
 
 	run->recorded_ns = now_mono_ns();
-	if (!ck->params->record || (!ended && run->fresh.n == 0))
-		return 0;
+	if (!ck->params->record)
+		return;
+	run->unrecorded = (struct err)ERR_INIT;
+	fill_record(ck, NULL, false, &x);
+	x.damaged = true;
+	if (run->damaged.n > 0)
+		put_record(run, ck->repo, &x, &run->damaged);
 	fill_record(ck, r, ended, &x);
-	if (checked_put(ck->repo, &x, &run->fresh, e) < 0)
-		return -1;
-	pack_list_clear(&run->fresh);
-	return 0;
+	if (ended || run->fresh.n > 0)
+		put_record(run, ck->repo, &x, &run->fresh);
 }
 
-int check_good(struct check *ck, const struct check_listed *x, struct err *e)
+int check_read(struct check *ck, const struct check_listed *x, bool good, struct err *e)
 {
 	struct check_pass *run = ck->run;
+	struct pack_list *l = good ? &run->fresh : &run->damaged;
 	int rc;
 
 	(void)pthread_mutex_lock(&run->lock);
-	run->packs++;
-	run->bytes += x->len;
-	rc = pack_list_add(&run->fresh, x->kind, x->id, e);
-	if (rc == 0)
+	run->packs += good;
+	run->bytes += good ? x->len : 0;
+	rc = pack_list_add(l, x->kind, x->id, e);
+	if (rc == 0 && good)
 		rc = pack_list_add(&run->passed, x->kind, x->id, e);
 	/* Putting it holds the others up for one request every ten minutes. */
-	if (rc == 0 && (run->fresh.n == CHECKED_PACKS_MAX ||
-	                now_mono_ns() - run->recorded_ns > RECORD_EVERY_NS))
-		rc = check_record(ck, NULL, false, e);
+	if (rc == 0 &&
+	    (l->n == CHECKED_PACKS_MAX || now_mono_ns() - run->recorded_ns > RECORD_EVERY_NS))
+		check_record(ck, NULL, false);
+	/* A record has no room for more; of these nothing is said then. */
+	if (l->n == CHECKED_PACKS_MAX)
+		pack_list_clear(l);
 	(void)pthread_mutex_unlock(&run->lock);
 	return rc;
 }

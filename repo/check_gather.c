@@ -85,6 +85,10 @@ static int take_point_locked(struct check *ck, const struct point *p, unsigned d
 static int commit_bad(struct check *ck, const char *key, const char *what, const struct err *why,
                       struct err *e)
 {
+	if (key_is_void(why)) {
+		atomic_fetch_add_explicit(&ck->revoked, 1, memory_order_relaxed);
+		return 0;
+	}
 	if (!check_is_finding(why) && why->class != ERR_INVALID) {
 		*e = *why;
 		return -1;
@@ -93,6 +97,16 @@ static int commit_bad(struct check *ck, const char *key, const char *what, const
 		atomic_store(&ck->stale, true);
 	check_find(ck, check_what_of(why), key, 0, "%s: %s", what, why->msg);
 	return 0;
+}
+
+/* The store must show the config that points were made under. */
+static void note_config_locked(struct check *ck, const struct point *p)
+{
+	if (p->config < ck->config ||
+	    (p->config == ck->config && strcmp(p->session, ck->config_session) >= 0))
+		return;
+	ck->config = p->config;
+	memcpy(ck->config_session, p->session, sizeof(ck->config_session));
 }
 
 static bool is_gone(const struct check *ck, const char *session)
@@ -110,6 +124,7 @@ static int read_point(struct check *ck, const struct commit_item *c, const char 
 	if (rc == 0) {
 		atomic_fetch_add_explicit(&ck->bytes_read, c->size, memory_order_relaxed);
 		(void)pthread_mutex_lock(&ck->lock);
+		note_config_locked(ck, &p);
 		int domain = domain_number(ck, p.domain, &why);
 		rc = domain < 0 ? -1 : 0;
 		/* What an expired one needs may be gone; its domain is that of segments. */
@@ -259,22 +274,47 @@ static int gather_points(struct check *ck, struct err *e)
 	return look_for_lost(ck, e);
 }
 
-/* ---- notes ---- */
+/* ---- config ---- */
 
-static const struct {
-	const char *prefix;
-	char kind;
-	bool list;
-} notes[] = {
-	{ "check/", FORMAT_KIND_CHECKED, true },  { "ctl/damage/", FORMAT_KIND_DAMAGE, true },
-	{ "ctl/gc/", FORMAT_KIND_COLLECT, true }, { "hold/", FORMAT_KIND_HOLD, false },
-	{ "pin/", FORMAT_KIND_PIN, false },       { "sess/", FORMAT_KIND_SESSION, false },
-	{ "tomb/", FORMAT_KIND_TOMB, false },
-};
+static int bad_revision(void *arg, const char *key, const char *text, struct err *e)
+{
+	(void)e;
+	check_find(arg, CHECK_MISMATCH, key, 0, "%s", text);
+	return 0;
+}
+
+static int gather_config(struct check *ck, struct err *e)
+{
+	const struct repo *r = ck->repo;
+	char key[32];
+
+	if (ck->config > r->params.revision) {
+		config_key(ck->config, key);
+		check_find(ck, CHECK_MISSING, key, 0,
+		           "restore point '%s' was made under this revision of the config, and the "
+		           "newest that the store shows is %llu: it hides or lost what was changed "
+		           "of the keys",
+		           ck->config_session, (unsigned long long)r->params.revision);
+	}
+	for (size_t i = 0; i < r->keys->nsigners; i++) {
+		const struct key_signer *s = &r->keys->signers[i];
+
+		if (s->lost)
+			check_find(
+				ck, CHECK_DAMAGED, s->nlists ? s->lists[0].object : "ctl/revoked/",
+				0,
+				"what counts of the revoked key '%s' cannot be read, so nobody can "
+				"say whether what it signed does; 'key revoke' makes another list",
+				s->name);
+	}
+	return config_chain(r->store, r->keys, bad_revision, ck, e);
+}
+
+/* ---- notes ---- */
 
 struct note_ctx {
 	struct check *ck;
-	size_t at; /* in notes */
+	const struct note_place *place;
 };
 
 static int open_note(void *arg, const struct store_item *item, struct err *e)
@@ -284,12 +324,12 @@ static int open_note(void *arg, const struct store_item *item, struct err *e)
 	const struct repo *r = c->ck->repo;
 	auto_json json_t *o = NULL;
 	struct err why = ERR_INIT;
-	const char kind = notes[c->at].kind;
+	const char kind = c->place->kind;
 
 	if (cancel_check(r->cancel, e) < 0)
 		return -1;
-	int rc = notes[c->at].list ? note_get_list(r, kind, item->key, &o, &list, NULL, &why)
-	                           : note_get(r, kind, item->key, &o, NULL, &why);
+	int rc = c->place->list ? note_get_list(r, kind, item->key, &o, &list, NULL, &why)
+	                        : note_get(r, kind, item->key, &o, NULL, &why);
 	atomic_fetch_add_explicit(&c->ck->objects, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&c->ck->bytes_read, item->st.size, memory_order_relaxed);
 	/* These come and go at any time. */
@@ -300,14 +340,14 @@ static int open_note(void *arg, const struct store_item *item, struct err *e)
 
 static int gather_notes(struct check *ck, struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
-		struct note_ctx c = { .ck = ck, .at = i };
+	for (size_t i = 0; i < NOTE_PLACES; i++) {
+		const struct note_place *p = &note_places[i];
+		struct note_ctx c = { .ck = ck, .place = p };
 
-		if (ck->params->level < 2 &&
-		    !(ck->expiry.bad > 0 && strcmp(notes[i].prefix, "sess/")))
+		if (ck->params->level < 2 && !(ck->expiry.bad > 0 && strcmp(p->prefix, "sess/")))
 			continue;
-		if (store_list(ck->repo->store, notes[i].prefix, NULL, open_note, &c, e) < 0)
-			return err_wrap(e, "reading '%s'", notes[i].prefix);
+		if (store_list(ck->repo->store, p->prefix, NULL, open_note, &c, e) < 0)
+			return err_wrap(e, "reading '%s'", p->prefix);
 	}
 	return 0;
 }
@@ -324,7 +364,7 @@ static void count_open(struct check *ck, struct check_result *result)
 
 int check_gather(struct check *ck, struct check_result *result, struct err *e)
 {
-	if (gather_points(ck, e) < 0 || gather_notes(ck, e) < 0)
+	if (gather_points(ck, e) < 0 || gather_config(ck, e) < 0 || gather_notes(ck, e) < 0)
 		return -1;
 	count_open(ck, result);
 	return check_index(ck, result, e);

@@ -44,7 +44,7 @@ int checked_put(const struct repo *r, const struct checked *x, struct pack_list 
 		(json_int_t)x->hurt_entries, "packs_verified", (json_int_t)x->packs_verified,
 		"bytes_verified", (json_int_t)x->bytes_verified, "packs", (json_int_t)packs->n,
 		"user", by.user, "host", by.host);
-	if (!o)
+	if (!o || (x->damaged && json_object_set_new(o, "damaged", json_true()) < 0))
 		return err_set(e, ERR_NOMEM, "no memory for the record of a check");
 	if (packs->n > CHECKED_PACKS_MAX)
 		return err_set(e, ERR_BUG, "%zu packs are too many for one record", packs->n);
@@ -95,6 +95,8 @@ static int decode(const json_t *o, const char *what, struct checked *x, struct e
 	    json_get_hex(o, what, "run", run, sizeof(run), e) < 0 ||
 	    json_get_bool(o, what, "ended", &x->ended, e) < 0 ||
 	    json_get_bool(o, what, "all", &x->all, e) < 0 ||
+	    (json_object_get(o, "damaged") &&
+	     json_get_bool(o, what, "damaged", &x->damaged, e) < 0) ||
 	    json_get_i64(o, what, "started_ns", &x->started_ns, e) < 0 ||
 	    json_get_i64(o, what, "finished_ns", &x->finished_ns, e) < 0 ||
 	    get_text(o, what, "user", x->by.user, sizeof(x->by.user), e) < 0 ||
@@ -178,7 +180,12 @@ static int age_cmp(const void *va, const void *vb)
 	const struct checked_age *b = vb;
 	int d = refset_pack_cmp(a->pack.kind, a->pack.id, b->pack.kind, b->pack.id);
 
-	return d ? d : (a->at_ns < b->at_ns) - (a->at_ns > b->at_ns);
+	int64_t ta = a->at_ns < 0 ? -a->at_ns : a->at_ns;
+	int64_t tb = b->at_ns < 0 ? -b->at_ns : b->at_ns;
+
+	if (d == 0)
+		d = (ta < tb) - (ta > tb);
+	return d ? d : (a->at_ns > b->at_ns) - (a->at_ns < b->at_ns);
 }
 
 struct gathering {
@@ -210,9 +217,9 @@ static int gather(void *arg, const struct checked *x, const struct pack_list *pa
 	struct gathering *g = arg;
 	struct checked_ages *a = g->a;
 
-	if (x->level < g->level)
+	if (x->level < g->level && !x->damaged)
 		return 0;
-	if (x->all && x->started_ns >= a->open_started_ns) {
+	if (x->all && !x->damaged && x->started_ns >= a->open_started_ns) {
 		(void)snprintf(a->open_run, sizeof(a->open_run), "%s", x->run);
 		a->open_started_ns = x->started_ns;
 		if (x->ended)
@@ -228,7 +235,10 @@ static int gather(void *arg, const struct checked *x, const struct pack_list *pa
 		                    sizeof(*a->v)) < 0)
 			return err_sys(e, errno, "making room for the ages of packs");
 		a->v = v;
-		a->v[a->n++] = (struct checked_age){ .pack = packs->v[i], .at_ns = x->received_ns };
+		a->v[a->n++] = (struct checked_age){
+			.pack = packs->v[i],
+			.at_ns = x->damaged ? -x->received_ns : x->received_ns,
+		};
 	}
 	return 0;
 }
@@ -265,7 +275,7 @@ int64_t checked_age_of(const struct checked_ages *a, uint8_t kind,
 		int d = refset_pack_cmp(x->pack.kind, x->pack.id, kind, id);
 
 		if (d == 0)
-			return x->at_ns;
+			return x->at_ns < 0 ? 0 : x->at_ns;
 		if (d < 0)
 			lo = mid + 1;
 		else

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Records of verification, check/DAY/RANDOM: that a check ran, what it found,
- * and which packs it read in full and found good (docs/FORMAT.md 14). A check
- * puts one every so often while it runs, and one at its end, so that what it
- * did counts although it was interrupted. Ages of packs follow from them.
+ * and which packs it read in full and found good, or damaged
+ * (docs/FORMAT.md 14). A check puts one every so often while it runs, and one
+ * at its end, so that what it did counts although it was interrupted. Ages of
+ * packs follow from them.
  */
 #ifndef AKSDR_REPO_CHECKED_H
 #define AKSDR_REPO_CHECKED_H
@@ -24,10 +25,11 @@ struct checked {
 	unsigned level;
 	bool ended;                      /* the last record of its check, which came to its end */
 	bool all;                        /* it was to read everything that its level asks for */
+	bool damaged;                    /* its packs are not good: what was said before is over */
 	int64_t started_ns, finished_ns; /* by the clock of who checked; finished 0: not ended */
 	uint64_t points, objects, bytes_read, problems, hurt_points, hurt_entries;
 	uint64_t packs_verified, bytes_verified; /* in all records of the check; of an ended one */
-	uint64_t packs;                          /* that this record vouches for */
+	uint64_t packs;                          /* that this record is about */
 	struct note_actor by;
 	/* set by reading */
 	char key[NOTE_KEY_MAX];
@@ -56,8 +58,8 @@ MUST_CHECK int checked_each(const struct repo *r,
 struct checked_ages {
 	struct checked_age {
 		struct pack_name pack;
-		int64_t at_ns;
-	} * v; /* by kind and id; scratch memory */
+		int64_t at_ns; /* negative: it was damaged then */
+	} * v;                 /* by kind and id; scratch memory */
 	size_t n, cap;
 	/*
 	 * newest check of this level or above that was to read all and did not end: its name, or ""
@@ -66,11 +68,11 @@ struct checked_ages {
 	int64_t open_started_ns;
 };
 
-/* Of records of this level and above. */
+/* Of records of this level and above, and of damage at any. */
 MUST_CHECK int checked_ages(const struct repo *r, unsigned level, struct checked_ages *ret,
                             struct err *e);
 void checked_ages_clear(struct checked_ages *a);
 int64_t checked_age_of(const struct checked_ages *a, uint8_t kind,
-                       const uint8_t id[FORMAT_PACK_ID_BYTES]); /* 0: never */
+                       const uint8_t id[FORMAT_PACK_ID_BYTES]); /* 0: never, or damaged */
 
 #endif

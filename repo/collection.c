@@ -107,69 +107,152 @@ bool collection_key_parse(const char *key, uint64_t *ret_n, enum collection_part
 	return false;
 }
 
-struct states {
-	struct collection_state s;
-	uint64_t at; /* generation that is being listed */
-	unsigned parts;
-	int64_t received_ns;
+/* Objects of one generation. */
+struct generation {
+	uint64_t n;
+	unsigned parts;      /* 1 << enum collection_part */
+	int64_t received_ns; /* of its condemn */
 };
 
-static void end_generation(struct states *x)
-{
-	const unsigned done = 1U << COLLECTION_DONE;
+/* In order of their numbers. */
+struct generations {
+	struct generation *v;
+	size_t n, cap;
+};
 
-	if (x->parts & done) {
-		x->s.done = x->at;
-		if (x->parts & 1U << COLLECTION_FINALS)
-			x->s.finals = x->at;
-		x->s.done_live = x->parts & 1U << COLLECTION_LIVE;
-		x->s.open = 0;
-		x->s.open_parts = 0;
-		x->s.open_received_ns = 0;
-	} else if (x->parts) {
-		x->s.open = x->at;
-		x->s.open_parts = x->parts;
-		x->s.open_received_ns = x->received_ns;
+static void generations_clear(struct generations *l)
+{
+	free(l->v);
+}
+
+/* The last one of the list, made when it is another number. NULL: no memory. */
+static struct generation *generation_of(struct generations *l, uint64_t n)
+{
+	if (l->n > 0 && l->v[l->n - 1].n == n)
+		return &l->v[l->n - 1];
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? 2 * l->cap : 64;
+		struct generation *v = reallocarray(l->v, cap, sizeof(*v));
+
+		if (!v)
+			return NULL;
+		l->v = v;
+		l->cap = cap;
 	}
-	x->parts = 0;
-	x->received_ns = 0;
+	l->v[l->n] = (struct generation){ .n = n };
+	return &l->v[l->n++];
 }
 
 static int take_part(void *arg, const struct store_item *item, struct err *e)
 {
-	struct states *x = arg;
+	struct generations *l = arg;
 	enum collection_part which;
 	uint64_t n;
 
 	if (!collection_key_parse(item->key, &n, &which))
 		return 0;
-	unsigned part = 1U << which;
-	if (n != x->at) {
-		/* What comes after a generation that is not done cannot have begun. */
-		end_generation(x);
-		if (n != x->s.done + 1)
-			return err_set(e, ERR_CORRUPT,
-			               "collection %llu has begun and %llu is not done: the store "
-			               "lost or hides '%s%08llu/done'",
-			               (unsigned long long)n, (unsigned long long)x->s.done + 1, GC,
-			               (unsigned long long)x->s.done + 1);
-		x->at = n;
-	}
-	x->parts |= part;
-	if (part == 1U << COLLECTION_CONDEMN)
-		x->received_ns = item->st.received_ns;
+	struct generation *g = generation_of(l, n);
+	if (!g)
+		return err_set(e, ERR_NOMEM, "no memory for a list of collections");
+	g->parts |= 1U << which;
+	if (which == COLLECTION_CONDEMN)
+		g->received_ns = item->st.received_ns;
 	return 0;
+}
+
+/* Whether the object is one of a revoked key, and does not count. */
+static int is_void(const struct repo *r, uint64_t n, enum collection_part part, bool *ret,
+                   struct err *e)
+{
+	CLEANUP(buf_clear) struct buf list = BUF_INIT(NOTE_LIST_MAX);
+	auto_json json_t *o = NULL;
+	struct err why = ERR_INIT;
+	char key[64];
+
+	collection_key(n, part, key);
+	*ret = false;
+	if (note_get_list(r, FORMAT_KIND_COLLECT, key, &o, &list, NULL, &why) == 0)
+		return 0;
+	*ret = key_is_void(&why);
+	if (note_is_bad(&why))
+		return 0; /* who goes by it will see */
+	*e = why;
+	return -1;
+}
+
+/*
+ * Where a key was revoked, its objects may stand in the place of those of a
+ * collection. Takes them out, from the newest generation down to one that is
+ * done; each(), when not NULL, is told of them.
+ */
+static int judge(const struct repo *r, struct generations *l,
+                 int (*each)(void *arg, const char *key, struct err *e), void *arg, struct err *e)
+{
+	if (!keys_any_revoked(r->keys))
+		return 0;
+	for (size_t i = l->n; i-- > 0;) {
+		struct generation *g = &l->v[i];
+
+		for (unsigned part = 0; part < COLLECTION_PARTS; part++) {
+			bool void_part = false;
+			char key[64];
+
+			if (!(g->parts & 1U << part))
+				continue;
+			if (is_void(r, g->n, part, &void_part, e) < 0)
+				return -1;
+			if (!void_part)
+				continue;
+			g->parts &= ~(1U << part);
+			collection_key(g->n, part, key);
+			if (each && each(arg, key, e) < 0)
+				return -1;
+		}
+		if (g->parts & 1U << COLLECTION_DONE)
+			break;
+	}
+	return 0;
+}
+
+static int list_generations(const struct repo *r, struct generations *l, struct err *e)
+{
+	return store_list(r->store, GC, NULL, take_part, l, e) < 0
+	               ? err_wrap(e, "reading the state of the collection")
+	               : 0;
 }
 
 /* One look. */
 static int look(const struct repo *r, struct collection_state *ret, struct err *e)
 {
-	struct states x = { 0 };
+	CLEANUP(generations_clear) struct generations l = { 0 };
+	struct collection_state s = { 0 };
 
-	if (store_list(r->store, GC, NULL, take_part, &x, e) < 0)
-		return err_wrap(e, "reading the state of the collection");
-	end_generation(&x);
-	*ret = x.s;
+	if (list_generations(r, &l, e) < 0 || judge(r, &l, NULL, NULL, e) < 0)
+		return -1;
+	for (size_t i = 0; i < l.n; i++) {
+		const struct generation *g = &l.v[i];
+
+		if (!g->parts)
+			continue;
+		/* What comes after a generation that is not done cannot have begun. */
+		if (g->n != s.done + 1)
+			return err_set(e, ERR_CORRUPT,
+			               "collection %llu has begun and %llu is not done: the store "
+			               "lost or hides '%s%08llu/done'",
+			               (unsigned long long)g->n, (unsigned long long)s.done + 1, GC,
+			               (unsigned long long)s.done + 1);
+		if (g->parts & 1U << COLLECTION_DONE) {
+			s.done = g->n;
+			if (g->parts & 1U << COLLECTION_FINALS)
+				s.finals = g->n;
+			s.done_live = g->parts & 1U << COLLECTION_LIVE;
+		} else {
+			s.open = g->n;
+			s.open_parts = g->parts;
+			s.open_received_ns = g->received_ns;
+		}
+	}
+	*ret = s;
 	return 0;
 }
 
@@ -186,6 +269,31 @@ int collection_state(const struct repo *r, struct collection_state *ret, struct 
 		*e = why;
 		return -1;
 	}
+}
+
+static int drop_void(void *arg, const char *key, struct err *e)
+{
+	const struct repo *r = arg;
+
+	return store_delete(r->store, key, e) < 0
+	               ? err_wrap(e,
+	                          "'%s' was put by a key that is revoked, and stands in the way "
+	                          "of collections; somebody with the right to delete must remove "
+	                          "it",
+	                          key)
+	               : 0;
+}
+
+int collection_drop_voids(const struct repo *r, struct err *e)
+{
+	CLEANUP(generations_clear) struct generations l = { 0 };
+
+	if (!keys_any_revoked(r->keys))
+		return 0;
+	return list_generations(r, &l, e) < 0 ||
+	                       judge(r, &l, drop_void, (void *)(uintptr_t)r, e) < 0
+	               ? -1
+	               : 0;
 }
 
 /* ---- lists ---- */

@@ -46,8 +46,17 @@ struct collection_state {
 	int64_t open_received_ns; /* receipt of its condemn; 0 while there is none */
 };
 
-/* One LIST. ERR_CORRUPT when the generations contradict each other, also when listed again. */
+/*
+ * One LIST, and, when a key was revoked, a look into the newest objects: those of a revoked key may
+ * not count. ERR_CORRUPT when the generations contradict each other, also when listed again.
+ */
 MUST_CHECK int collection_state(const struct repo *r, struct collection_state *ret, struct err *e);
+
+/*
+ * Deletes objects of collections that do not count since their key was revoked: their names are
+ * wanted. ERR_DENIED when the store refuses.
+ */
+MUST_CHECK int collection_drop_voids(const struct repo *r, struct err *e);
 
 /* What such an object holds; its packs and sessions are sorted. */
 struct collection_list {

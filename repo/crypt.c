@@ -491,7 +491,12 @@ static int object_verify(const struct keys *k, const char *key_name, const uint8
 		               "'%s' is damaged or was tampered with: its "
 		               "signature does not fit",
 		               key_name);
-	return 0;
+	const struct key_signer *s = keys_signer(k, o->signer);
+	uint8_t hash[32];
+	if (!s || !s->revoked)
+		return 0;
+	crypt_sha256(hash, p, n);
+	return keys_accept(s, hash, key_name, e);
 }
 
 int crypt_object_open(const struct keys *k, char kind, const uint8_t key[32], const char *key_name,

@@ -82,7 +82,8 @@ MUST_CHECK int crypt_object_seal(const struct keys *k, char kind, const uint8_t 
  * Checks the signature by a known signer, decrypts and appends the plain text.
  *   ERR_FORMAT   not such an object, or of a version unknown here
  *   ERR_CORRUPT  signature or cipher do not fit
- *   ERR_DENIED   signed by a key this repository does not know
+ *   ERR_DENIED   signed by a key this repository does not know; or that was revoked, and the
+ *                object does not count: key_is_void()
  */
 MUST_CHECK int crypt_object_open(const struct keys *k, char kind, const uint8_t key[32],
                                  const char *key_name, const uint8_t *p, size_t n,

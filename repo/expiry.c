@@ -144,6 +144,15 @@ static bool number_of(struct walk *w, const char *key, const char *prefix, uint6
 	return true;
 }
 
+/* What a revoked key says is known to say nothing; of the rest nobody knows what it said. */
+static void count_bad(struct expiry *x, const struct err *why)
+{
+	if (key_is_void(why))
+		x->revoked++;
+	else
+		x->bad++;
+}
+
 static int take_tomb(void *arg, const struct store_item *item, struct err *e)
 {
 	struct walk *w = arg;
@@ -156,7 +165,7 @@ static int take_tomb(void *arg, const struct store_item *item, struct err *e)
 	if (open_tomb(w->r, w->x, item->key, n, item->st.received_ns, &why) == 0)
 		return 0;
 	if (note_is_bad(&why)) {
-		w->x->bad++;
+		count_bad(w->x, &why);
 		return 0;
 	}
 	*e = why;
@@ -253,8 +262,8 @@ static int take_hold(void *arg, const struct store_item *item, struct err *e)
 	if (open_hold(w->r, w->x, item->key, n, item->st.received_ns, &why) == 0)
 		return 0;
 	if (note_is_bad(&why)) {
-		w->x->bad++;
-		w->x->bad_holds++;
+		w->x->bad_holds += !key_is_void(&why);
+		count_bad(w->x, &why);
 		return 0;
 	}
 	*e = why;

@@ -81,6 +81,7 @@ struct expiry {
 	uint64_t last_tomb, last_hold; /* highest numbers seen; 0: none */
 	uint64_t missing; /* numbers that are not there: the store lost or hides them */
 	uint64_t bad;     /* statements that do not open */
+	uint64_t revoked; /* statements that do not count, since their signer was revoked */
 	uint64_t missing_holds, bad_holds; /* of those: holds */
 	/* pins that were received EXPIRY_PIN_NS before do not count; 0: all do */
 	int64_t now_ns;

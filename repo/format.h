@@ -50,6 +50,7 @@
 #define FORMAT_KIND_RESEAL 'Y'
 
 #define FORMAT_ABORT_BYTES 512    /* of an abort; no other object below commit/ has this length */
+#define FORMAT_RESEAL_BYTES 112   /* of an entry of a re-seal object: commitment, sealed key */
 #define FORMAT_PACK_NAME_BYTES 17 /* of a pack in the lists of a collection */
 
 enum { CIPHER_AES256GCM = 1, CIPHER_XCHACHA20 = 2 };

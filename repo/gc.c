@@ -490,6 +490,17 @@ static uint64_t settled_tombs(const struct gc *g, const struct session_names *go
 	return settled;
 }
 
+/*
+ * What this signer has put so far counts for everybody, whatever becomes of its key: a list of what
+ * counts is made after its revocation was announced, and that is not yet so.
+ */
+static int still_counts(const struct gc *g, struct err *e)
+{
+	const struct repo *r = g->repo;
+
+	return config_still(r->store, r->keys, r->params.revision, e);
+}
+
 /* Names of segments that the last generation could not delete; nothing depends on them but cost. */
 static int load_locked(struct gc *g, struct gc_names *ret, struct err *e)
 {
@@ -527,7 +538,8 @@ static int finish(struct gc *g, uint64_t n, const struct collection_list *final,
 	struct marks marks = { .g = g, .final = &final->packs };
 	struct absent ignored = { 0 };
 
-	if (load_locked(g, &locked, e) < 0 || gc_index(g, n, &final->sessions, &locked, e) < 0)
+	if (still_counts(g, e) < 0 || load_locked(g, &locked, e) < 0 ||
+	    gc_index(g, n, &final->sessions, &locked, e) < 0)
 		return -1;
 	if (g->params->counts)
 		atomic_store(&g->params->counts->files_total, final->packs.n);
@@ -576,6 +588,21 @@ static int list_sessions(struct gc *g, uint64_t n, struct collection_list *ret, 
 	return put_or_get(g->repo, n, COLLECTION_SESSIONS, &mine, ret, e);
 }
 
+/* Nobody waits for a session of a key that was revoked: what it commits does not count. */
+static bool is_revoked(const struct gc *g, const char *session)
+{
+	const struct keys *k = g->repo->keys;
+	struct session_info info;
+	struct err why = ERR_INIT;
+
+	if (!keys_any_revoked(k))
+		return false;
+	if (session_info(g->repo, session, &info, &why) < 0)
+		return key_is_void(&why);
+	const struct key_signer *s = keys_signer(k, info.signer);
+	return s && s->revoked;
+}
+
 /*
  * Resolves the sessions: those that did not end and were silent for long are
  * fenced. 1: all have ended; 0: some are to be waited for.
@@ -600,7 +627,8 @@ static int resolve_sessions(struct gc *g, const struct session_names *l, struct 
 		if (end != SESSION_OPEN)
 			continue;
 		/* Nobody is fenced where the store cannot keep writers apart. */
-		if (m && (until_ns > g->now_ns || g->repo->params.single_writer)) {
+		if (m && (until_ns > g->now_ns || g->repo->params.single_writer) &&
+		    !is_revoked(g, l->v[i])) {
 			r->sessions_waiting++;
 			if (until_ns > r->wait_until_ns)
 				r->wait_until_ns = until_ns;
@@ -887,11 +915,13 @@ static int run_until_undisturbed(struct gc *g, struct err *e)
 		struct collection_state before;
 		struct err why = ERR_INIT;
 
-		if (collection_state(g->repo, &before, e) < 0)
+		if ((!g->params->dry_run && collection_drop_voids(g->repo, e) < 0) ||
+		    collection_state(g->repo, &before, e) < 0)
 			return -1;
 		if (run(g, &before, &why) == 0)
 			return 0;
-		if (!was_overtaken(g, &before, &why)) {
+		/* Another look does not help where the keys are others now. */
+		if (!was_overtaken(g, &before, &why) || still_counts(g, &why) < 0) {
 			*e = why;
 			return -1;
 		}
@@ -901,6 +931,27 @@ static int run_until_undisturbed(struct gc *g, struct err *e)
 			return err_wrap(e, "another collector was faster, %u times", try);
 		}
 	}
+}
+
+/* Of every signer it must be known what counts. */
+static int check_signers(const struct keys *k, struct err *e)
+{
+	for (size_t i = 0; i < k->nsigners; i++) {
+		const struct key_signer *s = &k->signers[i];
+
+		if (s->closing)
+			return err_set(e, ERR_BUSY,
+			               "key '%s' is being revoked; when that was stopped, finish it "
+			               "(aksdr-catalog key revoke %s), and run this again",
+			               s->name, s->name);
+		if (s->lost)
+			return err_set(e, ERR_CORRUPT,
+			               "the list of what counts of the revoked key '%s' ('%s') does "
+			               "not open: put it back from a copy, or make another one "
+			               "(aksdr-catalog key revoke)",
+			               s->name, s->nlists ? s->lists[0].object : "");
+	}
+	return 0;
 }
 
 int gc_run(const struct repo *r, const struct gc_params *params, struct gc_result *ret,
@@ -925,6 +976,16 @@ int gc_run(const struct repo *r, const struct gc_params *params, struct gc_resul
 			e, ERR_UNSUPPORTED,
 			"this repository was made by a version whose writers know nothing of "
 			"collections; run 'aksdr-catalog upgrade' once no such version is in use");
+	if (check_signers(r->keys, e) < 0)
+		return -1;
+	if (r->params.foreign > 0 && !params->accept_loss)
+		return err_set(e, ERR_CORRUPT,
+		               "%llu objects below '" CONFIG_REVISIONS "' that are newer than "
+		               "revision %llu are not signed by the admin key: one may be a "
+		               "revision that is damaged; put it back from a copy, or delete what "
+		               "somebody put there, or accept the loss (--accept-loss)",
+		               (unsigned long long)r->params.foreign,
+		               (unsigned long long)r->params.revision);
 	if (params->dry_run || r->params.single_writer)
 		g.now_ns = now_wall_ns();
 	else if (probe_store(r->store, &g.now_ns, e) < 0)

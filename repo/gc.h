@@ -51,8 +51,9 @@ struct gc_result {
 	int64_t now_ns;      /* by the store */
 	/* what there is */
 	uint64_t points, points_expired;
-	uint64_t logical_bytes; /* of live points, each in full */
-	uint64_t chunks;        /* places that live points need, tree nodes included */
+	uint64_t points_revoked; /* that do not count, since their key was revoked */
+	uint64_t logical_bytes;  /* of live points, each in full */
+	uint64_t chunks;         /* places that live points need, tree nodes included */
 	struct gc_amount stored, live;
 	struct gc_amount garbage; /* packs that nothing needs */
 	struct gc_amount young;   /* of them: not yet old enough */
@@ -72,6 +73,7 @@ struct gc_result {
 
 /*
  * Collects. The key must sign; the right to delete is the store's to give.
+ *   ERR_BUSY         keys were changed meanwhile, or the revocation of one is not finished
  *   ERR_CORRUPT      a guard stopped it: a live point is damaged, or the store hides or lost
  *                    something; nothing was taken away
  *   ERR_DENIED       the key cannot sign, or the store refuses every deletion

@@ -11,6 +11,7 @@
 #include "common/fd.h"
 #include "repo/gc_impl.h"
 #include "repo/living.h"
+#include "repo/revoke.h"
 #include "repo/session.h"
 
 /* ---- domains ---- */
@@ -174,11 +175,26 @@ static void learn_domain(struct gc *g, const struct commit_item *c)
 	(void)pthread_mutex_unlock(&g->lock);
 }
 
+/*
+ * A point that does not count needs nothing. What only such points need goes; a mistake when the
+ * key was revoked can be undone for some days.
+ */
+static int note_void(struct gc *g, const struct commit_item *c, struct err *e)
+{
+	(void)pthread_mutex_lock(&g->lock);
+	*e = (struct err)ERR_INIT;
+	int rc = session_names_add(&g->voids, c->session, e);
+	(void)pthread_mutex_unlock(&g->lock);
+	return rc;
+}
+
 static int open_point(struct gc *g, const struct commit_item *c, struct err *e)
 {
 	CLEANUP(point_clear) struct point p = { 0 };
 
 	if (repo_point_at(g->repo, c->session, c->received_ns, &p, e) < 0) {
+		if (key_is_void(e))
+			return note_void(g, c, e);
 		if (!note_is_bad(e))
 			return -1;
 		err_wrap(e,
@@ -188,6 +204,14 @@ static int open_point(struct gc *g, const struct commit_item *c, struct err *e)
 		e->class = ERR_CORRUPT;
 		return -1;
 	}
+	if (p.config > g->repo->params.revision && !g->params->accept_loss)
+		return err_set(e, ERR_CORRUPT,
+		               "restore point '%s' was made under revision %llu of the config, and "
+		               "the newest that the store shows is %llu, so nobody can say which "
+		               "keys count; nothing is collected unless the loss is accepted "
+		               "(--accept-loss)",
+		               p.session, (unsigned long long)p.config,
+		               (unsigned long long)g->repo->params.revision);
 	(void)pthread_mutex_lock(&g->lock);
 	int rc = add_point_locked(g, &p, e);
 	(void)pthread_mutex_unlock(&g->lock);
@@ -207,6 +231,11 @@ static int open_commit(struct gc *g, const struct commit_item *c, struct err *e)
 			return 0;
 		if (session_abort_verify(g->repo, c->session, e) == 0)
 			return 0;
+		/* Whoever put it, the session cannot commit any more. */
+		if (key_is_void(e)) {
+			*e = (struct err)ERR_INIT;
+			return 0;
+		}
 		if (!note_is_bad(e))
 			return -1;
 		err_wrap(e,
@@ -295,6 +324,32 @@ static int learn_markers(struct gc *g, struct err *e)
 }
 
 /* ---- guards ---- */
+
+/* The last time at which a key was revoked. */
+static int64_t last_revoked_ns(const struct keys *k)
+{
+	int64_t last_ns = INT64_MIN;
+
+	for (size_t i = 0; i < k->nsigners; i++) {
+		if (k->signers[i].revoked && k->signers[i].revoked_ns > last_ns)
+			last_ns = k->signers[i].revoked_ns;
+	}
+	return last_ns;
+}
+
+static int compare_voids(struct gc *g, struct err *e)
+{
+	int64_t last_ns = last_revoked_ns(g->repo->keys);
+
+	g->result->points_revoked = g->voids.n;
+	if (g->voids.n == 0 || g->params->accept_loss || last_ns + REVOKE_GRACE_NS < g->now_ns)
+		return 0;
+	return err_set(e, ERR_CORRUPT,
+	               "%zu restore points do not count, since their key was revoked; one is '%s'. "
+	               "If that is right, what only they need goes 7 days after that, or now with "
+	               "--accept-loss; if not, say anew what counts (key revoke --accept-before)",
+	               g->voids.n, g->voids.v[0]);
+}
 
 int gc_list_lies(const char *session, struct err *e)
 {
@@ -387,8 +442,8 @@ int gc_gather(struct gc *g, struct err *e)
 			(unsigned long long)g->expiry.bad);
 	if (living_gone(g->repo, &g->view.collection, &g->view.commits, &g->markers, &g->gone, e) <
 	            0 ||
-	    note_lost_ids(g, e) < 0 || open_points(g, e) < 0 || compare_live(g, e) < 0 ||
-	    learn_markers(g, e) < 0 || list_packs(g, e) < 0)
+	    note_lost_ids(g, e) < 0 || open_points(g, e) < 0 || compare_voids(g, e) < 0 ||
+	    compare_live(g, e) < 0 || learn_markers(g, e) < 0 || list_packs(g, e) < 0)
 		return -1;
 	return gc_open_indexes(g, e);
 }
@@ -412,6 +467,7 @@ void gc_forget(struct gc *g)
 	g->points = NULL;
 	g->npoints = g->points_cap = 0;
 	session_names_clear(&g->going);
+	session_names_clear(&g->voids);
 	session_names_clear(&g->gone);
 	if (g->packs)
 		(void)munmap(g->packs, g->packs_cap * sizeof(*g->packs));

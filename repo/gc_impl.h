@@ -80,6 +80,7 @@ struct gc {
 	struct gc_point *points; /* live ones */
 	size_t npoints, points_cap;
 	struct session_names going; /* expired points whose commit is there; sorted */
+	struct session_names voids; /* guarded by lock: points that do not count, of revoked keys */
 	/* of them: those that a collection has taken before (living.h) */
 	struct session_names gone;
 	struct gc_pack *packs; /* by kind and id; scratch memory */

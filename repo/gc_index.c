@@ -130,10 +130,10 @@ static int is_there(struct gc *g, const struct segment_pack *p, bool *ret, struc
 
 /*
  * Opens a segment. 0: it does not open, and counts for nobody: a check tells, and it stays as it
- * is. 1: it is open. -1: e.
+ * is, unless its key was revoked: then it says nothing to anybody, and goes. 1: it is open. -1: e.
  */
-static int open_segment(struct gc *g, const struct seg *x, struct buf *plain,
-                        struct segment_view *ret, struct err *e)
+static int open_segment(struct gc *g, struct seg *x, struct buf *plain, struct segment_view *ret,
+                        struct err *e)
 {
 	const struct repo *r = g->repo;
 	struct err why = ERR_INIT;
@@ -143,6 +143,10 @@ static int open_segment(struct gc *g, const struct seg *x, struct buf *plain,
 	if (segment_fetch(r->store, r->keys, g->domains[x->domain].keys, x->key, plain, ret,
 	                  &why) == 0)
 		return 1;
+	if (key_is_void(&why)) {
+		x->drop = true;
+		return 0;
+	}
 	/* A store that refuses says nothing about the object. */
 	if (note_is_bad(&why) && why.class != ERR_DENIED)
 		return 0;
@@ -150,20 +154,18 @@ static int open_segment(struct gc *g, const struct seg *x, struct buf *plain,
 	return -1;
 }
 
-/* Whether the segment names a pack of the list. */
-static int names_dead(struct gc *g, const struct seg *x, const struct pack_list *dead, bool *ret,
-                      struct err *e)
+/* Marks the segment as one to replace when it names a pack of the list. */
+static int names_dead(struct gc *g, struct seg *x, const struct pack_list *dead, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
 	struct segment_view v;
 	int rc = open_segment(g, x, &plain, &v, e);
 
-	*ret = false;
-	for (uint32_t i = 0; rc > 0 && i < v.npacks && !*ret; i++) {
+	for (uint32_t i = 0; rc > 0 && i < v.npacks && !x->replace; i++) {
 		struct segment_pack p;
 
 		segment_view_pack(&v, i, &p);
-		*ret = pack_list_has(dead, p.kind, p.id);
+		x->replace = pack_list_has(dead, p.kind, p.id);
 	}
 	return rc < 0 ? -1 : 0;
 }
@@ -208,7 +210,7 @@ static int choose_one(const struct choosing *c, struct seg *x, struct err *e)
 		x->replace = true;
 		return 0;
 	}
-	return x->replace || dead->n == 0 ? 0 : names_dead(g, x, dead, &x->replace, e);
+	return x->replace || dead->n == 0 ? 0 : names_dead(g, x, dead, e);
 }
 
 static int choose_some(void *arg, unsigned i, const atomic_bool *stop, struct err *e)
@@ -468,6 +470,9 @@ int gc_index(struct gc *g, uint64_t n, const struct session_names *going, struct
 	(void)choose_small(&s);
 	if (write_merged(&m, &s, e) < 0)
 		return err_wrap(e, "making the index anew");
+	/* As before anything is deleted: what was merged must count, whatever becomes of the key. */
+	if (config_still(g->repo->store, g->repo->keys, g->repo->params.revision, e) < 0)
+		return -1;
 	gc_names_clear(locked);
 	return delete_replaced(g, &s, locked, e);
 }

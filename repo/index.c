@@ -113,6 +113,7 @@ int index_open(struct store *store, const struct keys *keys, const struct domain
                struct index **ret, struct err *e)
 {
 	uint8_t key[32];
+	uint8_t revoked[32];
 	CLEANUP(clean_index) struct index *x = calloc(1, sizeof(*x));
 
 	if (!x)
@@ -127,8 +128,10 @@ int index_open(struct store *store, const struct keys *keys, const struct domain
 	x->k = secret_new(sizeof(*x->k));
 	if (!x->k)
 		return err_set(e, ERR_NOMEM, "no locked memory for the index");
-	key_kdf(x->k->head, domain->foot, "local index head", NULL, 0);
-	key_kdf(key, domain->foot, "local index entry", NULL, 0);
+	/* What a revoked signer has told is not among what is kept from before. */
+	size_t n = keys_revocations(keys, revoked) ? sizeof(revoked) : 0;
+	key_kdf(x->k->head, domain->foot, "local index head", revoked, n);
+	key_kdf(key, domain->foot, "local index entry", revoked, n);
 	memcpy(x->k->entry, key, sizeof(x->k->entry));
 	secret_wipe(key, sizeof(key));
 	if (state_dir && *state_dir && open_dir(x, state_dir, e) < 0)

@@ -11,11 +11,13 @@
 #include <fcntl.h>
 #include <sodium.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <termios.h>
 
 #include "common/fd.h"
 #include "common/hex.h"
+#include "common/now.h"
 #include "common/num.h"
 
 #define FILE_MAX_BYTES (64 * KIB)
@@ -24,8 +26,9 @@
 
 #define WRAP_AAD_LABEL "aksdr recovery key"
 #define WRAP_NONCE_BYTES crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
-#define WRAP_PLAIN_BYTES (2 * SEED_BYTES)
-#define WRAPPED_BYTES (WRAP_NONCE_BYTES + WRAP_PLAIN_BYTES + FORMAT_TAG_BYTES)
+#define WRAP_PLAIN_MAX (2 * SEED_BYTES) /* the secret and, in a key that has it, the admin's seed */
+#define WRAPPED_BYTES(plain) (WRAP_NONCE_BYTES + (plain) + FORMAT_TAG_BYTES)
+#define WRAPPED_MAX WRAPPED_BYTES(WRAP_PLAIN_MAX)
 
 /* What a file may ask for: more would be a way to use up a machine. */
 #define KDF_OPS_MAX 64
@@ -158,14 +161,86 @@ int keys_point_key(const struct keys *k, uint8_t ret[32], struct err *e)
 	return 0;
 }
 
-const uint8_t *keys_signer_public(const struct keys *k, const uint8_t id[8])
+const struct key_signer *keys_signer(const struct keys *k, const uint8_t id[8])
 {
-	uint8_t admin[8];
+	const struct key_signer *found = NULL;
 
 	for (size_t i = 0; i < k->nsigners; i++) {
-		if (memcmp(k->signers[i].id, id, 8) == 0)
-			return k->signers[i].public;
+		if (memcmp(k->signers[i].id, id, 8) == 0 && (!found || k->signers[i].revoked))
+			found = &k->signers[i];
 	}
+	return found;
+}
+
+bool keys_any_revoked(const struct keys *k)
+{
+	for (size_t i = 0; i < k->nsigners; i++) {
+		if (k->signers[i].revoked && !k->signers[i].closing)
+			return true;
+	}
+	return false;
+}
+
+bool keys_revocations(const struct keys *k, uint8_t ret[32])
+{
+	crypto_generichash_state state;
+
+	if (!keys_any_revoked(k))
+		return false;
+	(void)crypto_generichash_init(&state, NULL, 0, 32);
+	for (size_t i = 0; i < k->nsigners; i++) {
+		const struct key_signer *s = &k->signers[i];
+
+		if (!s->revoked || s->closing)
+			continue;
+		(void)crypto_generichash_update(&state, s->public, sizeof(s->public));
+		for (size_t n = 0; n < s->nlists; n++)
+			(void)crypto_generichash_update(&state, s->lists[n].hash,
+			                                sizeof(s->lists[n].hash));
+	}
+	(void)crypto_generichash_final(&state, ret, 32);
+	return true;
+}
+
+static int hash_cmp(const void *a, const void *b)
+{
+	return memcmp(a, b, 32);
+}
+
+int keys_accept(const struct key_signer *s, const uint8_t hash[32], const char *what, struct err *e)
+{
+	if (s->closing)
+		return 0;
+	if (s->lost)
+		return err_set(
+			e, ERR_CORRUPT,
+			"'%s' is signed by key '%s', which was revoked, and the list of what "
+			"counts of it ('%s') does not open: put that back from a copy, or make "
+			"another one (aksdr-catalog key revoke)",
+			what, s->name, s->nlists ? s->lists[0].object : "");
+	if (s->naccepted > 0 &&
+	    bsearch(hash, s->accepted, s->naccepted, sizeof(*s->accepted), hash_cmp))
+		return 0;
+	(void)err_set(e, ERR_DENIED,
+	              "'%s' does not count: it is signed by key '%s', which was revoked on %s, and "
+	              "is not among what counted then",
+	              what, s->name, now_rfc3339(s->revoked_ns).s);
+	e->os = EKEYREVOKED;
+	return -1;
+}
+
+bool key_is_void(const struct err *e)
+{
+	return e->os == EKEYREVOKED;
+}
+
+const uint8_t *keys_signer_public(const struct keys *k, const uint8_t id[8])
+{
+	const struct key_signer *s = keys_signer(k, id);
+	uint8_t admin[8];
+
+	if (s)
+		return s->public;
 	key_signer_id(admin, k->admin_public);
 	return memcmp(admin, id, 8) == 0 ? k->admin_public : NULL;
 }
@@ -187,12 +262,26 @@ static struct keys *keys_new(enum key_kind kind, struct err *e)
 	return k;
 }
 
+void keys_set_signers(struct keys *k, struct key_signer *take_v, size_t n)
+{
+	for (size_t i = 0; i < k->nsigners; i++) {
+		struct key_signer *s = &k->signers[i];
+
+		if (s->accepted)
+			(void)munmap(s->accepted, s->accepted_bytes);
+		free(s->lists);
+	}
+	free(k->signers);
+	k->signers = take_v;
+	k->nsigners = n;
+}
+
 void keys_free(struct keys *k)
 {
 	if (!k)
 		return;
+	keys_set_signers(k, NULL, 0);
 	secret_free(k->s);
-	free(k->signers);
 	free(k);
 }
 
@@ -212,12 +301,13 @@ static void keys_expand_recovery(struct keys *k)
 	k->has_recovery = true;
 }
 
-static void keys_add_recipient(struct keys *k, const uint8_t public[32])
+static void keys_add_recipient(struct keys *k, const uint8_t public[32], const char *name)
 {
 	struct key_recipient *r = &k->recipients[k->nrecipients++];
 
 	memcpy(r->public, public, sizeof(r->public));
 	key_recipient_id(r->id, public);
+	(void)snprintf(r->name, sizeof(r->name), "%s", name);
 }
 
 /* What the three keys of one repository share; signer is the agent. */
@@ -233,7 +323,7 @@ static int keys_join(struct keys *k, const struct keys *recovery, const struct k
 	memcpy(k->signers[0].name, "agent", sizeof("agent"));
 	memcpy(k->repo, recovery->repo, sizeof(k->repo));
 	memcpy(k->admin_public, recovery->admin_public, sizeof(k->admin_public));
-	keys_add_recipient(k, recovery->recovery_public);
+	keys_add_recipient(k, recovery->recovery_public, "recovery");
 	return 0;
 }
 
@@ -269,6 +359,39 @@ int keys_generate(struct keys **ret_recovery, struct keys **ret_agent, struct ke
 	return 0;
 }
 
+int keys_new_agent(const struct keys *admin, struct keys **ret, struct err *e)
+{
+	auto_keys struct keys *k = keys_new(KEY_AGENT, e);
+
+	if (!k)
+		return -1;
+	if (!admin->has_rs)
+		return err_set(e, ERR_BUG, "the config was not opened");
+	memcpy(k->repo, admin->repo, sizeof(k->repo));
+	memcpy(k->admin_public, admin->admin_public, sizeof(k->admin_public));
+	for (size_t i = 0; i < admin->nrecipients; i++)
+		keys_add_recipient(k, admin->recipients[i].public, admin->recipients[i].name);
+	keys_set_rs(k, admin->s->rs);
+	secret_random(k->s->sign_seed, SEED_BYTES);
+	keys_expand_sign(k);
+	*ret = STEAL(&k);
+	return 0;
+}
+
+int keys_new_recovery(const struct keys *admin, struct keys **ret, struct err *e)
+{
+	auto_keys struct keys *k = keys_new(KEY_RECOVERY, e);
+
+	if (!k)
+		return -1;
+	memcpy(k->repo, admin->repo, sizeof(k->repo));
+	memcpy(k->admin_public, admin->admin_public, sizeof(k->admin_public));
+	secret_random(k->s->recovery, sizeof(k->s->recovery));
+	keys_expand_recovery(k);
+	*ret = STEAL(&k);
+	return 0;
+}
+
 /* ---- text form: reading ---- */
 
 enum line {
@@ -296,7 +419,7 @@ static const struct {
 	[LINE_ADMIN] = { "admin", IN(KEY_RECOVERY) },
 	[LINE_SIGN] = { "sign", IN(KEY_AGENT) },
 	[LINE_METADATA] = { "metadata", IN(KEY_AUDIT) },
-	[LINE_ADMIN_PUBLIC] = { "admin-public", IN(KEY_AGENT) | IN(KEY_AUDIT) },
+	[LINE_ADMIN_PUBLIC] = { "admin-public", IN(KEY_RECOVERY) | IN(KEY_AGENT) | IN(KEY_AUDIT) },
 	[LINE_RECIPIENT] = { "recipient", IN(KEY_AGENT) },
 	[LINE_KDF] = { "kdf", IN(KEY_RECOVERY) },
 	[LINE_SALT] = { "salt", IN(KEY_RECOVERY) },
@@ -310,7 +433,8 @@ struct key_text {
 	uint8_t rs[32];
 	uint64_t kdf_ops, kdf_mem;
 	uint8_t salt[crypto_pwhash_SALTBYTES];
-	uint8_t wrapped[WRAPPED_BYTES];
+	uint8_t wrapped[WRAPPED_MAX];
+	size_t wrapped_plain; /* bytes inside */
 };
 
 /* "argon2id OPS MEMBYTES" */
@@ -353,14 +477,19 @@ static int parse_value(enum line line, char *value, struct key_text *t)
 		if (k->nrecipients == KEY_RECIPIENTS_MAX ||
 		    hex_decode(public, sizeof(public), value) < 0)
 			return -1;
-		keys_add_recipient(k, public);
+		keys_add_recipient(k, public, "");
 		return 0;
 	case LINE_KDF:
 		return parse_kdf(value, t);
 	case LINE_SALT:
 		return hex_decode(t->salt, sizeof(t->salt), value);
 	case LINE_WRAPPED:
-		return base64_decode(t->wrapped, sizeof(t->wrapped), value);
+		for (t->wrapped_plain = WRAP_PLAIN_MAX; t->wrapped_plain > 0;
+		     t->wrapped_plain -= SEED_BYTES) {
+			if (base64_decode(t->wrapped, WRAPPED_BYTES(t->wrapped_plain), value) == 0)
+				return 0;
+		}
+		return -1;
 	case LINES:
 		break;
 	}
@@ -424,12 +553,33 @@ static int parse_title(const char *text, enum key_kind *ret, struct err *e)
 	               "key 1' or that of an agent or audit key");
 }
 
+/* What is authenticated with wrapped secrets. */
+struct wrap_aad {
+	uint8_t bytes[sizeof(WRAP_AAD_LABEL) - 1 + FORMAT_REPO_ID_BYTES + 32];
+	size_t len;
+};
+
+/* The admin's public key follows from the seed; where that is not inside, it is bound here. */
+static struct wrap_aad wrap_aad(const struct keys *k, size_t plain)
+{
+	struct wrap_aad a = { .len = sizeof(WRAP_AAD_LABEL) - 1 };
+
+	memcpy(a.bytes, WRAP_AAD_LABEL, a.len);
+	memcpy(a.bytes + a.len, k->repo, sizeof(k->repo));
+	a.len += sizeof(k->repo);
+	if (plain == WRAP_PLAIN_MAX)
+		return a;
+	memcpy(a.bytes + a.len, k->admin_public, sizeof(k->admin_public));
+	a.len += sizeof(k->admin_public);
+	return a;
+}
+
 /* Opens the wrapped secrets into t->keys. */
 static int unwrap(struct key_text *t, const char *passphrase, struct err *e)
 {
-	uint8_t aad[sizeof(WRAP_AAD_LABEL) - 1 + FORMAT_REPO_ID_BYTES];
+	struct wrap_aad aad = wrap_aad(t->keys, t->wrapped_plain);
 	auto_secret uint8_t *key = secret_new(32);
-	auto_secret uint8_t *plain = secret_new(WRAP_PLAIN_BYTES);
+	auto_secret uint8_t *plain = secret_new(WRAP_PLAIN_MAX);
 	struct keys *k = t->keys;
 
 	if (!key || !plain)
@@ -439,16 +589,15 @@ static int unwrap(struct key_text *t, const char *passphrase, struct err *e)
 		return err_set(e, ERR_NOMEM,
 		               "no memory for the passphrase: its key file asks for %s",
 		               num_bytes_text(t->kdf_mem).s);
-	memcpy(aad, WRAP_AAD_LABEL, sizeof(WRAP_AAD_LABEL) - 1);
-	memcpy(aad + sizeof(WRAP_AAD_LABEL) - 1, k->repo, sizeof(k->repo));
 	if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL,
 	                                               t->wrapped + WRAP_NONCE_BYTES,
-	                                               sizeof(t->wrapped) - WRAP_NONCE_BYTES, aad,
-	                                               sizeof(aad), t->wrapped, key) != 0)
+	                                               t->wrapped_plain + FORMAT_TAG_BYTES,
+	                                               aad.bytes, aad.len, t->wrapped, key) != 0)
 		return err_set(e, ERR_DENIED,
 		               "the passphrase is wrong, or the key file was changed");
 	memcpy(k->s->recovery, plain, SEED_BYTES);
-	memcpy(k->s->sign_seed, plain + SEED_BYTES, SEED_BYTES);
+	if (t->wrapped_plain == WRAP_PLAIN_MAX)
+		memcpy(k->s->sign_seed, plain + SEED_BYTES, SEED_BYTES);
 	return 0;
 }
 
@@ -460,16 +609,32 @@ static int require(const struct key_text *t, enum line line, struct err *e)
 	               lines[line].name);
 }
 
+/* Either the admin's seed is in it, or the public half of that, to know the config by. */
+static int check_admin(const struct key_text *t, bool wrapped, struct err *e)
+{
+	bool seed = wrapped ? t->wrapped_plain == WRAP_PLAIN_MAX : t->have[LINE_ADMIN];
+
+	if (seed != t->have[LINE_ADMIN_PUBLIC])
+		return 0;
+	if (!seed && !wrapped)
+		return require(t, LINE_ADMIN, e);
+	return err_set(e, ERR_FORMAT,
+	               seed ? "the key file has the admin key, and its public half too"
+	                    : "the key file has no line 'admin-public'");
+}
+
 static int finish_recovery(struct key_text *t, const char *passphrase, bool *ret_needs,
                            struct err *e)
 {
-	if (t->have[LINE_KDF] || t->have[LINE_SALT] || t->have[LINE_WRAPPED]) {
+	bool wrapped = t->have[LINE_KDF] || t->have[LINE_SALT] || t->have[LINE_WRAPPED];
+
+	if (wrapped) {
 		if (t->have[LINE_SECRET] || t->have[LINE_ADMIN])
 			return err_set(e, ERR_FORMAT,
 			               "the key file has its secrets twice: wrapped "
 			               "by a passphrase and plain");
 		if (require(t, LINE_KDF, e) < 0 || require(t, LINE_SALT, e) < 0 ||
-		    require(t, LINE_WRAPPED, e) < 0)
+		    require(t, LINE_WRAPPED, e) < 0 || check_admin(t, true, e) < 0)
 			return -1;
 		*ret_needs = true;
 		if (!passphrase)
@@ -478,11 +643,12 @@ static int finish_recovery(struct key_text *t, const char *passphrase, bool *ret
 			               "by AKSDR_PASSPHRASE_FILE or on a terminal");
 		if (unwrap(t, passphrase, e) < 0)
 			return -1;
-	} else if (require(t, LINE_SECRET, e) < 0 || require(t, LINE_ADMIN, e) < 0) {
+	} else if (require(t, LINE_SECRET, e) < 0 || check_admin(t, false, e) < 0) {
 		return -1;
 	}
 	keys_expand_recovery(t->keys);
-	keys_expand_sign(t->keys);
+	if (!t->have[LINE_ADMIN_PUBLIC])
+		keys_expand_sign(t->keys);
 	return 0;
 }
 
@@ -587,12 +753,13 @@ static int add_wrapped(struct secret_text *t, const struct keys *k, const char *
 {
 	const uint64_t ops = crypto_pwhash_argon2id_OPSLIMIT_MODERATE;
 	const size_t mem = crypto_pwhash_argon2id_MEMLIMIT_MODERATE;
-	uint8_t aad[sizeof(WRAP_AAD_LABEL) - 1 + FORMAT_REPO_ID_BYTES];
+	const size_t n = k->has_sign ? WRAP_PLAIN_MAX : SEED_BYTES;
+	struct wrap_aad aad = wrap_aad(k, n);
 	uint8_t salt[crypto_pwhash_SALTBYTES];
-	uint8_t wrapped[WRAPPED_BYTES];
+	uint8_t wrapped[WRAPPED_MAX];
 	char kdf[64];
 	auto_secret uint8_t *key = secret_new(32);
-	auto_secret uint8_t *plain = secret_new(WRAP_PLAIN_BYTES);
+	auto_secret uint8_t *plain = secret_new(WRAP_PLAIN_MAX);
 
 	if (!key || !plain)
 		return err_set(e, ERR_NOMEM, "no locked memory for keys");
@@ -602,17 +769,15 @@ static int add_wrapped(struct secret_text *t, const struct keys *k, const char *
 	                  crypto_pwhash_ALG_ARGON2ID13) != 0)
 		return err_set(e, ERR_NOMEM, "no memory for the passphrase: it takes %s",
 		               num_bytes_text(mem).s);
-	memcpy(aad, WRAP_AAD_LABEL, sizeof(WRAP_AAD_LABEL) - 1);
-	memcpy(aad + sizeof(WRAP_AAD_LABEL) - 1, k->repo, sizeof(k->repo));
 	memcpy(plain, k->s->recovery, SEED_BYTES);
-	memcpy(plain + SEED_BYTES, k->s->sign_seed, SEED_BYTES);
-	(void)crypto_aead_xchacha20poly1305_ietf_encrypt(wrapped + WRAP_NONCE_BYTES, NULL, plain,
-	                                                 WRAP_PLAIN_BYTES, aad, sizeof(aad), NULL,
-	                                                 wrapped, key);
+	if (k->has_sign)
+		memcpy(plain + SEED_BYTES, k->s->sign_seed, SEED_BYTES);
+	(void)crypto_aead_xchacha20poly1305_ietf_encrypt(wrapped + WRAP_NONCE_BYTES, NULL, plain, n,
+	                                                 aad.bytes, aad.len, NULL, wrapped, key);
 	(void)snprintf(kdf, sizeof(kdf), "argon2id %llu %zu", (unsigned long long)ops, mem);
 	add(t, lines[LINE_KDF].name, kdf);
 	add_hex(t, lines[LINE_SALT].name, salt, sizeof(salt));
-	add_base64(t, lines[LINE_WRAPPED].name, wrapped, sizeof(wrapped));
+	add_base64(t, lines[LINE_WRAPPED].name, wrapped, WRAPPED_BYTES(n));
 	return 0;
 }
 
@@ -625,10 +790,15 @@ static int encode(struct secret_text *t, const struct keys *k, const char *passp
 	add_hex(t, lines[LINE_REPOSITORY].name, k->repo, sizeof(k->repo));
 	switch (k->kind) {
 	case KEY_RECOVERY:
+		if (passphrase && !k->has_sign)
+			add_hex(t, lines[LINE_ADMIN_PUBLIC].name, k->admin_public, 32);
 		if (passphrase)
 			return add_wrapped(t, k, passphrase, e);
 		add_base64(t, lines[LINE_SECRET].name, k->s->recovery, 32);
-		add_base64(t, lines[LINE_ADMIN].name, k->s->sign_seed, SEED_BYTES);
+		if (k->has_sign)
+			add_base64(t, lines[LINE_ADMIN].name, k->s->sign_seed, SEED_BYTES);
+		else
+			add_hex(t, lines[LINE_ADMIN_PUBLIC].name, k->admin_public, 32);
 		return 0;
 	case KEY_AGENT:
 		add_base64(t, lines[LINE_SECRET].name, k->s->rs, 32);
@@ -645,12 +815,11 @@ static int encode(struct secret_text *t, const struct keys *k, const char *passp
 	return err_set(e, ERR_BUG, "a key of no kind");
 }
 
-int keys_save(const struct keys *k, const char *path, const char *passphrase, struct err *e)
+/* The text of the key file into t, whose memory holds FILE_MAX_BYTES. */
+static int encode_for(struct secret_text *t, const struct keys *k, const char *passphrase,
+                      struct err *e)
 {
-	auto_secret char *memory = secret_new(FILE_MAX_BYTES);
-	struct secret_text t = { .s = memory };
-
-	if (!memory)
+	if (!t->s)
 		return err_set(e, ERR_NOMEM, "no locked memory for keys");
 	if (passphrase && k->kind != KEY_RECOVERY)
 		return err_set(e, ERR_INVALID,
@@ -658,10 +827,48 @@ int keys_save(const struct keys *k, const char *path, const char *passphrase, st
 	if (passphrase && (!*passphrase || strlen(passphrase) >= PASSPHRASE_MAX_BYTES))
 		return err_set(e, ERR_INVALID, "a passphrase has 1 to %d bytes",
 		               PASSPHRASE_MAX_BYTES - 1);
-	if (encode(&t, k, passphrase, e) < 0 ||
+	return encode(t, k, passphrase, e);
+}
+
+int keys_save(const struct keys *k, const char *path, const char *passphrase, struct err *e)
+{
+	auto_secret char *memory = secret_new(FILE_MAX_BYTES);
+	struct secret_text t = { .s = memory };
+
+	if (encode_for(&t, k, passphrase, e) < 0 ||
 	    fd_create_file(AT_FDCWD, path, t.s, t.len, 0600, FD_EXCL, e) < 0)
 		return err_wrap(e, "writing the key file '%s'", path);
 	return 0;
+}
+
+static bool same_secrets(const struct keys *a, const struct keys *b)
+{
+	return a->kind == b->kind && a->has_sign == b->has_sign &&
+	       memcmp(a->repo, b->repo, sizeof(a->repo)) == 0 &&
+	       memcmp(a->admin_public, b->admin_public, sizeof(a->admin_public)) == 0 &&
+	       sodium_memcmp(a->s->recovery, b->s->recovery, sizeof(a->s->recovery)) == 0 &&
+	       sodium_memcmp(a->s->sign_seed, b->s->sign_seed, sizeof(a->s->sign_seed)) == 0;
+}
+
+int keys_replace(const struct keys *k, const char *path, const char *passphrase, struct err *e)
+{
+	auto_secret char *memory = secret_new(FILE_MAX_BYTES);
+	struct secret_text t = { .s = memory };
+	auto_keys struct keys *back = NULL;
+	bool needs;
+
+	/* What takes the place of the old one must open, whatever this machine's memory is like. */
+	if (encode_for(&t, k, passphrase, e) < 0 ||
+	    keys_parse((const uint8_t *)t.s, t.len, passphrase, &back, &needs, e) < 0)
+		return err_wrap(e, "writing the key file '%s'", path);
+	if (!same_secrets(k, back))
+		return err_set(e, ERR_BUG,
+		               "the new key file does not hold what '%s' holds; that "
+		               "stays",
+		               path);
+	return fd_create_file(AT_FDCWD, path, t.s, t.len, 0600, FD_REPLACE, e) < 0
+	               ? err_wrap(e, "writing the key file '%s'", path)
+	               : 0;
 }
 
 /* ---- files and passphrases ---- */
@@ -727,7 +934,7 @@ static int passphrase_from_file(const char *path, char **ret, struct err *e)
 }
 
 /* Asks on the terminal that is stdin, with echo off. */
-static int passphrase_from_terminal(const char *key_path, char **ret, struct err *e)
+static int passphrase_from_terminal(const char *what, char **ret, struct err *e)
 {
 	auto_secret char *text = secret_new(PASSPHRASE_MAX_BYTES + 2);
 	struct termios before;
@@ -742,7 +949,7 @@ static int passphrase_from_terminal(const char *key_path, char **ret, struct err
 	quiet.c_lflag |= ECHONL | ICANON;
 	if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) < 0)
 		return err_sys(e, errno, "asking for the passphrase");
-	fprintf(stderr, "passphrase of '%s': ", key_path);
+	fprintf(stderr, "%s: ", what);
 	(void)fflush(stderr);
 	ssize_t n = read(STDIN_FILENO, text, PASSPHRASE_MAX_BYTES + 1);
 	int os = errno;
@@ -755,10 +962,30 @@ static int passphrase_from_terminal(const char *key_path, char **ret, struct err
 	return 0;
 }
 
+int keys_passphrase(const char *file, const char *what, bool is_new, char **ret, struct err *e)
+{
+	auto_secret char *once = NULL;
+	auto_secret char *twice = NULL;
+
+	if (file)
+		return passphrase_from_file(file, ret, e);
+	if (!isatty(STDIN_FILENO))
+		return err_set(e, ERR_DENIED, "no %s was given, and there is no terminal to ask on",
+		               what);
+	if (passphrase_from_terminal(what, &once, e) < 0 ||
+	    (is_new && passphrase_from_terminal("the same again", &twice, e) < 0))
+		return -1;
+	if (is_new && strcmp(once, twice) != 0)
+		return err_set(e, ERR_INVALID, "the two answers differ");
+	*ret = STEAL(&once);
+	return 0;
+}
+
 int keys_load(const char *path, const char *passphrase_file, struct keys **ret, struct err *e)
 {
 	auto_secret char *text = NULL;
 	auto_secret char *passphrase = NULL;
+	char what[512];
 	bool needs;
 	size_t n;
 
@@ -769,10 +996,23 @@ int keys_load(const char *path, const char *passphrase_file, struct keys **ret, 
 	if (!needs || (!passphrase_file && !isatty(STDIN_FILENO)))
 		return err_wrap(e, "key file '%s'", path);
 	*e = (struct err)ERR_INIT;
-	if ((passphrase_file ? passphrase_from_file(passphrase_file, &passphrase, e)
-	                     : passphrase_from_terminal(path, &passphrase, e)) < 0)
+	(void)snprintf(what, sizeof(what), "passphrase of '%s'", path);
+	if (keys_passphrase(passphrase_file, what, false, &passphrase, e) < 0)
 		return err_wrap(e, "key file '%s'", path);
 	if (keys_parse((const uint8_t *)text, n, passphrase, ret, &needs, e) < 0)
 		return err_wrap(e, "key file '%s'", path);
 	return 0;
+}
+
+int keys_open(const char *path, const char *passphrase, struct keys **ret, struct err *e)
+{
+	auto_secret char *text = NULL;
+	bool needs;
+	size_t n;
+
+	if (read_secret_file(path, true, &text, &n, e) < 0)
+		return err_wrap(e, "reading the key");
+	return keys_parse((const uint8_t *)text, n, passphrase, ret, &needs, e) < 0
+	               ? err_wrap(e, "key file '%s'", path)
+	               : 0;
 }

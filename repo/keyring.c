@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "repo/reseal.h"
+
 enum slot_state { SLOT_EMPTY = 0, SLOT_OPENING, SLOT_READY };
 
 struct slot {
@@ -103,7 +105,7 @@ static bool is_signed(const struct keyring *k, const char *name, const uint8_t i
 	       st.size >= sizeof(tail) + head_len &&
 	       store_get(k->repo->store, name, st.size - sizeof(tail), tail, sizeof(tail), &why) ==
 	               0 &&
-	       pack_trailer_decode(tail, st.size, id, k->repo->keys, &t, &why) == 0 &&
+	       pack_trailer_decode(tail, st.size, id, k->repo->keys, &t, &why) == 0 && t.vouched &&
 	       pack_header_signed(head, head_len, &t, &why) == 0;
 }
 
@@ -146,7 +148,7 @@ static int open_key(const struct keyring *k, const struct domain_keys *domain,
 		return err_set(e, ERR_CORRUPT, "'%s' belongs to another dedup domain", name);
 	if (ref->key >= h.nkeys)
 		return err_set(e, ERR_CORRUPT, "'%s' has no data key %u", name, ref->key);
-	if (pack_header_dek(head, &h, ref->key, k->repo->keys, domain, out, e) < 0)
+	if (reseal_dek(k->repo, head, &h, ref->key, domain, out, e) < 0)
 		return err_wrap(e, "opening '%s'", name);
 	*ret_cipher = h.cipher;
 	*ret_signed = k->look && is_signed(k, name, ref->pack, head, h.len);

@@ -26,7 +26,8 @@ void keyring_free(struct keyring *k); /* wipes; NULL is fine */
  * NULL), else from the store. Thread-safe; threads that want the same key wait
  * for the one that opens it.
  * *ret_signed: a signer of this repository vouches for the key. Where it is false (the pack is cut
- * off, or somebody else sealed a key to the recipients, who are public) what opens with the key
+ * off, its signer was revoked, or somebody else sealed a key to the recipients, who are public)
+ * what opens with the key
  * must be hashed and compared with its id. A ring made for hashing everything never looks.
  *   ERR_NOT_FOUND  the pack is gone
  *   ERR_CORRUPT, ERR_FORMAT, ERR_DENIED  as pack_header_decode() and pack_header_dek()

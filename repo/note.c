@@ -100,12 +100,11 @@ int note_put(const struct repo *r, char kind, const char *key, const json_t *o,
 	return note_put_sealed(r, key, object, e);
 }
 
-int note_put_list(const struct repo *r, char kind, const char *key, const json_t *o,
-                  const struct buf *list, struct err *e)
+int note_seal_list(const struct repo *r, char kind, const char *key, const json_t *o,
+                   const struct buf *list, struct buf *ret, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf text = BUF_INIT(FORMAT_POINT_MAX);
 	CLEANUP(buf_clear) struct buf plain = BUF_INIT(NOTE_LIST_MAX);
-	CLEANUP(buf_clear) struct buf object = BUF_INIT(NOTE_LIST_MAX + NOTE_ENVELOPE_BYTES);
 
 	if (!o)
 		return err_set(e, ERR_NOMEM, "no memory for '%s'", key);
@@ -115,7 +114,15 @@ int note_put_list(const struct repo *r, char kind, const char *key, const json_t
 	(void)buf_u32(&plain, (uint32_t)text.len);
 	(void)buf_put(&plain, text.data, text.len);
 	(void)buf_put(&plain, list->data, list->len);
-	if (buf_check(&plain, "a list", e) < 0 || seal(r, kind, key, &plain, &object, e) < 0)
+	return buf_check(&plain, "a list", e) < 0 ? -1 : seal(r, kind, key, &plain, ret, e);
+}
+
+int note_put_list(const struct repo *r, char kind, const char *key, const json_t *o,
+                  const struct buf *list, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf object = BUF_INIT(NOTE_LIST_MAX + NOTE_ENVELOPE_BYTES);
+
+	if (note_seal_list(r, kind, key, o, list, &object, e) < 0)
 		return -1;
 	return note_put_sealed(r, key, &object, e);
 }
@@ -141,16 +148,14 @@ int note_get(const struct repo *r, char kind, const char *key, json_t **ret,
 	return note_open(r, kind, key, object.data, object.len, ret, ret_signer, e);
 }
 
-int note_get_list(const struct repo *r, char kind, const char *key, json_t **ret,
-                  struct buf *ret_list, uint8_t ret_signer[FORMAT_SIGNER_BYTES], struct err *e)
+int note_open_list(const struct repo *r, char kind, const char *key, const uint8_t *p, size_t len,
+                   json_t **ret, struct buf *ret_list, uint8_t ret_signer[FORMAT_SIGNER_BYTES],
+                   struct err *e)
 {
-	CLEANUP(buf_clear) struct buf object = BUF_INIT(NOTE_LIST_MAX + NOTE_ENVELOPE_BYTES);
 	CLEANUP(buf_clear) struct buf plain = BUF_INIT(NOTE_LIST_MAX);
 
-	if (store_get_all(r->store, key, &object, e) < 0 ||
-	    unseal(r, kind, key, object.data, object.len, &plain, ret_signer, e) < 0)
+	if (unseal(r, kind, key, p, len, &plain, ret_signer, e) < 0)
 		return -1;
-	buf_clear(&object);
 	struct rd rd = rd_of(plain.data, plain.len);
 	size_t n = rd_u32(&rd);
 	const uint8_t *text = n <= FORMAT_POINT_MAX ? rd_take(&rd, n) : NULL;
@@ -166,6 +171,16 @@ int note_get_list(const struct repo *r, char kind, const char *key, json_t **ret
 		return -1;
 	*ret = STEAL(&o);
 	return 0;
+}
+
+int note_get_list(const struct repo *r, char kind, const char *key, json_t **ret,
+                  struct buf *ret_list, uint8_t ret_signer[FORMAT_SIGNER_BYTES], struct err *e)
+{
+	CLEANUP(buf_clear) struct buf object = BUF_INIT(NOTE_LIST_MAX + NOTE_ENVELOPE_BYTES);
+
+	if (store_get_all(r->store, key, &object, e) < 0)
+		return -1;
+	return note_open_list(r, kind, key, object.data, object.len, ret, ret_list, ret_signer, e);
 }
 
 int note_schema(const json_t *o, const char *what, const char *schema, struct err *e)
@@ -187,6 +202,14 @@ bool note_is_bad(const struct err *e)
 }
 
 /* ---- names ---- */
+
+const struct note_place note_places[NOTE_PLACES] = {
+	{ "check/", FORMAT_KIND_CHECKED, true },  { "ctl/damage/", FORMAT_KIND_DAMAGE, true },
+	{ "ctl/gc/", FORMAT_KIND_COLLECT, true }, { "ctl/revoked/", FORMAT_KIND_REVOKED, true },
+	{ "hold/", FORMAT_KIND_HOLD, false },     { "pin/", FORMAT_KIND_PIN, false },
+	{ "reseal/", FORMAT_KIND_RESEAL, true },  { "sess/", FORMAT_KIND_SESSION, false },
+	{ "tomb/", FORMAT_KIND_TOMB, false },
+};
 
 #define NUMBER_DIGITS 8
 #define NUMBER_MAX 99999999

@@ -37,6 +37,10 @@ MUST_CHECK int note_put_list(const struct repo *r, char kind, const char *key, c
 MUST_CHECK int note_seal(const struct repo *r, char kind, const char *key, const json_t *o,
                          size_t bytes, struct buf *ret, struct err *e);
 
+/* Seals with a list of bytes behind the JSON. */
+MUST_CHECK int note_seal_list(const struct repo *r, char kind, const char *key, const json_t *o,
+                              const struct buf *list, struct buf *ret, struct err *e);
+
 /* Puts an object that is sealed already; as note_put(). */
 MUST_CHECK int note_put_sealed(const struct repo *r, const char *key, const struct buf *object,
                                struct err *e);
@@ -52,6 +56,9 @@ MUST_CHECK int note_get_list(const struct repo *r, char kind, const char *key, j
                              struct err *e);
 
 /* The same for bytes that are at hand. */
+MUST_CHECK int note_open_list(const struct repo *r, char kind, const char *key, const uint8_t *p,
+                              size_t n, json_t **ret, struct buf *ret_list,
+                              uint8_t ret_signer[FORMAT_SIGNER_BYTES], struct err *e);
 MUST_CHECK int note_open(const struct repo *r, char kind, const char *key, const uint8_t *p,
                          size_t n, json_t **ret, uint8_t ret_signer[FORMAT_SIGNER_BYTES],
                          struct err *e);
@@ -61,6 +68,15 @@ MUST_CHECK int note_schema(const json_t *o, const char *what, const char *schema
 
 /* True for an error that is about the object itself, and not about the way to it. */
 bool note_is_bad(const struct err *e);
+
+/* Where notes lie, but for commits: below a prefix all are of one kind, with a list or without. */
+struct note_place {
+	const char *prefix;
+	char kind;
+	bool list;
+};
+#define NOTE_PLACES 9
+extern const struct note_place note_places[NOTE_PLACES];
 
 /* "PREFIX/DAY/RANDOM" with 32 random digits. */
 void note_new_key(const char *prefix, char ret[NOTE_KEY_MAX]);

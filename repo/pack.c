@@ -144,10 +144,11 @@ static int slot_put(uint8_t *at, const struct pack_build *b, const struct key_re
 	if (b->kind == CHUNK_DATA) {
 		memcpy(at, r->id, 8);
 		if (crypto_box_seal(at + 8, b->dek, FORMAT_DEK_BYTES, r->public) != 0)
-			return err_set(e, ERR_INVALID,
-			               "recipient %s is no X25519 public key; take the line out of "
-			               "the key file",
-			               hex_of32(r->public).s);
+			return err_set(
+				e, ERR_INVALID,
+				"recipient %s is no X25519 public key; remove it (aksdr-catalog "
+				"key remove-recipient)",
+				hex_of32(r->public).s);
 		return 0;
 	}
 	memset(at, 0, FORMAT_SLOT_BYTES);
@@ -557,6 +558,8 @@ int pack_trailer_decode(const uint8_t *p, uint64_t object_len, const uint8_t pac
 		               "pack %s is damaged: the lengths in its trailer do "
 		               "not fit its %llu bytes",
 		               id_text(pack_id).s, (unsigned long long)object_len);
+	const struct key_signer *s = keys_signer(keys, t.signer);
+	t.vouched = !s || !s->revoked;
 	*ret = t;
 	return 0;
 }
@@ -757,7 +760,7 @@ static int slot_open_data(const uint8_t *slots, size_t nslots, const struct pack
 	}
 	return err_set(e, ERR_DENIED,
 	               "pack %s was not written for this recovery key; use the one that was a "
-	               "recipient then",
+	               "recipient then, or seal its keys anew (aksdr-catalog key reseal)",
 	               id_text(h->id).s);
 }
 
@@ -794,6 +797,28 @@ static const uint8_t *key_slots(const uint8_t *p, const struct pack_header *h, u
 	return key < h->nkeys && nslots > 0 ? rd_take(&rd, nslots * FORMAT_SLOT_BYTES) : NULL;
 }
 
+bool pack_dek_fits(const uint8_t dek[32], const uint8_t commitment[32])
+{
+	uint8_t of_dek[32];
+
+	dek_commitment(of_dek, dek);
+	return sodium_memcmp(of_dek, commitment, sizeof(of_dek)) == 0;
+}
+
+int pack_header_key(const uint8_t *p, const struct pack_header *h, uint16_t key,
+                    const uint8_t recipient[8], uint8_t ret_commitment[32], bool *ret_slot)
+{
+	size_t nslots;
+
+	const uint8_t *slot = key_slots(p, h, key, &nslots, ret_commitment);
+	if (!slot)
+		return -1;
+	*ret_slot = false;
+	for (size_t i = 0; recipient && i < nslots && !*ret_slot; i++, slot += FORMAT_SLOT_BYTES)
+		*ret_slot = memcmp(slot, recipient, 8) == 0;
+	return 0;
+}
+
 int pack_header_dek(const uint8_t *p, const struct pack_header *h, uint16_t key,
                     const struct keys *keys, const struct domain_keys *domain, uint8_t *out,
                     struct err *e)
@@ -811,9 +836,7 @@ int pack_header_dek(const uint8_t *p, const struct pack_header *h, uint16_t key,
 	} else if (slot_open_meta(slots, h, keys, domain, out, e) < 0) {
 		return -1;
 	}
-	uint8_t of_out[32];
-	dek_commitment(of_out, out);
-	if (sodium_memcmp(of_out, commitment, sizeof(of_out)) == 0)
+	if (pack_dek_fits(out, commitment))
 		return 0;
 	secret_wipe(out, FORMAT_DEK_BYTES);
 	return err_set(e, ERR_CORRUPT, "key number %u of pack %s is not the one it was sealed for",

@@ -128,6 +128,7 @@ struct pack_trailer {
 	uint32_t footer_len, header_len;
 	uint8_t header_hash[32], footer_hash[32];
 	uint8_t signer[8];
+	bool vouched; /* its signer is not revoked: what opens with the pack's keys is what it sealed */
 };
 
 /*
@@ -150,7 +151,8 @@ MUST_CHECK int pack_footer_decode(const uint8_t *p, size_t n, const struct pack_
 /*
  * Whether the header (head_len bytes at head) is the one that the trailer is signed for. Its data
  * keys are then those of a signer of this repository, and what opens with them is what that signer
- * sealed: nobody else knows them but the holders of a recovery key. ERR_CORRUPT.
+ * sealed: nobody else knows them but the holders of a recovery key. A signer that was revoked
+ * vouches for nothing: see t->vouched. ERR_CORRUPT.
  */
 MUST_CHECK int pack_header_signed(const uint8_t *head, size_t head_len,
                                   const struct pack_trailer *t, struct err *e);
@@ -182,6 +184,15 @@ MUST_CHECK int pack_header_decode(const uint8_t *p, size_t n, const uint8_t pack
 MUST_CHECK int pack_header_dek(const uint8_t *p, const struct pack_header *h, uint16_t key,
                                const struct keys *keys, const struct domain_keys *domain,
                                uint8_t *out, struct err *e);
+
+/*
+ * Data key number `key` without opening it: its commitment, and whether it has a slot for the
+ * recipient (NULL: not asked). -1: there is no such key.
+ */
+int pack_header_key(const uint8_t *p, const struct pack_header *h, uint16_t key,
+                    const uint8_t recipient[8], uint8_t ret_commitment[32], bool *ret_slot);
+/* True when it is the key of this commitment. */
+bool pack_dek_fits(const uint8_t dek[32], const uint8_t commitment[32]);
 
 /*
  * Decrypts and expands one chunk: in = ref->stored bytes, out = ref->plain bytes, scratch >=

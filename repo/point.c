@@ -286,6 +286,8 @@ static void put_point(json_t *o, const struct point *p, int *bad)
 	set_text(o, "host", p->host, bad);
 	set_text(o, "agent", p->agent, bad);
 	set_u64(o, "epoch", p->epoch, bad);
+	if (p->config > 0)
+		set_u64(o, "config", p->config, bad);
 }
 
 /* Which of the texts that come from outside is not UTF-8; else memory was short. */
@@ -485,7 +487,8 @@ static int get_counts(const json_t *o, struct point *p, struct err *e)
 	if (get_count(o, WHAT, "files", &p->files, e) < 0 ||
 	    get_count(o, WHAT, "directories", &p->directories, e) < 0 ||
 	    get_count(o, WHAT, "others", &p->others, e) < 0 ||
-	    get_count(o, WHAT, "epoch", &p->epoch, e) < 0)
+	    get_count(o, WHAT, "epoch", &p->epoch, e) < 0 ||
+	    get_count(o, WHAT, "config", &p->config, e) < 0)
 		return -1;
 	if (!x)
 		return 0;

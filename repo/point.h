@@ -48,6 +48,7 @@ struct point {
 	size_t nproblems;
 	char host[POINT_NAME_MAX], agent[64];
 	uint64_t epoch;
+	uint64_t config; /* revision that its writer went by; 0: it does not say */
 	/* not in the JSON: */
 	uint8_t hash[32];    /* SHA-256 of the whole object */
 	int64_t received_ns; /* store's time of receipt */

@@ -10,26 +10,21 @@
 
 #include "common/cancel.h"
 #include "common/err.h"
+#include "repo/config.h"
 #include "repo/key.h"
 #include "repo/point.h"
 #include "store/store.h"
 
-struct repo_params {
-	uint8_t cipher;                     /* CIPHER_* */
-	uint32_t cut_min, cut_avg, cut_max; /* content-defined chunks, bytes */
-	uint32_t pack_bytes;                /* target of a pack */
-	uint16_t features;                  /* FORMAT_FEATURE_* */
-	/* signers that must agree before something is expired */
-	unsigned signatures;
-	bool single_writer; /* the store cannot keep writers apart */
-};
+struct reseal;
 
 struct repo {
-	struct store *store; /* borrowed */
-	struct keys *keys;   /* owned */
+	struct store *store;  /* borrowed */
+	struct keys *keys;    /* owned */
+	struct config config; /* owned: the newest revision */
 	struct repo_params params;
 	char state[512]; /* local directory of this repository's cache, made; "" for none */
 	const struct cancel *cancel; /* may be NULL */
+	struct reseal *reseal;       /* owned; of a recovery key: data keys sealed to it later */
 };
 
 /*
@@ -42,12 +37,20 @@ MUST_CHECK int repo_init(struct store *store, const char *keys_dir, const char *
                          struct err *e);
 
 /*
+ * The same in single-writer mode, for a store that cannot keep writers apart: it is not tried out
+ * whether it creates objects only once.
+ */
+MUST_CHECK int repo_init_single(struct store *store, const char *keys_dir, const char *passphrase,
+                                struct err *e);
+
+/*
  * Opens the repository with a key file's keys (owned by the result). state
- * NULL or "": no cache. Opens the config, checks its signature, gives a
- * recovery key the repository secret.
+ * NULL or "": no cache, and no memory of the config. Opens the config, checks
+ * its signature, gives a recovery key the repository secret.
  *   ERR_NOT_FOUND  no repository there
- *   ERR_DENIED     the key is of another repository, or no recipient of it
+ *   ERR_DENIED     the key is of another repository, or no recipient or signer of it (any more)
  *   ERR_FORMAT     from a later version
+ *   ERR_CORRUPT    the config is damaged, or older than what this machine has seen
  */
 MUST_CHECK int repo_open(struct store *store, struct keys *take_keys, const char *state,
                          const struct cancel *cancel, struct repo **ret, struct err *e);
@@ -67,6 +70,12 @@ MUST_CHECK int repo_open_url(const char *url, unsigned store_flags, const char *
                              const struct cancel *cancel, struct repo **ret, struct err *e);
 
 /*
+ * Puts json as the next revision of the config; r goes by it from then on. Only while nobody else
+ * uses r. Errors as config_put_next().
+ */
+MUST_CHECK int repo_change(struct repo *r, const json_t *json, uint16_t features, struct err *e);
+
+/*
  * One point by its session name. ERR_NOT_FOUND, ERR_CORRUPT, ERR_FORMAT, ERR_DENIED. Caller
  * clears.
  */
@@ -79,7 +88,8 @@ MUST_CHECK int repo_point_at(const struct repo *r, const char *session, int64_t 
 
 /*
  * Calls each() for every point that counts (repo/living.h), in order of key; the point is valid
- * during the call. A commit that does not open goes to bad() (NULL: fails).
+ * during the call. A commit that does not open goes to bad() (NULL: fails), but for one that does
+ * not count, since its signer was revoked.
  * voltag: NULL, or only points of that volume.
  */
 MUST_CHECK int repo_points(const struct repo *r, const char *voltag,

@@ -43,7 +43,8 @@ void segment_view_pack(const struct segment_view *v, uint32_t i, struct segment_
  * Fetches and opens the segment of this key of the domain; its plain text goes into b, whose cap
  * must be SEGMENT_PLAIN_MAX.
  *   ERR_NOT_FOUND                       it is gone
- *   ERR_CORRUPT, ERR_FORMAT, ERR_TOO_BIG  it is damaged, or of somebody else
+ *   ERR_CORRUPT, ERR_FORMAT, ERR_TOO_BIG  it is damaged, or of somebody else; key_is_void(): its
+ *                                       signer was revoked, and it does not count
  */
 MUST_CHECK int segment_fetch(struct store *store, const struct keys *keys,
                              const struct domain_keys *domain, const char *key, struct buf *b,

@@ -15,12 +15,13 @@
 #include "common/hex.h"
 #include "common/now.h"
 #include "repo/adopt.h"
+#include "repo/probe.h"
 #include "repo/session.h"
+#include "repo/single.h"
 #include "repo/writer_impl.h"
 
 #define PAGE_CACHE_DEFAULT (2 * (uint64_t)GIB)
 #define LEVEL_DEFAULT 3
-#define BEAT_MS (60 * 60 * 1000) /* between signs of life of a session */
 
 int job_fail(struct job *j, const struct err *e)
 {
@@ -58,18 +59,8 @@ void job_problem(struct job *j, const struct entry *n, enum entry_state state, c
 
 void job_beat(struct job *j)
 {
-	int64_t now_ms = now_mono_ns() / 1000000;
-	struct err ignored = ERR_INIT;
-
-	(void)pthread_mutex_lock(&j->lock);
-	bool due = !j->params->dry_run && now_ms - j->beat_ms >= BEAT_MS;
-	unsigned n = due ? ++j->beats : 0;
-	if (due)
-		j->beat_ms = now_ms;
-	(void)pthread_mutex_unlock(&j->lock);
-	/* Without it the session may be fenced early, which costs a second run. */
-	if (due)
-		(void)!session_beat(j->repo, j->point->session, n, &ignored);
+	if (!j->params->dry_run)
+		session_pulse(&j->pulse);
 }
 
 /* Uploaders call it when new segments are on the store: a fenced session need not go on. */
@@ -575,7 +566,8 @@ static int open_previous(struct job *j, struct err *e)
 }
 
 /* Whether the session of a run that died can be gone on with. */
-static int can_continue(struct job *j, const char *voltag, bool *ret, struct err *e)
+static int can_continue(struct job *j, const char *voltag, unsigned *ret_beats, bool *ret,
+                        struct err *e)
 {
 	const char *session = j->local.session;
 	struct session_info info;
@@ -587,7 +579,7 @@ static int can_continue(struct job *j, const char *voltag, bool *ret, struct err
 	if (!session[0] || strncmp(session + POINT_SESSION_VOLTAG, voltag, 16) != 0)
 		return 0;
 	if (session_look(j->repo, session, &end, e) < 0 ||
-	    session_last_beat(j->repo, session, &j->beats, &marker, e) < 0)
+	    session_last_beat(j->repo, session, ret_beats, &marker, e) < 0)
 		return -1;
 	*ret = end == SESSION_OPEN && marker &&
 	       session_info(j->repo, session, &info, &ignored) == 0 &&
@@ -595,27 +587,48 @@ static int can_continue(struct job *j, const char *voltag, bool *ret, struct err
 	return 0;
 }
 
+/* Registers a session. In single-writer mode it must be the only one. */
+static int begin_session(struct job *j, struct err *e)
+{
+	char session[96];
+	struct err ignored = ERR_INIT;
+
+	if (session_begin(j->repo, j->params->volume, j->params->domain, session, e) < 0)
+		return err_wrap(e, "registering the session");
+	/* One that began at the same time sees this one, as this one sees it. */
+	if (j->single && single_check(j->repo, session, j->params->take_over, e) < 0) {
+		(void)!single_fence(j->repo, session, "another is open", &ignored);
+		return -1;
+	}
+	memcpy(j->point->session, session, sizeof(j->point->session));
+	return 0;
+}
+
 /* Goes on under the session of a run that died, or registers a new one. */
 static int open_session(struct job *j, const char *voltag, struct err *e)
 {
+	unsigned beats = 0;
 	bool go_on;
 
 	if (j->params->dry_run)
 		return 0;
 	local_open(j->repo, voltag, &j->local);
-	if (can_continue(j, voltag, &go_on, e) < 0)
+	if (probe_writer(j->repo, &j->single, e) < 0 ||
+	    can_continue(j, voltag, &beats, &go_on, e) < 0)
+		return -1;
+	if (j->single &&
+	    single_check(j->repo, go_on ? j->local.session : NULL, j->params->take_over, e) < 0)
 		return -1;
 	if (go_on) {
 		memcpy(j->point->session, j->local.session, sizeof(j->point->session));
 		/* It may have been silent for long. */
-		j->beat_ms = now_mono_ns() / 1000000 - BEAT_MS;
+		session_pulse_start(&j->pulse, j->repo, j->point->session, beats, true);
 		job_beat(j);
 		return 0;
 	}
-	j->beats = 0;
-	j->beat_ms = now_mono_ns() / 1000000;
-	if (session_begin(j->repo, j->params->volume, j->params->domain, j->point->session, e) < 0)
-		return err_wrap(e, "registering the session");
+	if (begin_session(j, e) < 0)
+		return -1;
+	session_pulse_start(&j->pulse, j->repo, j->point->session, 0, false);
 	memcpy(j->local.session, j->point->session, sizeof(j->local.session));
 	local_save(&j->local);
 	return 0;
@@ -811,6 +824,7 @@ static int fill_point(struct job *j, struct err *e)
 	(void)snprintf(to->id, sizeof(to->id), "%s", id ? id + 1 : "");
 	to->frozen_ns = p->frozen_ns ? p->frozen_ns : to->started_ns;
 	to->finished_ns = now_wall_ns();
+	to->config = j->repo->params.revision;
 	if (j->has_previous)
 		to->epoch = j->previous.epoch;
 	if (!j->has_previous && !to->previous_missing)
@@ -838,7 +852,8 @@ static void remember(struct job *j, int rc, const struct err *e)
 	struct local *l = &j->local;
 	const struct point *p = j->point;
 
-	if (j->params->dry_run || (rc < 0 && e->class != ERR_BUSY))
+	/* One that was refused before it began leaves what an earlier run has left. */
+	if (j->params->dry_run || (rc < 0 && (e->class != ERR_BUSY || !p->session[0])))
 		return;
 	l->session[0] = '\0';
 	if (rc == 0) {
@@ -851,15 +866,39 @@ static void remember(struct job *j, int rc, const struct err *e)
 
 /*
  * A run that fails leaves what it uploaded findable, when it can: the packs
- * that are on the store get a segment, and the next run uses them.
+ * that are on the store get a segment, and the next run uses them. Where there
+ * is one writer at a time, its session is not left open for others to trip over.
  */
 static void leave_findable(struct job *j, const struct err *why)
 {
 	struct err ignored = ERR_INIT;
 
-	if (!j->segments || why->class == ERR_BUSY || why->class == ERR_DENIED)
+	if (why->class == ERR_BUSY || why->class == ERR_DENIED)
 		return;
-	(void)!segment_flush(j->segments, &ignored);
+	if (j->segments)
+		(void)!segment_flush(j->segments, &ignored);
+	if (!j->single || !j->point->session[0] ||
+	    single_fence(j->repo, j->point->session, "the run failed", &ignored) < 0)
+		return;
+	j->local.session[0] = '\0';
+	local_save(&j->local);
+}
+
+/* A key that was revoked meanwhile: somebody must know that this run was for nothing. */
+static int still_counts(const struct job *j, struct err *e)
+{
+	const struct keys *k = j->repo->keys;
+	struct err ignored = ERR_INIT;
+	bool revoked;
+
+	if (config_revokes(j->repo->store, k, j->repo->params.revision, k->sign_public, &revoked,
+	                   &ignored) < 0 ||
+	    !revoked)
+		return 0;
+	return err_set(e, ERR_DENIED,
+	               "this agent key was revoked while the backup ran: restore point '%s' was "
+	               "made, and will not count; run it again with a new key file",
+	               j->point->session);
 }
 
 int writer_backup(const struct repo *r, struct source *source, const struct writer_params *params,
@@ -887,6 +926,8 @@ int writer_backup(const struct repo *r, struct source *source, const struct writ
 		rc = local_forget(&j.local, e);
 	if (rc == 0 && !params->dry_run)
 		rc = session_commit(r, p, e);
+	if (rc == 0 && !params->dry_run)
+		rc = still_counts(&j, e);
 	if (rc < 0)
 		leave_findable(&j, e);
 	remember(&j, rc, e);

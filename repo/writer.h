@@ -29,6 +29,7 @@ struct writer_params {
 	bool verify_encode;             /* decode and compare before upload */
 	bool ignore_ctime;              /* a snapshot's clone changes it */
 	bool force;                     /* read everything, whatever the previous point says */
+	bool take_over;                 /* single-writer mode: fence sessions that are open */
 	bool dry_run;                   /* nothing is written */
 	unsigned threads;               /* pool; 0: CPUs */
 	unsigned retries;               /* reads of a file that changes meanwhile */
@@ -40,8 +41,10 @@ struct writer_params {
  * Backs the source up as the next point of the volume. On success *ret is
  * the committed point (caller clears); entries that could not be read are in
  * its problems, and the caller decides the exit status (ERR_PARTIAL).
- *   ERR_BUSY    fenced: another session won this commit key
- *   ERR_DENIED  the key may not write
+ *   ERR_BUSY    fenced: another session won this commit key; or, in single-writer mode, another
+ *               session is open
+ *   ERR_DENIED  the key may not write, or was revoked meanwhile
+ *   ERR_UNSUPPORTED  the store cannot keep writers apart, and the mode says it must
  */
 MUST_CHECK int writer_backup(const struct repo *r, struct source *source,
                              const struct writer_params *params, struct point *ret, struct err *e);

@@ -33,6 +33,7 @@ ok empty "$work/.out"
 t 'init as JSON'
 run 0 "$agent" init --output json --store "file://$work/j" --keys "$work/jk"
 json_is aksdr/init/v1 schema
+json_is many writers
 json_is "$work/jk/agent.key" keys agent
 
 t 'a second init in the same place is refused and changes nothing'
@@ -94,6 +95,29 @@ unset AKSDR_PASSPHRASE_FILE
 t 'a passphrase file that is not there is named'
 run 4 "$agent" init --store "file://$work/p3" --keys "$work/pk3" --passphrase-file "$work/gone"
 err "reading the passphrase: .*gone"
+
+t 'a single writer is said aloud, when the repository is made and at each backup'
+run 0 "$agent" init --single-writer --store "file://$work/one" --keys "$work/onek"
+out '^SINGLE WRITER: this store cannot keep writers apart'
+mkdir -p "$work/src" && echo content >"$work/src/file"
+one() { "$agent" backup --quiet --store "file://$work/one" --key "$work/onek/agent.key" --state "$work/ones" "$@"; }
+run 0 one data="$work/src"
+err 'has a single writer at a time'
+ok test "$(grep -c 'single writer' "$work/.err")" -eq 1
+ok empty "$work/.out"
+run 0 one data="$work/src" more="$work/src"
+ok test "$(grep -c 'single writer' "$work/.err")" -eq 1
+run 0 "$agent" doctor --store "file://$work/one" --key "$work/onek/agent.key" --state "$work/ones"
+out '^writers +ok +one at a time'
+run 0 "$agent" init --single-writer --output json --store "file://$work/two" --keys "$work/twok"
+json_is single writers
+
+t 'a second session beside an open one is refused, and taken over when it is dead'
+mv "$work/one/commit" "$work/one.commit" # as if none had ended
+run 6 one data="$work/src"
+err "session '.*' of host '.*' is open since 20.*single writer at a time.*--take-over"
+run 0 one --take-over data="$work/src"
+run 0 one data="$work/src"
 
 t 'doctor finds everything in order'
 run 0 "$agent" doctor --store "file://$work/r" --key "$work/k/agent.key" --state "$work/s"

@@ -522,6 +522,19 @@ static int run_statements(const struct repo *r, struct err *e)
 	return 0;
 }
 
+/* Something that has the name of a point, and is not opened. */
+static void put_commit(const struct repo *r, const char *session)
+{
+	static uint8_t object[1000];
+	struct iovec iov = { .iov_base = object, .iov_len = sizeof(object) };
+	struct err e = ERR_INIT;
+	char key[NOTE_KEY_MAX];
+
+	(void)snprintf(key, sizeof(key), "commit/%s", session);
+	if (store_put(r->store, key, &iov, 1, &e) < 0)
+		harness_die("%s", e.msg);
+}
+
 static int op_statements(void *arg, struct err *e)
 {
 	static const char *const prefixes[] = { "tomb/", "hold/", "pin/" };
@@ -641,6 +654,8 @@ static void test_protocol__any_call_may_fail(void **state)
 
 	(void)state;
 	for_each_failure(op_sessions, r, 50, ALONE);
+	put_commit(r, POINT);
+	put_commit(r, HELD);
 	for_each_failure(op_statements, r, 50, ALONE);
 	if (keys_domain(r->keys, "test", &domain, &e) < 0)
 		harness_die("%s", e.msg);

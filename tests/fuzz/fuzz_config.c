@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The config of a repository. The first byte says how: 0: the whole object;
- * 1: its JSON, well signed.
+ * 1: its JSON, well signed; 2 and 3: the same of revision 2, beside a first
+ * one that is good.
  */
 #include <sodium.h>
 
@@ -9,18 +10,39 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/fuzz_keys.h"
 
-static void put(struct store *s, const struct buf *b)
+#define FIRST                                                                                     \
+	"{\"block\":1048576,\"cipher\":1,\"created_ns\":1,\"cut\":{\"avg\":1048576,\"function\":" \
+	"\"gear64\",\"max\":4194304,\"min\":262144},\"hash\":1,\"pack\":16777216,\"page\":4096,"  \
+	"\"recipients\":[],\"repository\":\"a0a1a2a3a4a5a6a7a8a9aaabacadaeaf\",\"schema\":"       \
+	"\"aksdr/config/v1\",\"signers\":[]}"
+
+static void put(struct store *s, const char *key, const struct buf *b)
 {
 	struct iovec iov = { .iov_base = b->data, .iov_len = b->len };
 	struct err e = ERR_INIT;
 
-	works(store_put(s, "config", &iov, 1, &e));
+	works(store_put(s, key, &iov, 1, &e));
+}
+
+/* The JSON as an object that the admin has signed. */
+static void sign(const struct keys *admin, const uint8_t *json, size_t n, struct buf *b)
+{
+	uint8_t signature[64];
+
+	(void)buf_put(b, "aksdr config", 13);
+	(void)buf_put(b, "AKSDC\1\0\0", 8);
+	(void)buf_u32(b, (uint32_t)n);
+	(void)buf_put(b, json, n);
+	(void)crypto_sign_detached(signature, NULL, b->data, b->len, admin->s->sign_secret);
+	(void)buf_put(b, signature, sizeof(signature));
+	memmove(b->data, b->data + 13, b->len - 13);
+	b->len -= 13;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(2 * MIB);
-	uint8_t signature[64];
+	CLEANUP(buf_clear) struct buf first = BUF_INIT(2 * MIB);
 	struct err e = ERR_INIT;
 
 	if (size == 0 || size > 64 * KIB)
@@ -28,20 +50,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	auto_keys struct keys *admin = fuzz_keys(FUZZ_RECOVERY);
 	auto_store struct store *s = store_mem_new(&e);
 	holds(s);
-	if (data[0] == 1) {
-		(void)buf_put(&b, "aksdr config", 13);
-		(void)buf_put(&b, "AKSDC\1\0\0", 8);
-		(void)buf_u32(&b, (uint32_t)size - 1);
+	if (data[0] == 1 || data[0] == 3)
+		sign(admin, data + 1, size - 1, &b);
+	else
 		(void)buf_put(&b, data + 1, size - 1);
-		(void)crypto_sign_detached(signature, NULL, b.data, b.len, admin->s->sign_secret);
-		(void)buf_put(&b, signature, sizeof(signature));
-		memmove(b.data, b.data + 13, b.len - 13);
-		b.len -= 13;
+	sign(admin, (const uint8_t *)FIRST, sizeof(FIRST) - 1, &first);
+	holds(!b.failed && !first.failed);
+	if (data[0] == 2 || data[0] == 3) {
+		put(s, "config", &first);
+		put(s, "ctl/config/00000002", &b);
 	} else {
-		(void)buf_put(&b, data + 1, size - 1);
+		put(s, "config", &b);
 	}
-	holds(!b.failed);
-	put(s, &b);
 	for (int i = 0; i < 2; i++) {
 		auto_repo struct repo *r = NULL;
 

@@ -44,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		holds(!k);
 		return 0;
 	}
-	holds(k->kind == KEY_AUDIT || k->has_sign);
+	holds(k->kind != KEY_AGENT || k->has_sign);
+	holds(k->kind != KEY_RECOVERY || k->has_recovery);
 	holds(k->kind != KEY_AGENT || (k->has_rs && k->nrecipients > 0));
 	holds(k->nrecipients <= KEY_RECIPIENTS_MAX);
 	write_again(k);

@@ -112,6 +112,7 @@ static inline struct point kit_commit_as(const struct kit *k, const struct point
 	p.root = (struct chunk_ref){ .stored = 17, .plain = 1, .kind = CHUNK_NODE };
 	p.started_ns = p.frozen_ns = KIT_EPOCH_NS + n * KIT_DAY_NS;
 	p.finished_ns = p.frozen_ns + 1000000000;
+	p.config = k->agent->params.revision;
 	if (previous) {
 		memcpy(p.previous_session, previous->session, sizeof(p.previous_session));
 		memcpy(p.previous_hash, previous->hash, sizeof(p.previous_hash));
@@ -379,6 +380,7 @@ static inline struct point kit_backup(const struct kit *k, const struct kit_cont
 
 	assert_non_null(refs);
 	kit_name_point(k, c, &p);
+	p.config = k->agent->params.revision;
 	kit_put_marker(k, p.session);
 	kit_packs_init(k, c, &packs);
 	for (unsigned i = 0; i < c->files; i++)

@@ -228,9 +228,9 @@ static void test_catalog_open__newer_version_is_refused_by_its_number(void **sta
 	(void)state;
 	make(path);
 	exec(path, "PRAGMA user_version = 99");
-	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 2",
+	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 3",
 	             catalog_open(path, CATALOG_READ, &c, e));
-	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 2",
+	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 3",
 	             catalog_open(path, CATALOG_WRITE, &c, e));
 }
 

@@ -421,6 +421,81 @@ static void test_sync_run__commit_of_another_repository_is_told(void **state)
 	assert_rows(w.c, "SELECT kind FROM anomalies", "bad_signature\n");
 }
 
+static void test_sync_run__config_that_points_name_and_the_store_hides_is_told(void **state)
+{
+	static const char open[] =
+		"SELECT kind, object, other, detail LIKE '%made under it%shows is 1' FROM anomalies"
+		" WHERE resolved_ns IS NULL ORDER BY object";
+	auto_world struct world w;
+	const struct point_volume v = kit_volume("", "data");
+
+	(void)state;
+	world_init(&w);
+	auto_kit_point struct point a = kit_commit(&w.k, &v, 1, NULL);
+	w.k.agent->params.revision = 3;
+	auto_kit_point struct point b = kit_commit(&w.k, &v, 2, &a);
+	auto_kit_point struct point c = kit_commit(&w.k, &v, 3, &b);
+	w.k.agent->params.revision = 5;
+	auto_kit_point struct point d = kit_commit(&w.k, &v, 4, &c);
+	struct sync_result r = catch_up(&w);
+	assert_int_equal(r.added, 4);
+	assert_int_equal(r.found, 2);
+	assert_rows(w.c, open,
+	            "unreadable|ctl/config/00000003||1\nunreadable|ctl/config/00000005||1\n");
+	/* The points are not looked at again, and it stays so until the store shows it. */
+	r = catch_up(&w);
+	assert_int_equal(r.found + r.resolved, 0);
+	assert_int_equal(r.open, 2);
+	w.k.audit->params.revision = 3;
+	r = catch_up(&w);
+	assert_int_equal(r.resolved, 1);
+	assert_rows(w.c, open, "unreadable|ctl/config/00000005||1\n");
+	w.k.audit->params.revision = 6;
+	r = catch_up(&w);
+	assert_int_equal(r.resolved, 1);
+	assert_int_equal(r.open, 0);
+}
+
+static void test_sync_run__points_of_a_revoked_key_that_do_not_count_are_gone(void **state)
+{
+	auto_world struct world w;
+	const struct point_volume v = kit_volume("", "data");
+	uint8_t accepted[1][32];
+
+	(void)state;
+	world_init(&w);
+	auto_kit_point struct point a = kit_commit(&w.k, &v, 1, NULL);
+	auto_kit_point struct point b = kit_commit(&w.k, &v, 2, &a);
+	assert_int_equal(catch_up(&w).added, 2);
+	struct key_signer *s = &w.k.audit->keys->signers[0];
+	memcpy(accepted[0], a.hash, 32);
+	s->revoked = true;
+	s->accepted = accepted;
+	s->naccepted = 1;
+	auto_kit_point struct point c = kit_commit(&w.k, &v, 3, &b);
+	for (unsigned i = 0; i < 2; i++) {
+		struct sync_result r = catch_up(&w);
+		assert_int_equal(r.gone, i == 0);
+		assert_int_equal(r.returned, 0);
+		assert_int_equal(r.bad, 2); /* one that counted, one that never did */
+		assert_int_equal(r.added, 0);
+		assert_rows(w.c, "SELECT sequence, state FROM v_points ORDER BY sequence",
+		            "1|present\n2|revoked\n");
+		assert_int_equal(r.lost, 0);
+		assert_rows(w.c,
+		            "SELECT kind, detail LIKE '%revoked%' FROM anomalies"
+		            " WHERE resolved_ns IS NULL",
+		            "bad_signature|1\nbad_signature|1\n");
+	}
+	/* Somebody says anew what counts. */
+	s->revoked = false;
+	struct sync_result r = catch_up(&w);
+	assert_int_equal(r.returned, 1);
+	assert_int_equal(r.added, 1);
+	assert_int_equal(r.open, 0);
+	s->accepted = NULL;
+}
+
 static void test_sync_run__anomaly_that_comes_again_is_another_row(void **state)
 {
 	auto_world struct world w;
@@ -592,6 +667,9 @@ int main(void)
 		cmocka_unit_test(test_sync_run__commits_that_do_not_open_are_told_by_kind),
 		cmocka_unit_test(test_sync_run__commit_of_a_later_format_is_unreadable),
 		cmocka_unit_test(test_sync_run__commit_of_another_repository_is_told),
+		cmocka_unit_test(
+			test_sync_run__config_that_points_name_and_the_store_hides_is_told),
+		cmocka_unit_test(test_sync_run__points_of_a_revoked_key_that_do_not_count_are_gone),
 		cmocka_unit_test(test_sync_run__anomaly_that_comes_again_is_another_row),
 		cmocka_unit_test(test_sync_run__interrupted_one_goes_on_and_judges_all),
 		cmocka_unit_test(test_sync_run__commit_that_goes_while_it_is_fetched_is_none),

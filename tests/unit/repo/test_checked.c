@@ -163,10 +163,37 @@ static void test_checked_ages__newest_of_each_pack_at_the_level(void **state)
 	assert_int_equal(age(&a, CHUNK_DATA, 4999), 0);
 }
 
+static void test_checked_ages__damage_ends_what_was_said_before(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	CLEANUP(checked_ages_clear) struct checked_ages a = { 0 };
+	struct checked x = { .level = 4 };
+
+	(void)state;
+	checked_new_run(x.run);
+	put(&k, &x, 0, 4);
+	x.damaged = true;
+	x.level = 3;
+	put(&k, &x, 2, 3);
+	struct checked last = { 0 };
+	ok(checked_each(k.audit, NULL, keep, &last, e));
+	ok(checked_ages(k.audit, 4, &a, e));
+	assert_true(age(&a, CHUNK_DATA, 1) > 0);
+	assert_int_equal(age(&a, CHUNK_DATA, 2), 0);
+	/* A later look that found it good counts again. */
+	checked_ages_clear(&a);
+	x.damaged = false;
+	x.level = 4;
+	put(&k, &x, 2, 3);
+	ok(checked_ages(k.audit, 4, &a, e));
+	assert_true(age(&a, CHUNK_DATA, 2) > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_checked_put__comes_back),
+		cmocka_unit_test(test_checked_ages__damage_ends_what_was_said_before),
 		cmocka_unit_test(test_checked_put__needs_a_key_that_signs),
 		cmocka_unit_test(test_checked_each__passes_over_what_does_not_open),
 		cmocka_unit_test(test_checked_ages__newest_of_each_pack_at_the_level),

@@ -303,6 +303,13 @@ static void test_keys_parse__names_what_is_wrong(void **state)
 		                              "\n",
 		  "twice" },
 		{ TITLE("recovery") REPO_LINE "kdf: argon2id 1 8192\n", "no line 'salt'" },
+		{ TITLE("recovery") REPO_LINE "secret: " SECRET "\nadmin: " ADMIN
+		                              "\nadmin-public: " ADMIN_PUBLIC "\n",
+		  "has the admin key, and its public half too" },
+		{ TITLE("recovery") REPO_LINE "kdf: argon2id 1 8192\nsalt: " SALT
+		                              "\nwrapped: " WRAPPED "\nadmin-public: " ADMIN_PUBLIC
+		                              "\n",
+		  "has the admin key, and its public half too" },
 		{ TITLE("recovery") REPO_LINE "salt: " SALT "\nwrapped: " WRAPPED "\n",
 		  "no line 'kdf'" },
 		{ TITLE("recovery") REPO_LINE "kdf: scrypt 1 8192\n", "'kdf' is malformed" },
@@ -483,6 +490,202 @@ static void test_keys_save__a_passphrase_is_for_recovery_keys_and_not_empty(void
 	assert_int_equal(keys_save(f.recovery, path, longest, &e), -1);
 	assert_int_equal(e.class, ERR_INVALID);
 	assert_int_equal(count_files(dir), 0);
+}
+
+/* ---- recovery keys without admin key ---- */
+
+/* The recovery key of the fixture, once its config was opened: others are made from it. */
+static struct keys *new_recovery(const struct fixture *f)
+{
+	struct keys *k = NULL;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(keys_new_recovery(f->recovery, &k, &e), 0);
+	assert_true(k->has_recovery && !k->has_sign && !k->has_rs);
+	assert_memory_equal(k->admin_public, f->recovery->sign_public, 32);
+	assert_memory_not_equal(k->recovery_public, f->recovery->recovery_public, 32);
+	return k;
+}
+
+static void test_keys_new_recovery__comes_back_plain_and_wrapped(void **state)
+{
+	static const char *const passphrases[] = { NULL, "a passphrase" };
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_keys struct keys *k = new_recovery(&f);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(passphrases); i++) {
+		auto_free char *path = path_join(dir, i ? "wrapped" : "plain");
+		auto_keys struct keys *back = NULL;
+
+		assert_int_equal(keys_save(k, path, passphrases[i], &e), 0);
+		assert_int_equal(keys_open(path, passphrases[i], &back, &e), 0);
+		assert_true(back->has_recovery && !back->has_sign);
+		assert_memory_equal(back->s->recovery, k->s->recovery, 32);
+		assert_memory_equal(back->admin_public, k->admin_public, 32);
+		assert_memory_equal(back->recovery_public, k->recovery_public, 32);
+		auto_free char *text = read_file(dir, i ? "wrapped" : "plain", NULL);
+		assert_non_null(strstr(text, "\nadmin-public: "));
+		assert_null(strstr(text, "\nadmin: "));
+		assert_int_equal(strstr(text, "\nsecret: ") == NULL, i == 1);
+	}
+}
+
+static void test_keys_new_recovery__the_admin_is_bound_into_a_wrapped_one(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *path = path_join(dir, "key");
+	auto_keys struct keys *k = new_recovery(&f);
+	auto_keys struct keys *back = NULL;
+	struct err e = ERR_INIT;
+	bool needs;
+
+	(void)state;
+	assert_int_equal(keys_save(k, path, "pass", &e), 0);
+	auto_free char *text = read_file(dir, "key", NULL);
+	char *at = strstr(text, "admin-public: ") + strlen("admin-public: ");
+	*at = *at == '0' ? '1' : '0';
+	assert_int_equal(keys_parse((const uint8_t *)text, strlen(text), "pass", &back, &needs, &e),
+	                 -1);
+	assert_int_equal(e.class, ERR_DENIED);
+	assert_null(back);
+}
+
+static void test_keys_new_agent__signs_with_a_key_of_its_own(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_keys struct keys *k = NULL;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(keys_new_agent(f.recovery, &k, &e), 0);
+	assert_int_equal(k->kind, KEY_AGENT);
+	assert_true(k->has_sign && k->has_rs && k->has_mm);
+	assert_memory_equal(k->s->rs, f.agent->s->rs, 32);
+	assert_memory_not_equal(k->sign_public, f.agent->sign_public, 32);
+	assert_int_equal(k->nrecipients, 1);
+	/* a key that has not opened the config knows no secret to hand on */
+	auto_keys struct keys *bare = new_recovery(&f);
+	auto_keys struct keys *none = NULL;
+	assert_int_equal(keys_new_agent(bare, &none, &e), -1);
+}
+
+static void test_keys_replace__wraps_wraps_anew_and_unwraps(void **state)
+{
+	static const char *const passphrases[] = { "first", "second", NULL, "third" };
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *path = path_join(dir, "key");
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(keys_save(f.recovery, path, NULL, &e), 0);
+	for (size_t i = 0; i < ARRAY_LEN(passphrases); i++) {
+		const char *before = i ? passphrases[i - 1] : NULL;
+		auto_keys struct keys *k = NULL;
+		auto_keys struct keys *back = NULL;
+		struct stat st;
+
+		assert_int_equal(keys_open(path, before, &k, &e), 0);
+		assert_int_equal(keys_replace(k, path, passphrases[i], &e), 0);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0600);
+		assert_int_equal(keys_open(path, passphrases[i], &back, &e), 0);
+		assert_same_keys(f.recovery, back);
+		assert_int_equal(count_files(dir), 1);
+	}
+}
+
+static void test_keys_replace__leaves_the_old_file_when_it_cannot(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *path = path_join(dir, "key");
+	auto_free char *nowhere = path_join(dir, "gone/key");
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(keys_save(f.recovery, path, NULL, &e), 0);
+	auto_free char *before = read_file(dir, "key", NULL);
+	assert_int_equal(keys_replace(f.recovery, path, "", &e), -1);
+	assert_int_equal(e.class, ERR_INVALID);
+	e = (struct err)ERR_INIT;
+	assert_int_equal(keys_replace(f.agent, path, "pass", &e), -1);
+	assert_int_equal(e.class, ERR_INVALID);
+	e = (struct err)ERR_INIT;
+	assert_int_equal(keys_replace(f.recovery, nowhere, NULL, &e), -1);
+	assert_int_equal(e.class, ERR_NOT_FOUND);
+	auto_free char *after = read_file(dir, "key", NULL);
+	assert_string_equal(before, after);
+}
+
+static void test_keys_accept__only_what_is_listed_counts(void **state)
+{
+	uint8_t lists[3][32] = { { 1 }, { 5 }, { 9 } };
+	struct key_signer s = { .name = "node-7", .revoked = true, .revoked_ns = 1 };
+	uint8_t hash[32] = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (uint8_t i = 0; i < 12; i++) {
+		bool listed = i == 1 || i == 5 || i == 9;
+
+		hash[0] = i;
+		s.accepted = lists;
+		s.naccepted = 3;
+		e = (struct err)ERR_INIT;
+		assert_int_equal(keys_accept(&s, hash, "commit/x", &e), listed ? 0 : -1);
+		assert_int_equal(key_is_void(&e), !listed);
+		if (!listed) {
+			assert_int_equal(e.class, ERR_DENIED);
+			assert_non_null(strstr(e.msg, "'commit/x' does not count: it is signed by "
+			                              "key 'node-7', which was revoked on 1970"));
+			(void)err_wrap(&e, "reading it");
+			assert_true(key_is_void(&e));
+		}
+		s.naccepted = 0;
+		e = (struct err)ERR_INIT;
+		assert_int_equal(keys_accept(&s, hash, "commit/x", &e), -1);
+		/* nobody has said yet; nobody can say */
+		s.closing = true;
+		assert_int_equal(keys_accept(&s, hash, "commit/x", &e), 0);
+		s.closing = false;
+		s.lost = true;
+		e = (struct err)ERR_INIT;
+		assert_int_equal(keys_accept(&s, hash, "commit/x", &e), -1);
+		assert_int_equal(e.class, ERR_CORRUPT);
+		assert_false(key_is_void(&e));
+		s.lost = false;
+	}
+}
+
+static void test_keys_signer__a_revoked_one_is_found_first(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	struct key_signer *v = calloc(2, sizeof(*v));
+
+	(void)state;
+	assert_non_null(v);
+	v[0] = v[1] = f.audit->signers[0];
+	v[1].revoked = true;
+	keys_set_signers(f.audit, v, 2);
+	const struct key_signer *s = keys_signer(f.audit, v[0].id);
+	assert_ptr_equal(s, &v[1]);
+	assert_true(keys_any_revoked(f.audit));
+	uint8_t one[32];
+	uint8_t two[32];
+	assert_true(keys_revocations(f.audit, one));
+	v[1].lists = calloc(1, sizeof(*v[1].lists));
+	v[1].nlists = 1;
+	assert_true(keys_revocations(f.audit, two));
+	assert_memory_not_equal(one, two, 32);
+	v[1].closing = true;
+	assert_false(keys_any_revoked(f.audit));
+	assert_false(keys_revocations(f.audit, one));
+	assert_null(keys_signer(f.audit, f.recovery->signer_id));
 }
 
 static void test_keys_load__refuses_files_that_others_can_use(void **state)
@@ -685,6 +888,13 @@ int main(void)
 		cmocka_unit_test(test_keys_save__each_kind_comes_back),
 		cmocka_unit_test(test_keys_save__a_passphrase_wraps),
 		cmocka_unit_test(test_keys_save__a_passphrase_is_for_recovery_keys_and_not_empty),
+		cmocka_unit_test(test_keys_new_recovery__comes_back_plain_and_wrapped),
+		cmocka_unit_test(test_keys_new_recovery__the_admin_is_bound_into_a_wrapped_one),
+		cmocka_unit_test(test_keys_new_agent__signs_with_a_key_of_its_own),
+		cmocka_unit_test(test_keys_replace__wraps_wraps_anew_and_unwraps),
+		cmocka_unit_test(test_keys_replace__leaves_the_old_file_when_it_cannot),
+		cmocka_unit_test(test_keys_accept__only_what_is_listed_counts),
+		cmocka_unit_test(test_keys_signer__a_revoked_one_is_found_first),
 		cmocka_unit_test(test_keys_load__refuses_files_that_others_can_use),
 		cmocka_unit_test(test_keys_load__files_that_are_none),
 		cmocka_unit_test(test_keys_load__odd_passphrase_files),

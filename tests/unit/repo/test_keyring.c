@@ -127,6 +127,37 @@ static void test_keyring_get__refuses_what_does_not_belong(void **state)
 	secret_free(other);
 }
 
+static void test_keyring_get__who_vouches_for_a_key(void **state)
+{
+	auto_shelf struct shelf s;
+	auto_secret uint8_t *dek = secret_new(32);
+	uint8_t cipher;
+	bool vouched = false;
+
+	(void)state;
+	shelf_init(&s, 1, 1);
+	struct keyring *k = keyring_new(&s.reading, 1, true);
+	ok(keyring_get(k, s.domain, &s.refs[0], NULL, 0, dek, &cipher, &vouched, e));
+	assert_true(vouched);
+	keyring_free(k);
+	/* Its signer was revoked; whether that is settled makes no difference. */
+	for (int closing = 0; closing < 2; closing++) {
+		s.reading.keys->signers[0].revoked = true;
+		s.reading.keys->signers[0].closing = closing;
+		k = keyring_new(&s.reading, 1, true);
+		vouched = true;
+		ok(keyring_get(k, s.domain, &s.refs[0], NULL, 0, dek, &cipher, &vouched, e));
+		assert_false(vouched);
+		keyring_free(k);
+	}
+	/* Nobody looks. */
+	s.reading.keys->signers[0].revoked = false;
+	k = keyring_new(&s.reading, 1, false);
+	ok(keyring_get(k, s.domain, &s.refs[0], NULL, 0, dek, &cipher, &vouched, e));
+	assert_false(vouched);
+	keyring_free(k);
+}
+
 struct racer {
 	struct shelf *shelf;
 	struct keyring *ring;
@@ -180,6 +211,7 @@ int main(void)
 		cmocka_unit_test(test_keyring_get__uses_a_header_that_is_at_hand),
 		cmocka_unit_test(test_keyring_get__keeps_nothing_of_a_failure),
 		cmocka_unit_test(test_keyring_get__refuses_what_does_not_belong),
+		cmocka_unit_test(test_keyring_get__who_vouches_for_a_key),
 		cmocka_unit_test(test_keyring_get__threads_share_a_ring_that_is_too_small),
 	};
 

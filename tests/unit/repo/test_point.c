@@ -61,6 +61,7 @@ static struct point sample(void)
 		.host = "node-7",
 		.agent = "aksdr 0.1.0",
 		.epoch = 4,
+		.config = 3,
 	};
 
 	p.index = calloc(2, sizeof(*p.index));
@@ -137,6 +138,7 @@ static void assert_same_point(const struct point *a, const struct point *b)
 	assert_string_equal(a->host, b->host);
 	assert_string_equal(a->agent, b->agent);
 	assert_int_equal(a->epoch, b->epoch);
+	assert_int_equal(a->config, b->config);
 }
 
 static void test_point_encode__everything_comes_back(void **state)
@@ -178,7 +180,8 @@ static void test_point_encode__members_have_the_names_of_the_format(void **state
 		text,
 		"{\"agent\":\"aksdr 0.1.0\","
 		"\"bytes\":{\"logical\":9007199254740993,\"new\":900,\"read\":1000,\"stored\":400},"
-		"\"consistency\":\"application\",\"directories\":2500,\"domain\":\"west/shop\","
+		"\"config\":3,\"consistency\":\"application\",\"directories\":2500,"
+		"\"domain\":\"west/shop\","
 		"\"driver\":\"btrfs\",\"epoch\":4,\"files\":31000,"
 		"\"finished_ns\":1795341900000000001,\"frozen_ns\":1795341846000000000,"
 		"\"host\":\"node-7\","
@@ -316,6 +319,7 @@ static void test_point_decode__members_are_required_or_not(void **state)
 		{ "host", false },
 		{ "agent", false },
 		{ "epoch", false },
+		{ "config", false },
 	};
 	struct err e;
 
@@ -402,6 +406,7 @@ static void test_point_decode__refuses_values_that_make_no_sense(void **state)
 		{ "problems.paths", "[{\"path\":\"a\",\"why\":\"b\"},{\"path\":1,\"why\":\"b\"}]" },
 		{ "host", "[]" },
 		{ "epoch", "-1" },
+		{ "config", "\"2\"" },
 	};
 	struct err e;
 
