@@ -31,7 +31,8 @@ db=$(cd "$AKSDR_STATE" && echo */catalog.db)
 
 # What the catalog says of points and statements; not when it was looked at.
 rows() {
-	"$catalog" query "SELECT session, name, sequence, state FROM v_points ORDER BY session" --output csv --quiet "$@"
+	"$catalog" query "SELECT session, name, sequence, state FROM v_points ORDER BY session" --output csv \
+		--quiet "$@"
 }
 if ! "$catalog" rebuild --quiet --catalog none/db >/dev/null || ! rows --catalog none/db >want.rows; then
 	echo 'no catalog could be made'
@@ -105,14 +106,17 @@ if [ $traces = yes ]; then
 	done
 	t 'retain is killed at any step: all of a tombstone is there or nothing of it, and it can be repeated'
 	cp -a r kept.store
+	keep_three() {
+		"$@" "$catalog" retain --volume src --keep-last 3 --floor-points 1 --max-share 100 --quiet
+	}
 	for call in pwrite64 fdatasync writev linkat unlink; do
 		for n in $(steps $call); do
 			begin_with early
 			rm -rf r && cp -a kept.store r
-			kill_at $call "$n" "$catalog" retain --volume src --keep-last 3 --floor-points 1 --max-share 100 --quiet
+			keep_three kill_at $call "$n"
 			[ $killed = yes ] || break
 			run 0 "$catalog" sync --quiet
-			run 0 "$catalog" retain --volume src --keep-last 3 --floor-points 1 --max-share 100 --quiet
+			keep_three run 0
 			run 0 "$catalog" sync --quiet
 			run 0 rows
 			ok test "$(grep -c ',src,.*,present' "$work/.out")" -eq 3

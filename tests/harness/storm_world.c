@@ -35,8 +35,9 @@ const struct gc_params storm_eager = {
 
 /* ---- the book ---- */
 
-__attribute__((format(printf, 3, 0))) static void
-write_line(const struct storm_world *w, const char *who, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void write_line(const struct storm_world *w,
+                                                             const char *who, const char *fmt,
+                                                             va_list ap)
 {
 	char line[LINE_MAX_BYTES];
 

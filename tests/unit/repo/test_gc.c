@@ -627,7 +627,7 @@ static void test_gc_run__points_whose_marker_the_store_keeps_stay_expired(void *
 	auto_free uint8_t *commit = kit_get(&k, commit_key, &n);
 	lock = (struct lock){ .armed = true, .key = key };
 	expire(&k, first.session);
-	/* Without its commit the marker would make a put of it that is late look like a new point. */
+	/* Without its commit the marker would make a late put of it look like a new point. */
 	struct gc_result r = collect(&k);
 	assert_int_equal(r.outcome, GC_DONE);
 	assert_int_equal(r.points_deleted, 0);
