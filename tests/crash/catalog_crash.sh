@@ -82,7 +82,7 @@ kill_at() {
 # steps CALL: which of them
 steps() {
 	case $1 in
-	pwrite64) if full; then seq 1 3 220; else echo 1 5 40 75; fi ;;
+	pwrite64) if full; then seq 1 7 220; else echo 1 5 40 75; fi ;;
 	*) if full; then seq 1 12; else echo 1 3; fi ;;
 	esac
 }
