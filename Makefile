@@ -379,22 +379,27 @@ test-tsan: ## stage of `test`: the threaded tests under TSan
 # ---- benchmarks -----------------------------------------------------------------------------
 
 bench_srcs := $(sort $(wildcard bench/*.c))
-bench_progs := $(patsubst %.c,$(B)/%,$(bench_srcs))
 OBJS += $(call obj,$(bench_srcs))
 $(call obj,$(bench_srcs)): | $(GEN)
-$(bench_progs): $(B)/%: $(B)/obj/%.o
+# Nothing of the product is in its yardstick.
+$(B)/bench/limits: $(call obj,bench/limits.c)
+$(B)/bench/scale: $(call obj,$(wildcard bench/scale*.c)) $(call archives,repo $(BELOW_repo))
+$(B)/bench/limits $(B)/bench/scale:
 	$(say) LD $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
-.PHONY: bench bench-peers
-bench: all $(bench_progs) ## measure time, memory and stored bytes, and compare with the primitives' limit
+.PHONY: bench bench-peers bench-scale
+bench: all $(B)/bench/limits ## measure time, memory and stored bytes, and compare with the primitives' limit
 	@scripts/bootstrap
 	@BIN='$(abspath $(B))' bench/run $(BENCH_ARGS)
-bench-peers: all $(bench_progs) ## the same corpora through restic, rustic and borg
+bench-peers: all $(B)/bench/limits ## the same corpora through restic, rustic and borg
 	@scripts/bootstrap
 	@bench/install-peers || [ $$? -eq 3 ]
 	@BIN='$(abspath $(B))' bench/run --peers $(BENCH_ARGS)
+bench-scale: $(B)/bench/scale ## collections, checks and the index by size: SIZE=small|medium|1m|3m|10m|100m, SCALE_DIR=dir
+	@dir=$(or $(SCALE_DIR),$$(mktemp -d)) && $(B)/bench/scale --dir $$dir --size $(or $(SIZE),1m) $(SCALE_ARGS); rc=$$?; \
+		$(if $(SCALE_DIR),,rm -rf $$dir;) exit $$rc
 
 # ---- checks of the source -------------------------------------------------------------------
 
