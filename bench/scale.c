@@ -38,6 +38,7 @@
 #include <time.h>
 
 #include "bench/scale.h"
+#include "common/fd.h"
 #include "common/now.h"
 #include "common/num.h"
 #include "common/secret.h"
@@ -47,7 +48,7 @@
 
 #define SAMPLE_NS 20000000 /* between looks at the memory */
 #define MAPS_EVERY 16      /* of those looks also count what is mapped */
-#define LOOKUPS_WARM 2000000
+#define LOOKUPS_WARM 500000
 #define LOOKUPS_COLD 20000
 #define CHUNKS_MAX ((uint64_t)4000000000)
 
@@ -248,11 +249,22 @@ static int open_index(struct bench *b, struct domain_keys **ret_keys, struct ind
 	                  e);
 }
 
+enum local { LOCAL_SIZE, LOCAL_REMOVE, LOCAL_COOL, LOCAL_WARM };
+
+/* Has the kernel read the file. */
+static void warm(int fd)
+{
+	auto_free uint8_t *p = malloc(MIB);
+
+	for (uint64_t off = 0; p && fd_pread_full(fd, p, MIB, off) == (ssize_t)MIB; off += MIB)
+		;
+}
+
 /*
- * Walks the files of the local index: takes them away, or their pages out of the page cache.
- * Returns how many bytes they have.
+ * Walks the files of the local index: takes them away, or their pages out of the page cache, or
+ * into it. Returns how many bytes they have.
  */
-static int each_local(struct bench *b, bool remove, uint64_t *ret_bytes, struct err *e)
+static int each_local(struct bench *b, enum local what, uint64_t *ret_bytes, struct err *e)
 {
 	auto_secret struct domain_keys *d = NULL;
 	char path[700];
@@ -272,10 +284,12 @@ static int each_local(struct bench *b, bool remove, uint64_t *ret_bytes, struct 
 		if (fd < 0 || fstat(fd, &st) < 0)
 			continue;
 		*ret_bytes += (uint64_t)st.st_size;
-		if (remove)
+		if (what == LOCAL_REMOVE)
 			(void)unlinkat(dirfd(dir), x->d_name, 0);
-		else if (fdatasync(fd) == 0)
+		else if (what == LOCAL_COOL && fdatasync(fd) == 0)
 			(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+		else if (what == LOCAL_WARM)
+			warm(fd);
 	}
 	if (dir)
 		(void)closedir(dir);
@@ -288,10 +302,10 @@ static int phase_open(struct bench *b, bool fetch, struct err *e)
 	struct index *x = NULL;
 	uint64_t bytes;
 
-	if ((fetch && each_local(b, true, &bytes, e) < 0) || open_index(b, &d, &x, e) < 0)
+	if ((fetch && each_local(b, LOCAL_REMOVE, &bytes, e) < 0) || open_index(b, &d, &x, e) < 0)
 		return -1;
 	index_free(x);
-	if (each_local(b, false, &bytes, e) < 0)
+	if (each_local(b, LOCAL_SIZE, &bytes, e) < 0)
 		return -1;
 	(void)snprintf(b->note, sizeof(b->note), "%.1f bytes a chunk on disk",
 	               (double)bytes / (double)b->shape.chunks);
@@ -336,10 +350,8 @@ static int phase_lookups(struct bench *b, bool cold, struct err *e)
 	double miss[3];
 	uint64_t bytes;
 
-	if ((cold && each_local(b, false, &bytes, e) < 0) || open_index(b, &d, &x, e) < 0)
-		return -1;
-	double first[3];
-	if (!cold && look_up(b, x, true, n, first, e) < 0)
+	if (each_local(b, cold ? LOCAL_COOL : LOCAL_WARM, &bytes, e) < 0 ||
+	    open_index(b, &d, &x, e) < 0)
 		return -1;
 	int rc = look_up(b, x, true, n, hit, e) < 0 || look_up(b, x, false, n, miss, e) < 0 ? -1
 	                                                                                    : 0;
