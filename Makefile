@@ -268,7 +268,8 @@ all_tests := $(foreach k,$(SCRIPT_KINDS),$(call tests_of,$k)) $(reader_tests) $(
 
 # what must be built before these tests can run
 needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS)) \
-	$(if $(filter tests/reader/%,$(1)),$(patsubst %.c,$(B)/%,$(reader_srcs)))
+	$(if $(filter tests/reader/%,$(1)),$(patsubst %.c,$(B)/%,$(reader_srcs))) \
+	$(if $(filter tests/memory/%,$(1)),$(B)/bench/scale)
 run_tests = PYTHON='$(PYTHON)' BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
 	TEST_TIMEOUT='$(TEST_TIMEOUT)' tests/run.sh
 

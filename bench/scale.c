@@ -627,8 +627,9 @@ int main(int argc, char **argv)
 	       (unsigned long long)b.shape.chunks, (unsigned long long)b.shape.chunk_bytes,
 	       (unsigned long long)scale_packs(&b.shape),
 	       (unsigned long long)b.shape.garbage_percent, (unsigned long long)b.shape.sparse);
-	puts("| phase | wall s | CPU s | made s | peak MiB | own MiB | files MiB | scratch MiB | "
-	     "index MiB | GET | HEAD | LIST | PUT | DELETE | requests/GiB | read MiB | put MiB | |");
+	puts("| phase | wall s | CPU s | made s | peak MiB | own MiB | files MiB | scratch MiB "
+	     "| index MiB | GET | HEAD | LIST | PUT | DELETE | requests/GiB | read MiB "
+	     "| put MiB | found |");
 	puts("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|");
 	(void)fflush(stdout);
 	char *state = NULL;

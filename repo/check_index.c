@@ -140,7 +140,8 @@ static int read_segment(struct check *ck, const struct check_segment *s, struct 
 		atomic_fetch_add_explicit(&ck->revoked, 1, memory_order_relaxed);
 	else if (rc > 0)
 		check_find(ck, check_what_of(&why), s->key, 0,
-		           "the index segment does not open; it can be made again from the packs: %s",
+		           "the index segment does not open; it can be made again from the "
+		           "packs: %s",
 		           why.msg);
 	else
 		atomic_fetch_add_explicit(&ck->segments_read, 1, memory_order_relaxed);

@@ -423,7 +423,7 @@ int segment_add_all(struct segment_writer *w, const struct segment_pack *packs, 
 	if (n == 0)
 		return 0;
 	(void)pthread_mutex_lock(&w->lock);
-	/* What is merged stays below twice the size that is asked for, however often it is merged. */
+	/* Below twice the size that is asked for, however often segments are merged. */
 	size_t most = 2 * w->p.entries_max < FORMAT_ENTRIES_MAX ? 2 * w->p.entries_max
 	                                                        : FORMAT_ENTRIES_MAX;
 	if (w->n > 0 && (w->n + n > most || w->npacks + npacks > FORMAT_ENTRIES_MAX))
