@@ -267,7 +267,8 @@ all_tests := $(foreach k,$(SCRIPT_KINDS),$(call tests_of,$k)) $(reader_tests) $(
 
 # what must be built before these tests can run
 needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS)) \
-	$(if $(filter tests/reader/%,$(1)),$(patsubst %.c,$(B)/%,$(reader_srcs)))
+	$(if $(filter tests/reader/%,$(1)),$(patsubst %.c,$(B)/%,$(reader_srcs))) \
+	$(if $(filter tests/memory/%,$(1)),$(B)/bench/scale)
 run_tests = PYTHON='$(PYTHON)' BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
 	TEST_TIMEOUT='$(TEST_TIMEOUT)' tests/run.sh
 
@@ -382,22 +383,27 @@ test-tsan: ## stage of `test`: the threaded tests under TSan
 # ---- benchmarks -----------------------------------------------------------------------------
 
 bench_srcs := $(sort $(wildcard bench/*.c))
-bench_progs := $(patsubst %.c,$(B)/%,$(bench_srcs))
 OBJS += $(call obj,$(bench_srcs))
 $(call obj,$(bench_srcs)): | $(GEN)
-$(bench_progs): $(B)/%: $(B)/obj/%.o
+# Nothing of the product is in its yardstick.
+$(B)/bench/limits: $(call obj,bench/limits.c)
+$(B)/bench/scale: $(call obj,$(wildcard bench/scale*.c)) $(call archives,repo $(BELOW_repo))
+$(B)/bench/limits $(B)/bench/scale:
 	$(say) LD $@
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
-.PHONY: bench bench-peers
-bench: all $(bench_progs) ## measure time, memory and stored bytes, and compare with the primitives' limit
+.PHONY: bench bench-peers bench-scale
+bench: all $(B)/bench/limits ## measure time, memory and stored bytes, and compare with the primitives' limit
 	@scripts/bootstrap
 	@BIN='$(abspath $(B))' bench/run $(BENCH_ARGS)
-bench-peers: all $(bench_progs) ## the same corpora through restic, rustic and borg
+bench-peers: all $(B)/bench/limits ## the same corpora through restic, rustic and borg
 	@scripts/bootstrap
 	@bench/install-peers || [ $$? -eq 3 ]
 	@BIN='$(abspath $(B))' bench/run --peers $(BENCH_ARGS)
+bench-scale: $(B)/bench/scale ## collections, checks and the index by size: SIZE=small|medium|1m|3m|10m|100m, SCALE_DIR=dir
+	@dir=$(or $(SCALE_DIR),$$(mktemp -d)) && $(B)/bench/scale --dir $$dir --size $(or $(SIZE),1m) $(SCALE_ARGS); rc=$$?; \
+		$(if $(SCALE_DIR),,rm -rf $$dir;) exit $$rc
 
 # ---- checks of the source -------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 /*
  * Records are appended to the last run; a full run is sorted and freed of
  * doubles, and what then is still more than half full is left alone and
- * followed by a new one. Reading merges the runs by a heap.
+ * followed by a new one. Reading merges the runs by a heap. What is not at hand
+ * is taken out of the process's memory at once: the kernel has it in the files.
  */
 #include "common/runs.h"
 
@@ -15,12 +16,15 @@
 
 #define FIRST_BYTES (128 * KIB) /* of the first run, which is in memory */
 #define RUN_BYTES (16 * MIB)    /* of the others */
+#define KEEP_BYTES (64 * KIB)   /* of a run that are left behind a reader, at most */
 
 struct run {
 	uint8_t *v;
-	size_t bytes;  /* that are mapped */
-	size_t n, cap; /* records */
-	size_t at;     /* next to read */
+	size_t bytes;   /* that are mapped */
+	size_t n, cap;  /* records */
+	size_t at;      /* next to read */
+	size_t dropped; /* bytes that were read and are no longer in this process's memory */
+	bool file;      /* it is mapped from one */
 };
 
 struct runs {
@@ -80,6 +84,16 @@ static void join(const struct runs *r, void *kept, const void *same)
 		r->type->join(kept, same);
 }
 
+/*
+ * Takes bytes of a run out of this process's memory. They stay in the file, so that who needs them
+ * all the same finds them.
+ */
+static void drop(const struct run *run, size_t from, size_t to)
+{
+	if (run->file && from < to)
+		(void)madvise(run->v + from, to - from, MADV_DONTNEED);
+}
+
 /* Sorts, and joins doubles. */
 static void settle(const struct runs *r, struct run *run)
 {
@@ -104,8 +118,10 @@ static struct run *open_run_locked(struct runs *r)
 
 	if (last && last->n == last->cap) {
 		settle(r, last);
-		if (last->n > last->cap / 2)
+		if (last->n > last->cap / 2) {
+			drop(last, 0, last->bytes);
 			last = NULL;
+		}
 	}
 	if (last)
 		return last;
@@ -121,7 +137,8 @@ static struct run *open_run_locked(struct runs *r)
 	last = r->runs + r->nruns;
 	*last = (struct run){ .bytes = r->nruns ? RUN_BYTES : FIRST_BYTES };
 	last->cap = last->bytes / r->type->size;
-	last->v = fd_map_scratch(r->nruns ? r->dir : NULL, last->bytes);
+	last->file = r->nruns > 0 && r->dir;
+	last->v = fd_map_scratch(last->file ? r->dir : NULL, last->bytes);
 	if (!last->v)
 		return NULL;
 	r->nruns++;
@@ -194,8 +211,17 @@ static void sink(struct runs *r, size_t i)
 /* The first run goes on by one record. */
 static void step(struct runs *r)
 {
-	if (++r->heap[0]->at == r->heap[0]->n)
+	struct run *run = r->heap[0];
+
+	if (++run->at == run->n)
 		r->heap[0] = r->heap[--r->nheap];
+	size_t read = run->at == run->n ? run->bytes : run->at * r->type->size;
+	if (run->at == run->n || read - run->dropped >= 2 * KEEP_BYTES) {
+		/* Whole pages behind the reader. */
+		read = read / KEEP_BYTES * KEEP_BYTES;
+		drop(run, run->dropped, read);
+		run->dropped = read;
+	}
 	sink(r, 0);
 }
 
@@ -231,6 +257,7 @@ int runs_rewind(struct runs *r, struct err *e)
 		if (i + 1 == r->nruns)
 			settle(r, run);
 		run->at = 0;
+		run->dropped = 0;
 		if (run->n > 0)
 			r->heap[r->nheap++] = run;
 	}

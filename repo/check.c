@@ -3,10 +3,12 @@
 #include "repo/check.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <sodium.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "common/fd.h"
 #include "common/hex.h"
 #include "common/now.h"
 #include "repo/check_impl.h"
@@ -523,6 +525,31 @@ static int was_overtaken(const struct check *ck, bool *ret, struct err *e)
 	return 0;
 }
 
+/*
+ * What was verified in a pass that is repeated needs no second look. Of what passes before it have
+ * verified is left what is still there.
+ */
+static int keep_verified(const struct check *ck, struct err *e)
+{
+	struct check_pass *run = ck->run;
+	void *v = run->done;
+
+	run->ndone = 0;
+	for (size_t i = 0; i < ck->nlisted; i++) {
+		const struct check_listed *x = &ck->listed[i];
+
+		if (!x->verified)
+			continue;
+		if (fd_grow_scratch(ck->scratch, &v, run->ndone, &run->done_cap,
+		                    sizeof(*run->done)) < 0)
+			return err_sys(e, errno, "making room for a list of packs");
+		run->done = v;
+		run->done[run->ndone].kind = x->kind;
+		memcpy(run->done[run->ndone++].id, x->id, sizeof(x->id));
+	}
+	return 0;
+}
+
 /* One look at everything. 1: objects went away under it, so that it has to be repeated. */
 static int run(const struct check *like, bool last, struct check_result *result, struct err *e)
 {
@@ -530,6 +557,7 @@ static int run(const struct check *like, bool last, struct check_result *result,
 	bool overtaken = false;
 
 	(void)pthread_mutex_init(&ck.lock, NULL);
+	ck.gate = (struct segment_gate)SEGMENT_GATE_INIT;
 	ck.all = refset_new(ck.scratch);
 	if (!ck.all)
 		return err_set(e, ERR_NOMEM, "no memory to check a repository");
@@ -538,7 +566,7 @@ static int run(const struct check *like, bool last, struct check_result *result,
 	if (ck.nfindings + ck.unkept > 0 && was_overtaken(&ck, &overtaken, e) < 0)
 		return -1;
 	if ((ck.stale || overtaken) && !last)
-		return 1;
+		return keep_verified(&ck, e) < 0 ? -1 : 1;
 	/* A collection stops where something is damaged, so this is not for ever. */
 	if (overtaken)
 		return err_set(e, ERR_BUSY,
@@ -571,18 +599,6 @@ static int run(const struct check *like, bool last, struct check_result *result,
 	return 0;
 }
 
-/* What was verified in a pass that is repeated needs no second look. */
-static int keep_passed(struct check_pass *p, struct err *e)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < p->passed.n; i++)
-		rc = pack_list_add(&p->done, p->passed.v[i].kind, p->passed.v[i].id, e);
-	pack_list_clear(&p->passed);
-	pack_list_sort(&p->done);
-	return rc;
-}
-
 /* Passes until one of them was not disturbed. */
 static int run_passes(struct check *like, struct check_result *result, struct err *e)
 {
@@ -595,8 +611,6 @@ static int run_passes(struct check *like, struct check_result *result, struct er
 
 		if (rc <= 0)
 			return rc;
-		if (keep_passed(like->run, e) < 0)
-			return -1;
 	}
 }
 
@@ -648,8 +662,8 @@ int check_run(const struct repo *r, const struct check_params *params, struct ch
 		check_record(&like, NULL, false);
 	pack_list_clear(&pass.fresh);
 	pack_list_clear(&pass.damaged);
-	pack_list_clear(&pass.passed);
-	pack_list_clear(&pass.done);
+	if (pass.done)
+		(void)munmap(pass.done, pass.done_cap * sizeof(*pass.done));
 	(void)pthread_mutex_destroy(&pass.lock);
 	if (rc < 0)
 		return -1;

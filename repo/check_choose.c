@@ -4,13 +4,11 @@
  * With a budget those that were verified the longest time ago come first, so
  * that checks that are run every day get around the whole repository.
  */
-#include <errno.h>
 #include <sodium.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "common/fd.h"
 #include "common/now.h"
+#include "common/runs.h"
 #include "repo/check_impl.h"
 
 #define RECORD_EVERY_NS ((int64_t)600 * 1000000000) /* what is at risk when a check is killed */
@@ -30,7 +28,9 @@ static int candidate_cmp(const void *va, const void *vb)
 
 	if (a->at_ns != b->at_ns)
 		return a->at_ns < b->at_ns ? -1 : 1;
-	return (a->tie > b->tie) - (a->tie < b->tie);
+	if (a->tie != b->tie)
+		return a->tie < b->tie ? -1 : 1;
+	return (a->number > b->number) - (a->number < b->number);
 }
 
 static uint64_t random64(void)
@@ -44,7 +44,9 @@ static uint64_t random64(void)
 /* True for a pack that a pass before this one, of the same check, has verified. */
 static bool is_done(const struct check *ck, const struct check_listed *x)
 {
-	return ck->run->done.n > 0 && pack_list_has(&ck->run->done, x->kind, x->id);
+	const struct pack_list done = { .v = ck->run->done, .n = ck->run->ndone };
+
+	return pack_list_has(&done, x->kind, x->id);
 }
 
 static bool is_wanted(const struct check *ck, const struct checked_ages *ages,
@@ -68,43 +70,52 @@ static void choose_one(struct check_listed *x, struct check_result *r)
 	r->bytes_chosen += x->len;
 }
 
-/* The oldest first, until the budget is used up; at least one. */
-static int choose_by_budget(struct check *ck, const struct checked_ages *ages,
-                            struct check_result *r, struct err *e)
+/* All that may be chosen, into the list. */
+static int gather_candidates(const struct check *ck, const struct checked_ages *ages,
+                             struct runs *list, struct err *e)
 {
-	struct candidate *v = NULL;
-	void *mem = NULL;
+	struct candidate v[256];
 	size_t n = 0;
-	size_t cap = 0;
-	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < ck->nlisted; i++) {
+	for (size_t i = 0; i < ck->nlisted; i++) {
 		int64_t at_ns;
 
 		if (is_done(ck, &ck->listed[i]) || !is_wanted(ck, ages, &ck->listed[i], &at_ns))
 			continue;
-		rc = fd_grow_scratch(ck->scratch, &mem, n, &cap, sizeof(*v));
-		v = mem;
-		if (rc < 0)
-			(void)err_sys(e, errno, "making room for a list of packs");
-		else
-			v[n++] = (struct candidate){ .at_ns = at_ns,
-				                     .tie = random64(),
-				                     .number = i };
+		v[n++] = (struct candidate){ .at_ns = at_ns, .tie = random64(), .number = i };
+		if (n == ARRAY_LEN(v)) {
+			if (runs_add(list, v, n, e) < 0)
+				return -1;
+			n = 0;
+		}
 	}
-	if (rc == 0 && n > 0)
-		qsort(v, n, sizeof(*v), candidate_cmp);
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		struct check_listed *x = &ck->listed[v[i].number];
+	return runs_add(list, v, n, e) < 0 || runs_rewind(list, e) < 0 ? -1 : 0;
+}
+
+/* The oldest first, until the budget is used up; at least one. */
+static int choose_by_budget(struct check *ck, const struct checked_ages *ages,
+                            struct check_result *r, struct err *e)
+{
+	static const struct runs_type type = {
+		.size = sizeof(struct candidate),
+		.cmp = candidate_cmp,
+	};
+	auto_runs struct runs *list = runs_new(&type, ck->scratch);
+	const struct candidate *v;
+
+	if (!list)
+		return err_set(e, ERR_NOMEM, "no memory for a list of packs");
+	if (gather_candidates(ck, ages, list, e) < 0)
+		return -1;
+	while ((v = runs_next(list))) {
+		struct check_listed *x = &ck->listed[v->number];
 
 		if (r->packs_chosen > 0 &&
 		    r->bytes_chosen + x->len + ck->run->bytes > ck->params->budget)
 			break;
 		choose_one(x, r);
 	}
-	if (mem)
-		(void)munmap(mem, cap * sizeof(*v));
-	return rc;
+	return 0;
 }
 
 static void note_ages(const struct check *ck, const struct checked_ages *ages,
@@ -132,6 +143,8 @@ int check_choose(struct check *ck, struct check_result *r, struct err *e)
 	r->packs_chosen = r->bytes_chosen = 0;
 	if (p->level < 3)
 		return 0;
+	for (size_t i = 0; i < ck->nlisted; i++)
+		ck->listed[i].verified = is_done(ck, &ck->listed[i]);
 	if ((p->budget > 0 || p->max_age_ns > 0 || p->resume) &&
 	    checked_ages(ck->repo, p->level, &ages, e) < 0)
 		return -1;
@@ -226,9 +239,8 @@ int check_read(struct check *ck, const struct check_listed *x, bool good, struct
 	(void)pthread_mutex_lock(&run->lock);
 	run->packs += good;
 	run->bytes += good ? x->len : 0;
+	ck->listed[x - ck->listed].verified = good;
 	rc = pack_list_add(l, x->kind, x->id, e);
-	if (rc == 0 && good)
-		rc = pack_list_add(&run->passed, x->kind, x->id, e);
 	/* Putting it holds the others up for one request every ten minutes. */
 	if (rc == 0 &&
 	    (l->n == CHECKED_PACKS_MAX || now_mono_ns() - run->recorded_ns > RECORD_EVERY_NS))

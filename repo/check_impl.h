@@ -50,12 +50,14 @@ struct check_listed {
 	bool indexed;       /* some segment names it */
 	bool body;          /* is to be read in full */
 	bool framed;        /* its frame was read, and is whole */
+	bool verified;      /* was read in full, and is good */
 	uint32_t len;       /* as the list says; UINT32_MAX: as much or more */
 	uint32_t index_len; /* 0: no segment says */
 };
 
 struct check_segment {
 	char *key; /* owned */
+	uint64_t size;
 	uint16_t domain;
 	uint8_t state; /* enum segment_state */
 	bool damaged;
@@ -75,12 +77,12 @@ struct check_pass {
 	pthread_mutex_t lock;
 	/* read, and not recorded yet; guarded by lock, as what follows */
 	struct pack_list fresh, damaged;
-	struct pack_list passed; /* verified in this pass */
-	uint64_t packs, bytes;   /* verified */
-	int64_t recorded_ns;     /* by the monotonic clock */
-	struct pack_list done;   /* verified in passes before this one; sorted */
-	unsigned recorded;       /* records that were put */
-	struct err unrecorded;   /* why the last one was not */
+	uint64_t packs, bytes;  /* verified */
+	int64_t recorded_ns;    /* by the monotonic clock */
+	struct pack_name *done; /* verified in passes before this one; sorted; scratch memory */
+	size_t ndone, done_cap;
+	unsigned recorded;     /* records that were put */
+	struct err unrecorded; /* why the last one was not */
 };
 
 struct check {
@@ -100,6 +102,7 @@ struct check {
 	size_t npoints, points_cap;
 	struct check_segment *segments;
 	size_t nsegments, segments_cap;
+	struct segment_gate gate;
 	struct check_listed *listed; /* by kind and id; scratch memory */
 	size_t nlisted, listed_cap;
 	struct refset *nodes[FORMAT_LEVELS_MAX]; /* of each level; NULL: none */

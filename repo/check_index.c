@@ -16,7 +16,11 @@ static int take_segment(void *arg, const struct store_item *item, struct err *e)
 	struct check *ck = arg;
 	const char *tag = item->key + strlen("idx/");
 	const char *slash = strchr(tag, '/');
-	struct check_segment s = { .domain = UINT16_MAX, .state = SEGMENT_VOID };
+	struct check_segment s = {
+		.size = item->st.size,
+		.domain = UINT16_MAX,
+		.state = SEGMENT_VOID,
+	};
 	char session[96];
 
 	if (slash && segment_session(slash + 1, session))
@@ -141,38 +145,48 @@ static int note_segment(struct check *ck, const struct check_segment *s,
 	return rc;
 }
 
+static int read_segment(struct check *ck, struct check_segment *s, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
+	struct err why = ERR_INIT;
+	struct segment_view v;
+	int rc = open_segment(ck, s, &plain, &v, &why, e);
+
+	if (rc < 0 || (rc == 0 && note_segment(ck, s, &v, e) < 0))
+		return -1;
+	if (rc > 0 && key_is_void(&why)) {
+		atomic_fetch_add_explicit(&ck->revoked, 1, memory_order_relaxed);
+	} else if (rc > 0) {
+		s->damaged = true;
+		check_find(ck, check_what_of(&why), s->key, 0,
+		           "the index segment does not open; it can be made again from the "
+		           "packs: %s",
+		           why.msg);
+	} else {
+		atomic_fetch_add_explicit(&ck->segments_read, 1, memory_order_relaxed);
+	}
+	return 0;
+}
+
 static int read_segments(struct check_worker *w, struct err *e)
 {
 	struct check *ck = w->ck;
+	int rc = 0;
 
-	while (!atomic_load(&ck->stop)) {
-		CLEANUP(buf_clear) struct buf plain = BUF_INIT(SEGMENT_PLAIN_MAX);
-		struct err why = ERR_INIT;
-		struct segment_view v;
-
+	while (rc == 0 && !atomic_load(&ck->stop)) {
 		(void)pthread_mutex_lock(&ck->lock);
 		size_t i = ck->next++;
 		(void)pthread_mutex_unlock(&ck->lock);
 		if (i >= ck->nsegments)
 			break;
-		if (ck->segments[i].domain == UINT16_MAX)
+		struct check_segment *s = &ck->segments[i];
+		if (s->domain == UINT16_MAX)
 			continue;
-		int rc = open_segment(ck, &ck->segments[i], &plain, &v, &why, e);
-		if (rc < 0 || (rc == 0 && note_segment(ck, &ck->segments[i], &v, e) < 0))
-			return -1;
-		if (rc > 0 && key_is_void(&why)) {
-			atomic_fetch_add_explicit(&ck->revoked, 1, memory_order_relaxed);
-		} else if (rc > 0) {
-			ck->segments[i].damaged = true;
-			check_find(ck, check_what_of(&why), ck->segments[i].key, 0,
-			           "the index segment does not open; it can be made again from the "
-			           "packs: %s",
-			           why.msg);
-		} else {
-			atomic_fetch_add_explicit(&ck->segments_read, 1, memory_order_relaxed);
-		}
+		segment_gate_enter(&ck->gate, s->size);
+		rc = read_segment(ck, s, e);
+		segment_gate_leave(&ck->gate, s->size);
 	}
-	return 0;
+	return rc;
 }
 
 /* Binary search by id in a decoded segment. */
@@ -297,7 +311,16 @@ int check_resolve(struct check *ck, struct refset *into, struct err *e)
 struct list_ctx {
 	struct check *ck;
 	uint64_t foreign, bytes;
+	bool unsorted;
 };
+
+static int listed_cmp(const void *va, const void *vb)
+{
+	const struct check_listed *a = va;
+	const struct check_listed *b = vb;
+
+	return refset_pack_cmp(a->kind, a->id, b->kind, b->id);
+}
 
 static int take_pack(void *arg, const struct store_item *item, struct err *e)
 {
@@ -318,16 +341,10 @@ static int take_pack(void *arg, const struct store_item *item, struct err *e)
 		return err_sys(e, errno, "making room for a list of packs in '%s'",
 		               ck->scratch ? ck->scratch : "memory");
 	ck->listed = v;
+	if (ck->nlisted > 0 && listed_cmp(&ck->listed[ck->nlisted - 1], &x) > 0)
+		l->unsorted = true;
 	ck->listed[ck->nlisted++] = x;
 	return 0;
-}
-
-static int listed_cmp(const void *va, const void *vb)
-{
-	const struct check_listed *a = va;
-	const struct check_listed *b = vb;
-
-	return refset_pack_cmp(a->kind, a->id, b->kind, b->id);
 }
 
 static int list_packs(struct check *ck, struct check_result *result, struct err *e)
@@ -342,7 +359,8 @@ static int list_packs(struct check *ck, struct check_result *result, struct err 
 	result->node_packs = ck->nlisted - result->packs;
 	result->foreign = l.foreign;
 	result->pack_bytes = l.bytes;
-	if (ck->nlisted > 0)
+	/* Lists come in this order; sorting would take as much memory as the list has. */
+	if (l.unsorted)
 		qsort(ck->listed, ck->nlisted, sizeof(*ck->listed), listed_cmp);
 	if (ck->params->counts) {
 		atomic_store(&ck->params->counts->files_total, ck->nlisted);

@@ -9,6 +9,7 @@
 #include "common/fd.h"
 #include "common/hex.h"
 #include "common/json.h"
+#include "common/runs.h"
 #include "common/secret.h"
 #include "repo/refset.h"
 
@@ -178,39 +179,34 @@ static int age_cmp(const void *va, const void *vb)
 {
 	const struct checked_age *a = va;
 	const struct checked_age *b = vb;
-	int d = refset_pack_cmp(a->pack.kind, a->pack.id, b->pack.kind, b->pack.id);
 
-	int64_t ta = a->at_ns < 0 ? -a->at_ns : a->at_ns;
-	int64_t tb = b->at_ns < 0 ? -b->at_ns : b->at_ns;
-
-	if (d == 0)
-		d = (ta < tb) - (ta > tb);
-	return d ? d : (a->at_ns > b->at_ns) - (a->at_ns < b->at_ns);
+	return refset_pack_cmp(a->pack.kind, a->pack.id, b->pack.kind, b->pack.id);
 }
 
-struct gathering {
-	const struct repo *r;
-	unsigned level;
-	struct checked_ages *a;
-	size_t sorted; /* of a->v: the first so many are sorted, each pack once */
+/* The newest counts; of two of the same time the one that says damaged. */
+static void age_join(void *kept, const void *same)
+{
+	struct checked_age *k = kept;
+	const struct checked_age *s = same;
+	int64_t tk = k->at_ns < 0 ? -k->at_ns : k->at_ns;
+	int64_t ts = s->at_ns < 0 ? -s->at_ns : s->at_ns;
+
+	if (ts > tk || (ts == tk && s->at_ns < k->at_ns))
+		k->at_ns = s->at_ns;
+}
+
+static const struct runs_type age_type = {
+	.size = sizeof(struct checked_age),
+	.cmp = age_cmp,
+	.join = age_join,
 };
 
-/* Sorts, and keeps the newest of each pack. */
-static void settle(struct gathering *g)
-{
-	struct checked_ages *a = g->a;
-	size_t kept = 0;
-
-	if (a->n > 0)
-		qsort(a->v, a->n, sizeof(*a->v), age_cmp);
-	for (size_t i = 0; i < a->n; i++) {
-		if (kept > 0 && refset_pack_cmp(a->v[kept - 1].pack.kind, a->v[kept - 1].pack.id,
-		                                a->v[i].pack.kind, a->v[i].pack.id) == 0)
-			continue;
-		a->v[kept++] = a->v[i];
-	}
-	a->n = g->sorted = kept;
-}
+struct gathering {
+	const char *scratch;
+	unsigned level;
+	struct checked_ages *a;
+	struct runs *runs;
+};
 
 static int gather(void *arg, const struct checked *x, const struct pack_list *packs, struct err *e)
 {
@@ -226,19 +222,32 @@ static int gather(void *arg, const struct checked *x, const struct pack_list *pa
 			a->open_run[0] = '\0';
 	}
 	for (size_t i = 0; i < packs->n; i++) {
-		void *v = a->v;
-
-		/* Before it grows, what is there twice goes. */
-		if (a->n == a->cap && a->n >= 2 * g->sorted)
-			settle(g);
-		if (fd_grow_scratch(g->r->state[0] ? g->r->state : NULL, &v, a->n, &a->cap,
-		                    sizeof(*a->v)) < 0)
-			return err_sys(e, errno, "making room for the ages of packs");
-		a->v = v;
-		a->v[a->n++] = (struct checked_age){
+		const struct checked_age age = {
 			.pack = packs->v[i],
 			.at_ns = x->damaged ? -x->received_ns : x->received_ns,
 		};
+
+		if (runs_add(g->runs, &age, 1, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* In order, each pack once. */
+static int settle(struct gathering *g, struct err *e)
+{
+	struct checked_ages *a = g->a;
+	const struct checked_age *age;
+
+	if (runs_rewind(g->runs, e) < 0)
+		return -1;
+	while ((age = runs_next(g->runs))) {
+		void *v = a->v;
+
+		if (fd_grow_scratch(g->scratch, &v, a->n, &a->cap, sizeof(*a->v)) < 0)
+			return err_sys(e, errno, "making room for the ages of packs");
+		a->v = v;
+		a->v[a->n++] = *age;
 	}
 	return 0;
 }
@@ -246,11 +255,14 @@ static int gather(void *arg, const struct checked *x, const struct pack_list *pa
 int checked_ages(const struct repo *r, unsigned level, struct checked_ages *ret, struct err *e)
 {
 	CLEANUP(checked_ages_clear) struct checked_ages a = { 0 };
-	struct gathering g = { .r = r, .level = level, .a = &a };
+	const char *scratch = r->state[0] ? r->state : NULL;
+	auto_runs struct runs *runs = runs_new(&age_type, scratch);
+	struct gathering g = { .scratch = scratch, .level = level, .a = &a, .runs = runs };
 
-	if (checked_each(r, NULL, gather, &g, e) < 0)
+	if (!runs)
+		return err_set(e, ERR_NOMEM, "no memory for the ages of packs");
+	if (checked_each(r, NULL, gather, &g, e) < 0 || settle(&g, e) < 0)
 		return -1;
-	settle(&g);
 	*ret = a;
 	a = (struct checked_ages){ 0 };
 	return 0;

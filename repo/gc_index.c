@@ -175,9 +175,10 @@ struct choosing {
 	const struct session_names *going;
 	const struct gc_names *locked;
 	struct team_tasks tasks;
+	struct segment_gate gate;
 };
 
-static int choose_one(const struct choosing *c, struct seg *x, struct err *e)
+static int choose_one(struct choosing *c, struct seg *x, struct err *e)
 {
 	struct gc *g = c->s->g;
 	const struct pack_list *dead = &c->s->view.absent.packs;
@@ -210,7 +211,12 @@ static int choose_one(const struct choosing *c, struct seg *x, struct err *e)
 		x->replace = true;
 		return 0;
 	}
-	return x->replace || dead->n == 0 ? 0 : names_dead(g, x, dead, e);
+	if (x->replace || dead->n == 0)
+		return 0;
+	segment_gate_enter(&c->gate, x->size);
+	int rc = names_dead(g, x, dead, e);
+	segment_gate_leave(&c->gate, x->size);
+	return rc;
 }
 
 static int choose_some(void *arg, unsigned i, const atomic_bool *stop, struct err *e)
@@ -458,7 +464,12 @@ int gc_index(struct gc *g, uint64_t n, const struct session_names *going, struct
 {
 	CLEANUP(segs_clear) struct segs s = { .g = g };
 	CLEANUP(merge_clear) struct merge m = { .g = g };
-	struct choosing c = { .s = &s, .going = going, .locked = locked };
+	struct choosing c = {
+		.s = &s,
+		.going = going,
+		.locked = locked,
+		.gate = SEGMENT_GATE_INIT,
+	};
 
 	/* As any session: registered first, and what is absent read after that. */
 	if (session_begin_maintenance(g->repo, "index", m.session, e) < 0 || list_all(&s, e) < 0 ||

@@ -37,7 +37,8 @@
 #define ENTRY_REST_AT 36
 #define ENTRY_MAC_AT FORMAT_INDEX_ENTRY_BYTES
 #define NAMES_MAX_BYTES (256 * MIB)
-#define GUESSES 12 /* by interpolation, before halving */
+#define GUESSES 12     /* by interpolation, before halving */
+#define KEEP_BYTES MIB /* of a file that is read or written from end to end: what stays at hand */
 
 static_assert(ENTRY_MAC_AT + crypto_shorthash_BYTES == ENTRY_BYTES, "an entry and its check");
 
@@ -258,8 +259,33 @@ static void heap_sink(struct source *heap, size_t n, size_t i)
 	}
 }
 
-static void merge_entries(struct source *heap, size_t n, uint8_t *to)
+/*
+ * Takes n bytes of a table that is in a file out of this process's memory: the kernel has them, and
+ * a merge of large tables is not to look as if it needed all of them.
+ */
+static void drop(const struct index_table *t, const uint8_t *from, size_t n)
 {
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t begin = (size_t)(from - t->map) / page * page;
+	size_t end = (size_t)(from + n - t->map) / page * page;
+
+	if (t->dir >= 0 && begin < end)
+		(void)madvise(t->map + begin, end - begin, MADV_DONTNEED);
+}
+
+/* What is behind the entry that comes next, each time that it is enough. */
+static void drop_behind(const struct index_table *t, const uint8_t *next)
+{
+	size_t done = (size_t)(next - t->entries);
+
+	if (done % KEEP_BYTES == 0 && done > 0)
+		drop(t, next - KEEP_BYTES, KEEP_BYTES);
+}
+
+static void merge_entries(struct source *heap, size_t n, const struct index_table *into)
+{
+	uint8_t *to = into->map + (into->entries - into->map);
+
 	for (size_t i = n / 2; i > 0; i--)
 		heap_sink(heap, n, i - 1);
 	while (n > 0) {
@@ -269,7 +295,10 @@ static void merge_entries(struct source *heap, size_t n, uint8_t *to)
 		/* A damaged number stays one: its check will not fit. */
 		put_u32(to + ENTRY_PACK_AT, get_u32(to + ENTRY_PACK_AT) + s->first_pack);
 		to += ENTRY_BYTES;
-		if (++s->at == s->t->nentries)
+		s->at++;
+		drop_behind(into, to);
+		drop_behind(s->t, source_id(s));
+		if (s->at == s->t->nentries)
 			heap[0] = heap[--n];
 		heap_sink(heap, n, 0);
 	}
@@ -296,7 +325,6 @@ struct index_table *index_table_merge(const struct index_keys *k, struct index_t
 		return NULL;
 	uint8_t *names = t->map + HEAD_BYTES;
 	uint8_t *packs = names + padded(t->names_len);
-	uint8_t *entries = packs + padded((size_t)t->npacks * FORMAT_PACK_ID_BYTES);
 	uint32_t first_pack = 0;
 	for (size_t i = 0; i < n; i++) {
 		const struct index_table *from = tables[i];
@@ -308,8 +336,10 @@ struct index_table *index_table_merge(const struct index_keys *k, struct index_t
 		if (from->nentries > 0)
 			heap[sources++] = (struct source){ .t = from, .first_pack = first_pack };
 		first_pack += from->npacks;
+		drop(from, from->map, (size_t)(from->entries - from->map));
 	}
-	merge_entries(heap, sources, entries);
+	drop(t, t->map, (size_t)(t->entries - t->map));
+	merge_entries(heap, sources, t);
 	return table_end(t, k) < 0 ? NULL : t;
 }
 

@@ -16,6 +16,7 @@
 
 #define ENTRIES_DEFAULT ((size_t)64 * 1024)
 #define NUMBERS_MAX 1000000U
+#define GATE_BYTES (32 * MIB) /* of segments that are open at a time */
 #define STORED_MIN_BYTES (FORMAT_TAG_BYTES + 1)
 #define PACK_MIN_BYTES (FORMAT_PACK_FIXED_BYTES + FORMAT_TRAILER_BYTES)
 
@@ -168,6 +169,23 @@ bool segment_session(const char *name, char ret_session[96])
 	ret_session[POINT_SESSION_LEN] = '\0';
 	const char *number = name + POINT_SESSION_LEN + 1;
 	return point_session_valid(ret_session) && strspn(number, "0123456789") == strlen(number);
+}
+
+void segment_gate_enter(struct segment_gate *g, uint64_t bytes)
+{
+	(void)pthread_mutex_lock(&g->lock);
+	while (g->bytes > 0 && g->bytes + bytes > GATE_BYTES)
+		(void)pthread_cond_wait(&g->left, &g->lock);
+	g->bytes += bytes;
+	(void)pthread_mutex_unlock(&g->lock);
+}
+
+void segment_gate_leave(struct segment_gate *g, uint64_t bytes)
+{
+	(void)pthread_mutex_lock(&g->lock);
+	g->bytes -= bytes;
+	(void)pthread_cond_broadcast(&g->left);
+	(void)pthread_mutex_unlock(&g->lock);
 }
 
 /* ---- writing ---- */
@@ -405,7 +423,10 @@ int segment_add_all(struct segment_writer *w, const struct segment_pack *packs, 
 	if (n == 0)
 		return 0;
 	(void)pthread_mutex_lock(&w->lock);
-	if (w->n > 0 && (w->n + n > FORMAT_ENTRIES_MAX || w->npacks + npacks > FORMAT_ENTRIES_MAX))
+	/* Below twice the size that is asked for, however often segments are merged. */
+	size_t most = 2 * w->p.entries_max < FORMAT_ENTRIES_MAX ? 2 * w->p.entries_max
+	                                                        : FORMAT_ENTRIES_MAX;
+	if (w->n > 0 && (w->n + n > most || w->npacks + npacks > FORMAT_ENTRIES_MAX))
 		rc = write_locked(w, e);
 	if (rc == 0)
 		rc = reserve_locked(w, npacks, n, e);

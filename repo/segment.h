@@ -7,6 +7,7 @@
 #ifndef AKSDR_REPO_SEGMENT_H
 #define AKSDR_REPO_SEGMENT_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -49,6 +50,22 @@ void segment_view_pack(const struct segment_view *v, uint32_t i, struct segment_
 MUST_CHECK int segment_fetch(struct store *store, const struct keys *keys,
                              const struct domain_keys *domain, const char *key, struct buf *b,
                              struct segment_view *ret, struct err *e);
+
+/*
+ * Lets threads that open segments wait until those under way leave room, so that their number does
+ * not decide how much memory is used. One segment is always let through. bytes: of the object.
+ */
+struct segment_gate {
+	pthread_mutex_t lock;
+	pthread_cond_t left;
+	uint64_t bytes; /* under way; guarded by lock */
+};
+#define SEGMENT_GATE_INIT                                                            \
+	{                                                                            \
+		.lock = PTHREAD_MUTEX_INITIALIZER, .left = PTHREAD_COND_INITIALIZER, \
+	}
+void segment_gate_enter(struct segment_gate *g, uint64_t bytes);
+void segment_gate_leave(struct segment_gate *g, uint64_t bytes);
 
 /* ---- writing ---- */
 

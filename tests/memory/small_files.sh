@@ -2,56 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Many small files under a memory limit: backup, backup of a changed tree, and
-# restore each run in a cgroup of their own with 256 MiB and no swap. The
-# kernel kills what goes over, so getting through is the test. What the
-# resident peak was is printed.
-set -euo pipefail
+# restore. What the resident peak was is printed.
+# shellcheck source=tests/memory/lib.sh
+. "$(dirname "$0")/lib.sh"
 
 files=60000
 [ "${TEST_SIZE:-small}" = full ] && files=500000
-limit=$((256 * 1024 * 1024))
-passed=0 failed=0
-
-dir=$(mktemp -d)
-group=aksdr-test-$$
-v1=/sys/fs/cgroup/memory
-v2=/sys/fs/cgroup
-if [ "$(id -u)" != 0 ]; then
-	echo "needs root to make a cgroup"
-	exit 77
-elif [ -w "$v1/cgroup.procs" ] && mkdir "$v1/$group" 2>/dev/null; then
-	cg=$v1/$group
-	echo $limit >"$cg/memory.limit_in_bytes"
-	peak() { cat "$cg/memory.max_usage_in_bytes"; }
-elif grep -qw memory "$v2/cgroup.subtree_control" 2>/dev/null && mkdir "$v2/$group" 2>/dev/null; then
-	cg=$v2/$group
-	echo $limit >"$cg/memory.max"
-	peak() { cat "$cg/memory.peak" 2>/dev/null || echo 0; }
-else
-	echo "no memory cgroup can be made on this machine"
-	exit 77
-fi
-cleanup() {
-	rmdir "$cg" 2>/dev/null || true
-	rm -rf "$dir"
-}
-trap cleanup EXIT
-
-limited() { # NAME COMMAND...: runs the command inside the limit
-	local name=$1
-	shift
-	if (
-		echo $BASHPID >"$cg/cgroup.procs"
-		exec /usr/bin/time -f 'resident peak %M KiB, %U s user, %S s system, %e s' "$@" 2>"$dir/err" >"$dir/out"
-	); then
-		passed=$((passed + 1))
-		echo "$name: $(tail -n 1 "$dir/err")"
-	else
-		failed=$((failed + 1))
-		echo "$name: FAILED"
-		cat "$dir/err" "$dir/out"
-	fi
-}
 
 python3 - "$dir/src" "$files" <<'PY'
 import os, random, sys
@@ -82,6 +38,4 @@ else
 	failed=$((failed + 1))
 	head "$dir/diff"
 fi
-echo "most that the cgroup held, page cache included: $(($(peak) / 1024)) KiB of $((limit / 1024))"
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+conclude

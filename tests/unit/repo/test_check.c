@@ -1135,6 +1135,55 @@ static void test_check_run__pack_that_vanishes_while_it_is_read_is_told(void **s
 	assert_string_equal(buf_cstr(&s.hurt), "2026-11-24 v /... 61\n");
 }
 
+/* Says once that an object is gone, and counts reads of another one. */
+struct gone_plan {
+	const char *gone, *counted; /* NULL: none */
+	_Atomic bool told;
+	_Atomic unsigned reads;
+};
+
+static enum store_fault gone_once(void *arg, uint64_t n, enum store_call call, const char *key)
+{
+	struct gone_plan *plan = arg;
+
+	(void)n;
+	if (call == CALL_GET && plan->counted && strcmp(key, plan->counted) == 0)
+		plan->reads++;
+	return call == CALL_HEAD && plan->gone && strcmp(key, plan->gone) == 0 &&
+	                       !atomic_exchange(&plan->told, true)
+	               ? FAULT_GONE
+	               : FAULT_NONE;
+}
+
+static void test_check_run__what_was_verified_before_a_repetition_is_not_read_again(void **state)
+{
+	auto_two struct two t;
+	auto_said struct said s = SAID_INIT;
+	struct gone_plan plan = { 0 };
+	unsigned reads[2]; /* at levels 2 and 3 */
+
+	(void)state;
+	two_init(&t);
+	struct err err = ERR_INIT;
+	t.k.store = store_fault_new(t.k.store, gone_once, &plan, &err);
+	assert_non_null(t.k.store);
+	t.k.recovery->store = t.k.store;
+	plan.counted = t.data_of[0];
+	for (unsigned i = 0; i < 2; i++) {
+		plan.reads = 0;
+		run(&t.k, 2 + i, &s);
+		reads[i] = plan.reads;
+	}
+	assert_true(reads[1] > reads[0]);
+	plan.reads = 0;
+	plan.gone = t.data_of[1];
+	run(&t.k, 3, &s);
+	assert_true(plan.told);
+	assert_int_equal(s.result.problems, 0);
+	assert_int_equal(s.result.packs_verified, 4);
+	assert_int_equal(plan.reads, reads[1] + reads[0]);
+}
+
 /* Cuts reads of one object short, from the nth on, for so many. */
 struct cut_plan {
 	const char *key; /* NULL: none yet */
@@ -1467,6 +1516,8 @@ int main(void)
 		cmocka_unit_test(test_check_run__store_that_is_away_ends_it_and_blames_no_object),
 		cmocka_unit_test(test_check_run__listed_pack_that_is_not_there_is_found_at_level_1),
 		cmocka_unit_test(test_check_run__pack_that_vanishes_while_it_is_read_is_told),
+		cmocka_unit_test(
+			test_check_run__what_was_verified_before_a_repetition_is_not_read_again),
 		cmocka_unit_test(test_check_run__range_that_cannot_be_read_is_narrowed_down),
 		cmocka_unit_test(test_check_run__names_are_told_in_printable_form),
 		cmocka_unit_test(test_check_run__can_be_cancelled),

@@ -3,6 +3,8 @@
 #include "repo/segment.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 
 #include "tests/unit/repo/note_kit.h"
 #include "tests/unit/repo/fixture.h"
@@ -794,6 +796,82 @@ static void test_segment_decode__counts_that_would_overflow(void **state)
 	ok(segment_decode(b.data, b.len, &v, e));
 }
 
+/* Merging what was merged before must not make segments that grow each time. */
+static void test_segment_writer__segments_stay_below_twice_the_size(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	struct learned l = { 0 };
+
+	(void)state;
+	{
+		auto_segment_writer struct segment_writer *w = writer(&f, 10, &l);
+		static const uint32_t steps[] = { 9, 10, 19, 2, 19 }; /* entries, of packs of 1 */
+		uint32_t next = 0;
+
+		for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+			struct segment_pack packs[20];
+			struct chunk_ref refs[20];
+
+			for (uint32_t k = 0; k < steps[i]; k++, next++) {
+				packs[k] = pack_of(next);
+				refs[k] = ref_of(next * 10);
+			}
+			ok(segment_add_all(w, packs, NULL, steps[i], refs, steps[i], e));
+		}
+		ok(segment_flush(w, e));
+	}
+	assert_int_equal(l.n, 4);
+	assert_int_equal(l.entries[0], 19);
+	assert_int_equal(l.entries[1], 19);
+	assert_int_equal(l.entries[2], 2);
+	assert_int_equal(l.entries[3], 19);
+}
+
+/* ---- the gate ---- */
+
+#define GATE_BYTES ((uint64_t)32 * MIB)
+
+struct gated {
+	struct segment_gate gate;
+	uint64_t bytes;          /* of each segment */
+	_Atomic uint64_t inside; /* bytes */
+	_Atomic bool over;
+};
+
+static void *pass_gate(void *arg)
+{
+	struct gated *g = arg;
+
+	for (unsigned i = 0; i < 200; i++) {
+		segment_gate_enter(&g->gate, g->bytes);
+		if (atomic_fetch_add(&g->inside, g->bytes) + g->bytes >
+		    (g->bytes > GATE_BYTES ? g->bytes : GATE_BYTES))
+			atomic_store(&g->over, true);
+		(void)sched_yield();
+		atomic_fetch_sub(&g->inside, g->bytes);
+		segment_gate_leave(&g->gate, g->bytes);
+	}
+	return NULL;
+}
+
+static void test_segment_gate__lets_through_what_fits_and_at_least_one(void **state)
+{
+	static const uint64_t sizes[] = { 1, 12 * MIB, 32 * MIB, 100 * MIB };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct gated g = { .gate = SEGMENT_GATE_INIT, .bytes = sizes[i] };
+		pthread_t threads[6];
+
+		for (size_t k = 0; k < ARRAY_LEN(threads); k++)
+			assert_int_equal(pthread_create(&threads[k], NULL, pass_gate, &g), 0);
+		for (size_t k = 0; k < ARRAY_LEN(threads); k++)
+			assert_int_equal(pthread_join(threads[k], NULL), 0);
+		assert_false(g.over);
+		assert_int_equal(g.inside, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -802,6 +880,8 @@ int main(void)
 		cmocka_unit_test(test_segment_flush__what_was_added_is_there),
 		cmocka_unit_test(test_segment_flush__nothing_pending_writes_nothing),
 		cmocka_unit_test(test_segment_writer__splits_when_there_are_enough),
+		cmocka_unit_test(test_segment_writer__segments_stay_below_twice_the_size),
+		cmocka_unit_test(test_segment_gate__lets_through_what_fits_and_at_least_one),
 		cmocka_unit_test(test_segment_writer__numbers_of_an_earlier_run_are_passed_over),
 		cmocka_unit_test(test_segment_add__of_one_id_the_smaller_pack_stays),
 		cmocka_unit_test(test_segment_add__a_pack_in_parts_is_named_once),
