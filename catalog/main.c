@@ -249,6 +249,7 @@ int main(int argc, char **argv)
 {
 	const struct verb others[] = {
 		cmd_check,
+		cmd_repair,
 		cmd_retain,
 		cmd_retain_simulate,
 		cmd_expire,

@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "repo/check_impl.h"
 #include "repo/crypt.h"
+#include "repo/finals.h"
 #include "repo/living.h"
 #include "repo/note.h"
 #include "repo/session.h"
@@ -196,12 +197,26 @@ static int by_session(const void *a, const void *b)
 	              ((const struct check_point *)b)->session);
 }
 
-/* A point that is not listed was expired, or was lost. */
-static bool is_lost(const struct check *ck, const char *session)
+/*
+ * A point that is not listed was expired, or was lost. One that a hold or a pin keeps may have been
+ * taken all the same, when they came too late: then it is named by what a collection decided.
+ */
+static int is_lost(const struct check *ck, const char *session, bool *ret, struct err *e)
 {
+	CLEANUP(session_names_clear) struct session_names wanted = { 0 };
+	CLEANUP(session_names_clear) struct session_names taken = { 0 };
 	const struct commit_item *c = commit_list_find(&ck->view.commits, session);
+	struct collection_state s;
 
-	return !(c && c->kind == COMMIT_POINT) && !is_gone(ck, session);
+	*ret = !(c && c->kind == COMMIT_POINT) && !is_gone(ck, session);
+	if (!*ret || expiry_of(&ck->expiry, session) <= EXPIRY_PROPOSED)
+		return 0;
+	/* Of the collections until now: the list of commits is younger than what was seen then. */
+	if (collection_state(ck->repo, &s, e) < 0 || session_names_add(&wanted, session, e) < 0 ||
+	    finals_sessions(ck->repo, &s, &wanted, &taken, e) < 0)
+		return err_wrap(e, "looking which points collections took");
+	*ret = taken.n == 0;
+	return 0;
 }
 
 /* Points that others follow, and those that were there at the last collection, must be there. */
@@ -211,11 +226,16 @@ static int look_for_lost(struct check *ck, struct err *e)
 	const struct collection_state *s = &ck->view.collection;
 	struct err why = ERR_INIT;
 	char key[NOTE_KEY_MAX];
+	bool lost;
 
 	for (size_t i = 0; i < ck->npoints; i++) {
 		const struct check_point *p = &ck->points[i];
 
-		if (!p->previous || !is_lost(ck, p->previous))
+		if (!p->previous)
+			continue;
+		if (is_lost(ck, p->previous, &lost, e) < 0)
+			return -1;
+		if (!lost)
 			continue;
 		(void)snprintf(key, sizeof(key), "commit/%s", p->previous);
 		check_find(ck, CHECK_MISSING, key, 0,
@@ -231,7 +251,9 @@ static int look_for_lost(struct check *ck, struct err *e)
 		                  &why, e);
 	}
 	for (size_t i = 0; i < before.sessions.n; i++) {
-		if (!is_lost(ck, before.sessions.v[i]))
+		if (is_lost(ck, before.sessions.v[i], &lost, e) < 0)
+			return -1;
+		if (!lost)
 			continue;
 		(void)snprintf(key, sizeof(key), "commit/%s", before.sessions.v[i]);
 		check_find(ck, CHECK_MISSING, key, 0,
@@ -245,12 +267,6 @@ static int gather_points(struct check *ck, struct err *e)
 {
 	struct err why = ERR_INIT;
 
-	if (expiry_load(ck->repo, 0, &ck->expiry, e) < 0)
-		return -1;
-	if (ck->expiry.missing > 0)
-		check_find(ck, CHECK_MISSING, "tomb/", 0,
-		           "%llu statements of expiry or holds are missing in the order of numbers",
-		           (unsigned long long)ck->expiry.missing);
 	if (view_load(ck->repo, &ck->view, &why) < 0) {
 		if (!note_is_bad(&why)) {
 			*e = why;
@@ -260,6 +276,13 @@ static int gather_points(struct check *ck, struct err *e)
 		if (commit_list_load(ck->repo->store, &ck->view.commits, e) < 0)
 			return -1;
 	}
+	/* After the commits: what went before they were listed was expired before. */
+	if (expiry_load(ck->repo, 0, &ck->expiry, e) < 0)
+		return -1;
+	if (ck->expiry.missing > 0)
+		check_find(ck, CHECK_MISSING, "tomb/", 0,
+		           "%llu statements of expiry or holds are missing in the order of numbers",
+		           (unsigned long long)ck->expiry.missing);
 	if (ck->view.commits.foreign > 0)
 		check_find(ck, CHECK_MISMATCH, "commit/", 0,
 		           "%llu objects have names that no restore point has",
@@ -312,21 +335,9 @@ static int gather_config(struct check *ck, struct err *e)
 
 /* ---- notes ---- */
 
-static const struct {
-	const char *prefix;
-	char kind;
-	bool list;
-} notes[] = {
-	{ "check/", FORMAT_KIND_CHECKED, true },  { "ctl/damage/", FORMAT_KIND_DAMAGE, true },
-	{ "ctl/gc/", FORMAT_KIND_COLLECT, true }, { "ctl/revoked/", FORMAT_KIND_REVOKED, true },
-	{ "hold/", FORMAT_KIND_HOLD, false },     { "pin/", FORMAT_KIND_PIN, false },
-	{ "reseal/", FORMAT_KIND_RESEAL, true },  { "sess/", FORMAT_KIND_SESSION, false },
-	{ "tomb/", FORMAT_KIND_TOMB, false },
-};
-
 struct note_ctx {
 	struct check *ck;
-	size_t at; /* in notes */
+	const struct note_place *place;
 };
 
 static int open_note(void *arg, const struct store_item *item, struct err *e)
@@ -336,12 +347,12 @@ static int open_note(void *arg, const struct store_item *item, struct err *e)
 	const struct repo *r = c->ck->repo;
 	auto_json json_t *o = NULL;
 	struct err why = ERR_INIT;
-	const char kind = notes[c->at].kind;
+	const char kind = c->place->kind;
 
 	if (cancel_check(r->cancel, e) < 0)
 		return -1;
-	int rc = notes[c->at].list ? note_get_list(r, kind, item->key, &o, &list, NULL, &why)
-	                           : note_get(r, kind, item->key, &o, NULL, &why);
+	int rc = c->place->list ? note_get_list(r, kind, item->key, &o, &list, NULL, &why)
+	                        : note_get(r, kind, item->key, &o, NULL, &why);
 	atomic_fetch_add_explicit(&c->ck->objects, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&c->ck->bytes_read, item->st.size, memory_order_relaxed);
 	/* These come and go at any time. */
@@ -352,14 +363,14 @@ static int open_note(void *arg, const struct store_item *item, struct err *e)
 
 static int gather_notes(struct check *ck, struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
-		struct note_ctx c = { .ck = ck, .at = i };
+	for (size_t i = 0; i < NOTE_PLACES; i++) {
+		const struct note_place *p = &note_places[i];
+		struct note_ctx c = { .ck = ck, .place = p };
 
-		if (ck->params->level < 2 &&
-		    !(ck->expiry.bad > 0 && strcmp(notes[i].prefix, "sess/")))
+		if (ck->params->level < 2 && !(ck->expiry.bad > 0 && strcmp(p->prefix, "sess/")))
 			continue;
-		if (store_list(ck->repo->store, notes[i].prefix, NULL, open_note, &c, e) < 0)
-			return err_wrap(e, "reading '%s'", notes[i].prefix);
+		if (store_list(ck->repo->store, p->prefix, NULL, open_note, &c, e) < 0)
+			return err_wrap(e, "reading '%s'", p->prefix);
 	}
 	return 0;
 }

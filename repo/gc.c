@@ -154,15 +154,19 @@ static int drop(struct gc *g, const char *key, struct err *e)
 
 /*
  * Commits of expired points; those that are gone now into `gone`. Their markers are gone before:
- * else they would look like at work.
+ * else they would look like at work, and a put of the commit that is late like a point that counts.
+ * So a point whose marker the store keeps stays too.
  */
-static int drop_points(struct gc *g, const struct session_names *going, struct session_names *gone,
+static int drop_points(struct gc *g, const struct session_names *going,
+                       const struct session_names *marked, struct session_names *gone,
                        struct err *e)
 {
 	char key[NOTE_KEY_MAX];
 	bool deleted;
 
 	for (size_t i = 0; i < going->n; i++) {
+		if (session_names_has(marked, going->v[i]))
+			continue;
 		(void)snprintf(key, sizeof(key), "commit/%s", going->v[i]);
 		if (gc_delete(g, key, &deleted, e) < 0 ||
 		    (deleted && session_names_add(gone, going->v[i], e) < 0))
@@ -192,8 +196,9 @@ static bool is_settled(const struct gc *g, const struct commit_item *c,
 	        bsearch(c->session, g->points, g->npoints, sizeof(*g->points), by_session));
 }
 
-/* Markers, and beats, of sessions that have ended. */
-static int drop_markers(struct gc *g, const struct session_names *going, struct err *e)
+/* Markers, and beats, of sessions that have ended. ret_kept: of those that go, what the store keeps */
+static int drop_markers(struct gc *g, const struct session_names *going,
+                        struct session_names *ret_kept, struct err *e)
 {
 	CLEANUP(marker_list_clear) struct marker_list markers = { 0 };
 	CLEANUP(commit_list_clear) struct commit_list commits = { 0 };
@@ -205,6 +210,7 @@ static int drop_markers(struct gc *g, const struct session_names *going, struct 
 		return -1;
 	for (size_t i = 0; i < markers.n; i++) {
 		const struct marker_item *m = &markers.v[i];
+		bool gone;
 
 		if (!is_settled(g, commit_list_find(&commits, m->session), going))
 			continue;
@@ -214,9 +220,12 @@ static int drop_markers(struct gc *g, const struct session_names *going, struct 
 				return -1;
 		}
 		(void)snprintf(key, sizeof(key), "sess/%s", m->session);
-		if (drop(g, key, e) < 0)
+		if (gc_delete(g, key, &gone, e) < 0 ||
+		    (!gone && session_names_has(going, m->session) &&
+		     session_names_add(ret_kept, m->session, e) < 0))
 			return -1;
 	}
+	session_names_sort(ret_kept);
 	return 0;
 }
 
@@ -524,6 +533,7 @@ static int load_locked(struct gc *g, struct gc_names *ret, struct err *e)
 static int finish(struct gc *g, uint64_t n, const struct collection_list *final, struct err *e)
 {
 	CLEANUP(session_names_clear) struct session_names gone = { 0 };
+	CLEANUP(session_names_clear) struct session_names marked = { 0 };
 	CLEANUP(gc_names_clear) struct gc_names locked = { 0 };
 	struct marks marks = { .g = g, .final = &final->packs };
 	struct absent ignored = { 0 };
@@ -534,8 +544,8 @@ static int finish(struct gc *g, uint64_t n, const struct collection_list *final,
 	if (g->params->counts)
 		atomic_store(&g->params->counts->files_total, final->packs.n);
 	if (sweep_packs(g, &final->packs, true, e) < 0 ||
-	    drop_markers(g, &final->sessions, e) < 0 ||
-	    drop_points(g, &final->sessions, &gone, e) < 0 || drop_maintenance(g, e) < 0 ||
+	    drop_markers(g, &final->sessions, &marked, e) < 0 ||
+	    drop_points(g, &final->sessions, &marked, &gone, e) < 0 || drop_maintenance(g, e) < 0 ||
 	    drop_leftovers(g, e) < 0)
 		return -1;
 	int rc = damage_load(g->repo, &ignored, drop_mark, &marks, e);

@@ -59,7 +59,7 @@ static void nap(struct actor *a, unsigned most_ms)
 static bool is_weather(const struct actor *a, const struct err *e)
 {
 	return e->class == ERR_RETRY || e->class == ERR_IO || e->class == ERR_QUOTA ||
-	       (e->class == ERR_DENIED && a->role->refused);
+	       e->class == ERR_EXISTS || (e->class == ERR_DENIED && a->role->refused);
 }
 
 static void count(atomic_uint *n)
@@ -325,7 +325,7 @@ static void check_once(struct actor *a)
 	storm_note(a->w, a->who, "check %u", level);
 	if (check_run(level < 4 ? a->door.agent : a->door.recovery, &p, &r, &e) < 0) {
 		storm_note(a->w, a->who, "check- %s: %s", err_class_name(e.class), e.msg);
-		if (!is_weather(a, &e))
+		if (!is_weather(a, &e) && e.class != ERR_BUSY)
 			storm_bad(a->w, a->who, "a check fails: %s: %s", err_class_name(e.class),
 			          e.msg);
 		return;
@@ -375,6 +375,7 @@ static const struct storm_weather weathers[] = {
 	  .paged = 2000,
 	  .fail = 150,
 	  .lost = 150,
+	  .taken = 50,
 	  .late = 200,
 	  .twice = 500,
 	  .late_ms = 15000,
