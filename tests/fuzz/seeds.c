@@ -206,6 +206,8 @@ static void statements(const struct repo *r)
 	char key[NOTE_KEY_MAX];
 	uint64_t n;
 
+	/* Holds are for points that are there. */
+	fuzz_put(r, "commit/" FUZZ_SESSION, "point", 5);
 	works(expiry_put_hold(r, FUZZ_SESSION, NULL, "audit", "somebody", &n, &e));
 	works(expiry_put_hold(r, NULL, &v, "audit", "somebody", &n, &e));
 	works(expiry_pin(r, FUZZ_SESSION, key, &e));
@@ -356,6 +358,34 @@ static void inner_node(void)
 	save("tree", "inner", &nodes.inner);
 }
 
+/* JSON, a NUL, and a list. */
+static void save_list(const char *what, uint8_t first, const char *json, const struct buf *list)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(MIB);
+
+	(void)buf_u8(&b, first);
+	(void)buf_put(&b, json, strlen(json) + 1);
+	(void)buf_put(&b, list->data, list->len);
+	save("rekeyed", what, &b);
+}
+
+static void rekeyed(void)
+{
+	CLEANUP(buf_clear) struct buf hashes = BUF_INIT(MIB);
+	CLEANUP(buf_clear) struct buf entries = BUF_INIT(MIB);
+
+	for (uint8_t i = 0x10; i < 0x14; i++) {
+		for (unsigned n = 0; n < 32; n++)
+			(void)buf_u8(&hashes, i);
+		for (unsigned n = 0; n < FORMAT_RESEAL_BYTES; n++)
+			(void)buf_u8(&entries, i);
+	}
+	save_list("revoked", 0,
+	          "{\"schema\":\"aksdr/revoked/v1\",\"signer\":\"0102030405060708\",\"objects\":4}",
+	          &hashes);
+	save_list("resealed", 1, "{\"schema\":\"aksdr/reseal/v1\"}", &entries);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 2) {
@@ -369,6 +399,7 @@ int main(int argc, char **argv)
 	statements(&r);
 	leaves();
 	inner_node();
+	rekeyed();
 	store_free(r.store);
 	keys_free(r.keys);
 	return 0;
