@@ -316,8 +316,8 @@ static void print_counts(const struct storm *s)
 {
 	struct storm_shared *c = s->shared;
 
-	(void)printf("%u commits, %u fenced, %u failed; %u collections, %u that wait; %u tombstones, "
-	             "%u holds; %u restores, %u checks; %u kills, %u suspensions\n",
+	(void)printf("%u commits, %u fenced, %u failed; %u collections, %u that wait; "
+	             "%u tombstones, %u holds; %u restores, %u checks; %u kills, %u suspensions\n",
 	             c->commits, c->fenced, c->failed, c->collections, c->waits, c->tombs, c->holds,
 	             c->restores, c->checks, s->kills, s->stops);
 }
