@@ -22,6 +22,11 @@
 
 /* ---- SQL ---- */
 
+static bool is_full(int os)
+{
+	return os == ENOSPC || os == EDQUOT;
+}
+
 int catalog_error(struct catalog *c, int rc, const char *what, struct err *e)
 {
 	const char *text = c->db ? sqlite3_errmsg(c->db) : sqlite3_errstr(rc);
@@ -50,6 +55,10 @@ int catalog_error(struct catalog *c, int rc, const char *what, struct err *e)
 		return err_set(e, ERR_CANCELLED, "%s the catalog '%s': cancelled", what, c->path);
 	case SQLITE_CANTOPEN:
 	case SQLITE_IOERR:
+		/* what is shared with other programs has no place on a full disk */
+		if (c->db && is_full(sqlite3_system_errno(c->db)))
+			return err_set(e, ERR_QUOTA, "%s the catalog '%s': no space left", what,
+			               c->path);
 		return err_set(e, ERR_IO, "%s the catalog '%s': %s", what, c->path, text);
 	case SQLITE_TOOBIG:
 		return err_set(e, ERR_TOO_BIG, "%s the catalog '%s': %s", what, c->path, text);
@@ -317,8 +326,8 @@ static int open_db(struct catalog *c, const char *name, int flags, struct err *e
 }
 
 /*
- * Opens for reading; where the journal cannot be made (a read-only medium),
- * as a file that does not change.
+ * Opens for reading; where the journal cannot be made (a read-only medium, a
+ * full disk), as a file that does not change.
  */
 static int open_read(struct catalog *c, struct err *e)
 {
@@ -327,6 +336,7 @@ static int open_read(struct catalog *c, struct err *e)
 	int ignored;
 	struct err first = ERR_INIT;
 	struct stat st;
+	struct stat wal_st;
 
 	if (stat(c->path, &st) < 0 && errno == ENOENT)
 		return err_set(e, ERR_NOT_FOUND,
@@ -336,8 +346,8 @@ static int open_read(struct catalog *c, struct err *e)
 	if (migrate_pragma(c, "user_version", &ignored, &first) == 0)
 		return 0;
 	(void)buf_printf(&wal, "%s-wal", c->path);
-	if ((first.class != ERR_IO && first.class != ERR_DENIED) || stat(c->path, &st) < 0 ||
-	    access(buf_cstr(&wal), F_OK) == 0) {
+	if ((first.class != ERR_IO && first.class != ERR_DENIED && first.class != ERR_QUOTA) ||
+	    stat(c->path, &st) < 0 || (stat(buf_cstr(&wal), &wal_st) == 0 && wal_st.st_size > 0)) {
 		*e = first;
 		return -1;
 	}

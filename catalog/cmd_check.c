@@ -556,7 +556,8 @@ const struct verb cmd_check = {
 	.name = "check",
 	.summary = "verify the repository",
 	.text = "Level 0 opens every restore point and index segment, walks all trees, and "
-		"compares what they name with the list of packs. Level 1 asks each pack for its length. "
+		"compares what they name with the list of packs. Level 1 asks each pack for its "
+		"length. "
 		"Level 2 verifies signature, header and footer of each pack, and each place that "
 		"trees and index tell. Level 3 verifies a checksum of every ciphertext; no data "
 		"key is needed. Level 4 decrypts every chunk and computes its id again; it needs "

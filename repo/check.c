@@ -87,11 +87,32 @@ void check_find(struct check *ck, enum check_what what, const char *object, uint
 		atomic_fetch_add_explicit(&ck->params->counts->errors, 1, memory_order_relaxed);
 }
 
+void check_bad_locked(struct check *ck, const struct chunk_ref *ref)
+{
+	struct place p = { .pack.kind = ref->kind, .off = ref->off };
+	struct err ignored;
+
+	if (!ck->params->sink || ck->nbad >= DAMAGE_MAX ||
+	    check_place_marked(ck, ref->kind, ref->pack, ref->off))
+		return;
+	memcpy(p.pack.id, ref->pack, sizeof(p.pack.id));
+	memcpy(p.id, ref->id, sizeof(p.id));
+	(void)!check_push(&ck->bad, &ck->nbad, &ck->bad_cap, sizeof(p), &p, &ignored);
+}
+
+void check_bad(struct check *ck, const struct chunk_ref *ref)
+{
+	(void)pthread_mutex_lock(&ck->lock);
+	check_bad_locked(ck, ref);
+	(void)pthread_mutex_unlock(&ck->lock);
+}
+
 void check_hurts(struct check *ck, const struct refset_item *item)
 {
 	struct err ignored;
 
 	(void)pthread_mutex_lock(&ck->lock);
+	check_bad_locked(ck, &item->ref);
 	if (ck->ndamage < DAMAGE_MAX)
 		(void)!check_push(&ck->damage, &ck->ndamage, &ck->damage_cap, sizeof(*item), item,
 		                  &ignored);
@@ -185,27 +206,14 @@ int check_get(struct check *ck, const char *key, uint64_t off, void *p, size_t n
 	return 0;
 }
 
-int check_header(struct check_worker *w, const char *key, uint64_t len,
-                 const uint8_t id[FORMAT_PACK_ID_BYTES], struct pack_header *ret, struct err *e)
+static int get_counted(void *arg, const char *name, uint64_t off, void *p, size_t n, struct err *e)
 {
-	size_t need = PACK_HEADER_GUESS;
+	return check_get(arg, name, off, p, n, e);
+}
 
-	if (need > len)
-		need = (size_t)len;
-	buf_reset(&w->head);
-	for (size_t have = 0; have < need;) {
-		if (need > len)
-			return err_set(e, ERR_CORRUPT, "the header ends behind the object");
-		if (buf_reserve(&w->head, need - w->head.len) < 0)
-			return err_set(e, ERR_NOMEM, "no memory for a header of %zu bytes", need);
-		have = need;
-		if (check_get(w->ck, key, 0, w->head.data, have, e) < 0)
-			return -1;
-		w->head.len = have;
-		if (pack_header_decode(w->head.data, have, id, ret, &need, e) < 0)
-			return -1;
-	}
-	return 0;
+struct frame check_frame(struct check *ck, const char *name, const uint8_t *id, uint64_t len)
+{
+	return (struct frame){ .get = get_counted, .arg = ck, .name = name, .id = id, .len = len };
 }
 
 struct crypt_box *check_box(struct check_worker *w, const struct pack_header *h, uint16_t key,
@@ -396,6 +404,7 @@ static void check_clear(struct check *ck)
 		(void)munmap(ck->listed, ck->listed_cap * sizeof(*ck->listed));
 	free(ck->lost);
 	free(ck->damage);
+	free(ck->bad);
 	free(ck->hurt);
 	free(ck->hurt_new);
 	(void)pthread_mutex_destroy(&ck->lock);
@@ -412,6 +421,61 @@ static unsigned choose_threads(const struct check_params *p)
 	if (n > memory / WORKER_BYTES)
 		n = memory / WORKER_BYTES;
 	return n ? (unsigned)n : 1;
+}
+
+static int bad_cmp(const void *va, const void *vb)
+{
+	const struct place *a = va;
+	const struct place *b = vb;
+	int d = refset_pack_cmp(a->pack.kind, a->pack.id, b->pack.kind, b->pack.id);
+
+	if (d == 0)
+		d = (a->off > b->off) - (a->off < b->off);
+	return d ? d : memcmp(a->id, b->id, sizeof(a->id));
+}
+
+static int tell_places(struct check *ck, const struct check_sink *to, struct err *e)
+{
+	if (ck->nbad > 0)
+		qsort(ck->bad, ck->nbad, sizeof(*ck->bad), bad_cmp);
+	for (size_t i = 0; i < ck->nbad; i++) {
+		if ((i == 0 || bad_cmp(&ck->bad[i - 1], &ck->bad[i]) != 0) &&
+		    to->place(to->arg, &ck->bad[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int tell_unnamed(struct check *ck, const struct check_sink *to, struct err *e)
+{
+	for (size_t i = 0; i < ck->nlisted; i++) {
+		const struct check_listed *x = &ck->listed[i];
+		struct pack_name pack = { .kind = x->kind };
+
+		if (x->indexed || !x->framed ||
+		    pack_list_has(&ck->view.absent.packs, x->kind, x->id))
+			continue;
+		memcpy(pack.id, x->id, sizeof(pack.id));
+		if (to->unindexed(to->arg, &pack, x->len, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int tell_sink(struct check *ck, struct err *e)
+{
+	const struct check_sink *to = ck->params->sink;
+
+	for (size_t i = 0; to && i < ck->ndomains; i++) {
+		if (to->domain(to->arg, ck->domains[i].keys->name, e) < 0)
+			return -1;
+	}
+	for (size_t i = 0; to && i < ck->nsegments; i++) {
+		if (ck->segments[i].damaged && ck->segments[i].state == SEGMENT_SETTLED &&
+		    to->segment(to->arg, ck->segments[i].key, e) < 0)
+			return -1;
+	}
+	return to && (tell_unnamed(ck, to, e) < 0 || tell_places(ck, to, e) < 0) ? -1 : 0;
 }
 
 /* What many packs have in common is told once. */
@@ -482,7 +546,8 @@ static int run(const struct check *like, bool last, struct check_result *result,
 		               "that nobody can say whether what is gone was lost; check again "
 		               "when they have ended",
 		               TRIES_MAX);
-	if (tell_findings(&ck, result, e) < 0 || check_walk_hurt(&ck, result, e) < 0)
+	if (tell_sink(&ck, e) < 0 || tell_findings(&ck, result, e) < 0 ||
+	    check_walk_hurt(&ck, result, e) < 0)
 		return -1;
 	for (size_t i = 0; i < ck.nsegments; i++)
 		result->unknown_segments += ck.segments[i].domain == UINT16_MAX;
@@ -550,6 +615,8 @@ static int check_params_valid(const struct repo *r, const struct check_params *p
 		return err_set(e, ERR_DENIED,
 		               "level 4 reads data and needs a recovery key; level 3 is the most "
 		               "for others");
+	if (p->sink && p->level < 2)
+		return err_set(e, ERR_INVALID, "a repair needs level 2 or above");
 	if (p->record && !r->keys->has_sign)
 		return err_set(e, ERR_DENIED, "this key file cannot sign the record of a check");
 	return 0;

@@ -22,6 +22,7 @@
 
 #include "common/err.h"
 #include "common/progress.h"
+#include "repo/absent.h"
 #include "repo/repo.h"
 
 #define CHECK_LEVEL_MAX 4
@@ -55,6 +56,22 @@ struct check_hurt {
 	uint64_t entries;
 };
 
+/* What a repair goes by (repo/repair.h); told at the end, before the problems. */
+struct check_sink {
+	/* A dedup domain of restore points. */
+	int (*domain)(void *arg, const char *name, struct err *e);
+	/* A segment that should count, and does not open. */
+	int (*segment)(void *arg, const char *key, struct err *e);
+	/* A pack that no segment names, and whose frame is whole: level 2 and above. */
+	int (*unindexed)(void *arg, const struct pack_name *pack, uint64_t len, struct err *e);
+	/*
+	 * Where a chunk should be, by trees, index or footer, and is not, or is damaged; places
+	 * that are marked are not told. By pack and offset, each once.
+	 */
+	int (*place)(void *arg, const struct place *p, struct err *e);
+	void *arg;
+};
+
 struct check_params {
 	unsigned level;    /* 0 .. CHECK_LEVEL_MAX */
 	unsigned threads;  /* 0: two a CPU, so that some compute while others read */
@@ -68,6 +85,7 @@ struct check_params {
 	/* Puts records into the store; needs a key that signs (repo/checked.h). */
 	bool record;
 	struct progress_counts *counts; /* may be NULL; files are packs here */
+	const struct check_sink *sink;  /* may be NULL */
 	/* May be NULL; -1 ends the check. Called from the thread of check_run(), at its end. */
 	int (*problem)(void *arg, const struct check_problem *p, struct err *e);
 	int (*hurt)(void *arg, const struct check_hurt *h, struct err *e);

@@ -335,21 +335,9 @@ static int gather_config(struct check *ck, struct err *e)
 
 /* ---- notes ---- */
 
-static const struct {
-	const char *prefix;
-	char kind;
-	bool list;
-} notes[] = {
-	{ "check/", FORMAT_KIND_CHECKED, true },  { "ctl/damage/", FORMAT_KIND_DAMAGE, true },
-	{ "ctl/gc/", FORMAT_KIND_COLLECT, true }, { "ctl/revoked/", FORMAT_KIND_REVOKED, true },
-	{ "hold/", FORMAT_KIND_HOLD, false },     { "pin/", FORMAT_KIND_PIN, false },
-	{ "reseal/", FORMAT_KIND_RESEAL, true },  { "sess/", FORMAT_KIND_SESSION, false },
-	{ "tomb/", FORMAT_KIND_TOMB, false },
-};
-
 struct note_ctx {
 	struct check *ck;
-	size_t at; /* in notes */
+	const struct note_place *place;
 };
 
 static int open_note(void *arg, const struct store_item *item, struct err *e)
@@ -359,12 +347,12 @@ static int open_note(void *arg, const struct store_item *item, struct err *e)
 	const struct repo *r = c->ck->repo;
 	auto_json json_t *o = NULL;
 	struct err why = ERR_INIT;
-	const char kind = notes[c->at].kind;
+	const char kind = c->place->kind;
 
 	if (cancel_check(r->cancel, e) < 0)
 		return -1;
-	int rc = notes[c->at].list ? note_get_list(r, kind, item->key, &o, &list, NULL, &why)
-	                           : note_get(r, kind, item->key, &o, NULL, &why);
+	int rc = c->place->list ? note_get_list(r, kind, item->key, &o, &list, NULL, &why)
+	                        : note_get(r, kind, item->key, &o, NULL, &why);
 	atomic_fetch_add_explicit(&c->ck->objects, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&c->ck->bytes_read, item->st.size, memory_order_relaxed);
 	/* These come and go at any time. */
@@ -375,14 +363,14 @@ static int open_note(void *arg, const struct store_item *item, struct err *e)
 
 static int gather_notes(struct check *ck, struct err *e)
 {
-	for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
-		struct note_ctx c = { .ck = ck, .at = i };
+	for (size_t i = 0; i < NOTE_PLACES; i++) {
+		const struct note_place *p = &note_places[i];
+		struct note_ctx c = { .ck = ck, .place = p };
 
-		if (ck->params->level < 2 &&
-		    !(ck->expiry.bad > 0 && strcmp(notes[i].prefix, "sess/")))
+		if (ck->params->level < 2 && !(ck->expiry.bad > 0 && strcmp(p->prefix, "sess/")))
 			continue;
-		if (store_list(ck->repo->store, notes[i].prefix, NULL, open_note, &c, e) < 0)
-			return err_wrap(e, "reading '%s'", notes[i].prefix);
+		if (store_list(ck->repo->store, p->prefix, NULL, open_note, &c, e) < 0)
+			return err_wrap(e, "reading '%s'", p->prefix);
 	}
 	return 0;
 }

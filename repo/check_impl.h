@@ -18,6 +18,7 @@
 #include "repo/checked.h"
 #include "repo/compress.h"
 #include "repo/expiry.h"
+#include "repo/frame.h"
 #include "repo/index.h"
 #include "repo/nodes.h"
 #include "repo/refset.h"
@@ -48,6 +49,7 @@ struct check_listed {
 	uint8_t kind;       /* CHUNK_DATA or CHUNK_NODE */
 	bool indexed;       /* some segment names it */
 	bool body;          /* is to be read in full */
+	bool framed;        /* its frame was read, and is whole */
 	uint32_t len;       /* as the list says; UINT32_MAX: as much or more */
 	uint32_t index_len; /* 0: no segment says */
 };
@@ -56,6 +58,7 @@ struct check_segment {
 	char *key; /* owned */
 	uint16_t domain;
 	uint8_t state; /* enum segment_state */
+	bool damaged;
 };
 
 /* The last one of an object and a kind stands. */
@@ -118,6 +121,8 @@ struct check {
 	struct refset_item
 		*damage; /* what restore points need and cannot have; sorted by id between passes */
 	size_t ndamage, damage_cap;
+	struct place *bad; /* for the sink, unsorted */
+	size_t nbad, bad_cap;
 	struct refset_item *hurt; /* nodes with damage below them, sorted by id between passes */
 	size_t nhurt, hurt_cap;
 	struct refset_item *hurt_new;
@@ -167,6 +172,13 @@ void check_find(struct check *ck, enum check_what what, const char *object, uint
 /* Notes that restore points cannot have the chunk at this place. Thread-safe. */
 void check_hurts(struct check *ck, const struct refset_item *item);
 
+/*
+ * Notes for the sink that no chunk can be had at this place. Thread-safe; the second is called with
+ * ck->lock.
+ */
+void check_bad(struct check *ck, const struct chunk_ref *ref);
+void check_bad_locked(struct check *ck, const struct chunk_ref *ref);
+
 /* Puts what check_hurts() noted in order, for check_is_hurt(). Not while a pass is under way. */
 void check_settle(struct check *ck);
 
@@ -201,10 +213,8 @@ void check_worker_clear(struct check_worker *w);
 struct crypt_box *check_box(struct check_worker *w, const struct pack_header *h, uint16_t key,
                             const struct check_domain *d, struct err *e);
 
-/* Reads the whole header into w->head. len: of the object. */
-MUST_CHECK int check_header(struct check_worker *w, const char *key, uint64_t len,
-                            const uint8_t id[FORMAT_PACK_ID_BYTES], struct pack_header *ret,
-                            struct err *e);
+/* For reading the frame of a pack, with check_get(). */
+struct frame check_frame(struct check *ck, const char *name, const uint8_t *id, uint64_t len);
 
 /* ---- check_gather.c ---- */
 

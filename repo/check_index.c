@@ -59,13 +59,31 @@ static int open_segment(struct check *ck, const struct check_segment *s, struct 
 	return -1;
 }
 
-static void name_missing(struct check *ck, const struct segment_pack *p)
+/* Every chunk that the segment tells of the pack is marked as damaged: nobody relies on them. */
+static bool all_marked(const struct check *ck, const struct segment_view *v, uint32_t pack)
+{
+	for (uint32_t i = 0; i < v->nentries; i++) {
+		struct chunk_ref ref;
+
+		if (segment_view_ref(v, i, &ref) == pack &&
+		    !check_place_marked(ck, ref.kind, ref.pack, ref.off))
+			return false;
+	}
+	return true;
+}
+
+static void name_missing(struct check *ck, const struct segment_view *v, uint32_t number,
+                         const struct segment_pack *p)
 {
 	char name[PACK_KEY_MAX];
 
 	/* What a collection takes away is no loss. */
 	if (pack_list_has(&ck->view.absent.packs, p->kind, p->id))
 		return;
+	if (ck->view.absent.nplaces > 0 && all_marked(ck, v, number)) {
+		atomic_fetch_add_explicit(&ck->known_damaged, 1, memory_order_relaxed);
+		return;
+	}
 	pack_key_name(name, p->id, p->kind);
 	check_find(ck, CHECK_MISSING, name, 0,
 	           "not in the store; no restore point needs it, but the index names it, and a "
@@ -86,7 +104,7 @@ static void compare_packs(struct check *ck, const struct check_segment *s,
 		bool counts = s->state != SEGMENT_VOID;
 		if (!x) {
 			if (counts)
-				name_missing(ck, &p);
+				name_missing(ck, v, i, &p);
 			continue;
 		}
 		(void)pthread_mutex_lock(&ck->lock);
@@ -142,15 +160,17 @@ static int read_segments(struct check_worker *w, struct err *e)
 		int rc = open_segment(ck, &ck->segments[i], &plain, &v, &why, e);
 		if (rc < 0 || (rc == 0 && note_segment(ck, &ck->segments[i], &v, e) < 0))
 			return -1;
-		if (rc > 0 && key_is_void(&why))
+		if (rc > 0 && key_is_void(&why)) {
 			atomic_fetch_add_explicit(&ck->revoked, 1, memory_order_relaxed);
-		else if (rc > 0)
+		} else if (rc > 0) {
+			ck->segments[i].damaged = true;
 			check_find(ck, check_what_of(&why), ck->segments[i].key, 0,
 			           "the index segment does not open; it can be made again from the "
 			           "packs: %s",
 			           why.msg);
-		else
+		} else {
 			atomic_fetch_add_explicit(&ck->segments_read, 1, memory_order_relaxed);
+		}
 	}
 	return 0;
 }

@@ -13,12 +13,10 @@
 #include "repo/check_impl.h"
 #include "repo/crypt.h"
 
-#define TAIL_GUESS (32 * KIB) /* of an object: its trailer, and mostly its footer */
-
 /* One pack under examination. */
 struct exam {
 	struct check_worker *w;
-	const struct check_listed *listed;
+	struct check_listed *listed;
 	char name[PACK_KEY_MAX];
 	uint64_t len;
 	const struct refset_item *items; /* what trees and index say, by offset */
@@ -73,6 +71,26 @@ static void entry_bad(struct exam *x, const struct pack_entry *entry, const char
 		(void)snprintf(x->why, sizeof(x->why), "%.199s", why);
 	}
 	x->hurt += hurt_at(x, entry->off);
+	struct chunk_ref at = { .off = entry->off, .kind = x->listed->kind };
+	memcpy(at.pack, x->listed->id, sizeof(at.pack));
+	memcpy(at.id, entry->id, sizeof(at.id));
+	check_bad(x->w->ck, &at);
+}
+
+/* Nothing can be had of the pack. Returns how many chunks restore points need of it. */
+static uint64_t all_bad(struct exam *x)
+{
+	uint64_t lost = 0;
+
+	for (size_t i = 0; i < x->nitems; i++) {
+		if (x->items[i].flags & REFSET_POINT) {
+			check_hurts(x->w->ck, &x->items[i]);
+			lost++;
+		} else {
+			check_bad(x->w->ck, &x->items[i].ref);
+		}
+	}
+	return lost;
 }
 
 /* A part of the frame is damaged. 0, or -1 when e is no finding. */
@@ -98,7 +116,10 @@ static void compare_bounds(struct exam *x)
 		const struct chunk_ref *r = &x->items[i].ref;
 		uint64_t this_end = r->off + (uint64_t)r->stored;
 
-		if (!(x->items[i].flags & REFSET_POINT) || this_end <= x->len)
+		if (this_end <= x->len)
+			continue;
+		check_bad(x->w->ck, r);
+		if (!(x->items[i].flags & REFSET_POINT))
 			continue;
 		check_hurts(x->w->ck, &x->items[i]);
 		end = this_end > end ? this_end : end;
@@ -152,6 +173,7 @@ static void compare_entries(struct exam *x)
 			check_hurts(x->w->ck, it);
 		} else {
 			by_index++;
+			check_bad(x->w->ck, &it->ref);
 		}
 	}
 	if (by_point + by_index > 0)
@@ -171,7 +193,9 @@ static int read_header(struct exam *x, const struct pack_trailer *t, struct err 
 	struct err why = ERR_INIT;
 	uint8_t hash[32];
 
-	if (check_header(x->w, x->name, x->len, x->listed->id, &x->header, &why) < 0)
+	const struct frame f = check_frame(ck, x->name, x->listed->id, x->len);
+
+	if (frame_header(&f, &x->w->head, &x->header, &why) < 0)
 		return frame_bad(x, "its header does not open", &why, e);
 	x->has_header = true;
 	if (x->header.kind != x->listed->kind) {
@@ -193,42 +217,15 @@ static int read_header(struct exam *x, const struct pack_trailer *t, struct err 
 	return frame_bad(x, "its header is damaged", &why, e);
 }
 
-/*
- * Trailer and footer in mostly one read. *ret_ok: the trailer is good, and
- * *ret_footer is in w->tail.
- */
+/* *ret_ok: the trailer is good, and *ret_footer is in w->tail. */
 static int read_tail(struct exam *x, struct pack_trailer *ret, const uint8_t **ret_footer,
                      bool *ret_ok, struct err *e)
 {
-	struct check_worker *w = x->w;
+	const struct frame f = check_frame(x->w->ck, x->name, x->listed->id, x->len);
 	struct err why = ERR_INIT;
-	size_t n = x->len < TAIL_GUESS ? (size_t)x->len : TAIL_GUESS;
 
-	*ret_ok = false;
-	if (n < FORMAT_TRAILER_BYTES) {
-		(void)err_set(&why, ERR_CORRUPT, "the object is only %zu bytes long", n);
-		return frame_bad(x, "it has no trailer", &why, e);
-	}
-	buf_reset(&w->tail);
-	if (buf_reserve(&w->tail, n) < 0)
-		return err_set(e, ERR_NOMEM, "no memory for a footer");
-	if (check_get(w->ck, x->name, x->len - n, w->tail.data, n, &why) < 0 ||
-	    pack_trailer_decode(w->tail.data + n - FORMAT_TRAILER_BYTES, x->len, x->listed->id,
-	                        w->ck->repo->keys, ret, &why) < 0)
-		return frame_bad(x, "its trailer does not open", &why, e);
-	if (ret->footer_off >= x->len - n) {
-		*ret_footer = w->tail.data + (ret->footer_off - (x->len - n));
-		*ret_ok = true;
-		return 0;
-	}
-	buf_reset(&w->tail);
-	if (buf_reserve(&w->tail, ret->footer_len) < 0)
-		return err_set(e, ERR_NOMEM, "no memory for a footer of %u bytes", ret->footer_len);
-	if (check_get(w->ck, x->name, ret->footer_off, w->tail.data, ret->footer_len, &why) < 0)
-		return frame_bad(x, "its footer cannot be read", &why, e);
-	*ret_footer = w->tail.data;
-	*ret_ok = true;
-	return 0;
+	*ret_ok = frame_footer(&f, x->w->ck->repo->keys, &x->w->tail, ret, ret_footer, &why) == 0;
+	return *ret_ok ? 0 : frame_bad(x, "its trailer does not open", &why, e);
 }
 
 static int read_frame(struct exam *x, struct err *e)
@@ -456,16 +453,9 @@ static int ask_length(struct exam *x, struct err *e)
 			*e = why;
 			return -1;
 		}
-		uint64_t lost = 0;
 		if (why.class == ERR_NOT_FOUND)
 			atomic_store(&ck->stale, true);
-		for (size_t i = 0; i < x->nitems; i++) {
-			if (x->items[i].flags & REFSET_POINT) {
-				check_hurts(ck, &x->items[i]);
-				lost++;
-			}
-		}
-		check_find(ck, check_what_of(&why), x->name, lost, "it was listed, but: %s",
+		check_find(ck, check_what_of(&why), x->name, all_bad(x), "it was listed, but: %s",
 		           why.msg);
 		return 1;
 	}
@@ -497,6 +487,7 @@ static int examine(struct exam *x, struct err *e)
 		atomic_fetch_add_explicit(&ck->unknown_packs, 1, memory_order_relaxed);
 		return 0;
 	}
+	x->listed->framed = x->domain && x->entries && x->text.len == 0;
 	bool full = x->listed->body && x->domain && x->has_header;
 	if (level == 4 && full && !x->entries && entries_of_items(x, e) < 0)
 		return -1;
@@ -506,22 +497,29 @@ static int examine(struct exam *x, struct err *e)
 	if ((full || (x->listed->body && !good)) && check_read(ck, x->listed, good, e) < 0)
 		return -1;
 	/* Without a header no key. Whether a damaged one still gives it, level 4 has tried. */
-	bool lost = !x->has_header || (x->bad_header && level < 4);
-	for (size_t i = 0; lost && i < x->nitems; i++) {
-		if (x->items[i].flags & REFSET_POINT) {
-			check_hurts(ck, &x->items[i]);
-			x->hurt++;
-		}
-	}
+	if (!x->has_header || (x->bad_header && level < 4))
+		x->hurt += all_bad(x);
 	tell_damage(x);
 	return 0;
 }
 
+/* Of a pack that is not there. Where a collection takes it away, nobody relies on it. */
+static void drop_missing_locked(struct check *ck, struct refset_group *g)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		const struct chunk_ref *ref = &g->items[i].ref;
+
+		if (!pack_list_has(&ck->view.absent.packs, ref->kind, ref->pack))
+			check_bad_locked(ck, ref);
+	}
+	g->n = 0;
+}
+
 /* The next pack, and what is said of it into w->group. NULL: none left, or e. */
-static const struct check_listed *next_pack(struct check_worker *w, int *ret_rc, struct err *e)
+static struct check_listed *next_pack(struct check_worker *w, int *ret_rc, struct err *e)
 {
 	struct check *ck = w->ck;
-	const struct check_listed *listed = NULL;
+	struct check_listed *listed = NULL;
 	uint8_t kind;
 	uint8_t id[FORMAT_PACK_ID_BYTES];
 	int rc = 0;
@@ -535,7 +533,7 @@ static const struct check_listed *next_pack(struct check_worker *w, int *ret_rc,
 			rc = refset_take(ck->all, &w->group, e);
 			/* what is said of packs that are not there was told before */
 			if (refset_pack_cmp(kind, id, listed->kind, listed->id) < 0)
-				w->group.n = 0;
+				drop_missing_locked(ck, &w->group);
 		}
 	}
 	(void)pthread_mutex_unlock(&ck->lock);
@@ -575,7 +573,7 @@ static int check_some(struct check_worker *w, struct err *e)
 {
 	struct check *ck = w->ck;
 	struct progress_counts *counts = ck->params->counts;
-	const struct check_listed *listed;
+	struct check_listed *listed;
 	int rc = 0;
 
 	while (rc == 0 && !atomic_load(&ck->stop) && (listed = next_pack(w, &rc, e))) {
@@ -615,5 +613,17 @@ static int check_some(struct check_worker *w, struct err *e)
 
 int check_packs(struct check *ck, struct err *e)
 {
-	return check_pool(ck, check_some, 0, ck->all, e);
+	CLEANUP(refset_group_clear) struct refset_group rest = { 0 };
+	uint8_t kind;
+	uint8_t id[FORMAT_PACK_ID_BYTES];
+
+	if (check_pool(ck, check_some, 0, ck->all, e) < 0)
+		return -1;
+	/* What is said of packs that would come after the last one that is there. */
+	while (refset_peek(ck->all, &kind, id)) {
+		if (refset_take(ck->all, &rest, e) < 0)
+			return -1;
+		drop_missing_locked(ck, &rest);
+	}
+	return 0;
 }

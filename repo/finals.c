@@ -99,14 +99,40 @@ static int add(const struct repo *r, uint64_t n, enum collection_part part, stru
 	return 1;
 }
 
+/*
+ * Whether the store knows generation n, which is later than those that were listed: another process
+ * may have kept it meanwhile, or the store was put back to an earlier moment, where packs that it
+ * took are there and needed.
+ */
+static int is_known(const struct repo *r, uint64_t n, bool *ret, struct err *e)
+{
+	struct store_stat st;
+	struct err why = ERR_INIT;
+	char key[64];
+
+	collection_key(n, COLLECTION_DONE, key);
+	*ret = store_head(r->store, key, &st, &why) == 0;
+	if (*ret || why.class == ERR_NOT_FOUND)
+		return 0;
+	*e = why;
+	return err_wrap(e, "reading what collections have decided");
+}
+
 int finals_load(const struct repo *r, const struct collection_state *s, struct pack_list *ret,
                 uint64_t *ret_bad, struct err *e)
 {
 	uint64_t have = cache_read(r, ret);
-	uint64_t from = have;
+	bool known = true;
 	uint64_t bad = 0;
 	int rc = 0;
 
+	if (have > s->done && is_known(r, have, &known, e) < 0)
+		return -1;
+	if (!known) {
+		pack_list_clear(ret);
+		have = 0;
+	}
+	uint64_t from = have;
 	if (s->finals > have) {
 		rc = add(r, s->finals, COLLECTION_FINALS, ret, e);
 		if (rc > 0)

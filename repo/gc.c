@@ -154,15 +154,19 @@ static int drop(struct gc *g, const char *key, struct err *e)
 
 /*
  * Commits of expired points; those that are gone now into `gone`. Their markers are gone before:
- * else they would look like at work.
+ * else they would look like at work, and a put of the commit that is late like a point that counts.
+ * So a point whose marker the store keeps stays too.
  */
-static int drop_points(struct gc *g, const struct session_names *going, struct session_names *gone,
+static int drop_points(struct gc *g, const struct session_names *going,
+                       const struct session_names *marked, struct session_names *gone,
                        struct err *e)
 {
 	char key[NOTE_KEY_MAX];
 	bool deleted;
 
 	for (size_t i = 0; i < going->n; i++) {
+		if (session_names_has(marked, going->v[i]))
+			continue;
 		(void)snprintf(key, sizeof(key), "commit/%s", going->v[i]);
 		if (gc_delete(g, key, &deleted, e) < 0 ||
 		    (deleted && session_names_add(gone, going->v[i], e) < 0))
@@ -192,8 +196,9 @@ static bool is_settled(const struct gc *g, const struct commit_item *c,
 	        bsearch(c->session, g->points, g->npoints, sizeof(*g->points), by_session));
 }
 
-/* Markers, and beats, of sessions that have ended. */
-static int drop_markers(struct gc *g, const struct session_names *going, struct err *e)
+/* Markers, and beats, of sessions that have ended. ret_kept: of those that go, what the store keeps */
+static int drop_markers(struct gc *g, const struct session_names *going,
+                        struct session_names *ret_kept, struct err *e)
 {
 	CLEANUP(marker_list_clear) struct marker_list markers = { 0 };
 	CLEANUP(commit_list_clear) struct commit_list commits = { 0 };
@@ -205,6 +210,7 @@ static int drop_markers(struct gc *g, const struct session_names *going, struct 
 		return -1;
 	for (size_t i = 0; i < markers.n; i++) {
 		const struct marker_item *m = &markers.v[i];
+		bool gone;
 
 		if (!is_settled(g, commit_list_find(&commits, m->session), going))
 			continue;
@@ -214,9 +220,12 @@ static int drop_markers(struct gc *g, const struct session_names *going, struct 
 				return -1;
 		}
 		(void)snprintf(key, sizeof(key), "sess/%s", m->session);
-		if (drop(g, key, e) < 0)
+		if (gc_delete(g, key, &gone, e) < 0 ||
+		    (!gone && session_names_has(going, m->session) &&
+		     session_names_add(ret_kept, m->session, e) < 0))
 			return -1;
 	}
+	session_names_sort(ret_kept);
 	return 0;
 }
 
@@ -524,6 +533,7 @@ static int load_locked(struct gc *g, struct gc_names *ret, struct err *e)
 static int finish(struct gc *g, uint64_t n, const struct collection_list *final, struct err *e)
 {
 	CLEANUP(session_names_clear) struct session_names gone = { 0 };
+	CLEANUP(session_names_clear) struct session_names marked = { 0 };
 	CLEANUP(gc_names_clear) struct gc_names locked = { 0 };
 	struct marks marks = { .g = g, .final = &final->packs };
 	struct absent ignored = { 0 };
@@ -534,8 +544,8 @@ static int finish(struct gc *g, uint64_t n, const struct collection_list *final,
 	if (g->params->counts)
 		atomic_store(&g->params->counts->files_total, final->packs.n);
 	if (sweep_packs(g, &final->packs, true, e) < 0 ||
-	    drop_markers(g, &final->sessions, e) < 0 ||
-	    drop_points(g, &final->sessions, &gone, e) < 0 || drop_maintenance(g, e) < 0 ||
+	    drop_markers(g, &final->sessions, &marked, e) < 0 ||
+	    drop_points(g, &final->sessions, &marked, &gone, e) < 0 || drop_maintenance(g, e) < 0 ||
 	    drop_leftovers(g, e) < 0)
 		return -1;
 	int rc = damage_load(g->repo, &ignored, drop_mark, &marks, e);
@@ -721,6 +731,23 @@ static int get_final(struct gc *g, uint64_t n, unsigned parts, struct collection
 	return 0;
 }
 
+/*
+ * Where a key was revoked, another collector may take away what it takes for that key's. Sessions
+ * that have begun meanwhile must have seen `condemn`.
+ */
+static int still_condemned(const struct gc *g, uint64_t n, struct err *e)
+{
+	struct collection_state s;
+
+	if (!keys_any_revoked(g->repo->keys))
+		return 0;
+	if (collection_state(g->repo, &s, e) < 0)
+		return -1;
+	if (s.open == n && s.open_parts & PART(COLLECTION_CONDEMN))
+		return 0;
+	return err_set(e, ERR_BUSY, "another collector has ended it, or begun it anew");
+}
+
 /* Goes on with an open generation as far as it goes now. 1: it is done; 0: it has to wait. */
 static int go_on(struct gc *g, uint64_t n, unsigned parts, struct err *e)
 {
@@ -729,7 +756,7 @@ static int go_on(struct gc *g, uint64_t n, unsigned parts, struct err *e)
 	CLEANUP(collection_list_clear) struct collection_list mine = { 0 };
 	CLEANUP(collection_list_clear) struct collection_list final = { 0 };
 	const struct repo *r = g->repo;
-	bool broken = false;
+	bool broken = !(parts & PART(COLLECTION_CONDEMN));
 
 	g->result->generation = n;
 	if (parts & PART(COLLECTION_FINAL)) {
@@ -744,7 +771,7 @@ static int go_on(struct gc *g, uint64_t n, unsigned parts, struct err *e)
 			return rc;
 		}
 	}
-	if (get_part(r, n, COLLECTION_CONDEMN, &condemned, &broken, e) < 0 ||
+	if ((!broken && get_part(r, n, COLLECTION_CONDEMN, &condemned, &broken, e) < 0) ||
 	    (!broken && (parts & PART(COLLECTION_SESSIONS)) &&
 	     get_part(r, n, COLLECTION_SESSIONS, &sessions, &broken, e) < 0))
 		return -1;
@@ -755,10 +782,14 @@ static int go_on(struct gc *g, uint64_t n, unsigned parts, struct err *e)
 			rc = resolve_sessions(g, &sessions.sessions, e);
 		if (rc <= 0)
 			return rc < 0 ? err_wrap(e, "waiting for sessions") : 0;
-		if (decide_final(g, &condemned, &sessions.sessions, &mine, e) < 0)
+		if (decide_final(g, &condemned, &sessions.sessions, &mine, e) < 0 ||
+		    still_condemned(g, n, e) < 0)
 			return -1;
 	}
-	/* Lists that do not open would stop this generation for ever: it ends and takes nothing. */
+	/*
+	 * Lists that do not open, or are gone, would stop this generation for ever: it ends and
+	 * takes nothing.
+	 */
 	if (put_or_get(r, n, COLLECTION_FINAL, &mine, &final, e) < 0)
 		return err_wrap(e, "deciding collection %llu", (unsigned long long)n);
 	/* Then the look at the repository is still to be taken. */
@@ -931,14 +962,14 @@ static int check_signers(const struct keys *k, struct err *e)
 
 		if (s->closing)
 			return err_set(e, ERR_BUSY,
-			               "key '%s' is being revoked; when that was stopped, finish it "
-			               "(aksdr-catalog key revoke %s), and run this again",
+			               "key '%s' is being revoked; when that was stopped, finish "
+			               "it (aksdr-catalog key revoke %s), and run this again",
 			               s->name, s->name);
 		if (s->lost)
 			return err_set(e, ERR_CORRUPT,
-			               "the list of what counts of the revoked key '%s' ('%s') does "
-			               "not open: put it back from a copy, or make another one "
-			               "(aksdr-catalog key revoke)",
+			               "the list of what counts of the revoked key '%s' ('%s') "
+			               "does not open: put it back from a copy, or make another "
+			               "one (aksdr-catalog key revoke)",
 			               s->name, s->nlists ? s->lists[0].object : "");
 	}
 	return 0;

@@ -10,12 +10,12 @@
  */
 #include <string.h>
 
+#include "repo/frame.h"
 #include "repo/gc_impl.h"
 #include "repo/segment.h"
 #include "repo/session.h"
 
 #define THREADS_MAX 2         /* each holds a pack in memory */
-#define TAIL_GUESS (32 * KIB) /* of an object: its trailer, and mostly its footer */
 #define GAP_BYTES (256 * KIB) /* read in vain rather than by another request */
 #define RANGE_BYTES (4 * MIB) /* of one read; one chunk may be longer */
 #define KEYS_MAX 1024         /* of a pack that is made */
@@ -24,7 +24,7 @@
 /* A pack that something is copied of. */
 struct source {
 	size_t number; /* in g->packs */
-	uint8_t *head;
+	struct buf head;
 	struct pack_header header;
 	struct pack_entry *entries; /* those that are live, by offset */
 	uint32_t *positions;        /* of them in the footer, for the scrub checksum */
@@ -47,9 +47,10 @@ struct repack {
 	char session[96];
 	struct segment_writer **writers; /* by number of domain; NULL until needed */
 	pthread_mutex_t lock;
-	size_t next;           /* pack to look at; guarded by lock */
-	uint64_t budget;       /* bytes of live data that may still be copied; guarded by lock */
-	bool registered;       /* guarded by lock */
+	size_t next;     /* pack to look at; guarded by lock */
+	uint64_t budget; /* bytes of live data that may still be copied; guarded by lock */
+	bool registered; /* guarded by lock */
+	struct session_pulse pulse;
 	struct gc_amount done; /* guarded by lock */
 };
 
@@ -65,7 +66,7 @@ struct worker {
 
 static void source_clear(struct source *s)
 {
-	free(s->head);
+	buf_clear(&s->head);
 	free(s->entries);
 	free(s->positions);
 }
@@ -81,31 +82,12 @@ static void bin_drop(struct bin *b)
 
 /* ---- one source ---- */
 
-static int get(struct worker *w, const char *name, uint64_t off, void *p, size_t n, struct err *e)
+static int get(void *arg, const char *name, uint64_t off, void *p, size_t n, struct err *e)
 {
+	const struct worker *w = arg;
 	const struct repo *r = w->r->g->repo;
 
 	return cancel_check(r->cancel, e) < 0 ? -1 : store_get(r->store, name, off, p, n, e);
-}
-
-static int read_head(struct worker *w, const struct gc_pack *p, const char *name, struct source *s,
-                     struct err *e)
-{
-	size_t need = PACK_HEADER_GUESS < p->len ? PACK_HEADER_GUESS : p->len;
-
-	for (size_t have = 0; have < need;) {
-		if (need > p->len)
-			return err_set(e, ERR_CORRUPT, "the header ends behind the object");
-		uint8_t *head = realloc(s->head, need);
-		if (!head)
-			return err_set(e, ERR_NOMEM, "no memory for a header of %zu bytes", need);
-		s->head = head;
-		have = need;
-		if (get(w, name, 0, head, have, e) < 0 ||
-		    pack_header_decode(head, have, p->id, &s->header, &need, e) < 0)
-			return -1;
-	}
-	return 0;
 }
 
 static struct gc_domain *domain_of(struct gc *g, const uint8_t tag[8])
@@ -118,39 +100,21 @@ static struct gc_domain *domain_of(struct gc *g, const uint8_t tag[8])
 }
 
 /* Trailer and footer: all entries into *ret, owned. */
-static int read_footer(struct worker *w, const struct gc_pack *p, const char *name,
-                       const struct source *s, const struct gc_domain *d, struct pack_entry **ret,
-                       size_t *ret_n, struct err *e)
+static int read_footer(struct worker *w, const struct frame *f, const struct source *s,
+                       const struct gc_domain *d, struct pack_entry **ret, size_t *ret_n,
+                       struct err *e)
 {
 	const struct keys *keys = w->r->g->repo->keys;
-	size_t n = p->len < TAIL_GUESS ? p->len : TAIL_GUESS;
+	const uint8_t *footer = NULL;
 	struct pack_trailer t;
 
-	if (n < FORMAT_TRAILER_BYTES)
-		return err_set(e, ERR_CORRUPT, "it is only %zu bytes long", n);
-	buf_reset(&w->tail);
-	if (buf_reserve(&w->tail, n) < 0)
-		return err_set(e, ERR_NOMEM, "no memory for a footer");
-	if (get(w, name, p->len - n, w->tail.data, n, e) < 0 ||
-	    pack_trailer_decode(w->tail.data + n - FORMAT_TRAILER_BYTES, p->len, p->id, keys, &t,
-	                        e) < 0 ||
-	    pack_header_signed(s->head, s->header.len, &t, e) < 0)
+	if (frame_footer(f, keys, &w->tail, &t, &footer, e) < 0 ||
+	    pack_header_signed(s->head.data, s->header.len, &t, e) < 0)
 		return -1;
 	/* A copy would be vouched for by this signer. */
 	if (!t.vouched)
 		return err_set(e, ERR_DENIED, "its signer was revoked");
-	const uint8_t *footer = NULL;
-	if (t.footer_len + (size_t)FORMAT_TRAILER_BYTES <= n) {
-		footer = w->tail.data + (n - FORMAT_TRAILER_BYTES - t.footer_len);
-	} else {
-		buf_reset(&w->tail);
-		if (buf_reserve(&w->tail, t.footer_len) < 0)
-			return err_set(e, ERR_NOMEM, "no memory for a footer");
-		if (get(w, name, t.footer_off, w->tail.data, t.footer_len, e) < 0)
-			return -1;
-		footer = w->tail.data;
-	}
-	return pack_footer_decode(footer, t.footer_len, &t, p->id, keys, d->keys, ret, ret_n, e);
+	return pack_footer_decode(footer, t.footer_len, &t, f->id, keys, d->keys, ret, ret_n, e);
 }
 
 /* Keeps the entries at the live offsets. Each of them must be there. */
@@ -241,7 +205,7 @@ static int take_keys(struct worker *w, const struct source *s, uint16_t *map, ui
 			               s->header.nkeys);
 		if (map[key] != UINT16_MAX)
 			continue;
-		if (pack_copy_key(w->build, s->head, &s->header, key, &w->blocks, e) < 0)
+		if (pack_copy_key(w->build, s->head.data, &s->header, key, &w->blocks, e) < 0)
 			return -1;
 		map[key] = (*nkeys)++;
 	}
@@ -311,6 +275,7 @@ static int segment_writer_of(struct repack *r, const struct bin *b, struct segme
 	if (!r->registered) {
 		rc = session_begin_maintenance(g->repo, "repack", r->session, e);
 		r->registered = rc == 0;
+		session_pulse_start(&r->pulse, g->repo, r->session, 0, false);
 	}
 	if (rc == 0 && !r->writers[number]) {
 		const struct segment_writer_params p = {
@@ -336,6 +301,7 @@ static int put_pack(struct worker *w, const struct bin *b, struct err *e)
 
 	if (segment_writer_of(w->r, b, &to, e) < 0 || pack_build_finish(w->build, e) < 0)
 		return -1;
+	session_pulse(&w->r->pulse);
 	pack_key_name(name, w->build->id, b->kind);
 	struct iovec iov = { .iov_base = w->build->data, .iov_len = w->build->len };
 	if (store_put(repo->store, name, &iov, 1, e) < 0)
@@ -499,14 +465,19 @@ static int take_pack(struct worker *w, size_t number, struct err *e)
 	struct gc *g = w->r->g;
 	const struct gc_pack *p = &g->packs[number];
 	auto_free struct pack_entry *all = NULL;
-	struct source s = { .number = number, .small = p->fate == GC_SMALL };
+	struct source s = {
+		.number = number,
+		.small = p->fate == GC_SMALL,
+		.head = BUF_INIT(FORMAT_PACK_MAX),
+	};
 	struct gc_domain *d = NULL;
 	char name[PACK_KEY_MAX];
 	struct err why = ERR_INIT;
 	size_t n;
 
 	pack_key_name(name, p->id, p->kind);
-	int rc = read_head(w, p, name, &s, &why);
+	const struct frame f = { .get = get, .arg = w, .name = name, .id = p->id, .len = p->len };
+	int rc = frame_header(&f, &s.head, &s.header, &why);
 	if (rc == 0) {
 		d = domain_of(g, s.header.domain_tag);
 		rc = !d || s.header.kind != p->kind
@@ -514,7 +485,7 @@ static int take_pack(struct worker *w, size_t number, struct err *e)
 		             : 0;
 	}
 	if (rc == 0)
-		rc = read_footer(w, p, name, &s, d, &all, &n, &why);
+		rc = read_footer(w, &f, &s, d, &all, &n, &why);
 	if (rc == 0)
 		rc = choose_entries(w, all, n, &s, &why);
 	struct bin *b = rc == 0 ? bin_of(w, d, &s.header, &why) : NULL;

@@ -69,6 +69,15 @@ MUST_CHECK int note_schema(const json_t *o, const char *what, const char *schema
 /* True for an error that is about the object itself, and not about the way to it. */
 bool note_is_bad(const struct err *e);
 
+/* Where notes lie, but for commits: below a prefix all are of one kind, with a list or without. */
+struct note_place {
+	const char *prefix;
+	char kind;
+	bool list;
+};
+#define NOTE_PLACES 9
+extern const struct note_place note_places[NOTE_PLACES];
+
 /* "PREFIX/DAY/RANDOM" with 32 random digits. */
 void note_new_key(const char *prefix, char ret[NOTE_KEY_MAX]);
 /* True for "DAY/RANDOM". */

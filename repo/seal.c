@@ -28,7 +28,7 @@
 #define UPLOADS_MAX 256 /* more than can be: see open_pack_new_locked() and the size of trees */
 #define TASKS_MAX 64    /* waiting for the pool */
 #define BOXES (OPEN_DATA + 1)
-#define BUF_LEAST (2 * MIB) /* bytes of the longest chunk that is not cut by content */
+#define BUF_LEAST (2 * MIB)           /* bytes of the longest chunk that is not cut by content */
 #define CHECKPOINT_BYTES GIB          /* uploaded before the index is told, at least */
 #define CHECKPOINT_MS (5 * 60 * 1000) /* or so long after the last time */
 

@@ -104,6 +104,28 @@ int session_beat(const struct repo *r, const char *session, unsigned n, struct e
 	return err_wrap(e, "telling that the session lives");
 }
 
+#define PULSE_NS ((int64_t)60 * 60 * 1000000000)
+
+void session_pulse_start(struct session_pulse *p, const struct repo *r, const char *session,
+                         unsigned beats, bool due)
+{
+	p->repo = r;
+	(void)snprintf(p->session, sizeof(p->session), "%s", session);
+	atomic_store(&p->beats, beats);
+	atomic_store(&p->at_ns, now_mono_ns() - (due ? PULSE_NS : 0));
+}
+
+void session_pulse(struct session_pulse *p)
+{
+	int64_t now_ns = now_mono_ns();
+	int64_t at_ns = atomic_load(&p->at_ns);
+	struct err ignored = ERR_INIT;
+
+	if (now_ns - at_ns < PULSE_NS || !atomic_compare_exchange_strong(&p->at_ns, &at_ns, now_ns))
+		return;
+	(void)!session_beat(p->repo, p->session, atomic_fetch_add(&p->beats, 1) + 1, &ignored);
+}
+
 struct beats {
 	unsigned last;
 	bool marker;

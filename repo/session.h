@@ -6,6 +6,7 @@
 #ifndef AKSDR_REPO_SESSION_H
 #define AKSDR_REPO_SESSION_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "common/err.h"
@@ -29,6 +30,22 @@ bool session_is_maintenance(const char *session);
 
 /* Beat number n (from 1) of a session: it lives. One that is there already is fine. */
 MUST_CHECK int session_beat(const struct repo *r, const char *session, unsigned n, struct err *e);
+
+/* The sign of life of a session at work: a beat every hour. */
+struct session_pulse {
+	const struct repo *repo;
+	char session[96];
+	atomic_uint beats;
+	_Atomic int64_t at_ns; /* when the last one was, by the monotonic clock */
+};
+/* The last beat had the number `beats`, 0: there was none. due: the next one is due at once. */
+void session_pulse_start(struct session_pulse *p, const struct repo *r, const char *session,
+                         unsigned beats, bool due);
+/*
+ * Beats when it is time. That it could not is no failure: without it the session may be fenced
+ * early, which costs a second run. Thread-safe.
+ */
+void session_pulse(struct session_pulse *p);
 
 /* The number of the last beat of a session; 0: none. *ret_marker: the marker itself is there. */
 MUST_CHECK int session_last_beat(const struct repo *r, const char *session, unsigned *ret,

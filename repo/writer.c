@@ -15,6 +15,7 @@
 #include "common/hex.h"
 #include "common/now.h"
 #include "repo/adopt.h"
+#include "repo/expiry.h"
 #include "repo/probe.h"
 #include "repo/session.h"
 #include "repo/single.h"
@@ -22,7 +23,6 @@
 
 #define PAGE_CACHE_DEFAULT (2 * (uint64_t)GIB)
 #define LEVEL_DEFAULT 3
-#define BEAT_MS (60 * 60 * 1000) /* between signs of life of a session */
 
 int job_fail(struct job *j, const struct err *e)
 {
@@ -60,18 +60,8 @@ void job_problem(struct job *j, const struct entry *n, enum entry_state state, c
 
 void job_beat(struct job *j)
 {
-	int64_t now_ms = now_mono_ns() / 1000000;
-	struct err ignored = ERR_INIT;
-
-	(void)pthread_mutex_lock(&j->lock);
-	bool due = !j->params->dry_run && now_ms - j->beat_ms >= BEAT_MS;
-	unsigned n = due ? ++j->beats : 0;
-	if (due)
-		j->beat_ms = now_ms;
-	(void)pthread_mutex_unlock(&j->lock);
-	/* Without it the session may be fenced early, which costs a second run. */
-	if (due)
-		(void)!session_beat(j->repo, j->point->session, n, &ignored);
+	if (!j->params->dry_run)
+		session_pulse(&j->pulse);
 }
 
 /* Uploaders call it when new segments are on the store: a fenced session need not go on. */
@@ -540,20 +530,26 @@ static void wake_all(void *arg)
 
 /*
  * A store that shows an older state than this machine has made: the new point
- * names what it should follow, so that the gap can be seen by everyone.
+ * names what it should follow, so that the chain goes on over what was expired,
+ * and a gap can be seen by everyone.
  */
-static void look_back(struct job *j)
+static int look_back(struct job *j, struct err *e)
 {
+	CLEANUP(expiry_clear) struct expiry x = { 0 };
 	const struct local *l = &j->local;
 	struct point *to = j->point;
 
 	if (!l->head[0] || commit_list_find(&j->view.commits, l->head) ||
 	    (j->has_previous && j->previous.sequence >= l->sequence))
-		return;
-	to->previous_missing = true;
+		return 0;
+	/* One that was expired, and taken away by a collection, is not missed. */
+	if (expiry_load(j->repo, 0, &x, e) < 0)
+		return err_wrap(e, "looking whether the previous restore point was expired");
+	to->previous_missing = !expiry_is_gone(&x, l->head);
 	to->sequence = l->sequence + 1;
 	(void)snprintf(to->previous_session, sizeof(to->previous_session), "%s", l->head);
 	memcpy(to->previous_hash, l->hash, sizeof(to->previous_hash));
+	return 0;
 }
 
 static int open_previous(struct job *j, struct err *e)
@@ -566,7 +562,8 @@ static int open_previous(struct job *j, struct err *e)
 		*e = why;
 		return -1;
 	}
-	look_back(j);
+	if (look_back(j, e) < 0)
+		return -1;
 	/* Another domain has other ids: nothing of it can be shared. */
 	if (!j->has_previous || strcmp(j->previous.domain, j->params->domain) != 0)
 		return 0;
@@ -577,7 +574,8 @@ static int open_previous(struct job *j, struct err *e)
 }
 
 /* Whether the session of a run that died can be gone on with. */
-static int can_continue(struct job *j, const char *voltag, bool *ret, struct err *e)
+static int can_continue(struct job *j, const char *voltag, unsigned *ret_beats, bool *ret,
+                        struct err *e)
 {
 	const char *session = j->local.session;
 	struct session_info info;
@@ -589,7 +587,7 @@ static int can_continue(struct job *j, const char *voltag, bool *ret, struct err
 	if (!session[0] || strncmp(session + POINT_SESSION_VOLTAG, voltag, 16) != 0)
 		return 0;
 	if (session_look(j->repo, session, &end, e) < 0 ||
-	    session_last_beat(j->repo, session, &j->beats, &marker, e) < 0)
+	    session_last_beat(j->repo, session, ret_beats, &marker, e) < 0)
 		return -1;
 	*ret = end == SESSION_OPEN && marker &&
 	       session_info(j->repo, session, &info, &ignored) == 0 &&
@@ -617,12 +615,14 @@ static int begin_session(struct job *j, struct err *e)
 /* Goes on under the session of a run that died, or registers a new one. */
 static int open_session(struct job *j, const char *voltag, struct err *e)
 {
+	unsigned beats = 0;
 	bool go_on;
 
 	if (j->params->dry_run)
 		return 0;
 	local_open(j->repo, voltag, &j->local);
-	if (probe_writer(j->repo, &j->single, e) < 0 || can_continue(j, voltag, &go_on, e) < 0)
+	if (probe_writer(j->repo, &j->single, e) < 0 ||
+	    can_continue(j, voltag, &beats, &go_on, e) < 0)
 		return -1;
 	if (j->single &&
 	    single_check(j->repo, go_on ? j->local.session : NULL, j->params->take_over, e) < 0)
@@ -630,14 +630,13 @@ static int open_session(struct job *j, const char *voltag, struct err *e)
 	if (go_on) {
 		memcpy(j->point->session, j->local.session, sizeof(j->point->session));
 		/* It may have been silent for long. */
-		j->beat_ms = now_mono_ns() / 1000000 - BEAT_MS;
+		session_pulse_start(&j->pulse, j->repo, j->point->session, beats, true);
 		job_beat(j);
 		return 0;
 	}
-	j->beats = 0;
-	j->beat_ms = now_mono_ns() / 1000000;
 	if (begin_session(j, e) < 0)
 		return -1;
+	session_pulse_start(&j->pulse, j->repo, j->point->session, 0, false);
 	memcpy(j->local.session, j->point->session, sizeof(j->local.session));
 	local_save(&j->local);
 	return 0;
@@ -836,9 +835,9 @@ static int fill_point(struct job *j, struct err *e)
 	to->config = j->repo->params.revision;
 	if (j->has_previous)
 		to->epoch = j->previous.epoch;
-	if (!j->has_previous && !to->previous_missing)
+	if (!j->has_previous && !to->previous_session[0])
 		to->sequence = 1;
-	if (j->has_previous && !to->previous_missing) {
+	if (j->has_previous && !to->previous_session[0]) {
 		to->sequence = j->previous.sequence + 1;
 		(void)snprintf(to->previous_session, sizeof(to->previous_session), "%s",
 		               j->previous.session);

@@ -22,6 +22,7 @@
 #include "repo/delta.h"
 #include "repo/local.h"
 #include "repo/seal.h"
+#include "repo/session.h"
 #include "repo/view.h"
 #include "repo/writer.h"
 
@@ -124,8 +125,7 @@ struct job {
 	struct local local;
 	bool single; /* single-writer mode */
 	struct sealer *sealer;
-	unsigned beats;  /* guarded by lock */
-	int64_t beat_ms; /* when the last one was; guarded by lock */
+	struct session_pulse pulse; /* not in a dry run */
 	bool has_previous;
 	struct point previous;
 	struct tree *join_tree; /* the join's; NULL: no previous point */

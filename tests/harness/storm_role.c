@@ -381,7 +381,7 @@ static const struct storm_weather weathers[] = {
 	  .late_ms = 15000,
 	  .cut = 500,
 	  .outage = 5 },
-	{ .slow = 200, .slow_us = 1000, .paged = 1000, .late = 500, .twice = 3000, .late_ms = 9000 },
+	{ .slow = 200, .slow_us = 999, .paged = 999, .late = 500, .twice = 3000, .late_ms = 15000 },
 	/* Everything takes long. */
 	{ .slow = 3000, .slow_us = 10000, .paged = 9000, .twice = 200, .late_ms = 5000 },
 };
@@ -391,14 +391,14 @@ static const struct storm_weather weathers[] = {
  * that all come back after they were deleted are more than the protocol can tell from a session
  * at work.
  */
-static const char *const late_below[] = { "pack/", "meta/", "idx/",  "sess/", "commit/",
-	                                  "ctl/",  "tomb/", "hold/", "pin/" };
+static const char *const delayed[] = { "pack/", "meta/", "idx/",  "sess/", "commit/",
+	                               "ctl/",  "tomb/", "hold/", "pin/" };
 
 static struct storm_weather weather_of(struct actor *a)
 {
 	struct storm_weather x = weathers[pick(a, ARRAY_LEN(weathers))];
 
-	x.below = getenv("STORM_DOUBLE") ? NULL : late_below[pick(a, ARRAY_LEN(late_below))];
+	x.below = getenv("STORM_DOUBLE") ? NULL : delayed[pick(a, ARRAY_LEN(delayed))];
 
 	/* What a check finds unreadable is no damage, but it cannot tell. */
 	if (a->role->kind == STORM_CHECKER || a->role->kind == STORM_APPLIER)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks the protocol of docs/CONCURRENCY.md by trying everything that can happen, at small scope.
 
-  model.py                       the small scopes, and mutants that must lose data
+  model.py                       the small scopes, and mutants that must lose data: about a minute
   model.py --full                larger ones too; and of two rules that are taken away, that one is enough
   model.py --large               those that take minutes each, too
   model.py -v                    and the trace of each loss
@@ -19,9 +19,10 @@ of its own. A process may stay where it is for ever, which is a crash or a suspe
 all others are generations further, which is a zombie. A second collector goes on from whatever stands
 of a generation, so each can be taken over at each step.
 
-What must hold in every state: a restore point that was committed and that no tombstone names is
-there, and for each place that it names the pack is there, or another pack is, of the same chunk,
-that a settled segment names. A point that was expired and collected does not come back as a live one.
+What must hold in every state: a restore point that was committed and that no tombstone names, or a
+confirmed hold keeps, is there, and for each place that it names the pack is there and in no final, or
+another such pack is, of the same chunk, that a settled segment names. A point that was expired and
+collected does not come back as a live one, and none counts as lost that was expired.
 The search is breadth-first through all states that can be reached. SAFE is said only when it came to
 its end; VIOLATION comes with a shortest trace.
 
@@ -29,13 +30,15 @@ its end; VIOLATION comes with a shortest trace.
              that may be used, or a pack; segments, before the commit too; commit, or fenced
   adopter    a writer that takes over the packs of a fenced session
   heir       a process that continues the session of one that died, of which a last put may be under way
-  collector  mark (tombstones, commits, index, packs: each a list), repack with a session of its own,
-             condemn, sessions, waiting or fencing, the second mark, final, the index with a session of
-             its own, deletes one at a time, left, done, and the next generation
+  collector  mark (tombstones, holds, ctl/gc/, commits, packs, index: each a list), packs that are dead,
+             repack with a session of its own, condemn, sessions, waiting or fencing, the second mark,
+             final, the index with a session of its own, deletes one at a time (packs, markers, commits),
+             live, the list of all finals, done, and the next generation
+  hold       is put; then its owner looks for tombstones, and is told whether it came in time
 
 A put may be applied without an answer; it is then repeated, finds the key taken and compares. A delete
-may be refused, and be granted later. Which of this is in which scope: scopes.py. Each two of its
-features meet in some scope, and that is checked.
+may be refused, and be granted later. A list of a generation may become unreadable. Which of this is in
+which scope: scopes.py. Each two of its features meet in some scope, and that is checked.
 
 What is left out, and why that is right
 ---------------------------------------
@@ -45,8 +48,9 @@ What is left out, and why that is right
   page can only make less happen.
 - A list with the gets of what it names is one step. What it names never changes; what was deleted
   meanwhile is an object that the reader does without, or lists again.
-- Beats, probes, `live`, the share of bytes: they only make a collection later, or stop it. The guard that
-  a mark can need is there: it stops when it does not find a chunk of a live point.
+- Beats, probes, the share of bytes: they only make a collection later, or stop it. The guard that a mark
+  can need is there: it stops when it does not find a chunk of a live point.
+- A list of all finals is left every second generation where it is in the scope, not every 32nd.
 - Lost answers of puts under ctl/gc/ and of aborts: who finds his own object there does what any other
   collector would do with it.
 - Deletes of what is not there, and the list of markers before they are deleted: they change nothing. The
@@ -58,8 +62,11 @@ What is left out, and why that is right
   there are one to three generations, at most three processes that write, at most two late puts. This is
   the small scope: a fault that needs more is not found.
 
-Not covered: holds, pins and restores that run, damage marks and repair, single-writer mode, lists that
-are not atomic, and whether anything ever comes to an end.
+Not covered: pins and restores that run, damage marks and repair, keys that are revoked, single-writer
+mode, lists that are not atomic, a hold that is too late for a point whose marker the store keeps, and whether anything ever comes
+to an end. A final that becomes unreadable is covered while nothing expires and nothing is refused: it is
+then decided again, with the same outcome. When a point expires in just these hours, what the first one
+had released may go by the second, also when a session that is at work relies on it.
 
 How to read a counterexample
 ----------------------------
@@ -90,9 +97,10 @@ class World(Writers, Collectors):
         self.make_past()
         self.make_writers()
         self.make_collectors()
-        for name, wanted in ('expiry', scope.expire), ('network', scope.late):
+        for name, wanted in (('expiry', scope.expire), ('hold', scope.hold), ('network', scope.late),
+                             ('rot', scope.rot)):
             if wanted:
-                self.groups.append([name])
+                self.groups.append(['hold_begins' if name == 'hold' else name])
                 self.names.append(name)
         self.finish()
 
@@ -101,7 +109,7 @@ class World(Writers, Collectors):
             return self.steps_of_writer(me, store)
         if isinstance(me, Collector):
             return self.steps_of_collector(me, store)
-        return self.steps_of_expiry(me, store) if me == 'expiry' else self.steps_of_network(me, store)
+        return getattr(self, 'steps_of_' + me)(me, store)
 
     def settle(self, me, store):
         if not isinstance(me, Collector) or not self.reduced:

@@ -7,21 +7,28 @@
 #
 #   model.sh [-v] [SCOPE...]      -v: how each mutant loses data, step by step
 #
-# What covers what; each two of these meet in some scope, and that is checked:
+# What covers what; each two of the first seven lines meet in some scope, and that is checked:
 #
-#   session, writers, tentative, copies     writers, checkpoints, expiry, one collector
-#   take-over, two of each                  a second collector at each step
-#   zombies, index session, finals          collectors and sessions that go on generations later
+#   session, writers, tentative             writers, checkpoints, expiry, one collector
+#   take-over, zombies                      a second collector at each step, also generations later
 #   repack, moved, segments that go         places that are gone, chunks that have another place
-#   left, locked segment, … locks           deletes that are refused
-#   adoption                                sessions that were fenced, and their packs
+#   left, locked segment, locked marker     deletes that are refused
+#   adoption, fenced                        sessions that were fenced, and their packs
 #   lost answers, late puts, late …         puts that are applied unanswered, twice, or late
 #   heir                                    a session that is continued by another process
+#   index session, index and mark           the new index, while others look, or are further
+#   hold                                    holds that come in time, and too late
+#   finals, roll-up, rot                    two finals, a list of all, and lists that do not open any more
 #
-# TEST_SIZE=full: larger scopes, where more of these meet; minutes, and 1 GiB of memory.
+# MODEL_SIZE=full: larger scopes, where more of these meet, and of two rules that one is enough: half an
+# hour, and 2 GiB of memory. large: those that take minutes each, too.
 set -u
 
 arguments=("$@")
-[ "${TEST_SIZE:-small}" != full ] || arguments=(--full "$@")
+case ${MODEL_SIZE:-small} in
+small) ;;
+full | large) arguments=("--$MODEL_SIZE" "$@") ;;
+*) echo "model: MODEL_SIZE is small, full or large" >&2 && exit 2 ;;
+esac
 export PYTHONDONTWRITEBYTECODE=1
 exec "${PYTHON:-python3}" "$(dirname "$0")/model.py" ${arguments[@]+"${arguments[@]}"}

@@ -4,9 +4,9 @@
   start     puts sess/S
   gc        lists ctl/gc/
   commits   lists commit/
-  markers   lists sess/
-  index     lists idx/; decides for each chunk between a place and a new pack
-  packs     lists pack/, where it adopts
+  index     lists idx/
+  markers   lists sess/: which segments count; decides for each chunk between a place and a new pack
+  packs     looks which packs of void segments are there, where it adopts
   work      puts packs and segments
   commit    puts commit/S
   end
@@ -22,11 +22,12 @@ class Writer(NamedTuple):
     at: str
     session: int = -1
     absent: int = 0             # packs that are not there for this session
-    counted: int = 0            # sessions whose segments count
+    settled: int = 0            # sessions
     aborted: int = 0            # sessions that were fenced
     tree: int = 0               # packs that older trees name (only where the index does not decide)
+    open: tuple = ()            # sessions without commit, and the packs that their segments name
     usable: int = 0             # packs that the index has
-    adopt: int = 0              # packs of fenced sessions
+    void: int = 0               # packs of void segments
     places: tuple = ()          # what the point will name
     todo: int = 0               # packs to put
     unnamed: int = 0            # packs that are put, and are in no segment of its own
@@ -75,10 +76,11 @@ class Writers(Tables):
     def writer_start(self, me, store, role):
         if role.inherits:
             for session in map(self.session, role.sessions):
-                if store.noted >> session & 1 and not store.inherited >> session & 1:
-                    yield (f"finds the note of {self.session_names[session]}, puts sess/{self.session_names[session]}",
+                if (store.noted >> session & 1 and not store.inherited >> session & 1 and store.sess >> session & 1 and
+                        not self.stands(store.commits[session])):
+                    yield (f"finds the note of {self.session_names[session]}, which has not ended: goes on",
                            me._replace(at='gc', session=session),
-                           store._replace(sess=store.sess | 1 << session, inherited=store.inherited | 1 << session))
+                           store._replace(inherited=store.inherited | 1 << session))
         elif self.rules.register_first:
             session = me.session if me.session >= 0 else self.first_free(role, store)
             if session >= 0:
@@ -94,21 +96,21 @@ class Writers(Tables):
         yield from self.put('sess', f"put sess/{self.session_names[session]}", me, me._replace(at=then), store, changed)
 
     def absent(self, store):
-        """Packs that are not there for a session that lists ctl/gc/ now."""
-        rules, absent, left = self.rules, 0, 0
-        for generation in store.generations:
-            if generation.done:
-                left = generation.left
-            elif rules.condemned_absent and generation.condemn >= 0:
-                absent |= generation.condemn if generation.final < 0 else generation.final
-        if rules.finals_absent:
-            absent |= self.finals(store)
-        elif rules.left_absent:
-            absent |= left
+        """Packs that are not there for a session that lists ctl/gc/ now; -1: nobody can say."""
+        view, rules = self.view(store), self.rules
+        if view is None:
+            return -1
+        absent = view.absent
+        if not rules.condemned_absent:
+            absent &= view.dead
+        if not rules.finals_absent:
+            absent &= ~view.dead
         return absent
 
     def writer_gc(self, me, store, role):
         absent = self.absent(store)
+        if absent < 0:
+            return              # it lists again, or gives up
         text = f"lists ctl/gc: absent are {self.say_packs(absent)}"
         if self.rules.gc_first:
             yield text, me._replace(at='commits', absent=absent), store
@@ -116,9 +118,6 @@ class Writers(Tables):
             yield from self.decide(me, store, role, text, me.usable & ~absent, 0)
 
     def writer_commits(self, me, store, role):
-        if role.inherits and self.stands(store.commits[me.session]):
-            yield f"lists commit: {self.session_names[me.session]} is resolved", Writer(me.role, 'end'), store
-            return
         settled, aborted = self.settled(store), self.standing(store, 'abort')
         tree = 0
         if not self.rules.index_decides:
@@ -126,36 +125,52 @@ class Writers(Tables):
                 if commit is not None and commit.there:
                     tree |= sum(1 << pack for pack in commit.places if pack >= 0)
         yield (f"lists commit: settled are {self.say_sessions(settled)}, fenced {self.say_sessions(aborted)}",
-               me._replace(at='markers', counted=settled, aborted=aborted, tree=tree & ~me.absent), store)
-
-    def writer_markers(self, me, store, role):
-        counted = me.counted | store.sess & ~me.aborted
-        if not self.rules.unmarked_void:
-            counted = (1 << len(self.session_names)) - 1 & ~me.aborted
-        if not self.rules.fenced_void:
-            counted |= me.aborted
-        yield (f"lists sess: segments of {self.say_sessions(counted)} count",
-               me._replace(at='index', counted=counted, aborted=me.aborted if role.adopts else 0), store)
+               me._replace(at='index', settled=settled, aborted=aborted, tree=tree & ~me.absent), store)
 
     def writer_index(self, me, store, role):
-        usable = self.named_by(store, me.counted) & ~me.absent | me.tree
-        text = f"lists idx: usable are {self.say_packs(usable)}"
+        usable, void, open_ = me.tree, 0, {}
+        for n in bits(self.segments_there(store)):
+            session, packs = self.session_of_segment[n], store.segments[n].packs & ~me.absent
+            if me.settled >> session & 1 or me.aborted >> session & 1 and not self.rules.fenced_void:
+                usable |= packs
+            elif me.aborted >> session & 1:
+                void |= packs
+            else:
+                open_[session] = open_.get(session, 0) | packs
+        me = Writer(me.role, 'markers', me.session, absent=0 if self.rules.gc_first else me.absent, usable=usable,
+                    void=void if role.adopts else 0, open=tuple(open_.items()))
+        text = f"lists idx: {self.say_segments(self.segments_there(store))}"
+        if open_:
+            yield text, me, store
+        else:
+            # All have ended, and nobody asks who is at work.
+            yield from self.choose(me, store, role, text)
+
+    def writer_markers(self, me, store, role):
+        counted = 0
+        for session, packs in me.open:
+            if store.sess >> session & 1 or not self.rules.unmarked_void:
+                me = me._replace(usable=me.usable | packs)
+                counted |= 1 << session
+            elif role.adopts:
+                me = me._replace(void=me.void | packs)
+        yield from self.choose(me, store, role, f"lists sess: at work are {self.say_sessions(counted)}")
+
+    def choose(self, me, store, role, text):
+        text += f", usable are {self.say_packs(me.usable)}"
         if not self.rules.gc_first:
-            yield text, Writer(me.role, 'gc', me.session, usable=usable), store
-            return
-        if not role.adopts:
-            yield from self.decide(me, store, role, text, usable, 0)
-            return
-        # With nothing to adopt it is a writer as any other: that is for other scopes.
-        adopt = self.named_by(store, me.aborted) & ~me.absent
-        if adopt:
-            yield (f"{text}, and of fenced sessions {self.say_packs(adopt)}",
-                   Writer(me.role, 'packs', me.session, usable=usable, adopt=adopt), store)
+            yield text, Writer(me.role, 'gc', me.session, usable=me.usable), store
+        elif not role.adopts:
+            yield from self.decide(me, store, role, text, me.usable, 0)
+        elif me.void & ~me.usable:
+            # With nothing to adopt it is a writer as any other: that is for other scopes.
+            yield (f"{text}, void are {self.say_packs(me.void)}",
+                   Writer(me.role, 'packs', me.session, usable=me.usable, void=me.void & ~me.usable), store)
 
     def writer_packs(self, me, store, role):
-        adopt = me.adopt & store.packs if self.rules.adoption_looks else me.adopt
+        adopt = me.void & store.packs if self.rules.adoption_looks else me.void
         if adopt:
-            yield from self.decide(me, store, role, f"lists pack: adopts {self.say_packs(adopt)}",
+            yield from self.decide(me, store, role, f"looks for packs: adopts {self.say_packs(adopt)}",
                                    me.usable | adopt, adopt)
 
     def decide(self, me, store, role, text, usable, adopt):

@@ -12,6 +12,7 @@ of CLAIMS below. A recording is a directory with
                  src/            the volumes as they are at the end, for the next backup
                  expect/NAME/    what the volumes of `backup NAME` held, a directory or file for each
                  made/NAME.json  what that backup said that it made
+                 collected/NAME.json  what a collection said
                  keys/           the keys, as init had made them
 
 and its marks say what had ended when (see init): acked:NAME, begin:NAME, restored:NAME.VOLUME,
@@ -40,7 +41,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import logwrites  # noqa: E402
 
-CLAIMS = ("mount", "keys", "points", "restored", "check", "backup", "state", "catalog")
+CLAIMS = ("mount", "keys", "points", "restored", "check", "backup", "state", "catalog", "collect")
 TIMEOUT_S = 120
 MOUNT_OPTIONS = {"ext4": "loop", "xfs": "loop,nouuid", "btrfs": "loop"}
 
@@ -155,6 +156,9 @@ class Recording:
         acked = [name for _, kind, name in self.marks if kind == "acked" and name in self.made]
         if not self.points or len(acked) != len(self.made):
             raise RuntimeError("the recording has %d backups, and marks for %d" % (len(self.made), len(acked)))
+        collected = self.collected()
+        if not all(collected.values()):
+            raise RuntimeError("the recording has no collection that did some of this: %r" % collected)
         self.sources = {}
         for volume in sorted({v for _, v in self.points.values()}):
             self.sources[volume] = os.path.join(self.outside, "src", volume)
@@ -162,6 +166,16 @@ class Recording:
 
     def close(self):
         call("umount", self.outside)
+
+    def collected(self):
+        """What the collections did: of no use is a recording in which they did nothing."""
+        done = dict.fromkeys(("packs_repacked", "packs_deleted", "points_deleted", "segments_deleted"), 0)
+        for path in glob.glob(os.path.join(self.outside, "collected", "*.json")):
+            with open(path, encoding="utf-8") as f:
+                said = json.load(f)["items"][0]
+            for what in done:
+                done[what] += said[what]
+        return done
 
     def before_marks(self, end):
         while end > 0 and self.log.entries[end - 1].is_mark():
@@ -355,7 +369,7 @@ class Checker:
         else:
             steps += [lambda: self.keys(end), lambda: self.restored_before(end), lambda: self.points(end), self.check]
         if steps or second not in self.met:
-            steps += [self.backup, self.catalog, self.check_all]
+            steps += [self.backup, self.catalog, self.collect, self.check_all]
         self.same += not steps
         for step in steps:
             try:
@@ -466,6 +480,12 @@ class Checker:
         self.run("catalog", "catalog", "list", "--key", self.audit, "--output", "json", *where, state=self.state)
         return {i["point"]: i for i in self.json("catalog")["items"]}
 
+    def tells_of_lost_statements(self):
+        if not self.other:
+            return False
+        self.run("catalog", "catalog", "list", "anomalies", "--key", self.audit, "--output", "json", state=self.state)
+        return any(i["kind"] == "statement" for i in self.json("catalog")["items"])
+
     def catalog(self):
         """The file, as the cut left it, opens or says what to do; made anew it is what the store has."""
         def says_what_to_do():
@@ -473,7 +493,7 @@ class Checker:
             if "rebuild" not in told and "sync" not in told:
                 raise Finding("catalog", "no advice: " + self.failure())
 
-        synced = None
+        synced, told = None, False
         if glob.glob(os.path.join(self.state, "*", "catalog.db")):
             if self.run("catalog", "catalog", "list", "--key", self.audit, allowed=(0, 1, 4, 5), state=self.state):
                 says_what_to_do()
@@ -481,6 +501,7 @@ class Checker:
                 says_what_to_do()
             else:
                 synced = self.catalog_rows()
+                told = self.tells_of_lost_statements()
         self.run("catalog", "catalog", "rebuild", "--key", self.audit, state=self.state)
         rebuilt = self.catalog_rows()
         store = self.listed("catalog")
@@ -491,8 +512,25 @@ class Checker:
             other = os.path.join(self.fresh, "other.db")
             self.run("catalog", "catalog", "sync", "--key", self.audit, "--catalog", other)
             synced = self.catalog_rows("--catalog", other)
+        if told:
+            # It has seen tombstones and holds that this store has not: they count, and that is told.
+            rebuilt = {point: row | {"state": synced[point]["state"]} for point, row in rebuilt.items()
+                       if point in synced}
         if synced != rebuilt:
-            raise Finding("catalog", "brought up to date it is %r, and made anew %r" % (synced, rebuilt))
+            raise Finding("catalog", "brought up to date it differs from what it is when made anew: " + "; ".join(
+                "%s: %r, not %r" % (point, synced.get(point), rebuilt.get(point))
+                for point in sorted(set(synced) | set(rebuilt)) if synced.get(point) != rebuilt.get(point)))
+
+    def collect(self):
+        """A collection that the cut ended is gone on with, and what it ends in lacks nothing."""
+        before = self.listed("collect")
+        self.run("collect", "catalog", "gc", "--key", self.agent, "--keep-young", "0s", "--fence-after", "0s",
+                 "--max-share", "100", "--output", "json", state=self.state)
+        outcome = self.json("collect")["items"][0]["outcome"]
+        if outcome not in ("done", "nothing"):
+            raise Finding("collect", "the collection ended as '%s'" % outcome)
+        if self.listed("collect") != before:
+            raise Finding("collect", "it took restore points: there were %s" % sorted(before))
 
     def check_all(self):
         """And after all that, everything decrypts to what it should be."""

@@ -767,6 +767,43 @@ static void test_gc_run__points_that_the_store_keeps_stay_expired(void **state)
 	assert_int_equal(r.points_deleted, 1);
 }
 
+static void test_gc_run__points_whose_marker_the_store_keeps_stay_expired(void **state)
+{
+	struct lock lock = { 0 };
+	struct store *store = NULL;
+	char key[128];
+	char commit_key[128];
+	size_t n;
+
+	(void)state;
+	ok((store = store_mem_new(e)) ? 0 : -1);
+	ok((store = store_fault_new(store, refuse, &lock, e)) ? 0 : -1);
+	auto_kit struct kit k = kit_new_in(store);
+	auto_kit_point struct point first;
+	auto_kit_point struct point second;
+	two(&k, &first, &second);
+	(void)snprintf(key, sizeof(key), "sess/%s", first.session);
+	(void)snprintf(commit_key, sizeof(commit_key), "commit/%s", first.session);
+	auto_free uint8_t *commit = kit_get(&k, commit_key, &n);
+	lock = (struct lock){ .armed = true, .key = key };
+	expire(&k, first.session);
+	/* Without its commit the marker would make a late put of it look like a new point. */
+	struct gc_result r = collect(&k);
+	assert_int_equal(r.outcome, GC_DONE);
+	assert_int_equal(r.points_deleted, 0);
+	fails(ERR_EXISTS, put_bytes(k.store, commit_key, commit, n, e));
+	assert_int_equal(assert_clean(&k), 1);
+	assert_int_equal(collect(&k).points, 1);
+	lock.armed = false;
+	r = collect(&k);
+	assert_int_equal(r.outcome, GC_DONE);
+	assert_int_equal(r.points_deleted, 1);
+	assert_absent(k.store, key);
+	ok(put_bytes(k.store, commit_key, commit, n, e));
+	assert_int_equal(assert_clean(&k), 1);
+	assert_int_equal(collect(&k).points, 1);
+}
+
 static void test_gc_run__what_comes_back_from_the_dead_is_deleted_again(void **state)
 {
 	auto_kit struct kit k = kit_new();
@@ -1062,6 +1099,7 @@ int main(void)
 		cmocka_unit_test(test_gc_run__no_right_to_delete_is_an_error),
 		cmocka_unit_test(test_gc_run__locked_segments_are_replaced_once),
 		cmocka_unit_test(test_gc_run__points_that_the_store_keeps_stay_expired),
+		cmocka_unit_test(test_gc_run__points_whose_marker_the_store_keeps_stay_expired),
 		cmocka_unit_test(test_gc_run__what_comes_back_from_the_dead_is_deleted_again),
 		cmocka_unit_test(test_gc_run__merges_small_segments),
 		cmocka_unit_test(test_gc_run__what_a_fenced_session_left_is_for_all_in_the_end),
