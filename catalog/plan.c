@@ -122,10 +122,10 @@ static int add_point(struct making *m, sqlite3_stmt *row, struct err *e)
 static int end_volume(struct making *m, struct err *e)
 {
 	struct plan *p = m->plan;
-	struct plan_point *points = p->points + p->npoints - m->npts;
 
 	if (m->npts == 0)
 		return 0;
+	struct plan_point *points = p->points + p->npoints - m->npts;
 	struct plan_volume *volume = &p->volumes[p->nvolumes - 1];
 	auto_free struct retain_verdict *v = calloc(m->npts, sizeof(*v));
 	if (!v)

@@ -210,6 +210,30 @@ ACT(turn_over)
 	               : back_up_as(w, d, who, 1, 1, e);
 }
 
+/* Begins while a collection waits for others, which does not know of it. */
+ACT(condemn_back_up)
+{
+	static const struct storm_act acts[] = { { "condemn", ERR_BUSY, condemn } };
+
+	return all_of(w, d, who, acts, ARRAY_LEN(acts), e) < 0 ? -1 : back_up(w, d, who, e);
+}
+
+/* Several generations by one who ends only what died some time ago. */
+ACT(collect_patiently)
+{
+	struct gc_params patient = storm_eager;
+	struct gc_result r;
+
+	(void)who;
+	(void)w;
+	patient.fence_after_ns = DAY_NS / 86400 / 2;
+	for (unsigned i = 0; i < 3; i++) {
+		if (gc_run(d->agent, &patient, &r, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* ---- readers ---- */
 
 ACT(restore)
@@ -323,6 +347,8 @@ const struct storm_act storm_act_all[] = {
 	{ "collect-more", ERR_NONE, collect_more },
 	{ "expire-collect", ERR_NONE, expire_collect },
 	{ "condemn", ERR_BUSY, condemn },
+	{ "condemn-back-up", ERR_BUSY, condemn_back_up },
+	{ "collect-patiently", ERR_BUSY, collect_patiently },
 	{ "hold", ERR_NOT_FOUND, hold },
 	{ "hold-again", ERR_NONE, hold_again },
 	{ "expire", ERR_NONE, expire },

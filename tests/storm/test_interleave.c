@@ -32,11 +32,14 @@
 #define AGAIN "make check-storm TEST=storm/test_interleave"
 
 /* Who acts while others do. */
-static const char *const firsts[] = { "collect", "back-up", "restore",   "check",   "hold",
-	                              "expire",  "pin",     "turn-over", "condemn", "rotate" };
-static const char *const others[] = { "collect", "condemn",        "collect-more", "back-up",
-	                              "expire",  "expire-last",    "hold",         "hold-again",
-	                              "pin",     "expire-collect", "turn-over" };
+static const char *const firsts[] = { "collect", "back-up", "condemn-back-up", /* most often */
+	                              "restore", "check",   "hold",
+	                              "expire",  "pin",     "turn-over",
+	                              "condemn", "rotate" };
+static const char *const others[] = { "collect",        "condemn",    "collect-more",
+	                              "back-up",        "expire",     "expire-last",
+	                              "hold",           "hold-again", "pin",
+	                              "expire-collect", "turn-over",  "collect-patiently" };
 
 /* One actor, and what happens at one of his calls. */
 struct play {
@@ -175,7 +178,7 @@ static void test_interleave__nobody_disturbs_anybody(void **state)
 	for (uint64_t n = 0; now_mono_ns() < until_ns; n++, played++) {
 		uint64_t r = storm_mix(seed ^ storm_mix(n));
 		/* Collections and backups have most to lose. */
-		size_t first = r % 2 ? r / 2 % 2 : r / 2 % ARRAY_LEN(firsts);
+		size_t first = r % 2 ? r / 2 % 3 : r / 2 % ARRAY_LEN(firsts);
 		size_t other = (r >> 16) % ARRAY_LEN(others);
 
 		run(&base, firsts[first], others[other], (r >> 32) % calls[first]);
