@@ -28,7 +28,6 @@ TEST_TIMEOUT ?= 600
 FUZZ_SECONDS ?= 60
 FUZZ_CI_SECONDS ?= 6
 FUZZ_JOBS ?= 1
-TORTURE_SECONDS ?= 600
 
 # ---- compiler, mode and flags ---------------------------------------------------------------
 
@@ -262,7 +261,7 @@ programs_of = $(patsubst %.c,$(B)/%,$(filter tests/$(1)/%,$(unit_srcs) $(kind_sr
 tests_of = $(call pick,$(call programs_of,$(1)) $(call scripts_of,$(1)))
 fuzz_tests := $(call pick,$(foreach s,$(fuzz_srcs),$(B)/$(s:.c=)::tests/fuzz/corpus/$(patsubst tests/fuzz/fuzz_%.c,%,$s)))
 reader_tests := $(call pick,$(call scripts_of,reader))
-FAST_KINDS := unit contract fault crash property cli format
+FAST_KINDS := unit contract fault crash storm property cli format
 fast_tests := $(foreach k,$(FAST_KINDS),$(call tests_of,$k)) $(fuzz_tests)
 all_tests := $(foreach k,$(SCRIPT_KINDS),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
 
@@ -274,7 +273,7 @@ run_tests = PYTHON='$(PYTHON)' BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)
 
 .PHONY: tests check check-all check-tsan check-valgrind check-fuzz check-reader $(addprefix check-,$(SCRIPT_KINDS))
 tests: all $(call needs,$(all_tests)) ## build the tests, run none
-check: all $(call needs,$(fast_tests)) ## the fast tests: unit contract fault crash property cli format, fuzz replay
+check: all $(call needs,$(fast_tests)) ## the fast tests: unit contract fault crash storm property cli format, fuzz replay
 	@TEST_SIZE=$(or $(TEST_SIZE),small) $(run_tests) check $(fast_tests)
 check-all: all $(call needs,$(all_tests)) ## every test of this mode, at full size
 	@TEST_SIZE=$(or $(TEST_SIZE),full) $(run_tests) check-all $(all_tests)
@@ -283,6 +282,7 @@ check-unit: ## unit tests, one program a source file
 check-contract: ## one suite per interface, over every driver and wrapper
 check-fault: ## the Nth allocation, system call or store call fails
 check-crash: ## killed at every step, reopened, checked
+check-storm: ## many processes at work, killed and suspended, on a store in bad weather
 check-property: ## restore(backup(x)) = x over generated trees
 check-format: ## golden repositories of each format version
 check-cli: ## the programs as a shell sees them
@@ -326,10 +326,13 @@ fuzz-merge-run: $(fuzz_programs)
 	$(Q)TEST='$(TEST)' tests/fuzz/merge.sh $(B) $(fuzz_programs)
 fuzz-seeds: $(B)/tests/fuzz/seeds ## write the inputs that the encoders make into tests/fuzz/corpus
 	$(Q)$< tests/fuzz/corpus
-torture: all $(call needs,$(foreach k,property crash fault,$(call tests_of,$k))) ## property, crash and fault tests with new seeds for TORTURE_SECONDS
-	@end=$$((SECONDS + $(TORTURE_SECONDS))); while [ $$SECONDS -lt $$end ]; do \
-		TEST_SEED=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); export TEST_SEED; echo "== TEST_SEED=$$TEST_SEED"; \
-		TEST_SIZE=full $(run_tests) torture $(foreach k,property crash fault,$(call tests_of,$k)) || exit 1; \
+torture_tests = $(foreach k,storm crash property fault,$(call tests_of,$k))
+torture: all $(call needs,$(torture_tests)) ## storm, crash, property and fault tests with seeds from SEED on, ROUNDS= of them or for TIME= seconds
+	@seed=$(or $(SEED),$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')); end=$$((SECONDS + $(or $(TIME),600))); \
+	for ((n = 0; $(if $(ROUNDS),n < $(ROUNDS),SECONDS < end); n++)); do export TEST_SEED=$$((seed + n)); \
+		echo "== round $$((n + 1)): TEST_SEED=$$TEST_SEED"; \
+		TEST_SIZE=$(or $(TEST_SIZE),full) $(run_tests) torture $(torture_tests) || \
+			{ echo "again: make torture SEED=$$TEST_SEED ROUNDS=1$(if $(TEST), TEST='$(TEST)')"; exit 1; }; \
 	done
 
 # ---- the two commands of the README ---------------------------------------------------------

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* aksdr-agent init: makes a repository and its three keys. */
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "agent/cmd.h"
-#include "common/fd.h"
 #include "common/json.h"
 #include "repo/repo.h"
 
@@ -39,38 +36,6 @@ static int set(void *state, int key, const char *value, struct err *e)
 	return 0;
 }
 
-/*
- * The one line of a file, in locked memory; read as keys_load() will read it,
- * or the key would not open with the file that it was made with.
- */
-static int read_passphrase(const char *path, char **ret, struct err *e)
-{
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(4 * KIB);
-
-	if (fd_read_file(AT_FDCWD, path, &b, e) < 0)
-		return err_wrap(e, "reading the passphrase");
-	const uint8_t *end = b.len ? memchr(b.data, '\n', b.len) : NULL;
-	size_t n = end ? (size_t)(end - b.data) : b.len;
-	bool more = end && n + 1 != b.len;
-	bool nul = n && memchr(b.data, 0, n);
-	if (n > 0 && b.data[n - 1] == '\r')
-		n--;
-	auto_secret char *p = secret_new(n + 1);
-	if (p && n)
-		memcpy(p, b.data, n);
-	secret_wipe(b.data, b.len);
-	if (!p)
-		return err_set(e, ERR_NOMEM, "no memory for the passphrase");
-	if (n == 0)
-		return err_set(e, ERR_INVALID, "the passphrase file '%s' has an empty first line",
-		               path);
-	if (more || nul)
-		return err_set(e, ERR_INVALID,
-		               "the passphrase file '%s' has more than one line of text", path);
-	*ret = STEAL(&p);
-	return 0;
-}
-
 static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
 {
 	const char *file = opts.passphrase_file ? opts.passphrase_file : c->passphrase_file;
@@ -82,7 +47,7 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	if (!opts.keys)
 		return err_set(e, ERR_INVALID,
 		               "init needs --keys DIR: where the three key files go");
-	if (file && read_passphrase(file, &passphrase, e) < 0)
+	if (file && keys_passphrase(file, "passphrase", true, &passphrase, e) < 0)
 		return -1;
 	auto_store struct store *store = store_open(c->store, STORE_CREATE, e);
 	if (!store)

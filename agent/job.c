@@ -9,6 +9,8 @@
 #include "repo/writer.h"
 #include "snapshot/snapshot.h"
 
+#define TRIES_MAX 3 /* when a collection fences */
+
 static int check_not_empty(const struct snapshot *s, const struct job_params *p, struct err *e)
 {
 	bool empty;
@@ -86,7 +88,9 @@ static int read_snapshot(const struct repo *r, const struct job_params *p, const
 	return rc;
 }
 
-int job_backup(const struct repo *r, const struct job_params *p, struct point *ret, struct err *e)
+/* With a snapshot of its own. */
+static int try_backup(const struct repo *r, const struct job_params *p, struct point *ret,
+                      struct err *e)
 {
 	struct err ignored = ERR_INIT;
 	const struct snapshot_ops *driver = snapshot_choose(p->driver, p->path, e);
@@ -102,4 +106,27 @@ int job_backup(const struct repo *r, const struct job_params *p, struct point *r
 		rc = -1;
 	}
 	return rc < 0 ? err_wrap(e, "volume '%s'", p->volume.name) : 0;
+}
+
+int job_backup(const struct repo *r, const struct job_params *p, struct point *ret, struct err *e)
+{
+	for (unsigned try = 1;; try++) {
+		struct err why = ERR_INIT;
+
+		if (try_backup(r, p, ret, &why) == 0)
+			break;
+		/* Where there is one writer at a time, the other one is still there. */
+		if (why.class != ERR_BUSY || r->params.single_writer || try == TRIES_MAX) {
+			*e = why;
+			return -1;
+		}
+		/* Most of what was uploaded is found again. */
+		log_warn("fenced by a collection, which took the backup for dead; it is run again",
+		         LOG_S("volume", p->volume.name));
+	}
+	if (ret->previous_missing)
+		log_warn("the store does not show the restore point before this one, which was "
+		         "not expired: it was lost, or is hidden",
+		         LOG_S("volume", p->volume.name), LOG_S("missing", ret->previous_session));
+	return 0;
 }

@@ -556,11 +556,10 @@ const struct verb cmd_retain_simulate = {
 		"would, and tells which points are left at the end and why, or with --all what "
 		"each run did.\n"
 		"\n" RULES_TEXT,
-	.examples =
-		"aksdr-catalog retain simulate --keep-hourly 24 --keep-daily 7 --keep-monthly 12 "
-		"--backups 1h --for 400d\n"
-		"aksdr-catalog retain simulate --policy policies.json --volume shop/orders "
-		"--backups 4h --all",
+	.examples = "aksdr-catalog retain simulate --keep-hourly 24 --keep-daily 7 --backups 1h "
+		    "--for 400d\n"
+		    "aksdr-catalog retain simulate --policy policies.json --volume shop/orders "
+		    "--backups 4h --all",
 	.options = simulate_options,
 	.flags = VERB_LOCAL,
 	.set = set,

@@ -3,6 +3,7 @@
 #ifndef AKSDR_REPO_ARENA_H
 #define AKSDR_REPO_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@ struct arena_block {
 struct arena {
 	struct arena_block *head;
 	size_t bytes; /* handed out */
+	bool failed;  /* there was no memory for something */
 };
 
 /* n bytes, aligned for any type, or NULL. n == 0 gives a valid pointer. */
@@ -31,8 +33,10 @@ static inline void *arena_alloc(struct arena *a, size_t n)
 		size_t cap = n > 32 * KIB ? n : 32 * KIB;
 
 		b = malloc(sizeof(*b) + cap);
-		if (!b)
+		if (!b) {
+			a->failed = true;
 			return NULL;
+		}
 		b->next = a->head;
 		b->used = 0;
 		b->cap = cap;
@@ -71,6 +75,7 @@ static inline void arena_reset(struct arena *a)
 	}
 	a->head = keep;
 	a->bytes = 0;
+	a->failed = false;
 }
 
 static inline void arena_clear(struct arena *a)
@@ -81,6 +86,7 @@ static inline void arena_clear(struct arena *a)
 	}
 	a->head = NULL;
 	a->bytes = 0;
+	a->failed = false;
 }
 
 #endif

@@ -500,10 +500,34 @@ static int look(struct check *ck, struct check_result *result, struct err *e)
 	return 0;
 }
 
+/*
+ * Whether a collection went on since the look began: what it took, that was expired meanwhile too, was
+ * not known to go.
+ */
+static int was_overtaken(const struct check *ck, bool *ret, struct err *e)
+{
+	const struct collection_state *before = &ck->view.collection;
+	struct collection_state now;
+	struct err why = ERR_INIT;
+
+	*ret = false;
+	if (collection_state(ck->repo, &now, &why) < 0) {
+		/* What is wrong with it was found. */
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	*ret = now.done != before->done || now.open != before->open ||
+	       now.open_parts != before->open_parts;
+	return 0;
+}
+
 /* One look at everything. 1: objects went away under it, so that it has to be repeated. */
 static int run(const struct check *like, bool last, struct check_result *result, struct err *e)
 {
 	CLEANUP(check_clear) struct check ck = *like;
+	bool overtaken = false;
 
 	(void)pthread_mutex_init(&ck.lock, NULL);
 	ck.all = refset_new(ck.scratch);
@@ -511,8 +535,17 @@ static int run(const struct check *like, bool last, struct check_result *result,
 		return err_set(e, ERR_NOMEM, "no memory to check a repository");
 	if (look(&ck, result, e) < 0)
 		return -1;
-	if (ck.stale && !last)
+	if (ck.nfindings + ck.unkept > 0 && was_overtaken(&ck, &overtaken, e) < 0)
+		return -1;
+	if ((ck.stale || overtaken) && !last)
 		return 1;
+	/* A collection stops where something is damaged, so this is not for ever. */
+	if (overtaken)
+		return err_set(e, ERR_BUSY,
+		               "collections went on during each of %d looks at the repository, so "
+		               "that nobody can say whether what is gone was lost; check again "
+		               "when they have ended",
+		               TRIES_MAX);
 	if (tell_sink(&ck, e) < 0 || tell_findings(&ck, result, e) < 0 ||
 	    check_walk_hurt(&ck, result, e) < 0)
 		return -1;

@@ -10,6 +10,7 @@
 #include "common/json.h"
 #include "repo/check_impl.h"
 #include "repo/crypt.h"
+#include "repo/finals.h"
 #include "repo/living.h"
 #include "repo/note.h"
 #include "repo/session.h"
@@ -196,12 +197,26 @@ static int by_session(const void *a, const void *b)
 	              ((const struct check_point *)b)->session);
 }
 
-/* A point that is not listed was expired, or was lost. */
-static bool is_lost(const struct check *ck, const char *session)
+/*
+ * A point that is not listed was expired, or was lost. One that a hold or a pin keeps may have been
+ * taken all the same, when they came too late: then it is named by what a collection decided.
+ */
+static int is_lost(const struct check *ck, const char *session, bool *ret, struct err *e)
 {
+	CLEANUP(session_names_clear) struct session_names wanted = { 0 };
+	CLEANUP(session_names_clear) struct session_names taken = { 0 };
 	const struct commit_item *c = commit_list_find(&ck->view.commits, session);
+	struct collection_state s;
 
-	return !(c && c->kind == COMMIT_POINT) && !is_gone(ck, session);
+	*ret = !(c && c->kind == COMMIT_POINT) && !is_gone(ck, session);
+	if (!*ret || expiry_of(&ck->expiry, session) <= EXPIRY_PROPOSED)
+		return 0;
+	/* Of the collections until now: the list of commits is younger than what was seen then. */
+	if (collection_state(ck->repo, &s, e) < 0 || session_names_add(&wanted, session, e) < 0 ||
+	    finals_sessions(ck->repo, &s, &wanted, &taken, e) < 0)
+		return err_wrap(e, "looking which points collections took");
+	*ret = taken.n == 0;
+	return 0;
 }
 
 /* Points that others follow, and those that were there at the last collection, must be there. */
@@ -211,11 +226,16 @@ static int look_for_lost(struct check *ck, struct err *e)
 	const struct collection_state *s = &ck->view.collection;
 	struct err why = ERR_INIT;
 	char key[NOTE_KEY_MAX];
+	bool lost;
 
 	for (size_t i = 0; i < ck->npoints; i++) {
 		const struct check_point *p = &ck->points[i];
 
-		if (!p->previous || !is_lost(ck, p->previous))
+		if (!p->previous)
+			continue;
+		if (is_lost(ck, p->previous, &lost, e) < 0)
+			return -1;
+		if (!lost)
 			continue;
 		(void)snprintf(key, sizeof(key), "commit/%s", p->previous);
 		check_find(ck, CHECK_MISSING, key, 0,
@@ -231,7 +251,9 @@ static int look_for_lost(struct check *ck, struct err *e)
 		                  &why, e);
 	}
 	for (size_t i = 0; i < before.sessions.n; i++) {
-		if (!is_lost(ck, before.sessions.v[i]))
+		if (is_lost(ck, before.sessions.v[i], &lost, e) < 0)
+			return -1;
+		if (!lost)
 			continue;
 		(void)snprintf(key, sizeof(key), "commit/%s", before.sessions.v[i]);
 		check_find(ck, CHECK_MISSING, key, 0,
@@ -245,12 +267,6 @@ static int gather_points(struct check *ck, struct err *e)
 {
 	struct err why = ERR_INIT;
 
-	if (expiry_load(ck->repo, 0, &ck->expiry, e) < 0)
-		return -1;
-	if (ck->expiry.missing > 0)
-		check_find(ck, CHECK_MISSING, "tomb/", 0,
-		           "%llu statements of expiry or holds are missing in the order of numbers",
-		           (unsigned long long)ck->expiry.missing);
 	if (view_load(ck->repo, &ck->view, &why) < 0) {
 		if (!note_is_bad(&why)) {
 			*e = why;
@@ -260,6 +276,13 @@ static int gather_points(struct check *ck, struct err *e)
 		if (commit_list_load(ck->repo->store, &ck->view.commits, e) < 0)
 			return -1;
 	}
+	/* After the commits: what went before they were listed was expired before. */
+	if (expiry_load(ck->repo, 0, &ck->expiry, e) < 0)
+		return -1;
+	if (ck->expiry.missing > 0)
+		check_find(ck, CHECK_MISSING, "tomb/", 0,
+		           "%llu statements of expiry or holds are missing in the order of numbers",
+		           (unsigned long long)ck->expiry.missing);
 	if (ck->view.commits.foreign > 0)
 		check_find(ck, CHECK_MISMATCH, "commit/", 0,
 		           "%llu objects have names that no restore point has",

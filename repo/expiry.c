@@ -70,7 +70,7 @@ static int actor_of(const json_t *o, const char *what, struct note_actor *ret, s
 static int take_point(struct expiry *x, const struct expiry_act *act, const json_t *item,
                       struct err *e)
 {
-	struct expiry_tomb t = { .number = act->number };
+	struct expiry_tomb t = { .number = act->number, .received_ns = act->received_ns };
 	void *v = x->tombs;
 	const char *session;
 	const char *why;
@@ -354,19 +354,17 @@ void expiry_clear(struct expiry *x)
 	*x = (struct expiry){ 0 };
 }
 
-int expiry_settled(const struct repo *r, struct expiry_settled *ret, struct err *e)
+static int settled_by(const struct repo *r, uint64_t done, struct expiry_settled *ret,
+                      struct err *e)
 {
 	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
-	struct collection_state s;
 	auto_json json_t *what = NULL;
 	struct err why = ERR_INIT;
 
 	*ret = (struct expiry_settled){ 0 };
-	if (collection_state(r, &s, e) < 0)
-		return -1;
-	if (s.done == 0)
+	if (done == 0)
 		return 0;
-	if (collection_get(r, s.done, COLLECTION_DONE, &l, &what, &why) < 0 ||
+	if (collection_get(r, done, COLLECTION_DONE, &l, &what, &why) < 0 ||
 	    json_get_u64(what, "collection", "tombs", &ret->tombs, &why) < 0 ||
 	    json_get_u64(what, "collection", "holds", &ret->holds, &why) < 0) {
 		/* One that does not open saves nobody anything. */
@@ -375,9 +373,18 @@ int expiry_settled(const struct repo *r, struct expiry_settled *ret, struct err 
 			return 0;
 		*e = why;
 		return err_wrap(e, "reading what collection %llu has done",
-		                (unsigned long long)s.done);
+		                (unsigned long long)done);
 	}
 	return 0;
+}
+
+int expiry_settled(const struct repo *r, struct expiry_settled *ret, struct err *e)
+{
+	struct collection_state s;
+
+	if (collection_state(r, &s, e) < 0)
+		return -1;
+	return settled_by(r, s.done, ret, e);
 }
 
 int expiry_now(const struct repo *r, struct expiry *ret, struct err *e)
@@ -414,16 +421,19 @@ const struct expiry_tomb *expiry_tombs(const struct expiry *x, const char *sessi
 	return *ret_n ? &x->tombs[lo] : NULL;
 }
 
+static bool holds(const struct expiry_hold *h, const char *session)
+{
+	if (h->released)
+		return false;
+	return h->session[0] ? strcmp(h->session, session) == 0
+	                     : strncmp(session + POINT_SESSION_VOLTAG, h->voltag, 16) == 0;
+}
+
 const struct expiry_hold *expiry_held_by(const struct expiry *x, const char *session)
 {
 	for (size_t i = 0; i < x->nholds; i++) {
-		const struct expiry_hold *h = &x->holds[i];
-
-		if (h->released)
-			continue;
-		if (h->session[0] ? strcmp(h->session, session) == 0
-		                  : strncmp(session + POINT_SESSION_VOLTAG, h->voltag, 16) == 0)
-			return h;
+		if (holds(&x->holds[i], session))
+			return &x->holds[i];
 	}
 	return NULL;
 }
@@ -489,13 +499,17 @@ static int next_number(const struct repo *r, const char *prefix, uint64_t *ret, 
 	return 0;
 }
 
-/* False: it is no UTF-8, and no JSON can hold it. Short memory is told by whoever needs it. */
+/*
+ * False: it is no UTF-8, and no JSON can hold it. Short memory looks the same, so what was refused
+ * is asked twice, and else told by whoever needs the text.
+ */
 static bool is_text(const char *s)
 {
 	auto_json json_t *checked = json_string(s);
 	auto_json json_t *unchecked = checked ? NULL : json_string_nocheck(s);
+	auto_json json_t *again = unchecked ? json_string(s) : NULL;
 
-	return checked || !unchecked;
+	return checked || !unchecked || again;
 }
 
 /* A statement that does not open would stop every collection, so none is made. */
@@ -599,21 +613,81 @@ static json_t *hold_json(const char *reason, const char *name)
 	                 actor_json());
 }
 
-/* What would be expired of what the hold is of, if it were not there. */
-static size_t too_late(struct expiry *x, uint64_t hold, const char *session, const char *voltag)
+/* What the newest collection saw and left. */
+struct seen {
+	uint64_t holds; /* highest number */
+	struct session_names live;
+};
+
+static void seen_clear(struct seen *s)
+{
+	session_names_clear(&s->live);
+}
+
+static int seen_load(const struct repo *r, struct seen *ret, struct err *e)
+{
+	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
+	struct expiry_settled settled;
+	struct collection_state s;
+	struct err why = ERR_INIT;
+
+	if (collection_state(r, &s, e) < 0)
+		return -1;
+	if (!s.done_live)
+		return 0;
+	/* Of the same collection: a later one may have seen the hold and taken the point. */
+	if (settled_by(r, s.done, &settled, e) < 0)
+		return -1;
+	if (collection_get(r, s.done, COLLECTION_LIVE, &l, NULL, &why) < 0) {
+		/* One that does not open, or that the next collection took, says nothing. */
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	ret->holds = settled.holds;
+	ret->live = l.sessions;
+	l.sessions = (struct session_names){ 0 };
+	return 0;
+}
+
+/*
+ * Whether a hold keeps the point from every collection: it stood before the tombstones, so whoever
+ * sees them sees it; or the newest collection has seen it and left the point, so that nobody who
+ * looked earlier can still decide. Any other may have come too late for one that is under way.
+ */
+static bool is_kept(const struct expiry *x, const struct seen *seen, const char *session)
+{
+	size_t n;
+	const struct expiry_tomb *t = expiry_tombs(x, session, &n);
+	int64_t first_ns = INT64_MAX;
+
+	for (size_t i = 0; i < n; i++)
+		first_ns = t[i].received_ns < first_ns ? t[i].received_ns : first_ns;
+	for (size_t i = 0; i < x->nholds; i++) {
+		const struct expiry_hold *h = &x->holds[i];
+
+		if (holds(h, session) &&
+		    (h->received_ns < first_ns ||
+		     (h->number <= seen->holds && session_names_has(&seen->live, session))))
+			return true;
+	}
+	return false;
+}
+
+/* Of how many points of what the hold is of it may come too late. */
+static size_t too_late(const struct expiry *x, const struct seen *seen, const char *session,
+                       const char *voltag)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < x->nholds; i++) {
-		if (x->holds[i].number == hold)
-			x->holds[i].released = hold;
-	}
 	for (size_t i = 0; i < x->ntombs; i++) {
 		const char *s = x->tombs[i].session;
 
 		if ((session ? strcmp(s, session) == 0
 		             : strncmp(s + POINT_SESSION_VOLTAG, voltag, 16) == 0) &&
-		    (i == 0 || strcmp(x->tombs[i - 1].session, s) != 0) && expiry_is_gone(x, s))
+		    (i == 0 || strcmp(x->tombs[i - 1].session, s) != 0) &&
+		    expiry_of(x, s) != EXPIRY_PROPOSED && !is_kept(x, seen, s))
 			n++;
 	}
 	return n;
@@ -627,6 +701,7 @@ static int put_hold(const struct repo *r, const json_t *o, const char *session, 
                     uint64_t *ret_number, struct err *e)
 {
 	CLEANUP(expiry_clear) struct expiry x = { 0 };
+	CLEANUP(seen_clear) struct seen seen = { 0 };
 	enum session_end end = SESSION_OPEN;
 	uint64_t number;
 
@@ -635,12 +710,12 @@ static int put_hold(const struct repo *r, const json_t *o, const char *session, 
 		return err_wrap(e, "placing the hold");
 	if (!session && !voltag)
 		return 0;
-	if (expiry_now(r, &x, e) < 0)
+	if (expiry_now(r, &x, e) < 0 || seen_load(r, &seen, e) < 0)
 		return err_wrap(e, "looking whether the hold came in time");
 	/* Of what was expired long ago no tombstone is read, but the commit is gone. */
 	if (session && session_look(r, session, &end, e) < 0)
 		return err_wrap(e, "looking whether the hold came in time");
-	size_t late = too_late(&x, *ret_number, session, voltag);
+	size_t late = too_late(&x, &seen, session, voltag);
 	if (late == 0 && (!session || end == SESSION_COMMITTED))
 		return 0;
 	return session ? err_set(e, ERR_NOT_FOUND,
@@ -695,39 +770,21 @@ int expiry_put_release(const struct repo *r, uint64_t hold, const char *reason, 
 	return put_hold(r, o, NULL, NULL, ret_number, e);
 }
 
-/* Whether the collection that is open takes the point, so that a hold came too late for it. */
-static int is_being_taken(const struct repo *r, const char *session, bool *ret, struct err *e)
-{
-	CLEANUP(collection_list_clear) struct collection_list final = { 0 };
-	struct collection_state s;
-	struct err why = ERR_INIT;
-
-	*ret = false;
-	if (collection_state(r, &s, e) < 0)
-		return -1;
-	if (!(s.open_parts & 1U << COLLECTION_FINAL))
-		return 0;
-	if (collection_get(r, s.open, COLLECTION_FINAL, &final, NULL, &why) < 0) {
-		if (note_is_bad(&why))
-			return 0;
-		*e = why;
-		return -1;
-	}
-	*ret = session_names_has(&final.sessions, session);
-	return 0;
-}
-
 /* After the pin was put: whether the point may go while it is read. */
 static int look_pinned(const struct repo *r, const char *session, bool *ret, struct err *e)
 {
 	CLEANUP(expiry_clear) struct expiry x = { 0 };
+	CLEANUP(seen_clear) struct seen seen = { 0 };
 	enum session_end end;
 
-	if (expiry_now(r, &x, e) < 0 || session_look(r, session, &end, e) < 0)
+	if (expiry_now(r, &x, e) < 0 || seen_load(r, &seen, e) < 0 ||
+	    session_look(r, session, &end, e) < 0)
 		return -1;
 	enum expiry_state s = expiry_of(&x, session);
-	*ret = end != SESSION_COMMITTED || s == EXPIRY_PINNED || s == EXPIRY_EXPIRED;
-	return *ret || s != EXPIRY_HELD ? 0 : is_being_taken(r, session, ret, e);
+	bool expired = s == EXPIRY_PINNED || s == EXPIRY_EXPIRED ||
+	               (s == EXPIRY_HELD && !is_kept(&x, &seen, session));
+	*ret = end != SESSION_COMMITTED || expired;
+	return 0;
 }
 
 int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_MAX], struct err *e)

@@ -31,6 +31,7 @@ const char *expiry_state_name(enum expiry_state s); /* "live", "proposed", … *
 struct expiry_tomb {
 	char session[POINT_SESSION_LEN + 1];
 	uint64_t number; /* of the tombstone */
+	int64_t received_ns;
 	uint8_t signer[FORMAT_SIGNER_BYTES];
 	char *why; /* owned */
 };
@@ -137,7 +138,8 @@ MUST_CHECK int expiry_put_tomb(const struct repo *r, const char *policy,
 
 /*
  * Holds a point (session) or all points of a volume (v; session NULL). reason and name are
- * required. For points that are expired already the hold may come too late:
+ * required. For points that are expired already the hold may come too late, unless another one
+ * stood before the tombstone, or the newest collection has seen another one and left the point:
  *   ERR_NOT_FOUND  the point, or some of the volume, are expired; the hold stands, for the others
  *   ERR_INVALID    the session's name is none, or a text is missing, too long or not UTF-8
  */
@@ -148,8 +150,8 @@ MUST_CHECK int expiry_put_release(const struct repo *r, uint64_t hold, const cha
                                   const char *name, uint64_t *ret_number, struct err *e);
 
 /*
- * Pins a point for a restore: ret_key is for expiry_unpin(). ERR_NOT_FOUND: it is expired, and may
- * go at any time.
+ * Pins a point for a restore: ret_key is for expiry_unpin(). ERR_NOT_FOUND: it is expired, also
+ * when a hold that may have come too late keeps it, and may go at any time.
  */
 MUST_CHECK int expiry_pin(const struct repo *r, const char *session, char ret_key[NOTE_KEY_MAX],
                           struct err *e);

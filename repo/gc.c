@@ -731,6 +731,23 @@ static int get_final(struct gc *g, uint64_t n, unsigned parts, struct collection
 	return 0;
 }
 
+/*
+ * Where a key was revoked, another collector may take away what it takes for that key's. Sessions
+ * that have begun meanwhile must have seen `condemn`.
+ */
+static int still_condemned(const struct gc *g, uint64_t n, struct err *e)
+{
+	struct collection_state s;
+
+	if (!keys_any_revoked(g->repo->keys))
+		return 0;
+	if (collection_state(g->repo, &s, e) < 0)
+		return -1;
+	if (s.open == n && s.open_parts & PART(COLLECTION_CONDEMN))
+		return 0;
+	return err_set(e, ERR_BUSY, "another collector has ended it, or begun it anew");
+}
+
 /* Goes on with an open generation as far as it goes now. 1: it is done; 0: it has to wait. */
 static int go_on(struct gc *g, uint64_t n, unsigned parts, struct err *e)
 {
@@ -739,7 +756,7 @@ static int go_on(struct gc *g, uint64_t n, unsigned parts, struct err *e)
 	CLEANUP(collection_list_clear) struct collection_list mine = { 0 };
 	CLEANUP(collection_list_clear) struct collection_list final = { 0 };
 	const struct repo *r = g->repo;
-	bool broken = false;
+	bool broken = !(parts & PART(COLLECTION_CONDEMN));
 
 	g->result->generation = n;
 	if (parts & PART(COLLECTION_FINAL)) {
@@ -754,7 +771,7 @@ static int go_on(struct gc *g, uint64_t n, unsigned parts, struct err *e)
 			return rc;
 		}
 	}
-	if (get_part(r, n, COLLECTION_CONDEMN, &condemned, &broken, e) < 0 ||
+	if ((!broken && get_part(r, n, COLLECTION_CONDEMN, &condemned, &broken, e) < 0) ||
 	    (!broken && (parts & PART(COLLECTION_SESSIONS)) &&
 	     get_part(r, n, COLLECTION_SESSIONS, &sessions, &broken, e) < 0))
 		return -1;
@@ -765,10 +782,14 @@ static int go_on(struct gc *g, uint64_t n, unsigned parts, struct err *e)
 			rc = resolve_sessions(g, &sessions.sessions, e);
 		if (rc <= 0)
 			return rc < 0 ? err_wrap(e, "waiting for sessions") : 0;
-		if (decide_final(g, &condemned, &sessions.sessions, &mine, e) < 0)
+		if (decide_final(g, &condemned, &sessions.sessions, &mine, e) < 0 ||
+		    still_condemned(g, n, e) < 0)
 			return -1;
 	}
-	/* Lists that do not open would stop this generation for ever: it ends and takes nothing. */
+	/*
+	 * Lists that do not open, or are gone, would stop this generation for ever: it ends and
+	 * takes nothing.
+	 */
 	if (put_or_get(r, n, COLLECTION_FINAL, &mine, &final, e) < 0)
 		return err_wrap(e, "deciding collection %llu", (unsigned long long)n);
 	/* Then the look at the repository is still to be taken. */
@@ -941,14 +962,14 @@ static int check_signers(const struct keys *k, struct err *e)
 
 		if (s->closing)
 			return err_set(e, ERR_BUSY,
-			               "key '%s' is being revoked; when that was stopped, finish it "
-			               "(aksdr-catalog key revoke %s), and run this again",
+			               "key '%s' is being revoked; when that was stopped, finish "
+			               "it (aksdr-catalog key revoke %s), and run this again",
 			               s->name, s->name);
 		if (s->lost)
 			return err_set(e, ERR_CORRUPT,
-			               "the list of what counts of the revoked key '%s' ('%s') does "
-			               "not open: put it back from a copy, or make another one "
-			               "(aksdr-catalog key revoke)",
+			               "the list of what counts of the revoked key '%s' ('%s') "
+			               "does not open: put it back from a copy, or make another "
+			               "one (aksdr-catalog key revoke)",
 			               s->name, s->nlists ? s->lists[0].object : "");
 	}
 	return 0;

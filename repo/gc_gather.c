@@ -344,11 +344,12 @@ static int compare_voids(struct gc *g, struct err *e)
 	g->result->points_revoked = g->voids.n;
 	if (g->voids.n == 0 || g->params->accept_loss || last_ns + REVOKE_GRACE_NS < g->now_ns)
 		return 0;
-	return err_set(e, ERR_CORRUPT,
-	               "%zu restore points do not count, since their key was revoked; one is '%s'. "
-	               "If that is right, what only they need goes 7 days after that, or now with "
-	               "--accept-loss; if not, say anew what counts (key revoke --accept-before)",
-	               g->voids.n, g->voids.v[0]);
+	return err_set(
+		e, ERR_CORRUPT,
+		"restore points whose key was revoked do not count (%zu of them; one is "
+		"'%s'). If that is right, what only they need goes 7 days after that, or now with "
+		"--accept-loss; if not, say anew what counts (key revoke --accept-before)",
+		g->voids.n, g->voids.v[0]);
 }
 
 int gc_list_lies(const char *session, struct err *e)

@@ -84,7 +84,8 @@ MUST_CHECK int keys_generate(struct keys **ret_recovery, struct keys **ret_agent
 /*
  * Makes further keys of the repository that admin (a recovery key that has
  * opened its config) is of: an agent key that signs with a key of its own, and
- * a recovery key that reads data and signs nothing. Neither is of any use until the config names it.
+ * a recovery key that reads data and signs nothing. Neither is of any use until
+ * the config names it.
  */
 MUST_CHECK int keys_new_agent(const struct keys *admin, struct keys **ret, struct err *e);
 MUST_CHECK int keys_new_recovery(const struct keys *admin, struct keys **ret, struct err *e);

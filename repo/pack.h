@@ -128,7 +128,8 @@ struct pack_trailer {
 	uint32_t footer_len, header_len;
 	uint8_t header_hash[32], footer_hash[32];
 	uint8_t signer[8];
-	bool vouched; /* its signer is not revoked: what opens with the pack's keys is what it sealed */
+	/* its signer is not revoked: what opens with the pack's keys is what it sealed */
+	bool vouched;
 };
 
 /*

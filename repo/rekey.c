@@ -34,8 +34,8 @@ static int check_name(const char *name, struct err *e)
 
 	if (n == 0 || name[n] || n >= KEY_NAME_MAX || *name == '-')
 		return err_set(e, ERR_INVALID,
-		               "'%.80s' is no name for a key; use 1 to %d letters, digits, '.', '_' "
-		               "and '-'",
+		               "'%.80s' is no name for a key; use 1 to %d letters, digits, '.', "
+		               "'_' and '-'",
 		               name, KEY_NAME_MAX - 1);
 	if (n == ID_DIGITS && strspn(name, "0123456789abcdefABCDEF") == n)
 		return err_set(e, ERR_INVALID, "'%s' could be the id of a key; use another name",
@@ -254,8 +254,8 @@ int rekey_require_signatures(struct repo *r, unsigned n, bool dry_run, struct re
 		               CONFIG_SIGNATURES_MAX);
 	if (n > count_agents(r->keys))
 		return err_set(e, ERR_INVALID,
-		               "%u signatures cannot be given by %u agent key%s; add one first (key "
-		               "add-agent)",
+		               "%u signatures cannot be given by %u agent key%s; add one first "
+		               "(key add-agent)",
 		               n, count_agents(r->keys), count_agents(r->keys) == 1 ? "" : "s");
 	if (n == r->params.signatures) {
 		*ret = result_of(r, true, NULL);

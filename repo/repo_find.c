@@ -35,7 +35,8 @@ struct seen {
 	char session[POINT_SESSION_LEN + 1];
 	int64_t received_ns;
 	bool known;
-	bool bad; /* it does not open */
+	bool bad;     /* it does not open */
+	bool revoked; /* of those: its key was revoked, and it is known to be no point */
 	uint64_t sequence;
 	int64_t frozen_ns;
 };
@@ -48,7 +49,7 @@ struct survey {
 	const struct survey *from;         /* has them listed already; NULL: they are listed */
 	struct seen *items;
 	size_t n, cap;
-	struct err why; /* why the last bad one is bad */
+	struct err why; /* why the last bad one that is not revoked is bad */
 };
 
 static void survey_clear(struct survey *s)
@@ -260,7 +261,9 @@ static int survey_open(struct survey *s, bool use_cache, struct err *e)
 			return -1;
 		}
 		x->bad = true;
-		s->why = why;
+		x->revoked = key_is_void(&why);
+		if (!x->revoked)
+			s->why = why;
 	}
 	if (news)
 		cache_write(s);
@@ -614,7 +617,7 @@ static int refuse_if_damaged(const struct survey *s, const char *name, const str
 	for (size_t i = s->n; i > 0; i--) {
 		const struct seen *y = &s->items[i - 1];
 
-		if (!y->bad || (x && strncmp(y->session, x->session, day) < 0) ||
+		if (!y->bad || y->revoked || (x && strncmp(y->session, x->session, day) < 0) ||
 		    (last_day && strncmp(y->session, last_day, day) > 0))
 			continue;
 		return err_set(e, ERR_CORRUPT,

@@ -420,8 +420,8 @@ static int check_listed(const struct repo *r, struct err *e)
 			continue;
 		return err_set(e, ERR_CORRUPT,
 		               "the store lacks restore point '%s', which was there at the last "
-		               "collection: what it hides now would not count later; look into that "
-		               "('check'), or accept the loss (--accept-loss)",
+		               "collection: what it hides now would not count later; look into "
+		               "that ('check'), or accept the loss (--accept-loss)",
 		               session);
 	}
 	return 0;
@@ -543,8 +543,8 @@ static int check_params(const struct repo *r, const struct revoke_params *p,
 {
 	if (!p->dry_run && (!r->keys->has_sign || r->keys->kind != KEY_RECOVERY))
 		return err_set(e, ERR_DENIED,
-		               "revoking a key takes the recovery key that init made; this key file "
-		               "has no admin key");
+		               "revoking a key takes the recovery key that init made; this key "
+		               "file has no admin key");
 	if (!s)
 		return unknown(r->keys, p->name, e);
 	if (p->before_ns > now_wall_ns())
@@ -552,8 +552,8 @@ static int check_params(const struct repo *r, const struct revoke_params *p,
 		               now_rfc3339(p->before_ns).s);
 	if (s->revoked && !s->closing && p->before_ns == 0)
 		return err_set(e, ERR_INVALID,
-		               "key '%s' was revoked on %s; to say anew what counts of it, say up to "
-		               "what time (--accept-before)",
+		               "key '%s' was revoked on %s; to say anew what counts of it, say up "
+		               "to what time (--accept-before)",
 		               s->name, now_rfc3339(s->revoked_ns).s);
 	return 0;
 }

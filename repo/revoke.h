@@ -15,7 +15,7 @@
 #include "common/progress.h"
 #include "repo/repo.h"
 
-/* Points that do not count are not collected before this time has passed: a mistake can be undone. */
+/* Points that do not count are not collected before this: a mistake can be undone. */
 #define REVOKE_GRACE_NS ((int64_t)7 * 86400 * 1000000000)
 
 /*
@@ -36,7 +36,7 @@ struct revoke_params {
 	bool dry_run;
 	unsigned threads;               /* 0: two a CPU */
 	struct progress_counts *counts; /* may be NULL; files are objects here */
-	/* Told of each restore point that will not count; from one thread at a time. May be NULL. */
+	/* Told of each point that will not count; from one thread at a time. May be NULL. */
 	int (*rejected)(void *arg, const char *session, int64_t received_ns, struct err *e);
 	void *arg;
 };

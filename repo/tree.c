@@ -339,7 +339,11 @@ int tree_leaf_decode(const uint8_t *p, size_t n, struct leaf **ret, struct err *
 	uint8_t version = rd_u8(&r);
 	uint8_t level = rd_u8(&r);
 	if (!rd_ok(&r) || version != 1 || level != 0 || !leaf_body(&r, l)) {
+		bool no_memory = ((const struct arena *)l->arena)->failed;
+
 		leaf_unref(l);
+		if (no_memory)
+			return err_set(e, ERR_NOMEM, "no memory for a tree node of %zu bytes", n);
 		return err_set(e, ERR_FORMAT,
 		               "a leaf of %zu bytes does not parse (node version %u, level %u)", n,
 		               version, level);
@@ -399,7 +403,11 @@ int tree_inner_decode(const uint8_t *p, size_t n, struct inner **ret, struct err
 	in->level = rd_u8(&r);
 	if (!rd_ok(&r) || version != 1 || in->level == 0 || in->level >= FORMAT_LEVELS_MAX ||
 	    !inner_body(&r, in)) {
+		bool no_memory = ((const struct arena *)in->arena)->failed;
+
 		inner_free(in);
+		if (no_memory)
+			return err_set(e, ERR_NOMEM, "no memory for a tree node of %zu bytes", n);
 		return err_set(e, ERR_FORMAT,
 		               "an inner node of %zu bytes does not parse (node version %u)", n,
 		               version);

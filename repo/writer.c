@@ -15,6 +15,7 @@
 #include "common/hex.h"
 #include "common/now.h"
 #include "repo/adopt.h"
+#include "repo/expiry.h"
 #include "repo/probe.h"
 #include "repo/session.h"
 #include "repo/single.h"
@@ -529,20 +530,26 @@ static void wake_all(void *arg)
 
 /*
  * A store that shows an older state than this machine has made: the new point
- * names what it should follow, so that the gap can be seen by everyone.
+ * names what it should follow, so that the chain goes on over what was expired,
+ * and a gap can be seen by everyone.
  */
-static void look_back(struct job *j)
+static int look_back(struct job *j, struct err *e)
 {
+	CLEANUP(expiry_clear) struct expiry x = { 0 };
 	const struct local *l = &j->local;
 	struct point *to = j->point;
 
 	if (!l->head[0] || commit_list_find(&j->view.commits, l->head) ||
 	    (j->has_previous && j->previous.sequence >= l->sequence))
-		return;
-	to->previous_missing = true;
+		return 0;
+	/* One that was expired, and taken away by a collection, is not missed. */
+	if (expiry_load(j->repo, 0, &x, e) < 0)
+		return err_wrap(e, "looking whether the previous restore point was expired");
+	to->previous_missing = !expiry_is_gone(&x, l->head);
 	to->sequence = l->sequence + 1;
 	(void)snprintf(to->previous_session, sizeof(to->previous_session), "%s", l->head);
 	memcpy(to->previous_hash, l->hash, sizeof(to->previous_hash));
+	return 0;
 }
 
 static int open_previous(struct job *j, struct err *e)
@@ -555,7 +562,8 @@ static int open_previous(struct job *j, struct err *e)
 		*e = why;
 		return -1;
 	}
-	look_back(j);
+	if (look_back(j, e) < 0)
+		return -1;
 	/* Another domain has other ids: nothing of it can be shared. */
 	if (!j->has_previous || strcmp(j->previous.domain, j->params->domain) != 0)
 		return 0;
@@ -827,9 +835,9 @@ static int fill_point(struct job *j, struct err *e)
 	to->config = j->repo->params.revision;
 	if (j->has_previous)
 		to->epoch = j->previous.epoch;
-	if (!j->has_previous && !to->previous_missing)
+	if (!j->has_previous && !to->previous_session[0])
 		to->sequence = 1;
-	if (j->has_previous && !to->previous_missing) {
+	if (j->has_previous && !to->previous_session[0]) {
 		to->sequence = j->previous.sequence + 1;
 		(void)snprintf(to->previous_session, sizeof(to->previous_session), "%s",
 		               j->previous.session);

@@ -4,6 +4,7 @@
 #define AKSDR_RESTORE_CMD_H
 
 #include "common/verb.h"
+#include "repo/note.h"
 #include "repo/repo.h"
 #include "repo/tree.h"
 
@@ -19,5 +20,19 @@ MUST_CHECK int cmd_open_point(const struct verb_common *common, const char *text
 /* The same for verbs that read contents. ERR_DENIED: the key cannot, before anything is made. */
 MUST_CHECK int cmd_open_data(const struct verb_common *common, const char *text, struct repo **ret,
                              struct point *ret_point, struct err *e);
+
+/*
+ * A note in the store that the point is being read, so that no collection takes it away should it
+ * expire meanwhile. Only where the key signs and the store can be written: a restore must not
+ * depend on it. It goes with the scope.
+ */
+struct cmd_pin {
+	const struct repo *repo;
+	char key[NOTE_KEY_MAX]; /* "": there is none */
+};
+void cmd_pin(const struct verb_common *common, const struct repo *r, const struct point *p,
+             struct cmd_pin *ret);
+void cmd_unpin(struct cmd_pin *p);
+#define auto_unpin CLEANUP(cmd_unpin)
 
 #endif

@@ -448,6 +448,8 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 		               "an archive is not for a terminal: send it to a file or a program");
 	if (restore_path(root, e) < 0 || cmd_open_data(common, argv[0], &r, &p, e) < 0)
 		return -1;
+	auto_unpin struct cmd_pin pin;
+	cmd_pin(common, r, &p, &pin);
 	x.repo = r;
 	x.point = &p;
 	x.root = root;

@@ -232,6 +232,8 @@ static int run_volume(void *state, const struct verb_common *common, int argc, c
 	(void)argc;
 	if (check_options(j, e) < 0 || cmd_open_data(common, argv[0], &r, &p, e) < 0)
 		return -1;
+	auto_unpin struct cmd_pin pin;
+	cmd_pin(common, r, &p, &pin);
 	return run_job(j, common, r, &p, e);
 }
 
@@ -301,6 +303,8 @@ static int run_get(void *state, const struct verb_common *common, int argc, char
 		return err_set(e, ERR_INVALID,
 		               "'%s' is a block volume, which has no files; use the verb volume",
 		               p.volume.name);
+	auto_unpin struct cmd_pin pin;
+	cmd_pin(common, r, &p, &pin);
 	if (check_paths(r, &p, paths, kept, e) < 0)
 		return -1;
 	j->params.paths = paths;

@@ -25,7 +25,8 @@ int main(int argc, char **argv)
 		.name = "aksdr-restore",
 		.summary = "find restore points and bring volumes back",
 		.text = "aksdr-restore needs two things: the store's URL and the recovery key. It "
-			"writes nothing to the store. All that it reads is authenticated: what it "
+			"changes nothing in the store but for a note that a point is being read, "
+			"where the key may put one. All that it reads is authenticated: what it "
 			"restores is exactly what was backed up, or it says what is missing.",
 		.verbs = verbs,
 	};

@@ -76,7 +76,7 @@ ok grep -q '^secret:' "$work/pk/agent.key"
 t 'an empty passphrase is refused'
 : >"$work/nopass"
 run 2 "$agent" init --store "file://$work/p2" --keys "$work/pk2" --passphrase-file "$work/nopass"
-err 'empty first line'
+err 'holds no passphrase'
 ok not test -e "$work/p2/config"
 
 t 'a passphrase of several lines is refused, since the key would not open with it'

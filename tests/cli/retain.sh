@@ -18,6 +18,7 @@ back_up() {
 gc() { "$catalog" gc --key "$agent_key" --keep-young 0s "$@"; }
 states() { "$catalog" sync --key "$audit" --quiet >/dev/null && "$catalog" query "SELECT state FROM v_points
 	WHERE name = '$1' ORDER BY sequence" --output csv | tail -n +2 | tr -d '\r' | tr '\n' ' '; }
+last_state() { states "$1" | tr ' ' '\n' | tail -n 1; }
 
 t 'retain --dry-run tells what would go and why, and changes nothing'
 back_up src 6
@@ -125,6 +126,45 @@ run 0 "$catalog" expire "$lost" --reason 'the disk died'
 ok test "$(states src)" = 'deleted deleted deleted deleted deleted deleted '
 run 0 "$catalog" list anomalies --output json
 ok test "$(json items)" = '[]'
+
+t 'the chain of a volume goes on over what was expired, and over what is lost with a word'
+noise 200000 20 >other/one
+run 0 backup other="$work/other"
+ok test "$(last_state other)" = present
+run 0 "$catalog" expire other@latest --reason 'taken by mistake'
+run 0 gc
+ok test "$(last_state other)" = deleted
+noise 200000 21 >other/two
+run 0 "$agent" backup other="$work/other"
+err_not 'lost, or is hidden'
+ok test "$(last_state other)" = present
+run 0 "$catalog" list anomalies --output json
+ok test "$(json items)" = '[]'
+rm "r/commit/$("$catalog" query "SELECT session FROM v_points WHERE name = 'other' ORDER BY sequence DESC LIMIT 1" \
+	--output csv | tail -n 1 | tr -d '\r')"
+run 0 "$agent" backup other="$work/other"
+err 'does not show the restore point before this one'
+
+t 'a point that is being read stays, also when it expires meanwhile'
+mkfifo archive
+"$restore" export --key "$recovery" --quiet other >archive 2>restore.err &
+reader=$!
+exec 7<archive
+head -c 1000 <&7 >part
+until [ -n "$(find r/pin -type f 2>/dev/null)" ]; do kill -0 $reader 2>/dev/null || break; done
+commits=$(points r)
+run 0 "$catalog" expire other@latest --reason why
+run 0 gc --accept-loss
+ok test "$(points r)" -ge "$commits"
+ok test "$(last_state other)" = expired
+cat <&7 >>part
+exec 7<&-
+ok wait $reader
+ok test "$(tar -tf part | grep -c two)" -eq 1
+ok test -z "$(find r/pin -type f)"
+# The marker of the one that was lost looks like a backup at work.
+run 0 gc --accept-loss --fence-after 0s --max-share 100
+ok test "$(last_state other)" = deleted
 
 t 'simulate needs no repository'
 unset AKSDR_STORE AKSDR_KEY

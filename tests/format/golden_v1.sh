@@ -73,6 +73,17 @@ run 0 backup --cluster c1 --namespace shop --uid 0f0e0d0c files="$work/src"
 run 0 volume files "$work/next"
 ok same_tree src next
 
+t 'it is collected once it was upgraded, and everything is as before'
+run 1 "$catalog" gc --key "$agent_key"
+err 'aksdr-catalog upgrade'
+run 0 "$catalog" upgrade --key "$recovery"
+out '^upgrade .*done +2'
+ok same "$golden/store/config" store/config
+run 0 "$catalog" gc --key "$agent_key"
+run 0 "$catalog" check --key "$recovery" --level 4
+run 0 volume disk "$work/disk2"
+ok same disk disk2
+
 if [ $root = yes ] && command -v mkfs.xfs >/dev/null && unshare -m true 2>/dev/null; then
 	end_case
 	if unshare -m --propagation private "$here/golden_v1.sh" --on-xfs >.xfs; then

@@ -26,6 +26,19 @@ int cmd_open_data(const struct verb_common *common, const char *text, struct rep
 	return err_set(e, ERR_BUG, "no verb runs here");
 }
 
+void cmd_pin(const struct verb_common *common, const struct repo *r, const struct point *p,
+             struct cmd_pin *ret)
+{
+	(void)common;
+	(void)p;
+	*ret = (struct cmd_pin){ .repo = r };
+}
+
+void cmd_unpin(struct cmd_pin *p)
+{
+	p->key[0] = '\0';
+}
+
 static struct archive *archive_of(size_t *used)
 {
 	struct archive *a = archive_write_new();

@@ -321,7 +321,9 @@ static int take_space(void *arg, const struct store_item *item, struct err *e)
 	(void)e;
 	if (strncmp(item->key, "pack/", 5) == 0 || strncmp(item->key, "meta/", 5) == 0)
 		s->bytes += item->st.size;
-	s->sessions += strncmp(item->key, "sess/", 5) == 0;
+	/* A beat that came late, after its marker went, goes when it is a day old. */
+	s->sessions += strncmp(item->key, "sess/", 5) == 0 &&
+	               strlen(item->key) == 5 + POINT_SESSION_LEN;
 	s->probes += strncmp(item->key, "probe/", 6) == 0;
 	s->segments += strncmp(item->key, "idx/", 4) == 0;
 	return 0;

@@ -59,7 +59,7 @@ static void nap(struct actor *a, unsigned most_ms)
 static bool is_weather(const struct actor *a, const struct err *e)
 {
 	return e->class == ERR_RETRY || e->class == ERR_IO || e->class == ERR_QUOTA ||
-	       (e->class == ERR_DENIED && a->role->refused);
+	       e->class == ERR_EXISTS || (e->class == ERR_DENIED && a->role->refused);
 }
 
 static void count(atomic_uint *n)
@@ -325,7 +325,7 @@ static void check_once(struct actor *a)
 	storm_note(a->w, a->who, "check %u", level);
 	if (check_run(level < 4 ? a->door.agent : a->door.recovery, &p, &r, &e) < 0) {
 		storm_note(a->w, a->who, "check- %s: %s", err_class_name(e.class), e.msg);
-		if (!is_weather(a, &e))
+		if (!is_weather(a, &e) && e.class != ERR_BUSY)
 			storm_bad(a->w, a->who, "a check fails: %s: %s", err_class_name(e.class),
 			          e.msg);
 		return;
@@ -375,35 +375,30 @@ static const struct storm_weather weathers[] = {
 	  .paged = 2000,
 	  .fail = 150,
 	  .lost = 150,
+	  .taken = 50,
 	  .late = 200,
 	  .twice = 500,
 	  .late_ms = 15000,
 	  .cut = 500,
 	  .outage = 5 },
-	{ .slow = 200,
-	  .slow_us = 1000,
-	  .paged = 1000,
-	  .late = 500,
-	  .twice = 3000,
-	  .late_ms = 15000,
-	  .cut = 0 },
+	{ .slow = 200, .slow_us = 999, .paged = 999, .late = 500, .twice = 3000, .late_ms = 15000 },
 	/* Everything takes long. */
 	{ .slow = 3000, .slow_us = 10000, .paged = 9000, .twice = 200, .late_ms = 5000 },
 };
 
 /*
  * In one life, puts below one prefix come late or twice. A session's marker, segment and commit
- * that all come back after they were deleted are more than the protocol can tell from a session at
- * work.
+ * that all come back after they were deleted are more than the protocol can tell from a session
+ * at work.
  */
-static const char *const late_keys[] = { "pack/", "meta/", "idx/",  "sess/", "commit/",
-	                                 "ctl/",  "tomb/", "hold/", "pin/" };
+static const char *const delayed[] = { "pack/", "meta/", "idx/",  "sess/", "commit/",
+	                               "ctl/",  "tomb/", "hold/", "pin/" };
 
 static struct storm_weather weather_of(struct actor *a)
 {
 	struct storm_weather x = weathers[pick(a, ARRAY_LEN(weathers))];
 
-	x.below = getenv("STORM_DOUBLE") ? NULL : late_keys[pick(a, ARRAY_LEN(late_keys))];
+	x.below = getenv("STORM_DOUBLE") ? NULL : delayed[pick(a, ARRAY_LEN(delayed))];
 
 	/* What a check finds unreadable is no damage, but it cannot tell. */
 	if (a->role->kind == STORM_CHECKER || a->role->kind == STORM_APPLIER)

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +30,9 @@ struct storm {
 	struct store_wrap wrap;
 	struct storm_plan plan;
 	atomic_uint_least64_t numbers; /* random numbers drawn so far */
-	atomic_int outage;             /* calls that still fail */
-	atomic_bool applying;          /* some thread applies late calls */
+	atomic_uint_least64_t calls;
+	atomic_int outage;    /* calls that still fail */
+	atomic_bool applying; /* some thread applies late calls */
 };
 
 static uint64_t draw(struct storm *w)
@@ -166,10 +168,25 @@ static int no_answer(struct storm *w, struct err *e)
 	return err_set(e, class, "the store does not answer (storm)");
 }
 
+uint64_t storm_store_calls(const struct store *s)
+{
+	return atomic_load(&((const struct storm *)s)->calls);
+}
+
+static void die(void)
+{
+	(void)kill(getpid(), SIGKILL);
+	_exit(1);
+}
+
 /* What happens before a call. -1: it is not made. */
-static int before(struct storm *w, bool read, struct err *e)
+static int before(struct storm *w, bool read, uint64_t *ret_call, struct err *e)
 {
 	const struct storm_weather *x = &w->plan.weather;
+
+	*ret_call = atomic_fetch_add(&w->calls, 1) + 1;
+	if (*ret_call == w->plan.dies_at && !w->plan.dies_after)
+		die();
 
 	if (w->plan.late_dir && draw(w) % 8 == 0 && !atomic_exchange(&w->applying, true)) {
 		(void)storm_late_apply(store_inner(&w->wrap.base), w->plan.late_dir, false,
@@ -190,10 +207,12 @@ static int before(struct storm *w, bool read, struct err *e)
 }
 
 /* What happens after a call that was made. */
-static int after(struct storm *w, int rc, struct err *e)
+static int after(struct storm *w, uint64_t call, int rc, struct err *e)
 {
 	const struct storm_weather *x = &w->plan.weather;
 
+	if (call == w->plan.dies_at)
+		die();
 	if (chance(w, x->slow))
 		nap((int64_t)(draw(w) % (x->slow_us + 1)));
 	if (rc == 0 && chance(w, x->lost))
@@ -210,22 +229,26 @@ static int change(struct storm *w, char op, const char *key, const struct iovec 
 	bool late = w->plan.late_dir &&
 	            (op == 'D' || !x->below || strncmp(key, x->below, strlen(x->below)) == 0);
 	const char *how = "";
-	int rc = before(w, false, e);
+	uint64_t call;
+	int rc = before(w, false, &call, e);
 
 	if (rc == 0 && late && chance(w, x->late)) {
 		put_off(w, op, key, iov, niov);
 		how = "(late)";
 		rc = no_answer(w, e);
 	} else if (rc == 0) {
+		rc = op == 'P' ? inner->ops->put(inner, key, iov, niov, e)
+		               : inner->ops->del(inner, key, e);
 		if (late && chance(w, x->twice)) {
 			put_off(w, op, key, iov, niov);
 			how = "(twice)";
 		}
-		rc = op == 'P' ? inner->ops->put(inner, key, iov, niov, e)
-		               : inner->ops->del(inner, key, e);
-		if (rc == 0 && after(w, rc, e) < 0) {
+		if (after(w, call, rc, e) < 0 && rc == 0) {
 			how = "(lost)";
 			rc = -1;
+		} else if (rc == 0 && op == 'P' && chance(w, x->taken)) {
+			how = "(taken)";
+			rc = err_set(e, ERR_EXISTS, "the key is taken: by this call (storm)");
 		}
 	}
 	trace(w->plan.trace_fd, op == 'P' ? "put" : "delete", key, how, rc, e);
@@ -247,10 +270,11 @@ static int storm_get(struct store *s, const char *key, uint64_t off, void *p, si
                      struct err *e)
 {
 	struct storm *w = (struct storm *)s;
-	int rc = before(w, true, e);
+	uint64_t call;
+	int rc = before(w, true, &call, e);
 
 	if (rc == 0)
-		rc = after(w, store_wrap_get(s, key, off, p, n, e), e);
+		rc = after(w, call, store_wrap_get(s, key, off, p, n, e), e);
 	trace(w->plan.trace_fd, "get", key, "", rc, e);
 	return rc;
 }
@@ -258,10 +282,11 @@ static int storm_get(struct store *s, const char *key, uint64_t off, void *p, si
 static int storm_head(struct store *s, const char *key, struct store_stat *ret, struct err *e)
 {
 	struct storm *w = (struct storm *)s;
-	int rc = before(w, true, e);
+	uint64_t call;
+	int rc = before(w, true, &call, e);
 
 	if (rc == 0)
-		rc = after(w, store_wrap_head(s, key, ret, e), e);
+		rc = after(w, call, store_wrap_head(s, key, ret, e), e);
 	trace(w->plan.trace_fd, "head", key, "", rc, e);
 	return rc;
 }
@@ -302,7 +327,8 @@ static int storm_list(struct store *s, const char *prefix, const char *after_key
 	struct storm *w = (struct storm *)s;
 	const struct storm_weather *x = &w->plan.weather;
 	struct listing l = { .w = w, .each = each, .arg = arg, .cut_at = UINT64_MAX };
-	int rc = before(w, true, e);
+	uint64_t call;
+	int rc = before(w, true, &call, e);
 
 	if (chance(w, x->cut))
 		l.cut_at = draw(w) % 20;
@@ -316,6 +342,8 @@ static int storm_list(struct store *s, const char *prefix, const char *after_key
 		if (more)
 			nap((int64_t)(draw(w) % (x->slow_us + 1)));
 	}
+	if (call == w->plan.dies_at)
+		die();
 	trace(w->plan.trace_fd, "list", prefix, "", rc, e);
 	return rc;
 }

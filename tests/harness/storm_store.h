@@ -30,6 +30,7 @@ static inline uint64_t storm_mix(uint64_t z)
 struct storm_weather {
 	unsigned fail;    /* not applied, and an error */
 	unsigned lost;    /* applied, and an error */
+	unsigned taken;   /* puts: applied, and ERR_EXISTS, as when a proxy has sent them twice */
 	unsigned late;    /* puts and deletes: an error, and applied later */
 	unsigned twice;   /* puts and deletes: applied, and once more later */
 	unsigned late_ms; /* at most so much later; most are sooner */
@@ -49,11 +50,17 @@ struct storm_plan {
 	struct storm_weather weather;
 	const char *late_dir; /* of late calls; NULL: none are late */
 	int trace_fd;         /* a line for each call; -1: none */
+	/* The process is killed at this call, counted from 1, before or after it is made; 0: never */
+	uint64_t dies_at;
+	bool dies_after;
 };
 
 /* Takes the store below, also when it fails. plan is copied, late_dir borrowed. */
 MUST_CHECK struct store *storm_store_new(struct store *take_inner, const struct storm_plan *plan,
                                          struct err *e);
+
+/* How many calls were made. */
+uint64_t storm_store_calls(const struct store *s);
 
 /* Applies late calls that are due (all: every one) to the store. Returns how many there were. */
 size_t storm_late_apply(struct store *store, const char *late_dir, bool all, int trace_fd);

@@ -26,6 +26,7 @@ import zstandard
 CHUNK_MAX, PACK_MAX, PATH_MAX, ITEMS_MAX, LEVELS_MAX = 8 << 20, 256 << 20, 65536, 65536, 16
 PAGE, WINDOW = 4096, 64 << 20
 TEXT_MAX, LIST_MAX, LISTED_MAX, TOMB_MAX = 4 << 20, 64 << 20, 10**6, 20000
+RESEAL_MAX, ACCEPTED_MAX = 65536, 64
 FEATURES = 1
 ABORT_BYTES = 512
 MAINTENANCE = "0" * 16
@@ -33,6 +34,10 @@ MAINTENANCE = "0" * 16
 
 class Bad(Exception):
     """The bytes do not follow the format, or are not authentic."""
+
+
+class Void(Bad):
+    """An object that does not count, since its signer was revoked."""
 
 
 def need(condition, what):
@@ -143,6 +148,7 @@ NUMBER = "(?!0{8})[0-9]{8}"
 PARTS = ("condemn", "sessions", "final", "finals", "live", "done")
 NAMES = {
     "config": "config",
+    "revision": "ctl/config/(?!0{7}[01])[0-9]{8}",
     "marker": f"sess/{SESSION}",
     "beat": f"sess/{SESSION}-[0-9]{{4,}}",
     "pack": "(pack|meta)/(?P<xx>[0-9a-f]{2})/(?P=xx)[0-9a-f]{30}",
@@ -150,6 +156,8 @@ NAMES = {
     "commit": f"commit/{SESSION}",
     "collection": f"ctl/gc/{NUMBER}/({'|'.join(PARTS)})",
     "damage": f"ctl/damage/{DAY}/{RANDOM}",
+    "revoked": f"ctl/revoked/{DAY}/{RANDOM}",
+    "reseal": f"reseal/[0-9a-f]{{16}}/{DAY}/{RANDOM}",
     "tomb": f"tomb/{NUMBER}",
     "hold": f"hold/{NUMBER}",
     "pin": f"pin/{DAY}/{RANDOM}",
@@ -179,7 +187,7 @@ def read_key(path, passphrase_file=None):
     need(lines.pop() == "", "a key file ends with a line end")
     m = re.fullmatch(r"aksdr (recovery|agent|audit) key 1", lines[0])
     need(m, "not a key file of version 1")
-    known = {"recovery": {"repository", "secret", "admin", "kdf", "salt", "wrapped"},
+    known = {"recovery": {"repository", "secret", "admin", "admin-public", "kdf", "salt", "wrapped"},
              "agent": {"repository", "secret", "sign", "admin-public", "recipient"},
              "audit": {"repository", "metadata", "admin-public"}}[m[1]]
     key = {"kind": m[1]}
@@ -196,18 +204,27 @@ def read_key(path, passphrase_file=None):
         wrap = nacl.pwhash.argon2id.kdf(32, passphrase, bytes.fromhex(key["salt"]), opslimit=int(ops),
                                         memlimit=int(memory))
         blob = base64.b64decode(key["wrapped"], validate=True)
-        both = xchacha_open(wrap, blob[:24], blob[24:], b"aksdr recovery key" + key["repository"])
-        key["secret"], key["admin"] = both[:32], both[32:]
+        reads_only = bytes.fromhex(key.get("admin-public", ""))
+        both = xchacha_open(wrap, blob[:24], blob[24:], b"aksdr recovery key" + key["repository"] + reads_only)
+        key["secret"] = both[:32]
+        need(len(both) == (32 if reads_only else 64), "what is wrapped")
+        if not reads_only:
+            key["admin"] = both[32:]
     else:
         for name in ("secret", "admin", "metadata", "sign"):
             if name in key:
                 key[name] = base64.b64decode(key[name], validate=True)
     if "admin" in key:
+        need("admin-public" not in key, "the admin key and its public half too")
         admin = Ed25519PrivateKey.from_private_bytes(key["admin"]).public_key()
         key["admin-public"] = admin.public_bytes(Encoding.Raw, PublicFormat.Raw)
     else:
         key["admin-public"] = bytes.fromhex(key["admin-public"])
     return key
+
+
+def signer_id(public):
+    return blake(b"signer" + public)[:8]
 
 
 def unseal(secret, sealed):
@@ -312,6 +329,8 @@ class Pack:
                                        b"meta" + self.repo.id + self.id)
                 elif recipient == self.repo.recipient:
                     dek = unseal(self.repo.secret, wrapped)
+            if not dek and self.kind == "P":
+                dek = self.repo.resealed(commitment)
             need(dek, "no slot for this key")
             need(blake(b"aksdr dek", dek) == commitment, "key commitment")
             self.deks[number] = dek
@@ -402,15 +421,44 @@ def read_damage(plain, what):
     return places
 
 
-class Expiry:
-    """Which points are expired. tombs: sessions; holds: number -> JSON; pins: sessions."""
+def read_hashes(plain, what):
+    """The signer of a list of what counts, and the hashes."""
+    o, c = read_noted_list(plain, what, "aksdr/revoked/v1")
+    need(o["objects"] <= LISTED_MAX, f"{what}: hashes over their limit")
+    hashes = [c.take(32) for _ in range(o["objects"])]
+    c.end()
+    need(hashes == sorted(set(hashes)), f"{what}: order of hashes")
+    return o["signer"], hashes
 
-    def __init__(self, tombs, holds, pins, tag_of):
-        self.tombs, self.pins, self.last_tomb = set(tombs), set(pins), 0
-        released = {h["releases"] for n, h in holds.items() if "releases" in h and h["releases"] < n}
+
+def read_reseal(plain, what):
+    """Commitment -> sealed key."""
+    _, c = read_noted_list(plain, what, "aksdr/reseal/v1")
+    entries = []
+    while c.at < len(c.data):
+        entries.append((c.take(32), c.take(80)))
+    found = dict(entries)
+    need(len(entries) <= RESEAL_MAX and list(found) == sorted(found) and len(found) == len(entries),
+         f"{what}: order of keys")
+    return found
+
+
+class Expiry:
+    """Which points are expired. tombs, holds, pins: as (number or 0, signer, JSON)."""
+
+    def __init__(self, tombs, holds, pins, signatures, tag_of):
+        self.tombs, self.signatures, self.last_tomb = {}, signatures, 0
+        self.pins = {pin["session"] for _, _, pin in pins}
+        for _, signer, tomb in tombs:
+            for p in tomb["points"]:
+                self.tombs.setdefault(p["session"], set()).add(signer)
+        releases = {}
+        for n, signer, h in holds:
+            if "releases" in h and h["releases"] < n:
+                releases.setdefault(h["releases"], set()).add(signer)
         self.held, self.held_tags = set(), set()
-        for n, h in holds.items():
-            if n in released or "releases" in h:
+        for n, _, h in holds:
+            if len(releases.get(n, ())) >= signatures or "releases" in h:
                 continue
             if "session" in h:
                 self.held.add(h["session"])
@@ -420,6 +468,8 @@ class Expiry:
     def state(self, session):
         if session not in self.tombs:
             return "live"
+        if len(self.tombs[session]) < self.signatures:
+            return "proposed"
         if session in self.held or voltag(session) in self.held_tags:
             return "held"
         # the time of the store is not known here, so every pin counts
@@ -433,36 +483,39 @@ class Repository:
         self.secret = key["secret"]
         public = sodium.crypto_scalarmult_base(self.secret)
         self.recipient = blake(b"recipient" + public)[:8]
-        data = self.get("config")
-        c = Cursor(data)
-        head(c, "C")
-        text = c.take(c.number(4))
-        signature = c.take(64)
-        c.end()
-        signed(key["admin-public"], b"aksdr config\0" + data[:-64], signature, "config")
-        self.config = parse_json(text, "config", "aksdr/config/v1")
-        need(self.config["repository"] == self.id.hex(), "the key is of another repository")
+        self.config = self.newest_config()
         need(self.config["hash"] == 1 and self.config["cipher"] in (1, 2), "hash or cipher is unknown")
         mine = [r for r in self.config["recipients"] if r["public"] == public.hex()]
         need(mine, "this key is no recipient")
         rs = unseal(self.secret, base64.b64decode(mine[0]["secret"], validate=True))
         self.mm, self.cm = kdf(rs, "aksdr metadata", self.id), kdf(rs, "aksdr content", self.id)
         self.point_key = kdf(self.mm, "point")
-        publics = [key["admin-public"]] + [bytes.fromhex(s["public"]) for s in self.config["signers"]]
-        self.signers = {blake(b"signer" + p)[:8]: p for p in publics}
+        revoked = self.config.get("revoked") or []
+        publics = [key["admin-public"]]
+        publics += [bytes.fromhex(s["public"]) for s in [*self.config["signers"], *revoked]]
+        self.signers = {signer_id(p): p for p in publics}
+        self.admin = signer_id(key["admin-public"])
+        self.signatures = self.config.get("destroy_signatures", 1)
+        need(self.signatures in (1, 2), "number of signatures")
+        need(self.config.get("writers", "many") in ("many", "single"), "who may write")
+        self.accepted = {}  # id of a revoked signer -> hashes of what counts
+        for x in revoked:
+            self.revoke(x)
         self.packs, self.domains, self.indexes = {}, {}, {}
-        self.cached_points = self.cached_expiry = None
+        self.cached_points = self.cached_expiry = self.cached_reseal = None
+        self.void_points = set()
         self.moved = Counter()
         self.dead, self.taken = set(), set()  # what finals name
         for name in self.list("ctl/gc"):
-            if name.endswith("/final"):
-                packs, sessions, _ = read_collection(self.open(name, "G"), int(name.split("/")[2]), "final")
+            if name.endswith("/final") and (plain := self.open_if(name, "G")) is not None:
+                packs, sessions, _ = read_collection(plain, int(name.split("/")[2]), "final")
                 self.dead |= set(packs)
                 self.taken |= set(sessions)
         self.damaged = {}
         for name in self.list("ctl/damage"):
-            for kind, pack_id, off, cid in read_damage(self.open(name, "D"), name):
-                self.damaged[kind, pack_id, off] = cid
+            if (plain := self.open_if(name, "D")) is not None:
+                for kind, pack_id, off, cid in read_damage(plain, name):
+                    self.damaged[kind, pack_id, off] = cid
 
     def get(self, name):
         with open(os.path.join(self.store, name), "rb") as f:
@@ -485,9 +538,68 @@ class Repository:
             found += [os.path.relpath(os.path.join(top, n), self.store) for n in names if not n.startswith(".")]
         return sorted(found)
 
-    def signer(self, signer_id):
-        need(signer_id in self.signers, "an unknown signer")
-        return self.signers[signer_id]
+    # ---- 4, 15 ----
+
+    def read_config(self, name, number):
+        """One revision: JSON and hash."""
+        data = self.get(name)
+        c = Cursor(data)
+        head(c, "C")
+        text = c.take(c.number(4))
+        signature = c.take(64)
+        c.end()
+        signed(self.key["admin-public"], b"aksdr config\0" + data[:-64], signature, name)
+        config = parse_json(text, name, "aksdr/config/v1")
+        need(config["repository"] == self.id.hex(), "the key is of another repository")
+        need(config.get("revision", 1) == number, f"{name}: another revision")
+        return config, sha(data)
+
+    def newest_config(self):
+        for name in reversed(self.list("ctl/config")):
+            try:
+                return self.read_config(name, int(name.split("/")[2]))[0]
+            except Bad:
+                continue  # what the admin did not sign for its number does not count
+        return self.read_config("config", 1)[0]
+
+    def config_chain(self):
+        """All revisions are the admin's, and each follows the one before it."""
+        _, last = self.read_config("config", 1)
+        for name in self.list("ctl/config"):
+            config, hashed = self.read_config(name, int(name.split("/")[2]))
+            need(config["previous"] == last.hex(), f"{name}: it does not follow the revision before it")
+            last = hashed
+
+    def revoke(self, x):
+        me = signer_id(bytes.fromhex(x["public"]))
+        if x.get("accepted") is None:
+            return  # being revoked: all counts
+        need(len(x["accepted"]) <= ACCEPTED_MAX, "lists of what counts over their limit")
+        hashes = set()
+        for item in x["accepted"]:
+            name = item["object"]
+            need(sha(self.get(name)).hex() == item["hash"], f"{name} is not what the config names")
+            signer, found = read_hashes(self.open_by_admin(name, "V"), name)
+            need(bytes.fromhex(signer) == me, f"{name}: another signer's")
+            hashes |= set(found)
+        self.accepted[me] = hashes
+
+    def resealed(self, commitment):
+        """A key of a pack that was sealed to this recipient later; None: it was not."""
+        if self.cached_reseal is None:
+            self.cached_reseal = {}
+            for name in self.list("reseal/" + self.recipient.hex()):
+                for about, sealed in read_reseal(self.open_by_admin(name, "Y"), name).items():
+                    self.cached_reseal.setdefault(about, []).append(sealed)
+        for sealed in self.cached_reseal.get(commitment, []):
+            dek = unseal(self.secret, sealed)
+            if blake(b"aksdr dek", dek) == commitment:
+                return dek
+        return None
+
+    def signer(self, about):
+        need(about in self.signers, "an unknown signer")
+        return self.signers[about]
 
     def domain(self, name):
         if name not in self.domains:
@@ -508,11 +620,27 @@ class Repository:
         signature = c.take(64)
         c.end()
         signed(self.signer(signer), b"aksdr object\0" + self.id + name.encode() + b"\0" + data[:-64], signature, name)
+        if signer in self.accepted and sha(data) not in self.accepted[signer]:
+            raise Void(f"{name} does not count: its signer was revoked")
         return nonce, text, data[:8] + signer + self.id + name.encode()
 
     def open(self, name, kind, key=None):
         nonce, text, aad = self.envelope(name, kind)
         return xchacha_open(key or self.point_key, nonce, text, aad)
+
+    def open_if(self, name, kind):
+        """None when it does not count."""
+        try:
+            return self.open(name, kind)
+        except Void:
+            return None
+
+    def open_by_admin(self, name, kind):
+        need(self.signer_of(name) == self.admin, f"{name} is not signed by the admin")
+        return self.open(name, kind)
+
+    def signer_of(self, name):
+        return self.get(name)[8:16]
 
     def note(self, name, kind, schema):
         return parse_json(self.open(name, kind), name, schema)
@@ -554,10 +682,13 @@ class Repository:
             found = []
             for name in self.list("commit"):
                 session = session_of(name)
-                if self.end(session) == "point":
-                    found.append(self.point(session))
-                else:
-                    self.commit_of_none(session, self.end(session))
+                try:
+                    if self.end(session) == "point":
+                        found.append(self.point(session))
+                    else:
+                        self.commit_of_none(session, self.end(session))
+                except Void:
+                    self.void_points.add(session)
             found.sort(key=lambda p: (p["volume"]["name"], voltag(p["session"]), p["sequence"], p["received"],
                                       p["session"]))
             self.cached_points = found
@@ -576,7 +707,7 @@ class Repository:
                 told.append(f"fork: {p['session']} and {followed[before['session']]} follow {before['session']}")
             followed[before["session"]] = p["session"]
             if before["session"] not in points:
-                if before["session"] not in tombs:
+                if before["session"] not in tombs and before["session"] not in self.void_points:
                     seen = ", which its writer could not see" if before.get("missing") else ""
                     told.append(f"gap: {p['session']} follows {before['session']}{seen}")
                 continue
@@ -597,25 +728,32 @@ class Repository:
     # ---- 13 ----
 
     def numbered(self, prefix, kind, schema):
-        found = {}
+        """(number, signer, JSON) of those that count."""
+        found, numbers = [], []
         for name in self.list(prefix):
             need(kind_of_name(name) == prefix, f"{name}: no name of a statement")
-            found[int(name.split("/")[1])] = self.note(name, kind, schema)
-        need(sorted(found) == list(range(1, len(found) + 1)), f"numbers are missing below {prefix}/")
+            numbers.append(int(name.split("/")[1]))
+            try:
+                found.append((numbers[-1], self.signer_of(name), self.note(name, kind, schema)))
+            except Void:
+                pass  # it has its number, and says nothing
+        need(numbers == list(range(1, len(numbers) + 1)), f"numbers are missing below {prefix}/")
+        self.last_number = len(numbers)
         return found
 
     def expiry(self):
         if self.cached_expiry is None:
             # tombstones first: a hold that was confirmed is seen then
             tombs = self.numbered("tomb", "T", "aksdr/tombstone/v1")
+            last_tomb = self.last_number
             holds = self.numbered("hold", "H", "aksdr/hold/v1")
-            pins = [self.note(name, "L", "aksdr/pin/v1") for name in self.list("pin")]
-            need(all(len(t["points"]) <= TOMB_MAX for t in tombs.values()), "points of a tombstone over their limit")
-            dead = [p["session"] for t in tombs.values() for p in t["points"]]
-            kept = [x["session"] for x in [*holds.values(), *pins] if "session" in x]
+            pins = [(0, None, self.note(name, "L", "aksdr/pin/v1")) for name in self.list("pin")]
+            need(all(len(t["points"]) <= TOMB_MAX for _, _, t in tombs), "points of a tombstone over their limit")
+            dead = [p["session"] for _, _, t in tombs for p in t["points"]]
+            kept = [x["session"] for _, _, x in [*holds, *pins] if "session" in x]
             need(all(re.fullmatch(SESSION, x) for x in dead + kept), "no name of a session")
-            self.cached_expiry = Expiry(dead, holds, [p["session"] for p in pins], self.tag)
-            self.cached_expiry.last_tomb = len(tombs)
+            self.cached_expiry = Expiry(tombs, holds, pins, self.signatures, self.tag)
+            self.cached_expiry.last_tomb = last_tomb
         return self.cached_expiry
 
     # ---- 6, 7 ----
@@ -649,7 +787,10 @@ class Repository:
             for name in self.list("idx/" + domain.tag.hex()):
                 if self.segment_state(name) != "settled":
                     continue
-                packs, entries = self.segment(domain, name)
+                try:
+                    packs, entries = self.segment(domain, name)
+                except Void:
+                    continue
                 for number, ref in entries:
                     places.setdefault((packs[number][2], ref[0]), []).append((packs[number][0], ref))
             self.indexes[domain.name] = {key: sorted(found) for key, found in places.items()}
@@ -895,6 +1036,8 @@ class Verify:
     def run(self):
         """What there is, as words and numbers."""
         repo = self.repo
+        repo.config_chain()
+        self.keys()
         self.sessions()
         for p in repo.points(True):
             self.learn(p["domain"])
@@ -912,24 +1055,43 @@ class Verify:
                  "beats": len(self.of("beat")), "settled": states["settled"], "tentative": states["tentative"],
                  "void": states["void"], "packs": len(self.of("pack")), "chunks": len(self.seen),
                  "moved": repo.moved["P"], "nodes_moved": repo.moved["M"], "lost": self.lost,
-                 "collections": len(self.parts)}
+                 "collections": len(self.parts), "revoked": len(repo.void_points)}
         return " ".join(f"{name} {n}" for name, n in found.items())
 
     def learn(self, name):
         domain = self.repo.domain(name)
         self.domains[domain.tag] = domain
 
+    def is_void(self, name, kind):
+        if self.repo.signer_of(name) not in self.repo.accepted:
+            return False
+        try:
+            self.repo.envelope(name, kind)
+        except Void:
+            return True
+        return False
+
     def domain_of(self, segment):
         return self.domains.get(bytes.fromhex(segment.split("/")[1]))
 
+    def keys(self):
+        for name in self.of("revoked"):
+            read_hashes(self.repo.open_by_admin(name, "V"), name)
+        for name in self.of("reseal"):
+            read_reseal(self.repo.open_by_admin(name, "Y"), name)
+
     def sessions(self):
         for name in self.of("marker"):
+            if self.is_void(name, "S"):
+                continue
             o = self.repo.note(name, "S", "aksdr/session/v1")
             need("sess/" + o["session"] == name, f"{name}: another session's")
             need((voltag(o["session"]) == MAINTENANCE) == ("what" in o), f"{name}: what kind of session it is")
             if "domain" in o:
                 self.learn(o["domain"])
         for name in self.of("beat"):
+            if self.is_void(name, "S"):
+                continue
             o = self.repo.note(name, "S", "aksdr/beat/v1")
             need(o["session"] == session_of(name), f"{name}: another session's")
 
@@ -948,6 +1110,8 @@ class Verify:
 
     def segment(self, name):
         repo, domain, state = self.repo, self.domain_of(name), self.repo.segment_state(name)
+        if self.is_void(name, "I"):
+            return "void"
         if not domain:
             repo.envelope(name, "I")
             return state
@@ -969,6 +1133,8 @@ class Verify:
 
     def checked(self):
         for name in self.of("checked"):
+            if self.is_void(name, "K"):
+                continue
             o, c = read_noted_list(self.repo.open(name, "K"), name, "aksdr/checked/v1")
             packs = [read_pack_name(c) for _ in range(o["packs"])]
             need(packs == sorted(set(packs), key=lambda p: ("PM".index(p[0]), p[1])), f"{name}: order of packs")
@@ -976,8 +1142,10 @@ class Verify:
             c.end()
 
     def collections(self):
-        repo, tombs = self.repo, self.repo.expiry().tombs
+        repo, tombs = self.repo, set(self.repo.expiry().tombs)
         for name in self.of("collection"):
+            if self.is_void(name, "G"):
+                continue
             _, _, number, part = name.split("/")
             n = int(number)
             self.parts.setdefault(n, {})[part] = read_collection(repo.open(name, "G"), n, part)
@@ -1001,7 +1169,7 @@ class Verify:
             need(not missing, f"points that were live are gone: {missing[:3]}")
         for name in self.of("segment"):
             domain = self.domain_of(name)
-            if domain and repo.segment_state(name) == "settled":
+            if domain and repo.segment_state(name) == "settled" and not self.is_void(name, "I"):
                 named = {(kind, pack_id) for pack_id, _, kind in repo.segment(domain, name)[0]}
                 need(not named & dead, f"{name}: it names a pack that a collection took")
 

@@ -63,5 +63,8 @@ refused "... and with no other" wrapped
 rm -rf "$work/store" "$work/keys"
 cp -r "$here/../format/golden/v1/store" "$here/../format/golden/v1/keys" "$work"
 ok "the golden repository follows the format" reader verify
+rm -rf "$work/store" "$work/keys"
+cp -r "$here/../format/golden/v1-keys/store" "$here/../format/golden/v1-keys/keys" "$work"
+says "... and so does the one whose keys have changed" 'collections 1 revoked 1' reader verify
 
 finish

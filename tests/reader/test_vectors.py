@@ -120,8 +120,13 @@ class Vectors(unittest.TestCase):
                 a.read_segment(head + struct.pack("<I", 2) + tail)
 
     def test_expiry(self):
-        def state(session, tombs, holds=(), pins=()):
-            return a.Expiry(tombs, dict(enumerate(holds, 1)), pins, lambda v: a.voltag(v["name"])).state(session)
+        def state(session, tombs, holds=(), pins=(), signatures=1, signers=(b"a",)):
+            def said(statements):
+                return [(n, signers[(n - 1) % len(signers)], o) for n, o in enumerate(statements, 1)]
+            return a.Expiry(said({"points": [{"session": t}]} for t in tombs), said(holds),
+                            said({"session": p} for p in pins), signatures,
+                            lambda v: a.voltag(v["name"])).state(session)
+        other_hold = {"session": OTHER}
         held, of_volume, released = {"session": S1}, {"volume": {"name": S1}}, {"releases": 1}
         self.assertEqual(state(S1, []), "live")
         self.assertEqual(state(S1, [], [held], [S1]), "live")
@@ -137,6 +142,29 @@ class Vectors(unittest.TestCase):
         self.assertEqual(state(S1, [S1], [{"releases": 2}, held]), "held")
         self.assertEqual(state(S1, [S1], [], [S1]), "pinned")
         self.assertEqual(state(S1, [S1], [], [S2]), "expired")
+        self.assertEqual(state(S1, [S1], signatures=2), "proposed")
+        self.assertEqual(state(S1, [S1, S1], signatures=2), "proposed")
+        self.assertEqual(state(S1, [S1, S1], signatures=2, signers=(b"a", b"b")), "expired")
+        both = {"signatures": 2, "signers": (b"a", b"b")}
+        self.assertEqual(state(S1, [S1, S1], [held, released], **both), "held")
+        self.assertEqual(state(S1, [S1, S1], [held, released, released], **both), "expired")
+        self.assertEqual(state(S1, [S1, S1], [held, released, other_hold, released], **both), "held")
+
+    def test_reseal(self):
+        one, two = b"1" * 32 + b"s" * 80, b"2" * 32 + b"t" * 80
+        o = {"schema": "aksdr/reseal/v1"}
+        self.assertEqual(a.read_reseal(noted(o, one + two), "it"), {b"1" * 32: b"s" * 80, b"2" * 32: b"t" * 80})
+        self.assertEqual(a.read_reseal(noted(o, b""), "it"), {})
+        for tail in (two + one, one + one, one[:-1], one + two + b"\0"):
+            with self.assertRaises(a.Bad):
+                a.read_reseal(noted(o, tail), "it")
+
+    def test_what_counts_of_a_revoked_signer(self):
+        o = {"schema": "aksdr/revoked/v1", "signer": "00" * 8, "objects": 2}
+        self.assertEqual(a.read_hashes(noted(o, b"1" * 32 + b"2" * 32), "it"), ("00" * 8, [b"1" * 32, b"2" * 32]))
+        for tail in (b"1" * 32, b"2" * 32 + b"1" * 32, b"1" * 64, b"1" * 32 + b"2" * 32 + b"3" * 32):
+            with self.assertRaises(a.Bad):
+                a.read_hashes(noted(o, tail), "it")
 
 
 if __name__ == "__main__":

@@ -475,6 +475,42 @@ static void test_expiry_put_hold__comes_too_late(void **state)
 	assert_int_equal(state_of(&w, 0), EXPIRY_HELD);
 }
 
+static void test_expiry_put_hold__a_late_one_helps_no_other(void **state)
+{
+	auto_world struct world w = world_new();
+	char key[NOTE_KEY_MAX];
+	uint64_t n = 0;
+
+	(void)state;
+	(void)put_tomb(&w, 0, 0);
+	fails(ERR_NOT_FOUND,
+	      expiry_put_hold(w.k.agent, w.points[0], NULL, "reason", "name", &n, e));
+	/* a collection that looked before the first hold takes the point under all of these */
+	fails(ERR_NOT_FOUND,
+	      expiry_put_hold(w.k.agent, w.points[0], NULL, "reason", "name", &n, e));
+	fails(ERR_NOT_FOUND, expiry_put_hold(w.k.agent, NULL, &volume, "reason", "name", &n, e));
+	fails(ERR_NOT_FOUND, expiry_pin(w.k.agent, w.points[0], key, e));
+}
+
+static void test_expiry_put_hold__one_that_stood_before_helps_others(void **state)
+{
+	auto_world struct world w = world_new();
+	char key[NOTE_KEY_MAX];
+	uint64_t hold;
+
+	(void)state;
+	hold = put_hold(&w, 0);
+	(void)put_tomb(&w, 0, 0);
+	(void)put_hold(&w, 0);
+	(void)put_volume_hold(&w, &volume);
+	ok(expiry_pin(w.k.agent, w.points[0], key, e));
+	release(&w, 0, hold);
+	/* now only such are left that came after the tombstone */
+	uint64_t n = 0;
+	fails(ERR_NOT_FOUND,
+	      expiry_put_hold(w.k.agent, w.points[0], NULL, "reason", "name", &n, e));
+}
+
 /* A tombstone that comes between the hold and the look. */
 struct late {
 	const struct world *w;
@@ -599,8 +635,6 @@ static void test_expiry_put_release__ends_one_hold(void **state)
 	fails_saying(ERR_NOT_FOUND, "others",
 	             expiry_put_hold(w.k.agent, NULL, &volume, "reason", "name", &third, e));
 	assert_int_equal(state_of(&w, 0), EXPIRY_HELD);
-	/* what is held already is not too late */
-	(void)put_volume_hold(&w, &volume);
 	fails(ERR_DENIED, expiry_put_release(w.k.audit, third, "reason", "name", &n, e));
 }
 
@@ -1078,6 +1112,8 @@ int main(void)
 		cmocka_unit_test(test_expiry_put_hold__keeps_a_point),
 		cmocka_unit_test(test_expiry_put_hold__keeps_all_points_of_a_volume),
 		cmocka_unit_test(test_expiry_put_hold__comes_too_late),
+		cmocka_unit_test(test_expiry_put_hold__a_late_one_helps_no_other),
+		cmocka_unit_test(test_expiry_put_hold__one_that_stood_before_helps_others),
 		cmocka_unit_test(test_expiry_put_hold__is_expired_while_it_runs),
 		cmocka_unit_test(test_expiry_put_hold__needs_a_reason_and_a_name),
 		cmocka_unit_test(test_expiry_put_hold__what_would_not_open_is_refused),

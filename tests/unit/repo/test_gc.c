@@ -234,6 +234,166 @@ static void test_gc_run__held_points_stay(void **state)
 	assert_int_equal(assert_clean(&k), 1);
 }
 
+/* Once a collection has seen a hold and left the point, no other one can take it. */
+static void test_gc_run__a_hold_that_came_late_is_in_time_for_the_next(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point first;
+	auto_kit_point struct point second;
+	char pin[NOTE_KEY_MAX];
+	uint64_t number;
+
+	(void)state;
+	two(&k, &first, &second);
+	expire(&k, first.session);
+	fails(ERR_NOT_FOUND,
+	      expiry_put_hold(k.agent, first.session, NULL, "a dispute", "Ada", &number, e));
+	fails(ERR_NOT_FOUND, expiry_pin(k.agent, first.session, pin, e));
+	/* something has to go, else no collection says what it saw */
+	expire(&k, second.session);
+	assert_int_equal(collect(&k).outcome, GC_DONE);
+	ok(expiry_pin(k.agent, first.session, pin, e));
+	ok(expiry_put_hold(k.agent, first.session, NULL, "a dispute", "Ada", &number, e));
+	fails(ERR_NOT_FOUND,
+	      expiry_put_hold(k.agent, second.session, NULL, "a dispute", "Ada", &number, e));
+	assert_int_equal(assert_clean(&k), 1);
+}
+
+struct latecomer {
+	const struct kit *k;
+	const char *session;
+	bool came;
+};
+
+static enum store_fault hold_before_final(void *arg, uint64_t n, enum store_call call,
+                                          const char *key)
+{
+	struct latecomer *l = arg;
+	uint64_t number;
+
+	(void)n;
+	if (l->session && call == CALL_PUT && strstr(key, "/final") && !l->came) {
+		l->came = true;
+		fails(ERR_NOT_FOUND, expiry_put_hold(l->k->agent, l->session, NULL, "a dispute",
+		                                     "Ada", &number, e));
+	}
+	return FAULT_NONE;
+}
+
+/* That a hold stands does not make a loss of what a collection took before it. */
+static void test_gc_run__takes_what_is_held_too_late(void **state)
+{
+	struct latecomer l = { 0 };
+	struct err err = ERR_INIT;
+	auto_kit struct kit k = kit_new_in(
+		store_fault_new(store_mem_new(&err), hold_before_final, &l, &err));
+	auto_kit_point struct point first;
+	auto_kit_point struct point second;
+
+	(void)state;
+	two(&k, &first, &second);
+	expire(&k, first.session);
+	l = (struct latecomer){ .k = &k, .session = first.session };
+	assert_int_equal(collect(&k).points_deleted, 1);
+	assert_true(l.came);
+	assert_int_equal(assert_clean(&k), 1);
+	assert_int_equal(collect(&k).outcome, GC_NOTHING);
+}
+
+struct meanwhile {
+	const struct kit *k;
+	unsigned n; /* of the last point that was made */
+	unsigned times;
+	char session[96]; /* that is to be taken; "" : none */
+};
+
+/* Before a check looks at points one is made; before it looks at the index, it is taken. */
+static enum store_fault take_meanwhile(void *arg, uint64_t call_n, enum store_call call,
+                                       const char *key)
+{
+	struct meanwhile *m = arg;
+	unsigned times = m->times;
+
+	(void)call_n;
+	if (times == 0 || call != CALL_LIST)
+		return FAULT_NONE;
+	m->times = 0; /* not in what is called here */
+	if (strcmp(key, "commit/") == 0 && !m->session[0]) {
+		const struct kit_content c = { .volume = "w",
+			                       .domain = "d",
+			                       .n = ++m->n,
+			                       .files = 5,
+			                       .bytes = 2000,
+			                       .seed = 1000 * m->n };
+		auto_kit_point struct point p = kit_backup(m->k, &c);
+		memcpy(m->session, p.session, sizeof(m->session));
+	} else if (strcmp(key, "idx/") == 0 && m->session[0]) {
+		expire(m->k, m->session);
+		(void)collect(m->k);
+		m->session[0] = '\0';
+		times--;
+	}
+	m->times = times;
+	return FAULT_NONE;
+}
+
+static enum store_fault take_before_commits(void *arg, uint64_t call_n, enum store_call call,
+                                            const char *key)
+{
+	struct meanwhile *m = arg;
+
+	(void)call_n;
+	if (m->times == 0 || call != CALL_LIST || strcmp(key, "commit/") != 0)
+		return FAULT_NONE;
+	m->times = 0;
+	expire(m->k, m->session);
+	(void)collect(m->k);
+	return FAULT_NONE;
+}
+
+/* What is gone before commits are listed was expired before. */
+static void test_gc_run__what_it_takes_before_a_check_looks_was_expired(void **state)
+{
+	struct meanwhile m = { 0 };
+	struct err err = ERR_INIT;
+	auto_kit struct kit k = kit_new_in(
+		store_fault_new(store_mem_new(&err), take_before_commits, &m, &err));
+	auto_kit_point struct point first;
+	auto_kit_point struct point second;
+
+	(void)state;
+	two(&k, &first, &second);
+	m = (struct meanwhile){ .k = &k, .times = 1 };
+	memcpy(m.session, first.session, sizeof(m.session));
+	assert_int_equal(assert_clean(&k), 1);
+	assert_int_equal(m.times, 0);
+}
+
+static void test_gc_run__what_it_takes_during_a_check_is_not_lost(void **state)
+{
+	const struct check_params params = { .level = 2, .threads = 2, .problem = print_problem };
+	struct meanwhile m = { .n = 10 };
+	struct err err = ERR_INIT;
+	auto_kit struct kit k = kit_new_in(
+		store_fault_new(store_mem_new(&err), take_meanwhile, &m, &err));
+	auto_kit_point struct point first;
+	auto_kit_point struct point second;
+	struct check_result r;
+
+	(void)state;
+	two(&k, &first, &second);
+	m.k = &k;
+	m.times = 2;
+	assert_int_equal(assert_clean(&k), 2);
+	assert_int_equal(m.times, 0);
+	/* when it never ends nobody can say what was lost */
+	m.times = 100;
+	fails_saying(ERR_BUSY, "collections went on", check_run(k.recovery, &params, &r, e));
+	m.times = 0;
+	(void)collect(&k);
+	assert_int_equal(assert_clean(&k), 2);
+}
+
 static void test_gc_run__dry_run_changes_nothing(void **state)
 {
 	auto_kit struct kit k = kit_new();
@@ -922,6 +1082,10 @@ int main(void)
 		cmocka_unit_test(test_gc_run__takes_expired_points_and_what_only_they_need),
 		cmocka_unit_test(test_gc_run__copies_what_is_left_of_packs_with_garbage),
 		cmocka_unit_test(test_gc_run__held_points_stay),
+		cmocka_unit_test(test_gc_run__a_hold_that_came_late_is_in_time_for_the_next),
+		cmocka_unit_test(test_gc_run__takes_what_is_held_too_late),
+		cmocka_unit_test(test_gc_run__what_it_takes_before_a_check_looks_was_expired),
+		cmocka_unit_test(test_gc_run__what_it_takes_during_a_check_is_not_lost),
 		cmocka_unit_test(test_gc_run__dry_run_changes_nothing),
 		cmocka_unit_test(test_gc_run__waits_for_sessions_at_work),
 		cmocka_unit_test(test_gc_run__fences_who_was_silent),

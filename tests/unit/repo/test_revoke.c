@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "common/hex.h"
+#include "common/now.h"
 #include "common/json.h"
 #include "repo/collection.h"
 #include "repo/expiry.h"
@@ -233,7 +234,7 @@ static void test_revoke_run__a_collection_goes_on_beside_a_thief(void **state)
 	kit_remove(&w.k, "ctl/config/00000099");
 	kit_reopen(&w.k);
 	/* A mistake can be undone for some days. */
-	fails_saying(ERR_CORRUPT, "1 restore points do not count, since their key was revoked",
+	fails_saying(ERR_CORRUPT, "whose key was revoked do not count (1 of them",
 	             gc_run(w.k.agent, &p, &r, e));
 	/* The thief's session is waited for by nobody. */
 	p.accept_loss = true;
@@ -290,6 +291,34 @@ static void test_revoke_run__up_to_a_time(void **state)
 	kit_assert_readable(w.k.recovery, &late, &c);
 	p.before_ns = INT64_MAX;
 	fails_saying(ERR_INVALID, "has not come yet", revoke_run(w.k.recovery, &p, &r, e));
+}
+
+static void test_repo_find__passes_over_points_that_do_not_count(void **state)
+{
+	auto_world struct world w = world_new();
+	struct kit_content c = content(5);
+	char text[64];
+
+	(void)state;
+	c.volume = "w";
+	c.previous = &w.nodes;
+	auto_kit_point struct point late = kit_backup_by(&w.k, w.node, &c);
+	/* The state directory knows it as one that counts. */
+	auto_kit_point struct point found = { 0 };
+	ok(repo_find(w.k.audit, "w", &found, e));
+	assert_string_equal(found.session, late.session);
+	point_clear(&found);
+	(void)kit_revoke(&w.k, "node", received_ns(&w.k, &late));
+	kit_reopen(&w.k);
+	ok(repo_find(w.k.audit, "w", &found, e));
+	assert_string_equal(found.session, w.nodes.session);
+	point_clear(&found);
+	(void)snprintf(text, sizeof(text), "w@%s", now_rfc3339(late.frozen_ns).s);
+	ok(repo_find(w.k.audit, text, &found, e));
+	assert_string_equal(found.session, w.nodes.session);
+	(void)snprintf(text, sizeof(text), "w@%.32s", late.session + POINT_SESSION_RANDOM);
+	fails_saying(ERR_DENIED, "does not count: it is signed by key 'node'",
+	             repo_find(w.k.audit, text, &found, e));
 }
 
 static void test_revoke_run__what_collections_did_counts_whenever_it_came(void **state)
@@ -448,7 +477,7 @@ static void test_revoke_load__a_lost_list_is_no_verdict(void **state)
 	kit_list(&w.k, "ctl/revoked/", &names);
 	kit_flip(&w.k, names.keys[0], 100);
 	kit_reopen(&w.k);
-	/* The others' points come back; nobody says anything of the node's, and nothing is taken. */
+	/* Others' points come back; nobody says anything of the node's, and nothing is taken. */
 	kit_assert_readable(w.k.recovery, &w.mine, &w.mine_c);
 	CLEANUP(point_clear) struct point p = { 0 };
 	fails_saying(ERR_CORRUPT, "does not open: put that back from a copy",
@@ -489,6 +518,45 @@ static void test_revoke_run__a_collection_that_goes_by_the_old_config_stops(void
 	ok(gc_run(w.k.agent, &eager, &r, e));
 	assert_int_equal(r.outcome, GC_DONE);
 	assert_int_equal(r.points_deleted, 1);
+	kit_assert_readable(w.k.recovery, &w.mine, &w.mine_c);
+}
+
+/* Another collector has taken `condemn` for one of the revoked key, which it was not any more. */
+static enum store_fault take_condemn(void *arg, uint64_t n, enum store_call call, const char *key)
+{
+	struct kit *k = arg;
+
+	(void)n;
+	if (call == CALL_PUT && strcmp(key, "ctl/gc/00000001/sessions") == 0)
+		kit_remove(k, "ctl/gc/00000001/condemn");
+	return FAULT_NONE;
+}
+
+static void test_gc_run__takes_nothing_that_sessions_have_not_seen_condemned(void **state)
+{
+	auto_world struct world w = world_new();
+	const struct expiry_point going = { .session = w.nodes.session, .why = "a test" };
+	struct gc_result r;
+	struct err err = ERR_INIT;
+	uint64_t number;
+
+	(void)state;
+	(void)kit_revoke(&w.k, "node", 0);
+	kit_reopen(&w.k);
+	ok(expiry_put_tomb(w.k.agent, "", &going, 1, &number, e));
+	size_t packs = kit_count(&w.k, "pack/") + kit_count(&w.k, "meta/");
+	struct store *lent = fault_store(w.k.store, UINT64_MAX, FAULT_NONE, FAULT_NONE, NULL);
+	auto_store struct store *s = store_fault_new(lent, take_condemn, &w.k, &err);
+	w.k.agent->store = s;
+	ok(gc_run(w.k.agent, &eager, &r, e));
+	w.k.agent->store = w.k.store;
+	/* The first generation has ended without taking a pack, and the next one took them. */
+	assert_int_equal(r.outcome, GC_DONE);
+	assert_int_equal(r.generation, 2);
+	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
+	ok(collection_get(w.k.agent, 1, COLLECTION_FINAL, &l, NULL, e));
+	assert_int_equal(l.packs.n, 0);
+	assert_int_equal(kit_count(&w.k, "pack/") + kit_count(&w.k, "meta/"), packs - 2);
 	kit_assert_readable(w.k.recovery, &w.mine, &w.mine_c);
 }
 
@@ -676,6 +744,7 @@ int main(void)
 		cmocka_unit_test(test_revoke_run__nothing_that_a_thief_puts_later_counts),
 		cmocka_unit_test(test_revoke_run__a_collection_goes_on_beside_a_thief),
 		cmocka_unit_test(test_revoke_run__up_to_a_time),
+		cmocka_unit_test(test_repo_find__passes_over_points_that_do_not_count),
 		cmocka_unit_test(test_revoke_run__what_collections_did_counts_whenever_it_came),
 		cmocka_unit_test(test_revoke_run__packs_are_vouched_for_no_more),
 		cmocka_unit_test(test_revoke_run__packs_are_never_repacked),
@@ -683,6 +752,7 @@ int main(void)
 		cmocka_unit_test(test_revoke_load__lists_are_kept_locally_for_a_store_far_away),
 		cmocka_unit_test(test_revoke_load__a_lost_list_is_no_verdict),
 		cmocka_unit_test(test_revoke_run__a_collection_that_goes_by_the_old_config_stops),
+		cmocka_unit_test(test_gc_run__takes_nothing_that_sessions_have_not_seen_condemned),
 		cmocka_unit_test(test_revoke_run__between_announcement_and_list),
 		cmocka_unit_test(test_revoke_run__can_die_at_each_call_and_is_finished),
 		cmocka_unit_test(test_revoke_run__says_what_there_is),
