@@ -20,8 +20,8 @@
 #   hold                                    holds that come in time, and too late
 #   finals, roll-up, rot                    two finals, a list of all, and lists that do not open any more
 #
-# MODEL_SIZE=full: larger scopes, where more of these meet, and of two rules that one is enough: half an
-# hour, and 2 GiB of memory. large: those that take minutes each, too.
+# MODEL_SIZE=full: larger scopes, where more of these meet, and of two rules that one is enough: some five
+# minutes of one core, and 1 GiB of memory. large: those that take minutes each, too.
 set -u
 
 arguments=("$@")
