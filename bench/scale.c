@@ -18,6 +18,8 @@
  *   check0 .. 2  checks of these levels; check3, which reads all packs, only with --exact
  *   gc           the collection
  *   gc-again     one after it, which finds nothing
+ *   table        searches one table of the index of so many chunks, of which no page is kept; only
+ *                when it is asked for, and for an empty DIR
  *
  * Of each one line of a Markdown table goes to stdout. CPU is of the process less what making the
  * content of the store took (requests and bytes are those that the store saw). "Own" memory is
@@ -433,6 +435,8 @@ static int run_named(struct bench *b, const char *name, struct err *e)
 {
 	if (strcmp(name, "fill") == 0)
 		return phase_fill(b, e);
+	if (strcmp(name, "table") == 0)
+		return scale_table(b->shape.chunks, b->note, sizeof(b->note), e);
 	if (open_repo(b, e) < 0)
 		return -1;
 	if (strcmp(name, "fetch") == 0 || strcmp(name, "open") == 0)

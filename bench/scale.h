@@ -71,6 +71,9 @@ MUST_CHECK int scale_store_keys(struct scale_store *s, const struct keys *keys, 
 uint64_t scale_store_refs(const struct scale_store *s, uint64_t pack,
                           struct chunk_ref ret[SCALE_PER_PACK]);
 
+/* Searches a table of the local index of so many entries; the note says what it took. */
+MUST_CHECK int scale_table(uint64_t entries, char *note, size_t note_max, struct err *e);
+
 /* Fills an empty repository, which r and s are of. */
 MUST_CHECK int scale_fill(const struct repo *r, const struct scale_shape *shape,
                           const struct scale_store *s, struct err *e);

@@ -7,7 +7,7 @@
  * last piece of a closed pack sends it to the uploaders.
  *
  * Memory: BUFS plain buffers, three buffers of a chunk's size per worker,
- * PACKS_MAX packs.
+ * PACKS_MAX packs of data and NODE_PACKS_MAX of tree nodes.
  */
 #include "repo/seal.h"
 
@@ -22,11 +22,12 @@
 #include "repo/chunker.h"
 #include "repo/compress.h"
 
-#define OPEN_DATA 2 /* data packs that are filled at the same time */
-#define PACKS_MAX 4 /* data packs in memory: open, closing, uploading */
+#define OPEN_DATA 2      /* data packs that are filled at the same time */
+#define PACKS_MAX 4      /* data packs in memory: open, closing, uploading */
+#define NODE_PACKS_MAX 3 /* the same of tree nodes: a tree may be made faster than it is stored */
 #define UPLOADERS 2
-#define UPLOADS_MAX 256 /* more than can be: see open_pack_new_locked() and the size of trees */
-#define TASKS_MAX 64    /* waiting for the pool */
+#define UPLOADS_MAX 16 /* waiting: more than can be, see open_pack_new_locked() */
+#define TASKS_MAX 64   /* waiting for the pool */
 #define BOXES (OPEN_DATA + 1)
 #define BUF_LEAST (2 * MIB)           /* bytes of the longest chunk that is not cut by content */
 #define CHECKPOINT_BYTES GIB          /* uploaded before the index is told, at least */
@@ -84,7 +85,7 @@ struct sealer {
 	pthread_cond_t changed;
 	struct open_pack *data[OPEN_DATA];   /* guarded by lock */
 	struct open_pack *node;              /* guarded by lock */
-	unsigned packs_alive;                /* data packs in memory; guarded by lock */
+	unsigned packs_alive[2];             /* in memory, by kind; guarded by lock */
 	struct pack_build *spare[PACKS_MAX]; /* memory of packs that are out; guarded by lock */
 	unsigned nspare;                     /* guarded by lock */
 	uint64_t serial;                     /* guarded by lock */
@@ -161,15 +162,14 @@ static void open_pack_free(struct open_pack *p)
  */
 static struct open_pack *open_pack_new_locked(struct sealer *s, uint8_t kind, struct err *e)
 {
+	const unsigned most = kind == CHUNK_DATA ? PACKS_MAX : NODE_PACKS_MAX;
 	struct open_pack *p;
 
-	if (kind == CHUNK_DATA) {
-		while (s->packs_alive >= PACKS_MAX && !sealer_failed(s))
-			(void)pthread_cond_wait(&s->changed, &s->lock);
-		if (sealer_failed(s)) {
-			*e = s->failure;
-			return NULL;
-		}
+	while (s->packs_alive[kind] >= most && !sealer_failed(s))
+		(void)pthread_cond_wait(&s->changed, &s->lock);
+	if (sealer_failed(s)) {
+		*e = s->failure;
+		return NULL;
 	}
 	p = calloc(1, sizeof(*p));
 	if (!p) {
@@ -192,8 +192,7 @@ static struct open_pack *open_pack_new_locked(struct sealer *s, uint8_t kind, st
 		return NULL;
 	}
 	p->serial = ++s->serial;
-	if (kind == CHUNK_DATA)
-		s->packs_alive++;
+	s->packs_alive[kind]++;
 	return p;
 }
 
@@ -270,8 +269,7 @@ static struct open_pack *reserve_locked(struct sealer *s, uint8_t kind, struct c
 			*slot = p;
 			continue;
 		}
-		if (kind == CHUNK_DATA)
-			s->packs_alive--;
+		s->packs_alive[kind]--;
 		open_pack_free(p);
 	}
 	struct open_pack *p = *slot;
@@ -369,16 +367,14 @@ static void *uploader(void *arg)
 	(void)prctl(PR_SET_NAME, "upload");
 	while ((p = queue_pop(&s->uploads))) {
 		struct err e = ERR_INIT;
-		bool data = p->build->kind == CHUNK_DATA;
 
 		if (!sealer_failed(s) && upload(s, p->build, &e) < 0)
 			sealer_fail(s, &e);
 		(void)pthread_mutex_lock(&s->lock);
 		s->uploading--;
-		if (data) {
-			s->packs_alive--;
+		s->packs_alive[p->build->kind]--;
+		if (p->build->kind == CHUNK_DATA)
 			s->spare[s->nspare++] = STEAL(&p->build);
-		}
 		(void)pthread_cond_broadcast(&s->changed);
 		(void)pthread_mutex_unlock(&s->lock);
 		open_pack_free(p);
