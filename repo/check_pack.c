@@ -29,6 +29,7 @@ struct exam {
 	size_t nentries;
 	/* findings */
 	struct buf text; /* of the frame */
+	bool unreadable; /* the store does not give a part of it */
 	uint64_t bad, hurt;
 	uint32_t bad_off;
 	char why[200];
@@ -101,6 +102,7 @@ static int frame_bad(struct exam *x, const char *part, const struct err *why, st
 		return -1;
 	}
 	(void)buf_printf(&x->text, "%s%s: %s", x->text.len ? "; " : "", part, why->msg);
+	x->unreadable |= check_what_of(why) == CHECK_UNREADABLE;
 	return 0;
 }
 
@@ -436,7 +438,8 @@ static void tell_damage(struct exam *x)
 		                 x->text.len ? "; " : "", (unsigned long long)x->bad, x->nentries,
 		                 x->bad_off, x->why);
 	if (x->text.len > 0)
-		check_find(ck, CHECK_DAMAGED, x->name, x->hurt, "%s", buf_cstr(&x->text));
+		check_find(ck, x->unreadable && x->bad == 0 ? CHECK_UNREADABLE : CHECK_DAMAGED,
+		           x->name, x->hurt, "%s", buf_cstr(&x->text));
 }
 
 /* HEAD: its length must be the one of the index. 1: it is gone. */
