@@ -248,22 +248,14 @@ static const struct verb readers[] = {
 int main(int argc, char **argv)
 {
 	const struct verb others[] = {
-		cmd_check,
-		cmd_repair,
-		cmd_retain,
-		cmd_retain_simulate,
-		cmd_expire,
-		cmd_hold,
-		cmd_release,
-		cmd_gc,
-		cmd_key_list,
-		cmd_key_add_agent,
-		cmd_key_revoke,
-		cmd_key_add_recipient,
-		cmd_key_reseal,
-		cmd_key_remove_recipient,
-		cmd_key_passphrase,
-		cmd_key_require_signatures,
+		cmd_check,          cmd_repair,
+		cmd_retain,         cmd_retain_simulate,
+		cmd_expire,         cmd_hold,
+		cmd_release,        cmd_gc,
+		cmd_key_list,       cmd_key_add_agent,
+		cmd_key_revoke,     cmd_key_add_recipient,
+		cmd_key_reseal,     cmd_key_remove_recipient,
+		cmd_key_passphrase, cmd_key_require_signatures,
 		cmd_upgrade,
 	};
 	struct verb verbs[ARRAY_LEN(readers) + ARRAY_LEN(others)]; /* the last one ends it */

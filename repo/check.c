@@ -501,8 +501,8 @@ static int look(struct check *ck, struct check_result *result, struct err *e)
 }
 
 /*
- * Whether a collection went on since the look began: what it took, that was expired meanwhile too, was
- * not known to go.
+ * Whether a collection went on since the look began: what it took, that was expired meanwhile
+ * too, was not known to go.
  */
 static int was_overtaken(const struct check *ck, bool *ret, struct err *e)
 {

@@ -196,7 +196,7 @@ static bool is_settled(const struct gc *g, const struct commit_item *c,
 	        bsearch(c->session, g->points, g->npoints, sizeof(*g->points), by_session));
 }
 
-/* Markers, and beats, of sessions that have ended. ret_kept: of those that go, what the store keeps */
+/* Markers and beats of sessions that have ended. ret_kept: of those that go, what is kept */
 static int drop_markers(struct gc *g, const struct session_names *going,
                         struct session_names *ret_kept, struct err *e)
 {

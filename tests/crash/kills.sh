@@ -90,7 +90,8 @@ prepare() {
 	backup) change ;;
 	resume) # an attempt that died is there
 		change
-		mortal timeout -s KILL "0.0$((20 + drawn % 30))" "$agent" backup --key "$agent_key" --quiet "data=$work/src"
+		mortal timeout -s KILL "0.0$((20 + drawn % 30))" \
+			"$agent" backup --key "$agent_key" --quiet "data=$work/src"
 		;;
 	expire) [ "$(wc -l <ids)" -gt $((kept + 2)) ] ;;
 	migrate) old_catalog ;;

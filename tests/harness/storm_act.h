@@ -10,7 +10,7 @@
 
 struct storm_act {
 	const char *name;
-	/* What it may be told when others are at work: fenced or overtaken; too late. ERR_NONE: nothing */
+	/* What it may be told when others are at work: fenced, overtaken, late. ERR_NONE: none */
 	enum err_class told;
 	/* who: of the book, and of his sources. -1 with e; what must not be ends the process. */
 	int (*run)(const struct storm_world *w, const struct storm_door *d, const char *who,

@@ -50,7 +50,7 @@ struct storm_plan {
 	struct storm_weather weather;
 	const char *late_dir; /* of late calls; NULL: none are late */
 	int trace_fd;         /* a line for each call; -1: none */
-	/* The process is killed at this call, counted from 1, before or after it is made; 0: never */
+	/* The process is killed at this call, from 1 on, before or after it is made; 0: never */
 	uint64_t dies_at;
 	bool dies_after;
 };

@@ -63,9 +63,9 @@ What is left out, and why that is right
   the small scope: a fault that needs more is not found.
 
 Not covered: pins and restores that run, damage marks and repair, keys that are revoked, single-writer
-mode, lists that are not atomic, a hold that is too late for a point whose marker the store keeps, and whether anything ever comes
-to an end. A final that becomes unreadable is covered while nothing expires and nothing is refused: it is
-then decided again, with the same outcome. When a point expires in just these hours, what the first one
+mode, lists that are not atomic, a hold that is too late for a point whose marker the store keeps, and whether
+anything ever comes to an end. A final that becomes unreadable is covered while nothing expires and nothing is
+refused: it is then decided again, with the same outcome. When a point expires in just these hours, what the first one
 had released may go by the second, also when a session that is at work relies on it.
 
 How to read a counterexample
