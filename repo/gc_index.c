@@ -15,7 +15,7 @@
 
 #define SMALL_BYTES (256 * KIB) /* of a segment that is merged with others: some 4,000 entries */
 #define SMALL_MANY 64           /* of a domain: then they are */
-#define ENTRIES_MAX ((size_t)256 * 1024) /* of a segment that is made */
+#define ENTRIES_MAX ((size_t)128 * 1024) /* of a segment that is made: 7 MiB */
 
 struct seg {
 	char *key;        /* owned */
