@@ -481,7 +481,7 @@ int gc_index(struct gc *g, uint64_t n, const struct session_names *going, struct
 	(void)choose_small(&s);
 	if (write_merged(&m, &s, e) < 0)
 		return err_wrap(e, "making the index anew");
-	/* As before anything is deleted: what was merged must count, whatever becomes of the key. */
+	/* As before anything is deleted: what was merged must count, whatever becomes of a key. */
 	if (config_still(g->repo->store, g->repo->keys, g->repo->params.revision, e) < 0)
 		return -1;
 	gc_names_clear(locked);
