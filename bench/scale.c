@@ -32,6 +32,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -615,6 +616,10 @@ int main(int argc, char **argv)
 	char *phases = NULL;
 	int rc = 0;
 
+	/* As in aksdr-catalog, whose work this is. */
+	(void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+	(void)mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
+	(void)mallopt(M_ARENA_MAX, 4);
 	if (arguments_of(argc, argv, &b, &phases, &e) < 0) {
 		fprintf(stderr, "scale: %s; bench/README.md says more\n", e.msg);
 		return 2;

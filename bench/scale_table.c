@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One table of the local index with any number of entries, none of which is kept anywhere: a page
- * of it is made when a search first touches it (userfaultfd). So a table of a petabyte's chunks, 61
- * GB, can be searched as it would be in a file, and how many pages a search needs can be counted.
+ * of it is made when a search first touches it (userfaultfd). So a table of a petabyte's chunks,
+ * 62 GB, can be searched as it would be in a file, and the pages that a search needs are counted.
  *
  * Ids are spread as a sorted sample of random numbers is, since that is what a search by
  * interpolation meets: the interval of all numbers is halved again and again, each time about where

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* aksdr-catalog: which restore points exist, and whether they are sound. */
+#include <malloc.h>
 #include <string.h>
 
 #include "catalog/cmd.h"
@@ -273,5 +274,12 @@ int main(int argc, char **argv)
 	memcpy(verbs, readers, sizeof(readers));
 	memcpy(verbs + ARRAY_LEN(readers) - 1, others, sizeof(others));
 	verbs[ARRAY_LEN(verbs) - 1] = (struct verb){ 0 };
+	/*
+	 * Index segments come and go by megabytes, in several threads: malloc, which would adapt to
+	 * that and keep some for each of them, is to give them back.
+	 */
+	(void)mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+	(void)mallopt(M_TRIM_THRESHOLD, 16 * 1024 * 1024);
+	(void)mallopt(M_ARENA_MAX, 4);
 	return verb_main(&program, argc, argv);
 }
