@@ -44,10 +44,17 @@ struct check_point {
 };
 
 /* A pack in the store. */
+/* What the index says of a pack. */
+enum check_named {
+	CHECK_UNNAMED,
+	CHECK_NAMED_IN_VAIN, /* by segments of fenced sessions, on which nobody relies */
+	CHECK_NAMED
+};
+
 struct check_listed {
 	uint8_t id[FORMAT_PACK_ID_BYTES];
 	uint8_t kind;       /* CHUNK_DATA or CHUNK_NODE */
-	bool indexed;       /* some segment names it */
+	uint8_t named;      /* enum check_named */
 	bool body;          /* is to be read in full */
 	bool framed;        /* its frame was read, and is whole */
 	uint32_t len;       /* as the list says; UINT32_MAX: as much or more */
@@ -113,7 +120,7 @@ struct check {
 	uint64_t expired; /* points */
 	uint64_t config;  /* highest revision of the config that a point names */
 	char config_session[POINT_SESSION_LEN + 1]; /* the first of those points, by name */
-	uint64_t unindexed; /* packs that points need and no segment names */
+	uint64_t unindexed; /* packs that points need and no segment that counts names */
 	const struct check_listed *unindexed_first;
 	struct check_finding *findings;
 	size_t nfindings, findings_cap;

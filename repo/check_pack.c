@@ -590,9 +590,11 @@ static int check_some(struct check_worker *w, struct err *e)
 		x.nitems = w->group.n;
 		if (listed->kind == CHUNK_DATA)
 			atomic_fetch_add_explicit(&ck->chunks, needed, memory_order_relaxed);
-		if (needed > 0 && !listed->indexed)
+		if (needed > 0 && listed->named != CHECK_NAMED) {
 			note_unindexed(ck, listed);
-		if (needed == 0 && !listed->indexed) {
+			listed->named = CHECK_UNNAMED;
+		}
+		if (needed == 0 && listed->named == CHECK_UNNAMED) {
 			atomic_fetch_add_explicit(&ck->unreferenced, 1, memory_order_relaxed);
 			atomic_fetch_add_explicit(&ck->unreferenced_bytes, listed->len,
 			                          memory_order_relaxed);

@@ -122,7 +122,7 @@ int main(void)
 		for (int h = 0; h < DAMAGE_HOWS; h++)
 			for (unsigned a = 0; a < damage_args(h); a++)
 				if (storm_mix(c.seed + k++) % stride == 0)
-					run_case(&c, i, h, a, 3);
+					run_case(&c, i, h, a, (unsigned)env_u64("LEGS", 3));
 	for (int i = 0; i < DAMAGE_KINDS; i++) {
 		printf("%-30s", damage_kind_names[i]);
 		for (int h = 0; h < DAMAGE_HOWS; h++)

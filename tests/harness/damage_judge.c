@@ -76,22 +76,40 @@ static void restore_all(const struct damage_world *w, struct damage_store *s, co
 	}
 }
 
-/* What came back before comes back still. */
+/* The same with less effort, and each that came back before must come back still. */
 static void restore_again(const struct damage_world *w, struct damage_store *s, const char *when,
                           struct damage_verdict *v, unsigned *ret_lost)
 {
-	enum damage_fate fates[DAMAGE_POINTS];
-	enum err_class classes[DAMAGE_POINTS];
+	struct point points[DAMAGE_POINTS] = { 0 };
+	struct damage_digest digests[DAMAGE_POINTS];
+	struct err errs[DAMAGE_POINTS] = { 0 };
+	auto_repo struct repo *r = NULL;
+	struct err e = ERR_INIT;
 
-	restore_all(w, s, when, fates, classes, v);
 	*ret_lost = 0;
+	bool open = damage_world_open(w, s, "recovery", NULL, &r, &e) == 0;
 	for (unsigned i = 0; i < w->npoints; i++) {
-		if (!w->points[i].live || fates[i] == DAMAGE_COMES_BACK)
+		if (open && w->points[i].live &&
+		    repo_point(r, w->points[i].session, &points[i], &errs[i]) < 0)
+			points[i].session[0] = '\0';
+	}
+	open = open && damage_read_all(r, points, w->npoints, digests, errs, &e) == 0;
+	for (unsigned i = 0; i < w->npoints; i++) {
+		if (!open)
+			errs[i] = e;
+		bool fails = errs[i].class != ERR_NONE;
+		if (!w->points[i].live)
 			continue;
-		(*ret_lost)++;
-		if (v->fates[i] == DAMAGE_COMES_BACK)
+		if (!fails && !damage_digest_is(&digests[i], &w->points[i].digest))
+			silent(v, "%s: '%s' comes back with other content", when,
+			       w->points[i].session);
+		if (fails)
+			judge_class(v, when, &errs[i]);
+		*ret_lost += fails;
+		if (fails && v->fates[i] == DAMAGE_COMES_BACK)
 			silent(v, "%s: '%s', which came back before, does no longer: %s", when,
-			       w->points[i].session, err_class_name(classes[i]));
+			       w->points[i].session, errs[i].msg);
+		point_clear(&points[i]);
 	}
 }
 

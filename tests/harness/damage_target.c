@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "common/fd.h"
+#include "repo/reader.h"
 #include "restore/restore.h"
 #include "tests/harness/harness.h"
 
@@ -320,4 +321,130 @@ int damage_restore(const struct repo *r, const struct point *p, struct damage_di
 	(void)pthread_mutex_destroy(&t.lock);
 	*ret = t.digest;
 	return rc;
+}
+
+/* ---- many points, read ---- */
+
+/* A chunk of the leaf at hand. */
+struct piece {
+	uint8_t *plain; /* owned */
+	size_t n;
+	struct err err;
+};
+
+static int take_piece(void *ctx, struct reader_want *want, const uint8_t *plain, size_t n,
+                      const struct err *why, struct err *e)
+{
+	struct piece *p = want->arg;
+
+	(void)ctx;
+	(void)e;
+	if (why)
+		p->err = *why;
+	if (!plain)
+		return 0;
+	p->plain = malloc(n + 1);
+	if (!p->plain)
+		harness_die("no memory for a chunk");
+	memcpy(p->plain, plain, n);
+	p->n = n;
+	return 0;
+}
+
+static int read_record(const struct record *r, const struct piece *pieces, struct damage_digest *d,
+                       struct err *e)
+{
+	auto_free uint8_t *content = NULL;
+	struct entry_hash h;
+	uint64_t at = 0;
+
+	begin_record(&h, r);
+	if (S_ISLNK(r->st.mode))
+		hash_bytes(&h, r->link, r->link_len);
+	if (S_ISREG(r->st.mode)) {
+		content = calloc(1, r->st.size + 1);
+		if (!content)
+			harness_die("no memory for a file");
+		for (size_t i = 0; i < r->nextents; at += r->extents[i++].len) {
+			const struct extent *x = &r->extents[i];
+			const struct piece *p = x->chunk >= 0 ? &pieces[x->chunk] : NULL;
+
+			if (p && p->err.class != ERR_NONE) {
+				*e = p->err;
+				return -1;
+			}
+			if (p && (x->off + x->len > p->n || at + x->len > r->st.size))
+				return err_set(e, ERR_CORRUPT, "an extent that leads out");
+			if (p)
+				memcpy(content + at, p->plain + x->off, x->len);
+		}
+		hash_bytes(&h, content, r->st.size);
+	}
+	hash_end(&h, d);
+	return 0;
+}
+
+/* All records of a leaf, whose chunks are fetched at once. */
+static int read_leaf(struct reader *reader, const struct domain_keys *domain,
+                     const struct leaf *leaf, struct damage_digest *d, struct err *e)
+{
+	auto_free struct piece *pieces = calloc(leaf->nchunks + 1, sizeof(*pieces));
+	auto_free struct reader_want *wants = calloc(leaf->nchunks + 1, sizeof(*wants));
+	int rc = 0;
+
+	if (!pieces || !wants)
+		harness_die("no memory for a leaf");
+	for (size_t i = 0; i < leaf->nchunks; i++)
+		wants[i] = (struct reader_want){ .ref = leaf->chunks[i], .arg = &pieces[i] };
+	rc = reader_submit(reader, domain, wants, leaf->nchunks, e);
+	if (rc == 0)
+		rc = reader_drain(reader, e);
+	for (size_t i = 0; rc == 0 && i < leaf->nrecords; i++)
+		rc = read_record(&leaf->records[i], pieces, d, e);
+	for (size_t i = 0; i < leaf->nchunks; i++)
+		free(pieces[i].plain);
+	return rc;
+}
+
+static int read_point(const struct repo *r, struct reader *reader, const struct point *p,
+                      struct damage_digest *ret, struct err *e)
+{
+	const struct leaf *last = NULL;
+	struct domain_keys *domain = NULL;
+	auto_tree struct tree *tree = NULL;
+	int rc;
+
+	if (keys_domain(r->keys, p->domain, &domain, e) < 0)
+		return -1;
+	rc = tree_open(r, p, &tree, e);
+	while (rc == 0) {
+		const struct record *record = NULL;
+		struct leaf *leaf = NULL;
+
+		rc = tree_next(tree, &record, &leaf, e);
+		if (rc < 0 || !record)
+			break;
+		if (leaf != last)
+			rc = read_leaf(reader, domain, leaf, ret, e);
+		last = leaf;
+	}
+	secret_free(domain);
+	return rc;
+}
+
+int damage_read_all(const struct repo *r, const struct point *points, size_t n,
+                    struct damage_digest *rets, struct err *errs, struct err *e)
+{
+	const struct reader_params params = { .threads = 1, .inflight = 1, .rehash = true };
+	struct reader *reader = NULL;
+
+	if (reader_open(r, &params, take_piece, NULL, &reader, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		rets[i] = (struct damage_digest){ 0 };
+		if (points[i].session[0])
+			(void)!read_point(r, reader, &points[i], &rets[i], &errs[i]);
+	}
+	reader_free(reader);
+	return 0;
 }

@@ -31,4 +31,12 @@ struct damage_digest damage_digest_of(const char *dir);
 MUST_CHECK int damage_restore(const struct repo *r, const struct point *p,
                               struct damage_digest *ret, struct err *e);
 
+/*
+ * The same of several points by one reader and without the restore's own threads: faster by far.
+ * rets[i], and errs[i] of those that fail: ERR_NONE of the others. points[i]: of those whose
+ * session is empty nothing is read.
+ */
+MUST_CHECK int damage_read_all(const struct repo *r, const struct point *points, size_t n,
+                               struct damage_digest *rets, struct err *errs, struct err *e);
+
 #endif
