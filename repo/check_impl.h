@@ -120,7 +120,7 @@ struct check {
 	uint64_t expired; /* points */
 	uint64_t config;  /* highest revision of the config that a point names */
 	char config_session[POINT_SESSION_LEN + 1]; /* the first of those points, by name */
-	uint64_t unindexed; /* packs that points need and no segment that counts names */
+	uint64_t unindexed; /* packs that points need and no segment names */
 	const struct check_listed *unindexed_first;
 	struct check_finding *findings;
 	size_t nfindings, findings_cap;

@@ -99,10 +99,13 @@ static int id_cmp(const void *a, const void *b)
 	return memcmp(a, b, FORMAT_ID_BYTES);
 }
 
-static bool is_known_lost(const struct gc *g, const uint8_t id[FORMAT_ID_BYTES])
+/* A place that should be there: no mark, and no collection, says why it is not. */
+static bool is_unexplained(void *arg, const struct chunk_ref *ref)
 {
-	return g->nlost_ids > 0 &&
-	       bsearch(id, g->lost_ids, g->nlost_ids, sizeof(*g->lost_ids), id_cmp) != NULL;
+	const struct gc *g = arg;
+
+	return !absent_has(&g->view.absent, ref) &&
+	       !pack_list_has(&g->view.dead, ref->kind, ref->pack) && !is_listed(arg, ref);
 }
 
 static void note_lost(struct gc *g, const struct chunk_ref *ref)
@@ -148,6 +151,22 @@ static bool find_place(struct worker *w, uint16_t domain, const struct chunk_ref
 	return true;
 }
 
+/*
+ * A repair has found that the chunk, which has no place, cannot be had. A mark with its id does not
+ * suffice: the chunk may have been stored again since then, and what is missing now is that.
+ */
+static bool is_known_lost(struct worker *w, uint16_t domain, const struct chunk_ref *ref)
+{
+	struct gc *g = w->g;
+	struct chunk_ref at;
+	size_t pack;
+
+	return g->nlost_ids > 0 &&
+	       bsearch(ref->id, g->lost_ids, g->nlost_ids, sizeof(*g->lost_ids), id_cmp) &&
+	       !is_unexplained(g, ref) &&
+	       !find_place(w, domain, ref, index_settled_or_absent, is_unexplained, &at, &pack);
+}
+
 /* Resolves a reference. 1: *ret is where it stays; 0: there is no place; -1: e. */
 static int resolve(struct worker *w, uint16_t domain, const struct chunk_ref *ref,
                    struct chunk_ref *ret, size_t *ret_pack, struct err *e)
@@ -164,7 +183,7 @@ static int resolve(struct worker *w, uint16_t domain, const struct chunk_ref *re
 	if (is_condemned(g, ref) ||
 	    find_place(w, domain, ref, index_settled_or_absent, is_condemned, ret, ret_pack))
 		return release(g, ret, e) < 0 ? -1 : 1;
-	if (is_known_lost(g, ref->id)) {
+	if (is_known_lost(w, domain, ref)) {
 		(void)pthread_mutex_lock(&g->lock);
 		g->known_lost++;
 		(void)pthread_mutex_unlock(&g->lock);
@@ -262,7 +281,7 @@ static int bad(void *arg, const struct refset_item *item, const struct err *why,
 	char name[PACK_KEY_MAX];
 
 	/* Repair has found that out, and told which files are hurt. */
-	if (is_known_lost(w->g, item->ref.id))
+	if (absent_has_place(&w->g->view.absent, &item->ref))
 		return 0;
 	pack_key_name(name, item->ref.pack, CHUNK_NODE);
 	(void)err_set(e, ERR_CORRUPT,

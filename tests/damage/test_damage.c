@@ -62,6 +62,8 @@ static int by_kind(const void *va, const void *vb)
 	int d = (int)damage_world_kind(sorting, a->key) - (int)damage_world_kind(sorting, b->key);
 
 	if (d == 0)
+		d = a->key[0] - b->key[0];
+	if (d == 0)
 		d = (a->received_ns > b->received_ns) - (a->received_ns < b->received_ns);
 	return d ? d : strcmp(a->key, b->key);
 }

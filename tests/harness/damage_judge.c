@@ -162,6 +162,8 @@ static bool collect(const struct damage_world *w, struct damage_store *s, const 
 
 			if (gc_run(r, &damage_eager, &result, &e) < 0)
 				break;
+			if (getenv("DAMAGE_TRACE"))
+				fprintf(stderr, "gc %s: %s gen %llu condemned %llu deleted %llu repacked %llu written %llu segdel %llu segs %llu points %llu del %llu\n", when, gc_outcome_name(result.outcome), (unsigned long long)result.generation, (unsigned long long)result.condemned.packs, (unsigned long long)result.deleted.packs, (unsigned long long)result.repacked.packs, (unsigned long long)result.segments_written, (unsigned long long)result.segments_deleted,(unsigned long long)result.segments_before, (unsigned long long)result.points, (unsigned long long)result.points_deleted);
 			if (result.outcome == GC_NOTHING)
 				return true;
 		}
@@ -275,6 +277,8 @@ void damage_judge(const struct damage_world *w, struct damage_store *s, unsigned
 	restore_all(w, s, "a restore", v->fates, v->classes, v);
 	for (unsigned i = 0; i < w->npoints; i++)
 		v->lost += w->points[i].live && v->fates[i] != DAMAGE_COMES_BACK;
+	unsigned lost;
+	restore_again(w, s, "a second restore", v, &lost);
 	v->told = check(w, s, "recovery", 4, "the check of level 4", v->first, v);
 	v->told3 = check(w, s, "audit", 3, "the check of level 3", first3, v);
 	if (v->told != v->told3)

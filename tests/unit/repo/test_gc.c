@@ -372,6 +372,64 @@ static void test_gc_run__stops_where_a_pack_is_missing(void **state)
 	assert_int_equal(count(&k, "ctl/"), 0);
 }
 
+/*
+ * Two points of the same files. The root of the first is damaged and marked, so that the second has
+ * one of its own, in the pack that meta is set to.
+ */
+static void marked_and_stored_again(const struct kit *k, struct point *ret, char meta[PACK_KEY_MAX])
+{
+	struct kit_content c = {
+		.volume = "v", .domain = "d", .n = 1, .files = 20, .bytes = 9000, .seed = 1
+	};
+	struct place place = { .pack.kind = CHUNK_NODE };
+	char damaged[PACK_KEY_MAX];
+
+	auto_kit_point struct point first = kit_backup(k, &c);
+	memcpy(place.pack.id, first.root.pack, sizeof(place.pack.id));
+	memcpy(place.id, first.root.id, sizeof(place.id));
+	place.off = first.root.off;
+	ok(damage_put(k->agent, &place, 1, e));
+	c.volume = "w";
+	c.from = c.files;
+	c.heedful = true;
+	*ret = kit_backup(k, &c);
+	pack_key_name(damaged, first.root.pack, CHUNK_NODE);
+	pack_key_name(meta, ret->root.pack, CHUNK_NODE);
+	assert_memory_equal(first.root.id, ret->root.id, sizeof(first.root.id));
+	assert_string_not_equal(damaged, meta);
+	kit_flip(k, damaged, 170);
+}
+
+static void test_gc_run__a_mark_is_of_its_place_only(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point second;
+	char meta[PACK_KEY_MAX];
+	struct gc_result r;
+
+	(void)state;
+	marked_and_stored_again(&k, &second, meta);
+	size_t packs = count(&k, "pack/");
+	kit_flip(&k, meta, 170);
+	fails_saying(ERR_CORRUPT, meta, gc_run(k.agent, &eager, &r, e));
+	assert_int_equal(count(&k, "pack/"), packs);
+}
+
+static void test_gc_run__a_mark_does_not_explain_that_another_pack_is_gone(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point second;
+	char meta[PACK_KEY_MAX];
+	struct gc_result r;
+
+	(void)state;
+	marked_and_stored_again(&k, &second, meta);
+	size_t packs = count(&k, "pack/");
+	kit_remove(&k, meta);
+	fails_saying(ERR_CORRUPT, meta, gc_run(k.agent, &eager, &r, e));
+	assert_int_equal(count(&k, "pack/"), packs);
+}
+
 static void test_gc_run__stops_where_a_point_is_gone(void **state)
 {
 	auto_kit struct kit k = kit_new();
@@ -891,6 +949,8 @@ int main(void)
 		cmocka_unit_test(test_gc_run__stops_where_a_point_does_not_open),
 		cmocka_unit_test(test_gc_run__stops_where_a_tree_does_not_open),
 		cmocka_unit_test(test_gc_run__stops_where_a_pack_is_missing),
+		cmocka_unit_test(test_gc_run__a_mark_is_of_its_place_only),
+		cmocka_unit_test(test_gc_run__a_mark_does_not_explain_that_another_pack_is_gone),
 		cmocka_unit_test(test_gc_run__stops_where_a_point_is_gone),
 		cmocka_unit_test(test_gc_run__needs_a_key_that_signs),
 		cmocka_unit_test(test_gc_run__refuses_to_take_too_much_at_once),
