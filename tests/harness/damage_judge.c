@@ -76,6 +76,22 @@ static void restore_all(const struct damage_world *w, struct damage_store *s, co
 	}
 }
 
+/* Pins are there, as they were put. */
+static bool pins_whole(const struct damage_world *w, const struct damage_store *s)
+{
+	for (size_t i = 0; i < w->now->n; i++) {
+		const struct damage_object *o = &w->now->v[i];
+		const struct damage_object *there;
+
+		if (strncmp(o->key, "pin/", 4) != 0)
+			continue;
+		there = damage_store_find(s, o->key);
+		if (!there || there->bytes != o->bytes)
+			return false;
+	}
+	return true;
+}
+
 /* The same with less effort, and each that came back before must come back still. */
 static void restore_again(const struct damage_world *w, struct damage_store *s, const char *when,
                           struct damage_verdict *v, unsigned *ret_lost)
@@ -98,7 +114,7 @@ static void restore_again(const struct damage_world *w, struct damage_store *s, 
 		if (!open)
 			errs[i] = e;
 		bool fails = errs[i].class != ERR_NONE;
-		if (!w->points[i].live)
+		if (!w->points[i].live || (fails && v->unpinned && w->points[i].pinned))
 			continue;
 		if (!fails && !damage_digest_is(&digests[i], &w->points[i].digest))
 			silent(v, "%s: '%s' comes back with other content", when,
@@ -273,7 +289,7 @@ void damage_judge(const struct damage_world *w, struct damage_store *s, unsigned
 {
 	char first3[ERR_MSG_MAX];
 
-	*v = (struct damage_verdict){ .collects = true };
+	*v = (struct damage_verdict){ .collects = true, .unpinned = !pins_whole(w, s) };
 	restore_all(w, s, "a restore", v->fates, v->classes, v);
 	for (unsigned i = 0; i < w->npoints; i++)
 		v->lost += w->points[i].live && v->fates[i] != DAMAGE_COMES_BACK;

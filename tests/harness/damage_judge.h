@@ -20,6 +20,8 @@ struct damage_verdict {
 	enum damage_fate fates[DAMAGE_POINTS]; /* of live points, before anything else is done */
 	enum err_class classes[DAMAGE_POINTS]; /* of those that fail */
 	unsigned lost;
+	/* A pin is gone or damaged: the point that it keeps, which is expired, may go. */
+	bool unpinned;
 	bool told;            /* by a check of level 4, with a recovery key */
 	bool told3;           /* of level 3, with an agent's or an audit key */
 	char first[ERR_MSG_MAX];      /* the first that was told */
