@@ -210,7 +210,7 @@ $(OBJS): | $(GEN)
 # tests/harness/*.c                   helpers, in every program; files lib*.sh are helpers too
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
-KINDS := contract fault crash property format storm
+KINDS := contract fault crash property format storm damage
 SCRIPT_KINDS := unit $(KINDS) model cli memory power cluster
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
@@ -261,7 +261,7 @@ programs_of = $(patsubst %.c,$(B)/%,$(filter tests/$(1)/%,$(unit_srcs) $(kind_sr
 tests_of = $(call pick,$(call programs_of,$(1)) $(call scripts_of,$(1)))
 fuzz_tests := $(call pick,$(foreach s,$(fuzz_srcs),$(B)/$(s:.c=)::tests/fuzz/corpus/$(patsubst tests/fuzz/fuzz_%.c,%,$s)))
 reader_tests := $(call pick,$(call scripts_of,reader))
-FAST_KINDS := unit contract fault crash storm property cli format
+FAST_KINDS := unit contract fault crash storm property damage cli format
 fast_tests := $(foreach k,$(FAST_KINDS),$(call tests_of,$k)) $(fuzz_tests)
 all_tests := $(foreach k,$(SCRIPT_KINDS),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
 

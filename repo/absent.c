@@ -114,10 +114,13 @@ void absent_sort(struct absent *a)
 
 bool absent_has(const struct absent *a, const struct chunk_ref *ref)
 {
+	return pack_list_has(&a->packs, ref->kind, ref->pack) || absent_has_place(a, ref);
+}
+
+bool absent_has_place(const struct absent *a, const struct chunk_ref *ref)
+{
 	struct place key = { .pack = { .kind = ref->kind }, .off = ref->off };
 
-	if (pack_list_has(&a->packs, ref->kind, ref->pack))
-		return true;
 	if (a->nplaces == 0)
 		return false;
 	memcpy(key.pack.id, ref->pack, sizeof(key.pack.id));

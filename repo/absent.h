@@ -47,6 +47,7 @@ struct absent {
 MUST_CHECK int absent_add_place(struct absent *a, const struct place *p, struct err *e);
 void absent_sort(struct absent *a);
 bool absent_has(const struct absent *a, const struct chunk_ref *ref);
+bool absent_has_place(const struct absent *a, const struct chunk_ref *ref); /* whatever its pack */
 void absent_clear(struct absent *a);
 
 #endif

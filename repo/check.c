@@ -454,7 +454,7 @@ static int tell_unnamed(struct check *ck, const struct check_sink *to, struct er
 		const struct check_listed *x = &ck->listed[i];
 		struct pack_name pack = { .kind = x->kind };
 
-		if (x->indexed || !x->framed ||
+		if (x->named != CHECK_UNNAMED || !x->framed ||
 		    pack_list_has(&ck->view.absent.packs, x->kind, x->id))
 			continue;
 		memcpy(pack.id, x->id, sizeof(pack.id));

@@ -62,7 +62,10 @@ struct check_sink {
 	int (*domain)(void *arg, const char *name, struct err *e);
 	/* A segment that should count, and does not open. */
 	int (*segment)(void *arg, const char *key, struct err *e);
-	/* A pack that no segment names, and whose frame is whole: level 2 and above. */
+	/*
+	 * A pack that no segment names (of those that restore points need: none that counts), and
+	 * whose frame is whole: level 2 and above.
+	 */
 	int (*unindexed)(void *arg, const struct pack_name *pack, uint64_t len, struct err *e);
 	/*
 	 * Where a chunk should be, by trees, index or footer, and is not, or is damaged; places

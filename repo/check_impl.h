@@ -44,10 +44,17 @@ struct check_point {
 };
 
 /* A pack in the store. */
+/* What the index says of a pack. */
+enum check_named {
+	CHECK_UNNAMED,
+	CHECK_NAMED_IN_VAIN, /* by segments of fenced sessions, on which nobody relies */
+	CHECK_NAMED
+};
+
 struct check_listed {
 	uint8_t id[FORMAT_PACK_ID_BYTES];
 	uint8_t kind;       /* CHUNK_DATA or CHUNK_NODE */
-	bool indexed;       /* some segment names it */
+	uint8_t named;      /* enum check_named */
 	bool body;          /* is to be read in full */
 	bool framed;        /* its frame was read, and is whole */
 	bool verified;      /* was read in full, and is good */

@@ -112,7 +112,10 @@ static void compare_packs(struct check *ck, const struct check_segment *s,
 			continue;
 		}
 		(void)pthread_mutex_lock(&ck->lock);
-		x->indexed = true;
+		if (counts)
+			x->named = CHECK_NAMED;
+		else if (x->named == CHECK_UNNAMED)
+			x->named = CHECK_NAMED_IN_VAIN;
 		if (counts)
 			x->index_len = p.len > UINT32_MAX ? UINT32_MAX : (uint32_t)p.len;
 		(void)pthread_mutex_unlock(&ck->lock);

@@ -63,7 +63,14 @@ static uint64_t hurt_at(struct exam *x, uint32_t off)
 
 static void entry_bad(struct exam *x, const struct pack_entry *entry, const char *why)
 {
-	if (check_place_marked(x->w->ck, x->listed->kind, x->listed->id, entry->off)) {
+	struct chunk_ref at = { .off = entry->off, .kind = x->listed->kind };
+	uint64_t hurt;
+
+	memcpy(at.pack, x->listed->id, sizeof(at.pack));
+	memcpy(at.id, entry->id, sizeof(at.id));
+	hurt = hurt_at(x, entry->off);
+	x->hurt += hurt;
+	if (hurt == 0 && absent_has_place(&x->w->ck->view.absent, &at)) {
 		atomic_fetch_add_explicit(&x->w->ck->known_damaged, 1, memory_order_relaxed);
 		return;
 	}
@@ -71,10 +78,6 @@ static void entry_bad(struct exam *x, const struct pack_entry *entry, const char
 		x->bad_off = entry->off;
 		(void)snprintf(x->why, sizeof(x->why), "%.199s", why);
 	}
-	x->hurt += hurt_at(x, entry->off);
-	struct chunk_ref at = { .off = entry->off, .kind = x->listed->kind };
-	memcpy(at.pack, x->listed->id, sizeof(at.pack));
-	memcpy(at.id, entry->id, sizeof(at.id));
 	check_bad(x->w->ck, &at);
 }
 
@@ -593,9 +596,15 @@ static int check_some(struct check_worker *w, struct err *e)
 		x.nitems = w->group.n;
 		if (listed->kind == CHUNK_DATA)
 			atomic_fetch_add_explicit(&ck->chunks, needed, memory_order_relaxed);
-		if (needed > 0 && !listed->indexed)
+		if (needed > 0 && listed->named == CHECK_UNNAMED)
 			note_unindexed(ck, listed);
-		if (needed == 0 && !listed->indexed) {
+		/*
+		 * A session that has relied on one which was fenced later: the next collections
+		 * name the pack again, and so may a repair.
+		 */
+		if (needed > 0 && listed->named == CHECK_NAMED_IN_VAIN)
+			listed->named = CHECK_UNNAMED;
+		if (needed == 0 && listed->named == CHECK_UNNAMED) {
 			atomic_fetch_add_explicit(&ck->unreferenced, 1, memory_order_relaxed);
 			atomic_fetch_add_explicit(&ck->unreferenced_bytes, listed->len,
 			                          memory_order_relaxed);

@@ -8,6 +8,8 @@ int frame_header(const struct frame *f, struct buf *head, struct pack_header *re
 	size_t need = PACK_HEADER_GUESS < f->len ? PACK_HEADER_GUESS : (size_t)f->len;
 
 	buf_reset(head);
+	if (f->len == 0)
+		return err_set(e, ERR_CORRUPT, "the object is empty");
 	for (size_t have = 0; have < need;) {
 		if (need > f->len)
 			return err_set(e, ERR_CORRUPT, "the header ends behind the object");

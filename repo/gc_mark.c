@@ -7,7 +7,8 @@
  *   1. where it says, if that pack is listed and not absent, and the place not damaged;
  *   2. else the smallest place that settled index segments know and that is so;
  *   3. else where it says all the same, or such a place: if the pack was condemned it is
- *      released, if the place is known to be damaged it stays as it is;
+ *      released, if the place is known to be damaged it stays as it is, and so does another one
+ *      that is, since marks may be wrong;
  *   4. else the chunk is lost, and the collection stops.
  */
 #include <fcntl.h>
@@ -59,7 +60,9 @@ struct worker {
 	size_t nchildren;
 	int fd; /* of the local copy of `cached`; -1: none */
 	uint8_t cached[FORMAT_PACK_ID_BYTES];
-	size_t last; /* number of the pack that was found last */
+	size_t last;           /* number of the pack that was found last */
+	struct chunk_ref also; /* of resolve() */
+	bool has_also;
 };
 
 /* ---- places ---- */
@@ -99,10 +102,22 @@ static int id_cmp(const void *a, const void *b)
 	return memcmp(a, b, FORMAT_ID_BYTES);
 }
 
-static bool is_known_lost(const struct gc *g, const uint8_t id[FORMAT_ID_BYTES])
+/* No collection takes its pack away. */
+static bool is_kept(void *arg, const struct chunk_ref *ref)
 {
-	return g->nlost_ids > 0 &&
-	       bsearch(id, g->lost_ids, g->nlost_ids, sizeof(*g->lost_ids), id_cmp) != NULL;
+	const struct gc *g = arg;
+
+	return is_listed(arg, ref) && !pack_list_has(&g->view.absent.packs, ref->kind, ref->pack) &&
+	       !pack_list_has(&g->view.dead, ref->kind, ref->pack);
+}
+
+/* A place that should be there: no mark, and no collection, says why it is not. */
+static bool is_unexplained(void *arg, const struct chunk_ref *ref)
+{
+	const struct gc *g = arg;
+
+	return !absent_has(&g->view.absent, ref) &&
+	       !pack_list_has(&g->view.dead, ref->kind, ref->pack) && !is_listed(arg, ref);
 }
 
 static void note_lost(struct gc *g, const struct chunk_ref *ref)
@@ -148,12 +163,67 @@ static bool find_place(struct worker *w, uint16_t domain, const struct chunk_ref
 	return true;
 }
 
-/* Resolves a reference. 1: *ret is where it stays; 0: there is no place; -1: e. */
+/*
+ * A repair has found that the chunk, which has no place, cannot be had. A mark with its id does not
+ * suffice: the chunk may have been stored again since then, and what is missing now is that.
+ */
+static bool is_known_lost(struct worker *w, uint16_t domain, const struct chunk_ref *ref)
+{
+	struct gc *g = w->g;
+	struct chunk_ref at;
+	size_t pack;
+
+	return g->nlost_ids > 0 &&
+	       bsearch(ref->id, g->lost_ids, g->nlost_ids, sizeof(*g->lost_ids), id_cmp) &&
+	       !is_unexplained(g, ref) &&
+	       !find_place(w, domain, ref, index_settled_or_absent, is_unexplained, &at, &pack);
+}
+
+struct other {
+	const struct gc *g;
+	const struct chunk_ref *than;
+};
+
+static bool is_kept_other(void *arg, const struct chunk_ref *ref)
+{
+	const struct other *o = arg;
+
+	return is_kept((void *)(uintptr_t)o->g, ref) &&
+	       (ref->off != o->than->off || memcmp(ref->pack, o->than->pack, sizeof(ref->pack)));
+}
+
+/* Of places that are all marked: where it says, and w->also another one. 0: there is none. */
+static int keep_marked(struct worker *w, uint16_t domain, const struct chunk_ref *ref,
+                       struct chunk_ref *ret, size_t *ret_pack)
+{
+	struct other o = { .g = w->g, .than = ref };
+	struct chunk_ref at;
+
+	w->has_also = index_settled_or_absent(w->g->domains[domain].index, ref->id, is_kept_other,
+	                                      &o, &at) &&
+	              at.kind == ref->kind && at.plain == ref->plain;
+	if (w->has_also)
+		w->also = at;
+	if (is_kept(w->g, ref))
+		return 1;
+	if (!w->has_also)
+		return 0;
+	*ret = at;
+	*ret_pack = pack_number(w, &at);
+	w->has_also = false;
+	return 1;
+}
+
+/*
+ * Resolves a reference. 1: *ret is where it stays, and w->also when it has_also; 0: there is no
+ * place; -1: e.
+ */
 static int resolve(struct worker *w, uint16_t domain, const struct chunk_ref *ref,
                    struct chunk_ref *ret, size_t *ret_pack, struct err *e)
 {
 	struct gc *g = w->g;
 
+	w->has_also = false;
 	*ret = *ref;
 	*ret_pack = pack_number(w, ref);
 	bool listed = *ret_pack < g->npacks;
@@ -164,11 +234,11 @@ static int resolve(struct worker *w, uint16_t domain, const struct chunk_ref *re
 	if (is_condemned(g, ref) ||
 	    find_place(w, domain, ref, index_settled_or_absent, is_condemned, ret, ret_pack))
 		return release(g, ret, e) < 0 ? -1 : 1;
-	if (is_known_lost(g, ref->id)) {
+	if (is_known_lost(w, domain, ref)) {
 		(void)pthread_mutex_lock(&g->lock);
 		g->known_lost++;
 		(void)pthread_mutex_unlock(&g->lock);
-		return listed && !pack_list_has(&g->view.absent.packs, ref->kind, ref->pack);
+		return keep_marked(w, domain, ref, ret, ret_pack);
 	}
 	note_lost(g, ref);
 	return 0;
@@ -213,9 +283,24 @@ static int visit_leaf(struct worker *w, uint16_t domain, const uint8_t *plain, s
 		rc = resolve(w, domain, &leaf->chunks[i], &at, &pack, e);
 		if (rc > 0)
 			rc = add_mark(w, &at, pack, e);
+		if (rc == 0 && w->has_also)
+			rc = add_mark(w, &w->also, pack_number(w, &w->also), e);
 	}
 	leaf_unref(leaf);
 	return rc;
+}
+
+static int add_node_at(struct worker *w, struct refset *to, const struct refset_item *item,
+                       size_t pack, struct err *e)
+{
+	if (add_mark(w, &item->ref, pack, e) < 0)
+		return -1;
+	if (to)
+		return refset_add(to, item, 1, e);
+	if (w->nchildren == BATCH && flush(w, e) < 0)
+		return -1;
+	w->children[w->nchildren++] = *item;
+	return 0;
 }
 
 /* The node will be read where it stays. */
@@ -228,14 +313,12 @@ static int add_node(struct worker *w, struct refset *to, uint16_t domain,
 	int rc = resolve(w, domain, ref, &item.ref, &pack, e);
 	if (rc <= 0)
 		return rc;
-	if (add_mark(w, &item.ref, pack, e) < 0)
+	if (add_node_at(w, to, &item, pack, e) < 0)
 		return -1;
-	if (to)
-		return refset_add(to, &item, 1, e);
-	if (w->nchildren == BATCH && flush(w, e) < 0)
-		return -1;
-	w->children[w->nchildren++] = item;
-	return 0;
+	if (!w->has_also)
+		return 0;
+	item.ref = w->also;
+	return add_node_at(w, to, &item, pack_number(w, &w->also), e);
 }
 
 static int visit(void *arg, const struct refset_item *item, const uint8_t *plain, size_t n,
@@ -262,7 +345,7 @@ static int bad(void *arg, const struct refset_item *item, const struct err *why,
 	char name[PACK_KEY_MAX];
 
 	/* Repair has found that out, and told which files are hurt. */
-	if (is_known_lost(w->g, item->ref.id))
+	if (absent_has_place(&w->g->view.absent, &item->ref))
 		return 0;
 	pack_key_name(name, item->ref.pack, CHUNK_NODE);
 	(void)err_set(e, ERR_CORRUPT,

@@ -103,6 +103,12 @@ static int take_problem(void *arg, const struct check_problem *p, struct err *e)
 
 	/* A group of objects, and what is whole and only contradicts another. */
 	bool single = n > 0 && p->object[n - 1] != '/' && p->what != CHECK_MISMATCH;
+	struct repair_object *last = rp->nobjects > 0 ? &rp->objects[rp->nobjects - 1] : NULL;
+	/* Of one object there may be several, one after the other. */
+	if (single && last && strcmp(last->key, p->object) == 0) {
+		last->there |= o.there;
+		single = false;
+	}
 	if (single && strncmp(p->object, "idx/", 4) != 0) {
 		o.key = strdup(p->object);
 		if (!o.key || check_push(&rp->objects, &rp->nobjects, &rp->objects_cap, sizeof(o),
@@ -327,6 +333,8 @@ int repair_run(const struct repo *r, const struct repair_params *params, struct 
 	if (!r->keys->has_sign && !params->dry_run)
 		return err_set(e, ERR_DENIED,
 		               "a repair signs what it puts: use an agent key, not this one");
+	if (params->from && memcmp(r->keys->repo, params->from->keys->repo, sizeof(r->keys->repo)))
+		return err_set(e, ERR_INVALID, "the second store is that of another repository");
 	if (look_and_put_back(&rp, e) < 0 || repair_index(&rp, e) < 0 || mark(&rp, e) < 0 ||
 	    tell_left(&rp, e) < 0)
 		return -1;

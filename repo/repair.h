@@ -67,7 +67,7 @@ struct repair_result {
 /*
  * 0: it ran to its end, and ret->after says whether something is left.
  *   ERR_DENIED   the key cannot sign, or the level asks for another one
- *   ERR_INVALID  no such level
+ *   ERR_INVALID  no such level; or `from` is another repository
  *   ERR_BUSY     a collection has fenced the repair, which was silent for too long
  *   ERR_NOMEM, ERR_CANCELLED, ERR_RETRY, the store's, and what the callbacks return
  */

@@ -77,7 +77,38 @@ static int verify_pack(const struct repair *rp, const char *key, const uint8_t *
 
 /* ---- the rest ---- */
 
-static int verify_commit(const struct repo *from, const char *key, size_t len, struct err *e)
+/*
+ * A store with this one object, for the functions that open an object where it lies: so they look
+ * at the very bytes that will be put, and not at what a second read would give.
+ */
+struct shelf {
+	struct store base;
+	const char *key;
+	const struct buf *object;
+};
+
+static int shelf_head(struct store *s, const char *key, struct store_stat *ret, struct err *e)
+{
+	const struct shelf *x = (const struct shelf *)s;
+
+	if (strcmp(key, x->key) != 0)
+		return err_set(e, ERR_NOT_FOUND, "only '%s' is looked at", x->key);
+	*ret = (struct store_stat){ .size = x->object->len };
+	return 0;
+}
+
+static int shelf_get(struct store *s, const char *key, uint64_t off, void *p, size_t n,
+                     struct err *e)
+{
+	const struct shelf *x = (const struct shelf *)s;
+	struct store_stat st;
+
+	return shelf_head(s, key, &st, e) < 0
+	               ? -1
+	               : get_here((void *)(uintptr_t)x->object, key, off, p, n, e);
+}
+
+static int verify_commit(const struct repo *r, const char *key, size_t len, struct err *e)
 {
 	CLEANUP(point_clear) struct point p = { 0 };
 	const char *session = key + strlen(COMMITS);
@@ -87,9 +118,9 @@ static int verify_commit(const struct repo *from, const char *key, size_t len, s
 
 	switch (commit_kind_of(session, len)) {
 	case COMMIT_ABORT:
-		return session_abort_verify(from, session, e);
+		return session_abort_verify(r, session, e);
 	case COMMIT_MAINTENANCE:
-		rc = session_segments(from, session, &segments, &n, e);
+		rc = session_segments(r, session, &segments, &n, e);
 		for (size_t i = 0; rc == 0 && i < n; i++)
 			free(segments[i]);
 		free(segments);
@@ -97,10 +128,10 @@ static int verify_commit(const struct repo *from, const char *key, size_t len, s
 	case COMMIT_POINT:
 		break;
 	}
-	return repo_point_at(from, session, 0, &p, e);
+	return repo_point_at(r, session, 0, &p, e);
 }
 
-static int verify_note(const struct repo *from, const char *key, struct err *e)
+static int verify_note(const struct repo *r, const char *key, struct err *e)
 {
 	for (size_t i = 0; i < NOTE_PLACES; i++) {
 		const struct note_place *p = &note_places[i];
@@ -109,22 +140,29 @@ static int verify_note(const struct repo *from, const char *key, struct err *e)
 
 		if (strncmp(key, p->prefix, strlen(p->prefix)) != 0)
 			continue;
-		return p->list ? note_get_list(from, p->kind, key, &o, &list, NULL, e)
-		               : note_get(from, p->kind, key, &o, NULL, e);
+		return p->list ? note_get_list(r, p->kind, key, &o, &list, NULL, e)
+		               : note_get(r, p->kind, key, &o, NULL, e);
 	}
 	return err_set(e, ERR_UNSUPPORTED, "objects of this kind are not put back");
 }
 
 static int verify(const struct repair *rp, const char *key, struct buf *object, struct err *e)
 {
+	static const struct store_ops ops = { .name = "shelf", .get = shelf_get, .head = shelf_head };
+	char url[] = "the copy";
+	struct shelf shelf = {
+		.base = { .ops = &ops, .url = url }, .key = key, .object = object
+	};
+	struct repo here = *rp->repo;
 	uint8_t id[FORMAT_PACK_ID_BYTES];
 	uint8_t kind;
 
+	here.store = &shelf.base;
 	if (pack_key_parse(key, id, &kind) == 0)
 		return verify_pack(rp, key, id, kind, object, e);
 	if (strncmp(key, COMMITS, strlen(COMMITS)) == 0)
-		return verify_commit(rp->params->from, key, object->len, e);
-	return verify_note(rp->params->from, key, e);
+		return verify_commit(&here, key, object->len, e);
+	return verify_note(&here, key, e);
 }
 
 /* ---- putting ---- */

@@ -19,6 +19,7 @@
 #include "repo/repo.h"
 #include "repo/session.h"
 #include "repo/tree.h"
+#include "repo/view.h"
 #include "tests/harness/harness.h"
 #include "tests/harness/segment_kit.h"
 
@@ -160,6 +161,7 @@ struct kit_content {
 	unsigned from; /* files below this one are stored already */
 	const struct point *previous;
 	bool unindexed;       /* no index segment */
+	bool heedful;         /* what is marked as damaged is stored again */
 	bool uncommitted;     /* no commit */
 	bool unfinished;      /* the pack of data and nothing after it */
 	bool moved;           /* packs are other ones than the tree says, and the index knows */
@@ -173,6 +175,7 @@ struct kit_packs {
 	struct pack_build *build[4]; /* by kind of chunk: data, meta; the same for copies */
 	struct crypt_scrub *scrub[4];
 	struct crypt_box *box;
+	struct view view; /* when it is heedful */
 	struct index *index;
 	struct segment_refs told; /* what the index of this session says */
 	bool moved;
@@ -342,7 +345,10 @@ static inline void kit_packs_init(const struct kit *k, const struct kit_content 
 	const uint8_t cipher = k->agent->params.cipher;
 
 	ok(keys_domain(k->agent->keys, c->domain, &p->domain, e));
-	ok(index_open(k->store, k->agent->keys, p->domain, NULL, NULL, NULL, &p->index, e));
+	if (c->heedful)
+		ok(view_load(k->agent, &p->view, e));
+	ok(index_open(k->store, k->agent->keys, p->domain, NULL, c->heedful ? &p->view : NULL, NULL,
+	              &p->index, e));
 	p->box = crypt_box_new(cipher);
 	assert_non_null(p->box);
 	for (uint8_t i = 0; i < ARRAY_LEN(p->build); i++) {
@@ -365,6 +371,7 @@ static inline void kit_packs_clear(struct kit_packs *p)
 	}
 	crypt_box_free(p->box);
 	index_free(p->index);
+	view_clear(&p->view);
 	segment_refs_clear(&p->told);
 	secret_free(p->domain);
 }

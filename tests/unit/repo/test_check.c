@@ -3,7 +3,7 @@
 #include "repo/check.h"
 
 #include "repo/collection.h"
-#include "tests/harness/repo_kit.h"
+#include "tests/harness/keys_kit.h"
 
 #define DATA_START 158 /* of the first ciphertext in a pack with one recipient */
 
@@ -1459,9 +1459,229 @@ static void test_check_run__marked_damage_that_was_stored_again_is_sound(void **
 	assert_int_equal(s.result.known_damaged, 1);
 }
 
+/* ---- what a repair goes by ---- */
+
+struct sunk {
+	char text[4000];
+	const char *refuse; /* this callback fails */
+};
+
+static int sink(struct sunk *s, const char *what, const char *text, struct err *e)
+{
+	size_t n = strlen(s->text);
+
+	if (s->refuse && strcmp(s->refuse, what) == 0)
+		return err_set(e, ERR_BUSY, "the test does not want to hear of a %s", what);
+	(void)snprintf(s->text + n, sizeof(s->text) - n, "%s %s\n", what, text);
+	return 0;
+}
+
+static int sink_domain(void *arg, const char *name, struct err *e)
+{
+	return sink(arg, "domain", name, e);
+}
+
+static int sink_segment(void *arg, const char *key, struct err *e)
+{
+	return sink(arg, "segment", key, e);
+}
+
+static int sink_unindexed(void *arg, const struct pack_name *pack, uint64_t len, struct err *e)
+{
+	char name[PACK_KEY_MAX];
+
+	assert_true(len > 0);
+	pack_key_name(name, pack->id, pack->kind);
+	return sink(arg, "unindexed", name, e);
+}
+
+static int sink_place(void *arg, const struct place *p, struct err *e)
+{
+	char name[PACK_KEY_MAX];
+	char text[100];
+
+	pack_key_name(name, p->pack.id, p->pack.kind);
+	(void)snprintf(text, sizeof(text), "%s at %u", name, p->off);
+	return sink(arg, "place", text, e);
+}
+
+static int run_sink(const struct kit *k, unsigned level, struct sunk *s, struct err *e)
+{
+	const struct check_sink to = {
+		.domain = sink_domain,
+		.segment = sink_segment,
+		.unindexed = sink_unindexed,
+		.place = sink_place,
+		.arg = s,
+	};
+	const struct check_params p = { .level = level, .threads = 2, .sink = &to };
+	struct check_result result;
+
+	s->text[0] = '\0';
+	return check_run(k->recovery, &p, &result, e);
+}
+
+static void assert_sunk(const struct kit *k, unsigned level, const char *fmt, ...)
+	PRINTF_LIKE(3, 4);
+static void assert_sunk(const struct kit *k, unsigned level, const char *fmt, ...)
+{
+	struct sunk s = { .refuse = NULL };
+	char wanted[2000];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(wanted, sizeof(wanted), fmt, ap);
+	va_end(ap);
+	ok(run_sink(k, level, &s, e));
+	assert_string_equal(s.text, wanted);
+}
+
+static void test_check_sink__of_a_whole_repository_gets_the_domains(void **state)
+{
+	auto_two struct two t;
+	struct sunk s = { .refuse = NULL };
+
+	(void)state;
+	two_init(&t);
+	for (unsigned level = 2; level <= CHECK_LEVEL_MAX; level++)
+		assert_sunk(&t.k, level, "domain d\n");
+	fails(ERR_INVALID, run_sink(&t.k, 1, &s, e));
+}
+
+static void test_check_sink__is_told_of_segments_that_do_not_open(void **state)
+{
+	auto_two struct two t;
+
+	(void)state;
+	two_init(&t);
+	kit_flip(&t.k, t.idx.keys[0], 70);
+	kit_flip(&t.k, t.idx.keys[1], -70);
+	assert_sunk(&t.k, 2,
+	            "domain d\nsegment %s\nsegment %s\nunindexed %s\nunindexed %s\n"
+	            "unindexed %s\nunindexed %s\n",
+	            t.idx.keys[0], t.idx.keys[1], t.data.keys[0], t.data.keys[1],
+	            t.meta.keys[0], t.meta.keys[1]);
+}
+
+static void test_check_sink__is_not_told_of_unindexed_packs_that_do_not_open(void **state)
+{
+	auto_two struct two t;
+
+	(void)state;
+	two_init(&t);
+	kit_remove(&t.k, t.idx.keys[0]);
+	kit_remove(&t.k, t.idx.keys[1]);
+	kit_flip(&t.k, t.data.keys[0], -50);
+	assert_sunk(&t.k, 2, "domain d\nunindexed %s\nunindexed %s\nunindexed %s\n",
+	            t.data.keys[1], t.meta.keys[0], t.meta.keys[1]);
+}
+
+static void test_check_sink__is_told_of_places_once(void **state)
+{
+	auto_two struct two t;
+	uint32_t off = 0;
+
+	(void)state;
+	two_init(&t);
+	/* The first chunk, of both points and of the index. */
+	kit_flip(&t.k, t.data_of[0], 400);
+	struct sunk s = { .refuse = NULL };
+	ok(run_sink(&t.k, 2, &s, e));
+	assert_null(strstr(s.text, "place"));
+	ok(run_sink(&t.k, 3, &s, e));
+	const char *at = strstr(s.text, " at ");
+	assert_non_null(at);
+	assert_int_equal(sscanf(at, " at %u", &off), 1);
+	assert_true(off < 400);
+	assert_sunk(&t.k, 3, "domain d\nplace %s at %u\n", t.data_of[0], off);
+	assert_sunk(&t.k, 4, "domain d\nplace %s at %u\n", t.data_of[0], off);
+	/* Once it is marked nobody is told any more. */
+	struct place place = { .pack.kind = CHUNK_DATA, .off = off };
+	uint8_t kind;
+	assert_int_equal(pack_key_parse(t.data_of[0], place.pack.id, &kind), 0);
+	ok(damage_put(t.k.agent, &place, 1, e));
+	assert_sunk(&t.k, 3, "domain d\n");
+}
+
+static void test_check_sink__is_told_of_all_places_of_a_pack_that_is_gone(void **state)
+{
+	auto_two struct two t;
+	struct sunk s = { .refuse = NULL };
+	unsigned n = 0;
+
+	(void)state;
+	two_init(&t);
+	kit_remove(&t.k, t.data_of[0]);
+	ok(run_sink(&t.k, 2, &s, e));
+	for (const char *p = s.text; (p = strstr(p, "place ")); p++)
+		n++;
+	assert_int_equal(n, FILES);
+}
+
+static void test_check_sink__can_end_the_check(void **state)
+{
+	static const char *const each[] = { "domain", "segment", "unindexed", "place" };
+	auto_two struct two t;
+
+	(void)state;
+	two_init(&t);
+	kit_flip(&t.k, t.idx.keys[0], 70);
+	kit_remove(&t.k, t.idx.keys[1]);
+	kit_flip(&t.k, t.data_of[0], 400);
+	for (size_t i = 0; i < ARRAY_LEN(each); i++) {
+		struct sunk s = { .refuse = each[i] };
+
+		fails_saying(ERR_BUSY, each[i], run_sink(&t.k, 3, &s, e));
+	}
+}
+
+/* ---- records that cannot be put ---- */
+
+static void test_check_run__that_cannot_be_recorded_ends_well_and_says_so(void **state)
+{
+	static const enum store_fault faults[] = { FAULT_DENIED, FAULT_QUOTA, FAULT_FAIL };
+	auto_two struct two t;
+	struct fault_plan plan = { .call = CALL_PUT, .prefix = "check/" };
+	const struct check_params p = { .level = 3, .threads = 2, .record = true };
+	struct check_result result;
+
+	(void)state;
+	two_init(&t);
+	put_faults(&t.k, &plan);
+	for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+		plan.fault = faults[i];
+		ok(check_run(t.k.agent, &p, &result, e));
+		assert_int_equal(result.problems, 0);
+		assert_int_equal(result.packs_verified, 4);
+		assert_false(result.recorded);
+		assert_true(result.unrecorded.class != ERR_NONE);
+		assert_true(strlen(result.unrecorded.msg) > 20);
+		assert_int_equal(kit_count(&t.k, "check/"), 0);
+	}
+	plan.fault = FAULT_NONE;
+	ok(check_run(t.k.agent, &p, &result, e));
+	assert_true(result.recorded);
+	assert_int_equal(result.unrecorded.class, ERR_NONE);
+	assert_int_equal(kit_count(&t.k, "check/"), 1);
+	/* What is damaged has a record of its own; one of the two is not enough. */
+	kit_flip(&t.k, t.data_of[0], 400);
+	plan.fault = FAULT_DENIED;
+	ok(check_run(t.k.agent, &p, &result, e));
+	assert_int_equal(result.problems, 1);
+	assert_false(result.recorded);
+	assert_int_equal(result.unrecorded.class, ERR_DENIED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_check_sink__of_a_whole_repository_gets_the_domains),
+		cmocka_unit_test(test_check_sink__is_told_of_segments_that_do_not_open),
+		cmocka_unit_test(test_check_sink__is_not_told_of_unindexed_packs_that_do_not_open),
+		cmocka_unit_test(test_check_sink__is_told_of_places_once),
+		cmocka_unit_test(test_check_sink__is_told_of_all_places_of_a_pack_that_is_gone),
+		cmocka_unit_test(test_check_sink__can_end_the_check),
+		cmocka_unit_test(test_check_run__that_cannot_be_recorded_ends_well_and_says_so),
 		cmocka_unit_test(test_check_run__whole_repository_has_no_problem_at_any_level),
 		cmocka_unit_test(test_check_run__empty_repository_has_no_problem),
 		cmocka_unit_test(test_check_run__any_key_reaches_level_3_and_only_recovery_level_4),

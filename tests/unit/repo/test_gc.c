@@ -9,7 +9,7 @@
 #include "repo/collection.h"
 #include "repo/expiry.h"
 #include "repo/view.h"
-#include "tests/harness/repo_kit.h"
+#include "tests/harness/keys_kit.h"
 
 #define HOUR_NS ((int64_t)3600 * 1000000000)
 
@@ -530,6 +530,99 @@ static void test_gc_run__stops_where_a_pack_is_missing(void **state)
 	kit_remove(&k, packs.keys[0]);
 	fails_saying(ERR_CORRUPT, packs.keys[0], gc_run(k.agent, &eager, &r, e));
 	assert_int_equal(count(&k, "ctl/"), 0);
+}
+
+/*
+ * Two points of the same files. The root of the first is marked as damaged, so that the second has
+ * one of its own. Their packs are named by first_meta and meta.
+ */
+static const struct kit_content marked_content = {
+	.volume = "w", .domain = "d", .n = 1, .files = 20, .bytes = 9000, .seed = 1
+};
+
+static void mark_root(const struct kit *k, const struct point *p)
+{
+	struct place place = { .pack.kind = CHUNK_NODE, .off = p->root.off };
+
+	memcpy(place.pack.id, p->root.pack, sizeof(place.pack.id));
+	memcpy(place.id, p->root.id, sizeof(place.id));
+	ok(damage_put(k->agent, &place, 1, e));
+}
+
+static struct point marked_and_stored_again(const struct kit *k, struct point *ret,
+                                            char first_meta[PACK_KEY_MAX], char meta[PACK_KEY_MAX])
+{
+	struct kit_content c = marked_content;
+
+	c.volume = "v";
+	struct point first = kit_backup(k, &c);
+	mark_root(k, &first);
+	c.volume = "w";
+	c.from = c.files;
+	c.heedful = true;
+	*ret = kit_backup(k, &c);
+	pack_key_name(first_meta, first.root.pack, CHUNK_NODE);
+	pack_key_name(meta, ret->root.pack, CHUNK_NODE);
+	assert_memory_equal(first.root.id, ret->root.id, sizeof(first.root.id));
+	assert_string_not_equal(first_meta, meta);
+	return first;
+}
+
+static void test_gc_run__a_mark_is_of_its_place_only(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point second;
+	char first_meta[PACK_KEY_MAX];
+	char meta[PACK_KEY_MAX];
+	struct gc_result r;
+
+	(void)state;
+	auto_kit_point struct point first =
+		marked_and_stored_again(&k, &second, first_meta, meta);
+	kit_flip(&k, first_meta, 170);
+	size_t packs = count(&k, "pack/");
+	kit_flip(&k, meta, 170);
+	fails_saying(ERR_CORRUPT, meta, gc_run(k.agent, &eager, &r, e));
+	assert_int_equal(count(&k, "pack/"), packs);
+}
+
+static void test_gc_run__a_mark_does_not_explain_that_another_pack_is_gone(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point second;
+	char first_meta[PACK_KEY_MAX];
+	char meta[PACK_KEY_MAX];
+	struct gc_result r;
+
+	(void)state;
+	auto_kit_point struct point first =
+		marked_and_stored_again(&k, &second, first_meta, meta);
+	kit_flip(&k, first_meta, 170);
+	size_t packs = count(&k, "pack/");
+	kit_remove(&k, meta);
+	fails_saying(ERR_CORRUPT, "not in the store", gc_run(k.agent, &eager, &r, e));
+	assert_int_equal(count(&k, "pack/"), packs);
+}
+
+/* What is marked may be good all the same, and is kept where nothing else is left. */
+static void test_gc_run__keeps_marked_places_that_are_the_last(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point second;
+	char first_meta[PACK_KEY_MAX];
+	char meta[PACK_KEY_MAX];
+
+	(void)state;
+	auto_kit_point struct point first =
+		marked_and_stored_again(&k, &second, first_meta, meta);
+	kit_flip(&k, meta, 170);
+	mark_root(&k, &second);
+	kit_assert_readable(k.recovery, &second, &marked_content);
+	expire(&k, first.session);
+	for (unsigned i = 0; i < 3; i++)
+		(void)collect(&k);
+	assert_int_equal(collect(&k).outcome, GC_NOTHING);
+	kit_assert_readable(k.recovery, &second, &marked_content);
 }
 
 static void test_gc_run__stops_where_a_point_is_gone(void **state)
@@ -1092,6 +1185,9 @@ int main(void)
 		cmocka_unit_test(test_gc_run__stops_where_a_point_does_not_open),
 		cmocka_unit_test(test_gc_run__stops_where_a_tree_does_not_open),
 		cmocka_unit_test(test_gc_run__stops_where_a_pack_is_missing),
+		cmocka_unit_test(test_gc_run__a_mark_is_of_its_place_only),
+		cmocka_unit_test(test_gc_run__a_mark_does_not_explain_that_another_pack_is_gone),
+		cmocka_unit_test(test_gc_run__keeps_marked_places_that_are_the_last),
 		cmocka_unit_test(test_gc_run__stops_where_a_point_is_gone),
 		cmocka_unit_test(test_gc_run__needs_a_key_that_signs),
 		cmocka_unit_test(test_gc_run__refuses_to_take_too_much_at_once),

@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+
 #include "common/json.h"
 #include "repo/crypt.h"
 #include "repo/session.h"
@@ -434,6 +436,81 @@ static void test_session_beat__a_store_that_refuses_is_an_error(void **state)
 	ok(session_beat(k.agent, session, 1, e));
 }
 
+/* ---- the pulse ---- */
+
+static unsigned last_beat(const struct kit *k, const char *session)
+{
+	unsigned last = 99;
+	bool marker;
+
+	ok(session_last_beat(k->agent, session, &last, &marker, e));
+	return last;
+}
+
+static void test_session_pulse__beats_once_when_it_is_due(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct session_pulse p;
+	char session[96];
+
+	(void)state;
+	begin(&k, session);
+	session_pulse_start(&p, k.agent, session, 0, false);
+	session_pulse(&p);
+	assert_int_equal(last_beat(&k, session), 0);
+	session_pulse_start(&p, k.agent, session, 2, true);
+	session_pulse(&p);
+	assert_int_equal(last_beat(&k, session), 3);
+	session_pulse(&p);
+	assert_int_equal(last_beat(&k, session), 3);
+	assert_int_equal(note_kit_count(&k, "sess/"), 2);
+}
+
+static void test_session_pulse__goes_on_where_a_beat_could_not_be_put(void **state)
+{
+	struct trouble t = { .call = CALL_PUT, .fault = FAULT_DENIED, .times = 1 };
+	auto_kit struct kit k = kit_new();
+	struct session_pulse p;
+	char session[96];
+
+	(void)state;
+	begin(&k, session);
+	kit_trouble(&k, &t);
+	session_pulse_start(&p, k.agent, session, 0, true);
+	session_pulse(&p);
+	assert_int_equal(t.calls, 1);
+	assert_int_equal(last_beat(&k, session), 0);
+	/* An hour later the next one has the next number. */
+	session_pulse_start(&p, k.agent, session, atomic_load(&p.beats), true);
+	session_pulse(&p);
+	assert_int_equal(last_beat(&k, session), 2);
+}
+
+static void *pulse_often(void *arg)
+{
+	for (unsigned i = 0; i < 100; i++)
+		session_pulse(arg);
+	return NULL;
+}
+
+static void test_session_pulse__beats_once_for_many_threads(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct session_pulse p;
+	pthread_t threads[4];
+	char session[96];
+
+	(void)state;
+	begin(&k, session);
+	session_pulse_start(&p, k.agent, session, 0, true);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, pulse_often, &p), 0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(last_beat(&k, session), 1);
+	assert_int_equal(note_kit_count(&k, "sess/"), 2);
+}
+
 static void test_session_last_beat__without_a_marker(void **state)
 {
 	struct trouble t = { .call = CALL_LIST, .fault = FAULT_FAIL, .times = 1 };
@@ -708,6 +785,9 @@ int main(void)
 		cmocka_unit_test(test_session_beat__the_last_one_is_found),
 		cmocka_unit_test(test_session_beat__one_that_is_there_is_fine),
 		cmocka_unit_test(test_session_beat__a_store_that_refuses_is_an_error),
+		cmocka_unit_test(test_session_pulse__beats_once_when_it_is_due),
+		cmocka_unit_test(test_session_pulse__goes_on_where_a_beat_could_not_be_put),
+		cmocka_unit_test(test_session_pulse__beats_once_for_many_threads),
 		cmocka_unit_test(test_session_last_beat__without_a_marker),
 		cmocka_unit_test(test_session_abort__fences_and_is_told_by_its_length),
 		cmocka_unit_test(test_session_abort__any_reason_will_do),
