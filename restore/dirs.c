@@ -76,11 +76,11 @@ int dirs_pop(struct restore *x, struct err *e)
 	if (f->meta) {
 		if (window_full(x->now) && fill_submit(x, e) < 0)
 			return -1;
-		const struct place_dir *dir = window_dir(x->now, x->dir, f->len, &x->next_id);
+		const struct target_parent *dir = window_dir(x->now, x->dir, f->len, &x->next_id);
 		struct later *l = window_later(x->now, LATER_LEAVE);
 		if (!dir || !l)
 			return restore_no_memory(e);
-		l->place = (struct place){ .dir = dir, .name = "" };
+		l->place = (struct target_place){ .dir = dir, .name = "" };
 		f->meta->names = f->names;
 		l->meta = f->meta;
 		l->existing = f->existing;
@@ -96,8 +96,8 @@ int dirs_enter(struct restore *x, const char *path, size_t len, const struct rec
                struct err *e)
 {
 	bool existing = false;
-	const struct place_dir *dir = window_dir(x->now, path, path_parent_len(path, len),
-	                                         &x->next_id);
+	const struct target_parent *dir = window_dir(x->now, path, path_parent_len(path, len),
+	                                             &x->next_id);
 
 	if (!dir)
 		return restore_no_memory(e);
@@ -106,7 +106,7 @@ int dirs_enter(struct restore *x, const char *path, size_t len, const struct rec
 	                               len - (size_t)(path_name(path, len) - path));
 	if (!name)
 		return restore_no_memory(e);
-	const struct place at = { .dir = dir, .name = name };
+	const struct target_place at = { .dir = dir, .name = name };
 	if (x->target->ops->enter(x->target, &x->worker, &at, &existing, e) < 0)
 		return -1;
 	return dirs_push(x, path, len, r, existing, e);
@@ -209,12 +209,12 @@ int dirs_remember(struct restore *x, const struct record *r, struct err *e)
 
 struct prune {
 	struct restore *x;
-	const struct place_dir *dir;
+	const struct target_parent *dir;
 	const struct name_set *names;
 };
 
 /* 1: the point has it, 0: it does not, -1: nobody can tell. */
-static int has_entry(struct restore *x, const struct place_dir *dir, const char *name,
+static int has_entry(struct restore *x, const struct target_parent *dir, const char *name,
                      struct err *e)
 {
 	const struct record *r;
@@ -256,12 +256,12 @@ static int prune_one(void *arg, const char *name, struct err *e)
 	x->report->deleted++;
 	if (x->compare)
 		return 0;
-	const struct place at = { .dir = p->dir, .name = name };
+	const struct target_place at = { .dir = p->dir, .name = name };
 	return x->target->ops->remove(x->target, &x->worker, &at, e);
 }
 
 /* Removes what the point does not have from a directory. */
-static int prune(struct restore *x, const struct place_dir *dir, struct name_set *names,
+static int prune(struct restore *x, const struct target_parent *dir, struct name_set *names,
                  struct err *e)
 {
 	struct prune p = { .x = x, .dir = dir, .names = names };

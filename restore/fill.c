@@ -18,7 +18,7 @@
 struct large {
 	struct rfile f;
 	struct record rec;
-	struct place_dir dir;
+	struct target_parent dir;
 	char text[]; /* path of the directory, path of the file */
 };
 
@@ -272,8 +272,8 @@ static int add_extents(struct restore *x, struct rfile *f, const struct record *
 	return 0;
 }
 
-static struct rfile *large_new(struct restore *x, const struct place *at, const struct record *r,
-                               struct leaf *leaf)
+static struct rfile *large_new(struct restore *x, const struct target_place *at,
+                               const struct record *r, struct leaf *leaf)
 {
 	size_t dir_len = at->dir->len;
 	struct large *l = calloc(1, sizeof(*l) + dir_len + r->path_len + 2);
@@ -283,12 +283,12 @@ static struct rfile *large_new(struct restore *x, const struct place *at, const 
 	char *path = l->text + dir_len + 1;
 	memcpy(l->text, at->dir->path, dir_len);
 	memcpy(path, r->path, r->path_len);
-	l->dir = (struct place_dir){ .id = at->dir->id, .path = l->text, .len = dir_len };
+	l->dir = (struct target_parent){ .id = at->dir->id, .path = l->text, .len = dir_len };
 	l->rec = *r;
 	l->rec.path = path;
 	l->f.rec = &l->rec;
-	l->f.place = (struct place){ .dir = &l->dir,
-		                     .name = path + r->path_len - strlen(at->name) };
+	l->f.place = (struct target_place){ .dir = &l->dir,
+		                            .name = path + r->path_len - strlen(at->name) };
 	l->f.file.fd = -1;
 	l->f.large = true;
 	l->f.leaf = leaf_ref(leaf);
@@ -325,8 +325,8 @@ static int small_done(struct restore *x, struct rfile *f, struct err *e)
 	return 0;
 }
 
-int fill_file(struct restore *x, const struct place *at, const struct record *r, struct leaf *leaf,
-              struct err *e)
+int fill_file(struct restore *x, const struct target_place *at, const struct record *r,
+              struct leaf *leaf, struct err *e)
 {
 	bool large = r->flags & RECORD_CONTINUED || r->nextents > SMALL_EXTENTS ||
 	             r->st.size > SMALL_BYTES;

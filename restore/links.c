@@ -132,19 +132,19 @@ int links_add(struct restore *x, const struct record *r, struct leaf *leaf, stru
 	char *name = arena_alloc(&w->arena, to_len + 1);
 	if (!l || !name || window_hold(w, leaf) < 0)
 		return restore_no_memory(e);
-	const struct place_dir *here = window_dir(w, x->dir, x->dir_len, &x->next_id);
-	struct place_dir *there = arena_alloc(&w->arena, sizeof(*there));
+	const struct target_parent *here = window_dir(w, x->dir, x->dir_len, &x->next_id);
+	struct target_parent *there = arena_alloc(&w->arena, sizeof(*there));
 	char *text = arena_alloc(&w->arena, dir_len + 1);
 	if (!here || !there || !text)
 		return restore_no_memory(e);
 	memcpy(text, to, dir_len);
 	text[dir_len] = '\0';
-	*there = (struct place_dir){ .id = ++x->next_id, .path = text, .len = dir_len };
+	*there = (struct target_parent){ .id = ++x->next_id, .path = text, .len = dir_len };
 	size_t skip = (size_t)(path_name(to, to_len) - to);
 	memcpy(name, to + skip, to_len - skip);
 	name[to_len - skip] = '\0';
 	l->rec = r;
-	l->place = (struct place){ .dir = here, .name = path_name(r->path, r->path_len) };
-	l->to = (struct place){ .dir = there, .name = name };
+	l->place = (struct target_place){ .dir = here, .name = path_name(r->path, r->path_len) };
+	l->to = (struct target_place){ .dir = there, .name = name };
 	return 0;
 }

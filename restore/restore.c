@@ -118,11 +118,11 @@ int restore_entry(struct restore *x, const struct record *r, struct leaf *leaf, 
 		x->pins = true;
 	if (r->flags & RECORD_HARDLINK)
 		return links_add(x, r, leaf, e);
-	const struct place_dir *dir =
+	const struct target_parent *dir =
 		window_dir(x->now, r->path, path_parent_len(r->path, r->path_len), &x->next_id);
 	if (!dir)
 		return restore_no_memory(e);
-	const struct place at = { .dir = dir, .name = path_name(r->path, r->path_len) };
+	const struct target_place at = { .dir = dir, .name = path_name(r->path, r->path_len) };
 	if (S_ISREG(r->st.mode))
 		return fill_file(x, &at, r, leaf, e);
 	if (!x->compare && x->target->ops->make(x->target, &x->worker, &at, r, &made, e) < 0)
@@ -159,8 +159,8 @@ static int do_record(struct restore *x, const struct record *r, struct leaf *lea
 	if (fill_end(x, e) < 0)
 		return -1;
 	if (x->target->ops->whole) {
-		static const struct place_dir none = { .path = "" };
-		const struct place at = { .dir = &none, .name = "" };
+		static const struct target_parent none = { .path = "" };
+		const struct target_place at = { .dir = &none, .name = "" };
 
 		return fill_file(x, &at, r, leaf, e);
 	}
@@ -318,8 +318,8 @@ static int pin_record(struct restore *x, const struct record *r, struct leaf *le
 	auto_free char *dir = strndup(r->path, dir_len);
 	if (!dir)
 		return restore_no_memory(e);
-	const struct place_dir d = { .id = ++x->next_id, .path = dir, .len = dir_len };
-	const struct place at = { .dir = &d, .name = path_name(r->path, r->path_len) };
+	const struct target_parent d = { .id = ++x->next_id, .path = dir, .len = dir_len };
+	const struct target_place at = { .dir = &d, .name = path_name(r->path, r->path_len) };
 	return x->target->ops->pin(x->target, &x->worker, &at, r, e);
 }
 

@@ -165,7 +165,7 @@ MUST_CHECK int fill_finish(struct restore *x, struct err *e);
  * A regular file; at is its place in the window. r must stay valid while leaf
  * does. Large files go on with fill_more(), all of them end with fill_end().
  */
-MUST_CHECK int fill_file(struct restore *x, const struct place *at, const struct record *r,
+MUST_CHECK int fill_file(struct restore *x, const struct target_place *at, const struct record *r,
                          struct leaf *leaf, struct err *e);
 MUST_CHECK int fill_more(struct restore *x, const struct record *r, struct leaf *leaf,
                          struct err *e);

@@ -30,15 +30,15 @@ enum target_flags {
 };
 
 /* A directory of the target. id is unique in a run, so that a worker knows the one it has open. */
-struct place_dir {
+struct target_parent {
 	uint64_t id;
 	const char *path; /* relative to the target, "" is the target itself */
 	size_t len;
 };
 
 /* An entry of the target. */
-struct place {
-	const struct place_dir *dir;
+struct target_place {
+	const struct target_parent *dir;
 	const char *name; /* "" for the target itself */
 };
 
@@ -73,30 +73,30 @@ struct target_ops {
 	bool whole; /* one file is the whole target: takes points of block volumes, else of trees */
 
 	/* Makes a directory, mode 0700 for now; one that is there will do where flags say so. */
-	int (*enter)(struct target *t, struct target_worker *w, const struct place *at,
+	int (*enter)(struct target *t, struct target_worker *w, const struct target_place *at,
 	             bool *ret_existing, struct err *e);
 	/* After everything in it: metadata. The place is the directory itself. */
-	int (*leave)(struct target *t, struct target_worker *w, const struct place_dir *dir,
+	int (*leave)(struct target *t, struct target_worker *w, const struct target_parent *dir,
 	             const struct record *r, bool existing, struct err *e);
 	/* Calls each() for the name of everything in a directory; each may remove it. */
-	int (*names)(struct target *t, struct target_worker *w, const struct place_dir *dir,
+	int (*names)(struct target *t, struct target_worker *w, const struct target_parent *dir,
 	             int (*each)(void *arg, const char *name, struct err *e), void *arg,
 	             struct err *e);
 	/* Removes an entry with all that is in it. Not there is fine. */
-	int (*remove)(struct target *t, struct target_worker *w, const struct place *at,
+	int (*remove)(struct target *t, struct target_worker *w, const struct target_place *at,
 	              struct err *e);
 	/*
 	 * Makes a symbolic link, fifo, socket or device with its metadata. *ret_made false:
 	 * counted as a loss.
 	 */
-	int (*make)(struct target *t, struct target_worker *w, const struct place *at,
+	int (*make)(struct target *t, struct target_worker *w, const struct target_place *at,
 	            const struct record *r, bool *ret_made, struct err *e);
 	/* Makes a hard link to an entry made before. ERR_NOT_FOUND: it is not there. */
-	int (*link)(struct target *t, struct target_worker *w, const struct place *at,
-	            const struct place *to, struct err *e);
+	int (*link)(struct target *t, struct target_worker *w, const struct target_place *at,
+	            const struct target_place *to, struct err *e);
 
 	/* Opens a regular file for writing; comparing: for reading. */
-	int (*open)(struct target *t, struct target_worker *w, const struct place *at,
+	int (*open)(struct target *t, struct target_worker *w, const struct target_place *at,
 	            const struct record *r, enum target_how how, struct target_file *ret,
 	            struct err *e);
 	/*
@@ -109,13 +109,13 @@ struct target_ops {
 	int (*zeros)(struct target *t, const struct target_file *f, uint64_t off, uint64_t len,
 	             struct err *e);
 	/* Metadata; closes. path is for messages. */
-	int (*finish)(struct target *t, const struct place *at, const struct record *r,
+	int (*finish)(struct target *t, const struct target_place *at, const struct record *r,
 	              struct target_file *f, struct err *e);
 	/* Closes a file that did not become whole; removes it when it was not there before. */
-	void (*discard)(struct target *t, struct target_worker *w, const struct place *at,
+	void (*discard)(struct target *t, struct target_worker *w, const struct target_place *at,
 	                struct target_file *f);
 	/* Sets the flags that forbid changes, after everything else. */
-	int (*pin)(struct target *t, struct target_worker *w, const struct place *at,
+	int (*pin)(struct target *t, struct target_worker *w, const struct target_place *at,
 	           const struct record *r, struct err *e);
 	/* Waits until everything written is on the medium. */
 	int (*sync)(struct target *t, struct err *e);

@@ -34,7 +34,7 @@ static struct target_block *block_of(struct target *t)
 	return (struct target_block *)t;
 }
 
-static int block_open(struct target *t, struct target_worker *w, const struct place *at,
+static int block_open(struct target *t, struct target_worker *w, const struct target_place *at,
                       const struct record *r, enum target_how how, struct target_file *ret,
                       struct err *e)
 {
@@ -101,7 +101,7 @@ static int block_sync(struct target *t, struct err *e)
 }
 
 /* A device tells of failed writes here and nowhere else, so this is never left out. */
-static int block_finish(struct target *t, const struct place *at, const struct record *r,
+static int block_finish(struct target *t, const struct target_place *at, const struct record *r,
                         struct target_file *f, struct err *e)
 {
 	(void)at;
@@ -111,7 +111,7 @@ static int block_finish(struct target *t, const struct place *at, const struct r
 	return t->flags & TARGET_COMPARE ? 0 : block_sync(t, e);
 }
 
-static void block_discard(struct target *t, struct target_worker *w, const struct place *at,
+static void block_discard(struct target *t, struct target_worker *w, const struct target_place *at,
                           struct target_file *f)
 {
 	struct target_block *b = block_of(t);

@@ -46,7 +46,7 @@ struct place_text {
 	char s[512];
 };
 
-static struct place_text text_of(const struct target *t, const struct place *at)
+static struct place_text text_of(const struct target *t, const struct target_place *at)
 {
 	struct place_text x;
 	const char *dir = at->dir->path;
@@ -62,8 +62,8 @@ static struct place_text text_of(const struct target *t, const struct place *at)
 }
 
 /* The directory as a descriptor that the worker keeps, or -1 with e. */
-static int worker_dir(struct target_dir *d, struct target_worker *w, const struct place_dir *dir,
-                      struct err *e)
+static int worker_dir(struct target_dir *d, struct target_worker *w,
+                      const struct target_parent *dir, struct err *e)
 {
 	if (dir->len == 0)
 		return d->root;
@@ -95,7 +95,7 @@ static int have_new(const struct target_dir *d, int dir, int fd, const char *nam
 
 /* ---- removing ---- */
 
-static int dir_remove(struct target *t, struct target_worker *w, const struct place *at,
+static int dir_remove(struct target *t, struct target_worker *w, const struct target_place *at,
                       struct err *e)
 {
 	struct target_dir *d = dir_of(t);
@@ -106,7 +106,7 @@ static int dir_remove(struct target *t, struct target_worker *w, const struct pl
 	return beneath_remove(dir, d->dev, at->name, at->dir->len > 0 ? at->dir->path : t->path, e);
 }
 
-static int dir_names(struct target *t, struct target_worker *w, const struct place_dir *dir,
+static int dir_names(struct target *t, struct target_worker *w, const struct target_parent *dir,
                      int (*each)(void *arg, const char *name, struct err *e), void *arg,
                      struct err *e)
 {
@@ -146,8 +146,8 @@ static int dir_names(struct target *t, struct target_worker *w, const struct pla
 /* ---- directories ---- */
 
 /* What is there in place of a directory that is to be made. */
-static int enter_existing(struct target_dir *d, int dir, const struct place *at, bool *ret_existing,
-                          struct err *e)
+static int enter_existing(struct target_dir *d, int dir, const struct target_place *at,
+                          bool *ret_existing, struct err *e)
 {
 	unsigned flags = d->base.flags;
 	bool lost_found = at->dir->len == 0 && strcmp(at->name, LOST_FOUND) == 0;
@@ -178,7 +178,7 @@ static int enter_existing(struct target_dir *d, int dir, const struct place *at,
 	return 0;
 }
 
-static int dir_enter(struct target *t, struct target_worker *w, const struct place *at,
+static int dir_enter(struct target *t, struct target_worker *w, const struct target_place *at,
                      bool *ret_existing, struct err *e)
 {
 	struct target_dir *d = dir_of(t);
@@ -196,7 +196,7 @@ static int dir_enter(struct target *t, struct target_worker *w, const struct pla
 	return enter_existing(d, dir, at, ret_existing, e);
 }
 
-static int dir_leave(struct target *t, struct target_worker *w, const struct place_dir *dir,
+static int dir_leave(struct target *t, struct target_worker *w, const struct target_parent *dir,
                      const struct record *r, bool existing, struct err *e)
 {
 	struct target_dir *d = dir_of(t);
@@ -257,7 +257,7 @@ static bool same_entry(int dir, const char *name, const struct record *r, const 
 	return n >= 0 && (size_t)n == r->link_len && memcmp(link, r->link, (size_t)n) == 0;
 }
 
-static int dir_make(struct target *t, struct target_worker *w, const struct place *at,
+static int dir_make(struct target *t, struct target_worker *w, const struct target_place *at,
                     const struct record *r, bool *ret_made, struct err *e)
 {
 	struct target_dir *d = dir_of(t);
@@ -305,8 +305,8 @@ static int dir_make(struct target *t, struct target_worker *w, const struct plac
 }
 
 /* 0, or -1 with errno, or with e when errno is 0. */
-static int link_from(struct target *t, struct target_worker *w, const struct place *at, int dir,
-                     int to_dir, const char *to_name, struct err *e)
+static int link_from(struct target *t, struct target_worker *w, const struct target_place *at,
+                     int dir, int to_dir, const char *to_name, struct err *e)
 {
 	struct stat here;
 	struct stat there;
@@ -326,8 +326,8 @@ static int link_from(struct target *t, struct target_worker *w, const struct pla
 	return linkat(to_dir, to_name, dir, at->name, 0);
 }
 
-static int dir_link(struct target *t, struct target_worker *w, const struct place *at,
-                    const struct place *to, struct err *e)
+static int dir_link(struct target *t, struct target_worker *w, const struct target_place *at,
+                    const struct target_place *to, struct err *e)
 {
 	struct target_dir *d = dir_of(t);
 	struct beneath_opened up[OPENED_MAX];
@@ -402,7 +402,7 @@ static int open_existing(struct target_dir *d, int dir, const char *name, struct
 	return 0;
 }
 
-static int dir_open(struct target *t, struct target_worker *w, const struct place *at,
+static int dir_open(struct target *t, struct target_worker *w, const struct target_place *at,
                     const struct record *r, enum target_how how, struct target_file *ret,
                     struct err *e)
 {
@@ -482,7 +482,7 @@ static int dir_zeros(struct target *t, const struct target_file *f, uint64_t off
 	return f->existing ? target_write_zeros(f->fd, off, len, e) : 0;
 }
 
-static int dir_finish(struct target *t, const struct place *at, const struct record *r,
+static int dir_finish(struct target *t, const struct target_place *at, const struct record *r,
                       struct target_file *f, struct err *e)
 {
 	struct target_dir *d = dir_of(t);
@@ -500,7 +500,7 @@ static int dir_finish(struct target *t, const struct place *at, const struct rec
 	return 0;
 }
 
-static void dir_discard(struct target *t, struct target_worker *w, const struct place *at,
+static void dir_discard(struct target *t, struct target_worker *w, const struct target_place *at,
                         struct target_file *f)
 {
 	struct err ignored = ERR_INIT;
@@ -516,7 +516,7 @@ static void dir_discard(struct target *t, struct target_worker *w, const struct 
 		(void)unlinkat(dir, at->name, 0);
 }
 
-static int dir_pin(struct target *t, struct target_worker *w, const struct place *at,
+static int dir_pin(struct target *t, struct target_worker *w, const struct target_place *at,
                    const struct record *r, struct err *e)
 {
 	struct target_dir *d = dir_of(t);
@@ -601,8 +601,8 @@ static int first_name(void *arg, const char *name, struct err *e)
 /* Is anything in it, but for an empty lost+found? */
 static int check_empty(struct target_dir *d, struct err *e)
 {
-	static const struct place_dir root = { .path = "" };
-	static const struct place_dir lost_found = { .path = LOST_FOUND, .len = 10 };
+	static const struct target_parent root = { .path = "" };
+	static const struct target_parent lost_found = { .path = LOST_FOUND, .len = 10 };
 	struct err found = ERR_INIT;
 
 	if (dir_names(&d->base, NULL, &root, first_name, NULL, &found) == 0 &&

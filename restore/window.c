@@ -82,19 +82,19 @@ int window_hold(struct window *w, struct leaf *l)
 	return 0;
 }
 
-const struct place_dir *window_dir(struct window *w, const char *path, size_t len,
-                                   uint64_t *next_id)
+const struct target_parent *window_dir(struct window *w, const char *path, size_t len,
+                                       uint64_t *next_id)
 {
 	if (w->dir && w->dir->len == len && memcmp(w->dir->path, path, len) == 0)
 		return w->dir;
-	struct place_dir *d = arena_alloc(&w->arena, sizeof(*d));
+	struct target_parent *d = arena_alloc(&w->arena, sizeof(*d));
 	char *copy = arena_alloc(&w->arena, len + 1);
 	if (!d || !copy)
 		return NULL;
 	if (len > 0)
 		memcpy(copy, path, len);
 	copy[len] = '\0';
-	*d = (struct place_dir){ .id = ++*next_id, .path = copy, .len = len };
+	*d = (struct target_parent){ .id = ++*next_id, .path = copy, .len = len };
 	w->dir = d;
 	return d;
 }

@@ -33,7 +33,7 @@
 struct rfile {
 	struct rfile *next; /* in its window, or among the large ones */
 	const struct record *rec;
-	struct place place;
+	struct target_place place;
 	struct target_file file; /* fd -1: made by the one delivery that it waits for */
 	uint32_t groups;         /* building: chunks of this window that it waits for */
 	atomic_uint pending;     /* shared files: deliveries it waits for */
@@ -71,11 +71,11 @@ enum later_kind { LATER_LINK, LATER_LEAVE };
 struct later {
 	struct later *next;
 	enum later_kind kind;
-	struct place place;       /* LINK: the link; LEAVE: its directory in place.dir */
-	struct place to;          /* LINK: what it links to */
-	const struct record *rec; /* LINK */
-	void *meta;               /* LEAVE: owned by who runs it */
-	bool existing;            /* LEAVE: it was there before */
+	struct target_place place; /* LINK: the link; LEAVE: its directory in place.dir */
+	struct target_place to;    /* LINK: what it links to */
+	const struct record *rec;  /* LINK */
+	void *meta;                /* LEAVE: owned by who runs it */
+	bool existing;             /* LEAVE: it was there before */
 };
 
 struct window {
@@ -89,8 +89,8 @@ struct window {
 	uint64_t plain;
 	struct rfile *files;
 	struct later *later, **later_tail;
-	const struct place_dir *dir; /* of the last file */
-	atomic_size_t outstanding;   /* wants not delivered */
+	const struct target_parent *dir; /* of the last file */
+	atomic_size_t outstanding;       /* wants not delivered */
 };
 
 struct window *window_new(void); /* NULL: no memory */
@@ -113,8 +113,8 @@ int window_hold(struct window *w, struct leaf *l);
  * The directory of this path, as place_dir of the window; the same one as
  * before when it is. *next_id counts up. NULL: no memory.
  */
-const struct place_dir *window_dir(struct window *w, const char *path, size_t len,
-                                   uint64_t *next_id);
+const struct target_parent *window_dir(struct window *w, const char *path, size_t len,
+                                       uint64_t *next_id);
 
 /* A file of the window, zeroed, or NULL: no memory. */
 struct rfile *window_file(struct window *w);

@@ -87,13 +87,16 @@ static void run_case(struct campaign *c, size_t number, enum damage_how how, uin
 	cell->told += v.told;
 	if (!v.told) {
 		cell->harmless++;
-		printf("UNTOLD %s: %s %s %s\n", damage_kind_names[kind], damage_how_names[how], done.text, o->key);
+		printf("UNTOLD %s: %s %s %s\n", damage_kind_names[kind], damage_how_names[how],
+		       done.text, o->key);
 	}
 	if (v.silent > 0) {
 		cell->silent++;
 		c->silent++;
-		printf("SILENT DAMAGE_CASE=%zu:%d:%" PRIu64 " %s: %s %s %s\n  told: %s\n  gc: %s\n%s", number, (int)how, arg,
-		      damage_kind_names[kind], damage_how_names[how], done.text, o->key, v.first, v.refuses, v.silences);
+		printf("SILENT DAMAGE_CASE=%zu:%d:%" PRIu64
+		       " %s: %s %s %s\n  told: %s\n  gc: %s\n%s",
+		       number, (int)how, arg, damage_kind_names[kind], damage_how_names[how],
+		       done.text, o->key, v.first, v.refuses, v.silences);
 	}
 	fflush(stdout);
 }
@@ -112,9 +115,12 @@ int main(void)
 		c.order[i] = i;
 	qsort(c.order, c.w.now->n, sizeof(*c.order), by_kind);
 	damage_judge(&c.w, c.w.now, 3, &v);
-	printf("base: lost %u told %d %s gc %d %s silent %s\n", v.lost, v.told, v.first, v.collects, v.refuses, v.silences);
+	printf("base: lost %u told %d %s gc %d %s silent %s\n", v.lost, v.told, v.first, v.collects,
+	       v.refuses, v.silences);
 	if (getenv("DAMAGE_CASE")) {
-		size_t n; int h; uint64_t a;
+		size_t n;
+		int h;
+		uint64_t a;
 		sscanf(getenv("DAMAGE_CASE"), "%zu:%d:%" SCNu64, &n, &h, &a);
 		run_case(&c, n, h, a, 3);
 		return 0;
@@ -128,7 +134,8 @@ int main(void)
 	for (int i = 0; i < DAMAGE_KINDS; i++) {
 		printf("%-30s", damage_kind_names[i]);
 		for (int h = 0; h < DAMAGE_HOWS; h++)
-			printf(" %3u/%3u/%u", c.cells[i][h].cases, c.cells[i][h].told, c.cells[i][h].silent);
+			printf(" %3u/%3u/%u", c.cells[i][h].cases, c.cells[i][h].told,
+			       c.cells[i][h].silent);
 		printf("\n");
 	}
 	printf("%u cases %u silent\n", c.cases, c.silent);

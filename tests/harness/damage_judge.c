@@ -137,8 +137,8 @@ static int take_problem(void *arg, const struct check_problem *p, struct err *e)
 
 	(void)e;
 	if (!first[0])
-		(void)snprintf(first, ERR_MSG_MAX, "%s '%s': %s", check_what_name(p->what), p->object,
-		               p->text);
+		(void)snprintf(first, ERR_MSG_MAX, "%s '%s': %s", check_what_name(p->what),
+		               p->object, p->text);
 	return 0;
 }
 
@@ -179,7 +179,18 @@ static bool collect(const struct damage_world *w, struct damage_store *s, const 
 			if (gc_run(r, &damage_eager, &result, &e) < 0)
 				break;
 			if (getenv("DAMAGE_TRACE"))
-				fprintf(stderr, "gc %s: %s gen %llu condemned %llu deleted %llu repacked %llu written %llu segdel %llu segs %llu points %llu del %llu\n", when, gc_outcome_name(result.outcome), (unsigned long long)result.generation, (unsigned long long)result.condemned.packs, (unsigned long long)result.deleted.packs, (unsigned long long)result.repacked.packs, (unsigned long long)result.segments_written, (unsigned long long)result.segments_deleted,(unsigned long long)result.segments_before, (unsigned long long)result.points, (unsigned long long)result.points_deleted);
+				fprintf(stderr,
+				        "gc %s: %s gen %llu condemned %llu deleted %llu repacked %llu written %llu segdel %llu segs %llu points %llu del %llu\n",
+				        when, gc_outcome_name(result.outcome),
+				        (unsigned long long)result.generation,
+				        (unsigned long long)result.condemned.packs,
+				        (unsigned long long)result.deleted.packs,
+				        (unsigned long long)result.repacked.packs,
+				        (unsigned long long)result.segments_written,
+				        (unsigned long long)result.segments_deleted,
+				        (unsigned long long)result.segments_before,
+				        (unsigned long long)result.points,
+				        (unsigned long long)result.points_deleted);
 			if (result.outcome == GC_NOTHING)
 				return true;
 		}
@@ -263,8 +274,7 @@ static void judge_repair(const struct damage_world *w, struct damage_store *s,
 
 	(void)back_up(w, copy, "the next backup", &first_good, v);
 	restore_again(w, copy, "after the next backup", v, &lost);
-	if (!check(w, copy, "recovery", 4, "the check before the repair", first, v) &&
-	    !first_good)
+	if (!check(w, copy, "recovery", 4, "the check before the repair", first, v) && !first_good)
 		silent(v, "the next backup is bad, and the check tells nothing");
 	bool repaired = repair(w, copy, v);
 	restore_again(w, copy, "after the repair", v, &lost);

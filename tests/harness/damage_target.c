@@ -137,7 +137,7 @@ static void end_record(struct target *t, struct entry_hash *h)
 	(void)pthread_mutex_unlock(&m->lock);
 }
 
-static int memory_enter(struct target *t, struct target_worker *w, const struct place *at,
+static int memory_enter(struct target *t, struct target_worker *w, const struct target_place *at,
                         bool *ret_existing, struct err *e)
 {
 	(void)t;
@@ -148,7 +148,7 @@ static int memory_enter(struct target *t, struct target_worker *w, const struct 
 	return 0;
 }
 
-static int memory_leave(struct target *t, struct target_worker *w, const struct place_dir *dir,
+static int memory_leave(struct target *t, struct target_worker *w, const struct target_parent *dir,
                         const struct record *r, bool existing, struct err *e)
 {
 	struct entry_hash h;
@@ -162,7 +162,7 @@ static int memory_leave(struct target *t, struct target_worker *w, const struct 
 	return 0;
 }
 
-static int memory_names(struct target *t, struct target_worker *w, const struct place_dir *dir,
+static int memory_names(struct target *t, struct target_worker *w, const struct target_parent *dir,
                         int (*each)(void *arg, const char *name, struct err *e), void *arg,
                         struct err *e)
 {
@@ -175,7 +175,7 @@ static int memory_names(struct target *t, struct target_worker *w, const struct 
 	return 0;
 }
 
-static int memory_remove(struct target *t, struct target_worker *w, const struct place *at,
+static int memory_remove(struct target *t, struct target_worker *w, const struct target_place *at,
                          struct err *e)
 {
 	(void)t;
@@ -185,7 +185,7 @@ static int memory_remove(struct target *t, struct target_worker *w, const struct
 	return 0;
 }
 
-static int memory_make(struct target *t, struct target_worker *w, const struct place *at,
+static int memory_make(struct target *t, struct target_worker *w, const struct target_place *at,
                        const struct record *r, bool *ret_made, struct err *e)
 {
 	struct entry_hash h;
@@ -201,8 +201,8 @@ static int memory_make(struct target *t, struct target_worker *w, const struct p
 	return 0;
 }
 
-static int memory_link(struct target *t, struct target_worker *w, const struct place *at,
-                       const struct place *to, struct err *e)
+static int memory_link(struct target *t, struct target_worker *w, const struct target_place *at,
+                       const struct target_place *to, struct err *e)
 {
 	(void)t;
 	(void)w;
@@ -211,7 +211,7 @@ static int memory_link(struct target *t, struct target_worker *w, const struct p
 	return err_set(e, ERR_UNSUPPORTED, "there are no hard links in these trees");
 }
 
-static int memory_open(struct target *t, struct target_worker *w, const struct place *at,
+static int memory_open(struct target *t, struct target_worker *w, const struct target_place *at,
                        const struct record *r, enum target_how how, struct target_file *ret,
                        struct err *e)
 {
@@ -240,7 +240,7 @@ static int memory_hole(struct target *t, const struct target_file *f, uint64_t o
 	return 0;
 }
 
-static int memory_finish(struct target *t, const struct place *at, const struct record *r,
+static int memory_finish(struct target *t, const struct target_place *at, const struct record *r,
                          struct target_file *f, struct err *e)
 {
 	struct entry_hash h;
@@ -256,7 +256,7 @@ static int memory_finish(struct target *t, const struct place *at, const struct 
 	return 0;
 }
 
-static void memory_discard(struct target *t, struct target_worker *w, const struct place *at,
+static void memory_discard(struct target *t, struct target_worker *w, const struct target_place *at,
                            struct target_file *f)
 {
 	(void)t;
@@ -266,7 +266,7 @@ static void memory_discard(struct target *t, struct target_worker *w, const stru
 	f->fd = -1;
 }
 
-static int memory_pin(struct target *t, struct target_worker *w, const struct place *at,
+static int memory_pin(struct target *t, struct target_worker *w, const struct target_place *at,
                       const struct record *r, struct err *e)
 {
 	(void)t;

@@ -71,11 +71,11 @@ const char *const damage_kind_names[DAMAGE_KINDS] = {
 };
 
 /* Ends the program unless the call, which takes e, works. */
-#define must(call)                                        \
-	do {                                              \
-		struct err e_ = ERR_INIT;                 \
-		struct err *e = &e_;                      \
-		if ((call) < 0)                           \
+#define must(call)                                            \
+	do {                                                  \
+		struct err e_ = ERR_INIT;                     \
+		struct err *e = &e_;                          \
+		if ((call) < 0)                               \
 			harness_die("%s: %s", #call, e_.msg); \
 	} while (0)
 
@@ -450,9 +450,7 @@ void damage_world_make(struct damage_world *w, uint64_t seed)
 {
 	struct maker m = { .w = w };
 
-	*w = (struct damage_world){ .dir = tmpdir_new(),
-		                    .seed = seed,
-		                    .now = damage_store_new() };
+	*w = (struct damage_world){ .dir = tmpdir_new(), .seed = seed, .now = damage_store_new() };
 	must(secret_init(e));
 	auto_free char *keys = path_join(w->dir, "keys");
 	must(repo_init(&w->now->base, keys, NULL, e));
@@ -553,8 +551,7 @@ static enum damage_kind kind_of_part(const char *key)
 
 static enum damage_kind kind_of_pack(const struct damage_world *w, const char *key)
 {
-	if (!w->nneeded ||
-	    !bsearch(key, w->needed, w->nneeded, sizeof(*w->needed), text_cmp))
+	if (!w->nneeded || !bsearch(key, w->needed, w->nneeded, sizeof(*w->needed), text_cmp))
 		return DAMAGE_GARBAGE;
 	return begins(key, "pack/") ? DAMAGE_PACK : DAMAGE_NODES;
 }

@@ -153,13 +153,13 @@ static void test_window_dir__is_the_same_while_the_path_is(void **state)
 	uint64_t id = 41;
 
 	(void)state;
-	const struct place_dir *a = window_dir(w, "a/b", 3, &id);
+	const struct target_parent *a = window_dir(w, "a/b", 3, &id);
 	assert_int_equal(a->id, 42);
 	assert_string_equal(a->path, "a/b");
 	assert_ptr_equal(window_dir(w, "a/bcd", 3, &id), a);
-	const struct place_dir *b = window_dir(w, "a/c", 3, &id);
+	const struct target_parent *b = window_dir(w, "a/c", 3, &id);
 	assert_int_equal(b->id, 43);
-	const struct place_dir *root = window_dir(w, NULL, 0, &id);
+	const struct target_parent *root = window_dir(w, NULL, 0, &id);
 	assert_string_equal(root->path, "");
 	assert_int_equal(root->id, 44);
 	assert_ptr_equal(window_dir(w, "x", 0, &id), root);
