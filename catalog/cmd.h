@@ -3,8 +3,11 @@
 #ifndef AKSDR_CATALOG_CMD_H
 #define AKSDR_CATALOG_CMD_H
 
+#include <jansson.h>
+
 #include "catalog/catalog.h"
 #include "common/verb.h"
+#include "repo/check.h"
 #include "repo/repo.h"
 
 /* What the options say; of one verb only some are set. */
@@ -38,6 +41,9 @@ extern const struct verb cmd_check, cmd_expire, cmd_gc, cmd_hold, cmd_release, c
 extern const struct verb cmd_key_list, cmd_key_add_agent, cmd_key_add_recipient,
 	cmd_key_remove_recipient, cmd_key_reseal, cmd_key_revoke, cmd_key_require_signatures,
 	cmd_key_passphrase;
+
+/* Appends a path that is hurt to a JSON array, as check and repair tell it. */
+MUST_CHECK int cmd_check_add_hurt(json_t *list, const struct check_hurt *h, struct err *e);
 
 int cmd_sync(void *state, const struct verb_common *common, int argc, char **argv, struct err *e);
 int cmd_rebuild(void *state, const struct verb_common *common, int argc, char **argv,

@@ -173,16 +173,22 @@ static int take_problem(void *arg, const struct check_problem *p, struct err *e)
 	return kept.object && kept.text ? 0 : err_set(e, ERR_NOMEM, "no memory for the problems");
 }
 
-static int take_hurt(void *arg, const struct check_hurt *h, struct err *e)
+int cmd_check_add_hurt(json_t *list, const struct check_hurt *h, struct err *e)
 {
-	struct findings *f = arg;
 	json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:I}", "session", h->session, "volume",
 	                      h->volume, "path", h->path, "subtree", h->subtree, "entries",
 	                      (json_int_t)h->entries);
 
-	if (json_array_append_new(f->hurt, o) < 0)
+	if (json_array_append_new(list, o) < 0)
 		return err_set(e, ERR_NOMEM, "no memory for the files that are hurt");
 	return 0;
+}
+
+static int take_hurt(void *arg, const struct check_hurt *h, struct err *e)
+{
+	const struct findings *f = arg;
+
+	return cmd_check_add_hurt(f->hurt, h, e);
 }
 
 /* ---- telling ---- */

@@ -102,14 +102,9 @@ static int take_problem(void *arg, const struct check_problem *p, struct err *e)
 
 static int take_hurt(void *arg, const struct check_hurt *h, struct err *e)
 {
-	struct said *s = arg;
-	json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:I}", "session", h->session, "volume",
-	                      h->volume, "path", h->path, "subtree", h->subtree, "entries",
-	                      (json_int_t)h->entries);
+	const struct said *s = arg;
 
-	return json_array_append_new(s->hurt, o) < 0
-	               ? err_set(e, ERR_NOMEM, "no memory for the files that are hurt")
-	               : 0;
+	return cmd_check_add_hurt(s->hurt, h, e);
 }
 
 static json_t *summary(const struct said *s, const struct repair_result *r, bool dry_run)

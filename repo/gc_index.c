@@ -303,30 +303,8 @@ static int copy_segment(struct gc *g, struct seg *x, const struct pack_list *dea
 struct merge {
 	struct gc *g;
 	char session[96];
-	char **names; /* of what was written */
-	size_t nnames;
+	struct segment_list written;
 };
-
-static int take_names(struct merge *m, struct segment_writer *w, struct err *e)
-{
-	char **names = NULL;
-	size_t n = 0;
-
-	segment_names(w, &names, &n);
-	char **all = reallocarray(m->names, m->nnames + n + 1, sizeof(char *));
-	if (all) {
-		m->names = all;
-		if (n > 0)
-			memcpy(all + m->nnames, names, n * sizeof(char *));
-		m->nnames += n;
-	} else {
-		for (size_t i = 0; i < n; i++)
-			free(names[i]);
-		(void)err_set(e, ERR_NOMEM, "no memory to merge index segments");
-	}
-	free(names);
-	return all ? 0 : -1;
-}
 
 static int merge_domain(struct merge *m, struct segs *s, size_t domain, struct err *e)
 {
@@ -348,14 +326,12 @@ static int merge_domain(struct merge *m, struct segs *s, size_t domain, struct e
 		     copy_segment(g, &s->v[i], &s->view.absent.packs, w, e) < 0))
 			return -1;
 	}
-	return segment_flush(w, e) < 0 ? -1 : take_names(m, w, e);
+	return segment_finish(w, &m->written, e);
 }
 
 static void merge_clear(struct merge *m)
 {
-	for (size_t i = 0; i < m->nnames; i++)
-		free(m->names[i]);
-	free(m->names);
+	segment_list_clear(&m->written);
 }
 
 static bool any_replaced(const struct segs *s, size_t domain)
@@ -374,9 +350,9 @@ static int write_merged(struct merge *m, struct segs *s, struct err *e)
 		if (any_replaced(s, d) && merge_domain(m, s, d, e) < 0)
 			return -1;
 	}
-	m->g->result->segments_written += m->nnames;
+	m->g->result->segments_written += m->written.n;
 	/* Fenced: somebody else goes on with this generation, and what was written here is void. */
-	return session_commit_index(m->g->repo, m->session, "index", m->names, m->nnames, e);
+	return session_commit_index(m->g->repo, m->session, "index", m->written.v, m->written.n, e);
 }
 
 /* ---- names ---- */

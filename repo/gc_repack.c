@@ -547,37 +547,15 @@ static int work(void *arg, unsigned i, const atomic_bool *stop, struct err *e)
 /* Segments, then the commit that makes them count. */
 static int settle(struct repack *r, struct err *e)
 {
-	char **all = NULL;
-	size_t n = 0;
-	int rc = 0;
+	CLEANUP(segment_list_clear) struct segment_list written = { 0 };
 
-	for (size_t i = 0; rc == 0 && i < r->g->ndomains; i++) {
-		char **names = NULL;
-		size_t more = 0;
-
-		if (!r->writers[i])
-			continue;
-		rc = segment_flush(r->writers[i], e);
-		segment_names(r->writers[i], &names, &more);
-		char **grown = reallocarray(all, n + more + 1, sizeof(char *));
-		if (!grown) {
-			rc = err_set(e, ERR_NOMEM, "no memory to repack");
-			for (size_t k = 0; k < more; k++)
-				free(names[k]);
-		} else {
-			all = grown;
-			if (more > 0)
-				memcpy(all + n, names, more * sizeof(char *));
-			n += more;
-		}
-		free(names);
+	for (size_t i = 0; i < r->g->ndomains; i++) {
+		if (r->writers[i] && segment_finish(r->writers[i], &written, e) < 0)
+			return -1;
 	}
-	if (rc == 0 && r->registered)
-		rc = session_commit_index(r->g->repo, r->session, "repack", all, n, e);
-	for (size_t i = 0; i < n; i++)
-		free(all[i]);
-	free(all);
-	return rc;
+	return r->registered ? session_commit_index(r->g->repo, r->session, "repack", written.v,
+	                                            written.n, e)
+	                     : 0;
 }
 
 int gc_repack(struct gc *g, struct err *e)

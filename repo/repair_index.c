@@ -17,8 +17,7 @@ struct indexing {
 	struct session_pulse pulse;
 	struct view view;
 	struct buf head, tail;
-	char **names; /* of segments that were written */
-	size_t n;
+	struct segment_list written;
 };
 
 static void indexing_clear(struct indexing *x)
@@ -26,9 +25,7 @@ static void indexing_clear(struct indexing *x)
 	view_clear(&x->view);
 	buf_clear(&x->head);
 	buf_clear(&x->tail);
-	for (size_t i = 0; i < x->n; i++)
-		free(x->names[i]);
-	free(x->names);
+	segment_list_clear(&x->written);
 }
 
 static int get(void *arg, const char *name, uint64_t off, void *p, size_t n, struct err *e)
@@ -142,33 +139,12 @@ static int add_packs(struct indexing *x, struct err *e)
 	return 0;
 }
 
-/* Writes what is left, and gathers the names of all segments. */
 static int flush(struct indexing *x, struct err *e)
 {
-	struct repair *rp = x->rp;
+	const struct repair *rp = x->rp;
 
 	for (size_t i = 0; i < rp->ndomains; i++) {
-		struct segment_writer *to = rp->domains[i].to;
-		char **names = NULL;
-		size_t n = 0;
-
-		if (!to)
-			continue;
-		int rc = segment_flush(to, e);
-		segment_names(to, &names, &n);
-		char **all = reallocarray(x->names, x->n + n + 1, sizeof(char *));
-		if (all) {
-			x->names = all;
-			if (n > 0)
-				memcpy(all + x->n, names, n * sizeof(char *));
-			x->n += n;
-		} else {
-			for (size_t k = 0; k < n; k++)
-				free(names[k]);
-			rc = err_set(e, ERR_NOMEM, "no memory for the names of segments");
-		}
-		free(names);
-		if (rc < 0)
+		if (rp->domains[i].to && segment_finish(rp->domains[i].to, &x->written, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -217,8 +193,9 @@ int repair_index(struct repair *rp, struct err *e)
 		return -1;
 	if (rp->params->dry_run)
 		return drop_segments(rp, e);
-	if (flush(&x, e) < 0 || session_commit_index(r, session, "repair", x.names, x.n, e) < 0)
+	if (flush(&x, e) < 0 ||
+	    session_commit_index(r, session, "repair", x.written.v, x.written.n, e) < 0)
 		return err_wrap(e, "making the index again");
-	rp->result->segments += x.n;
+	rp->result->segments += x.written.n;
 	return drop_segments(rp, e);
 }

@@ -474,3 +474,33 @@ void segment_names(struct segment_writer *w, char ***ret_names, size_t *ret_n)
 	w->nnames = 0;
 	(void)pthread_mutex_unlock(&w->lock);
 }
+
+void segment_list_clear(struct segment_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->v[i]);
+	free(l->v);
+	*l = (struct segment_list){ 0 };
+}
+
+int segment_finish(struct segment_writer *w, struct segment_list *l, struct err *e)
+{
+	char **names = NULL;
+	size_t n = 0;
+	int rc = segment_flush(w, e);
+
+	segment_names(w, &names, &n);
+	char **all = reallocarray(l->v, l->n + n + 1, sizeof(*all));
+	if (all) {
+		l->v = all;
+		if (n > 0)
+			memcpy(all + l->n, names, n * sizeof(*all));
+		l->n += n;
+	} else {
+		for (size_t i = 0; i < n; i++)
+			free(names[i]);
+		rc = err_set(e, ERR_NOMEM, "no memory for the names of index segments");
+	}
+	free(names);
+	return rc;
+}

@@ -115,6 +115,15 @@ size_t segment_pending(struct segment_writer *w); /* entries not yet written. Th
 /* Hands over the keys of what was written: malloc'ed array of malloc'ed texts. */
 void segment_names(struct segment_writer *w, char ***ret_names, size_t *ret_n);
 
+/* Keys of what several writers of a session have written. */
+struct segment_list {
+	char **v; /* owned */
+	size_t n;
+};
+void segment_list_clear(struct segment_list *l);
+/* Writes what is left, and appends the keys of what this writer has written. */
+MUST_CHECK int segment_finish(struct segment_writer *w, struct segment_list *l, struct err *e);
+
 /* The entries of a finished pack as references. */
 void segment_ref_of(const struct pack_entry *entry, const uint8_t pack[FORMAT_PACK_ID_BYTES],
                     struct chunk_ref *ret);
