@@ -22,18 +22,20 @@ struct damage_verdict {
 	unsigned lost;
 	/* A pin is gone or damaged: the point that it keeps, which is expired, may go. */
 	bool unpinned;
-	bool told;            /* by a check of level 4, with a recovery key */
-	bool told3;           /* of level 3, with an agent's or an audit key */
-	char first[ERR_MSG_MAX];      /* the first that was told */
-	bool collects;        /* a collection does its work */
-	char refuses[ERR_MSG_MAX];    /* why not */
-	unsigned silent;      /* what must not be */
-	char silences[2000];  /* a line for each */
+	bool unseen;               /* DAMAGE_UNSEEN */
+	bool told;                 /* by a check of level 4, with a recovery key */
+	bool told3;                /* of level 3, with an agent's or an audit key */
+	char first[ERR_MSG_MAX];   /* the first that was told */
+	bool collects;             /* a collection does its work */
+	char refuses[ERR_MSG_MAX]; /* why not */
+	unsigned silent;           /* what must not be */
+	char silences[2000];       /* a line for each */
 };
 
 enum damage_legs {
 	DAMAGE_LEG_COLLECT = 1, /* on a copy */
-	DAMAGE_LEG_REPAIR = 2   /* the next backup, a repair, another backup, a collection */
+	DAMAGE_LEG_REPAIR = 2,  /* the next backup, a repair, another backup, a collection */
+	DAMAGE_UNSEEN = 4       /* no check can see what is lost */
 };
 
 void damage_judge(const struct damage_world *w, struct damage_store *s, unsigned legs,

@@ -231,9 +231,9 @@ struct damage_store *damage_store_new(void)
 	struct damage_store *s = calloc(1, sizeof(*s));
 	struct err e = ERR_INIT;
 
-	if (!s ||
-	    store_base_init(&s->base, &ops, STORE_CAP_CONDITIONAL_PUT | STORE_CAP_WRITE | STORE_CAP_LOCAL, "damage:",
-	                    "", &e) < 0)
+	if (!s || store_base_init(&s->base, &ops,
+	                          STORE_CAP_CONDITIONAL_PUT | STORE_CAP_WRITE | STORE_CAP_LOCAL,
+	                          "damage:", "", &e) < 0)
 		harness_die("no memory for a store");
 	(void)pthread_mutex_init(&s->lock, NULL);
 	return s;

@@ -1510,8 +1510,8 @@ static void test_check_sink__is_told_of_segments_that_do_not_open(void **state)
 	assert_sunk(&t.k, 2,
 	            "domain d\nsegment %s\nsegment %s\nunindexed %s\nunindexed %s\n"
 	            "unindexed %s\nunindexed %s\n",
-	            t.idx.keys[0], t.idx.keys[1], t.data.keys[0], t.data.keys[1],
-	            t.meta.keys[0], t.meta.keys[1]);
+	            t.idx.keys[0], t.idx.keys[1], t.data.keys[0], t.data.keys[1], t.meta.keys[0],
+	            t.meta.keys[1]);
 }
 
 static void test_check_sink__is_not_told_of_unindexed_packs_that_do_not_open(void **state)
@@ -1523,8 +1523,8 @@ static void test_check_sink__is_not_told_of_unindexed_packs_that_do_not_open(voi
 	kit_remove(&t.k, t.idx.keys[0]);
 	kit_remove(&t.k, t.idx.keys[1]);
 	kit_flip(&t.k, t.data.keys[0], -50);
-	assert_sunk(&t.k, 2, "domain d\nunindexed %s\nunindexed %s\nunindexed %s\n",
-	            t.data.keys[1], t.meta.keys[0], t.meta.keys[1]);
+	assert_sunk(&t.k, 2, "domain d\nunindexed %s\nunindexed %s\nunindexed %s\n", t.data.keys[1],
+	            t.meta.keys[0], t.meta.keys[1]);
 }
 
 static void test_check_sink__is_told_of_places_once(void **state)

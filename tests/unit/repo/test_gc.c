@@ -417,8 +417,7 @@ static void test_gc_run__a_mark_is_of_its_place_only(void **state)
 	struct gc_result r;
 
 	(void)state;
-	auto_kit_point struct point first =
-		marked_and_stored_again(&k, &second, first_meta, meta);
+	auto_kit_point struct point first = marked_and_stored_again(&k, &second, first_meta, meta);
 	kit_flip(&k, first_meta, 170);
 	size_t packs = count(&k, "pack/");
 	kit_flip(&k, meta, 170);
@@ -435,8 +434,7 @@ static void test_gc_run__a_mark_does_not_explain_that_another_pack_is_gone(void 
 	struct gc_result r;
 
 	(void)state;
-	auto_kit_point struct point first =
-		marked_and_stored_again(&k, &second, first_meta, meta);
+	auto_kit_point struct point first = marked_and_stored_again(&k, &second, first_meta, meta);
 	kit_flip(&k, first_meta, 170);
 	size_t packs = count(&k, "pack/");
 	kit_remove(&k, meta);
@@ -453,8 +451,7 @@ static void test_gc_run__keeps_marked_places_that_are_the_last(void **state)
 	char meta[PACK_KEY_MAX];
 
 	(void)state;
-	auto_kit_point struct point first =
-		marked_and_stored_again(&k, &second, first_meta, meta);
+	auto_kit_point struct point first = marked_and_stored_again(&k, &second, first_meta, meta);
 	kit_flip(&k, meta, 170);
 	mark_root(&k, &second);
 	kit_assert_readable(k.recovery, &second, &marked_content);

@@ -739,8 +739,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_repair_run__whole_repository_is_left_as_it_is),
-		cmocka_unit_test(
-			test_repair_run__needs_a_key_that_signs_and_a_level_that_there_is),
+		cmocka_unit_test(test_repair_run__needs_a_key_that_signs_and_a_level_that_there_is),
 		cmocka_unit_test(test_repair_what_name__names_each),
 		cmocka_unit_test(test_repair_copy__puts_back_packs_that_are_damaged_or_gone),
 		cmocka_unit_test(test_repair_copy__puts_back_what_was_cut_and_what_is_empty),
