@@ -61,7 +61,6 @@ static enum expected deleted(enum damage_kind kind)
 	case DAMAGE_MARKED:      /* the same */
 	case DAMAGE_CONDEMN:     /* the generation begins anew */
 	case DAMAGE_SESSIONS:    /* they are listed again */
-	case DAMAGE_FINAL:       /* `finals` has all that is in it; without that it is told */
 	case DAMAGE_FINALS:      /* each `final` says the same */
 	case DAMAGE_MARK:        /* another repair finds it out again */
 	case DAMAGE_RECORD:      /* the packs count as verified earlier, or never */
