@@ -283,6 +283,7 @@ check-unit: ## unit tests, one program a source file
 check-contract: ## one suite per interface, over every driver and wrapper
 check-fault: ## the Nth allocation, system call or store call fails
 check-crash: ## killed at every step, reopened, checked
+check-damage: ## every object damaged, cut, deleted, exchanged: told, or harmless, and never silent
 check-property: ## restore(backup(x)) = x over generated trees
 check-format: ## golden repositories of each format version
 check-cli: ## the programs as a shell sees them
@@ -331,6 +332,13 @@ torture: all $(call needs,$(foreach k,property crash fault,$(call tests_of,$k)))
 		TEST_SEED=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); export TEST_SEED; echo "== TEST_SEED=$$TEST_SEED"; \
 		TEST_SIZE=full $(run_tests) torture $(foreach k,property crash fault,$(call tests_of,$k)) || exit 1; \
 	done
+
+.PHONY: torture-damage
+torture-damage: TEST_TIMEOUT := 86400
+torture-damage: all $(call needs,$(call tests_of,damage)) ## the whole damage campaign: ROUNDS repositories, from SEED
+	@rm -f $(B)/damage.md; DAMAGE_ROUNDS='$(or $(ROUNDS),1)' TEST_SEED='$(SEED)' DAMAGE_TABLE='$(abspath $(B))/damage.md' \
+		TEST_SIZE=full $(run_tests) torture-damage $(call tests_of,damage); rc=$$?; \
+		[ ! -f $(B)/damage.md ] || cat $(B)/damage.md; exit $$rc
 
 # ---- the two commands of the README ---------------------------------------------------------
 

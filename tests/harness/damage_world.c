@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/json.h"
 #include "common/secret.h"
 #include "repo/collection.h"
 #include "repo/commits.h"
@@ -46,7 +47,8 @@ const char *const damage_kind_names[DAMAGE_KINDS] = {
 	[DAMAGE_POINT] = "restore point, followed",
 	[DAMAGE_HEAD] = "restore point, newest",
 	[DAMAGE_EXPIRED] = "restore point, expired",
-	[DAMAGE_MAINTENANCE] = "maintenance commit",
+	[DAMAGE_COPIES] = "maintenance commit, copies",
+	[DAMAGE_MERGED] = "maintenance commit, merged index",
 	[DAMAGE_ABORT] = "abort",
 	[DAMAGE_MARKER] = "marker, session ended",
 	[DAMAGE_MARKER_OPEN] = "marker, session open",
@@ -509,13 +511,26 @@ static const struct damage_object *commit_of(const struct damage_world *w, const
 	return damage_store_find(w->now, key);
 }
 
+static enum damage_kind kind_of_maintenance(const struct damage_world *w, const char *session)
+{
+	auto_repo struct repo *r = NULL;
+	auto_json json_t *o = NULL;
+	char key[128];
+
+	(void)snprintf(key, sizeof(key), "commit/%s", session);
+	must(damage_world_open(w, w->now, "audit", NULL, &r, e));
+	must(note_get(r, FORMAT_KIND_MAINTENANCE, key, &o, NULL, e));
+	return strcmp(json_string_value(json_object_get(o, "what")), "repack") == 0 ? DAMAGE_COPIES
+	                                                                            : DAMAGE_MERGED;
+}
+
 static enum damage_kind kind_of_commit(const struct damage_world *w, const char *session)
 {
 	switch (commit_kind_of(session, commit_of(w, session)->bytes->n)) {
 	case COMMIT_ABORT:
 		return DAMAGE_ABORT;
 	case COMMIT_MAINTENANCE:
-		return DAMAGE_MAINTENANCE;
+		return kind_of_maintenance(w, session);
 	case COMMIT_POINT:
 		break;
 	}

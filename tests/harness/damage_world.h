@@ -39,7 +39,8 @@ enum damage_kind {
 	DAMAGE_POINT,   /* commit of a live point that another one follows */
 	DAMAGE_HEAD,    /* commit of the newest point of a volume */
 	DAMAGE_EXPIRED, /* commit of an expired point */
-	DAMAGE_MAINTENANCE,
+	DAMAGE_COPIES,  /* maintenance commit of who copied what is left of packs */
+	DAMAGE_MERGED,  /* one of who merged segments */
 	DAMAGE_ABORT,
 	DAMAGE_MARKER,      /* of a session that has ended */
 	DAMAGE_MARKER_OPEN, /* of one that has not */
