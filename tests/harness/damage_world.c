@@ -449,12 +449,12 @@ static void find_needed(struct damage_world *w)
 		}
 		if (!needed)
 			continue;
-		w->needed = reallocarray(w->needed, w->nneeded + 1, sizeof(*w->needed));
+		w->needed = reallocarray(w->needed, w->needed_count + 1, sizeof(*w->needed));
 		if (!w->needed)
 			harness_die("no memory for a list");
-		(void)snprintf(w->needed[w->nneeded++], sizeof(*w->needed), "%s", key);
+		(void)snprintf(w->needed[w->needed_count++], sizeof(*w->needed), "%s", key);
 	}
-	qsort(w->needed, w->nneeded, sizeof(*w->needed), text_cmp);
+	qsort(w->needed, w->needed_count, sizeof(*w->needed), text_cmp);
 }
 
 void damage_world_make(struct damage_world *w, uint64_t seed)
@@ -578,7 +578,8 @@ static enum damage_kind kind_of_pack(const struct damage_world *w, const char *k
 {
 	struct pack_name p;
 
-	if (w->nneeded > 0 && bsearch(key, w->needed, w->nneeded, sizeof(*w->needed), text_cmp))
+	if (w->needed_count > 0 &&
+	    bsearch(key, w->needed, w->needed_count, sizeof(*w->needed), text_cmp))
 		return begins(key, "pack/") ? DAMAGE_PACK : DAMAGE_NODES;
 	if (pack_key_parse(key, p.id, &p.kind) < 0 || !pack_list_has(&w->condemned, p.kind, p.id))
 		return DAMAGE_SPARE;

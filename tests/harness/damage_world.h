@@ -79,7 +79,7 @@ struct damage_world {
 	struct damage_point points[DAMAGE_POINTS];
 	unsigned npoints;
 	char (*needed)[160]; /* packs that live points need; sorted by key */
-	size_t nneeded;
+	size_t needed_count;
 	struct pack_list condemned; /* by the collection that is open */
 	struct pack_name marked;
 };
