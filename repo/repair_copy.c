@@ -148,7 +148,11 @@ static int verify_note(const struct repo *r, const char *key, struct err *e)
 
 static int verify(const struct repair *rp, const char *key, struct buf *object, struct err *e)
 {
-	static const struct store_ops ops = { .name = "shelf", .get = shelf_get, .head = shelf_head };
+	static const struct store_ops ops = {
+		.name = "shelf",
+		.get = shelf_get,
+		.head = shelf_head,
+	};
 	char url[] = "the copy";
 	struct shelf shelf = {
 		.base = { .ops = &ops, .url = url }, .key = key, .object = object

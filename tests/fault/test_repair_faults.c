@@ -94,7 +94,7 @@ static int repair(const struct world *w, struct store *s, struct store *from,
 	return repair_run(&here, &p, ret, e);
 }
 
-/* Whatever happened before: one more repair leaves what this one finds, and no chunk but one lost. */
+/* Whatever happened before: after one more repair all is well, but for the chunk that is lost. */
 static void assert_mends(const struct world *w, struct store *s, bool from)
 {
 	const struct repo recovery = in_store(w->k.recovery, s);
