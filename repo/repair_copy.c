@@ -154,9 +154,7 @@ static int verify(const struct repair *rp, const char *key, struct buf *object, 
 		.head = shelf_head,
 	};
 	char url[] = "the copy";
-	struct shelf shelf = {
-		.base = { .ops = &ops, .url = url }, .key = key, .object = object
-	};
+	struct shelf shelf = { .base = { .ops = &ops, .url = url }, .key = key, .object = object };
 	struct repo here = *rp->repo;
 	uint8_t id[FORMAT_PACK_ID_BYTES];
 	uint8_t kind;

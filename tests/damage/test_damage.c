@@ -235,7 +235,7 @@ static bool run_case(struct campaign *c, size_t number, enum damage_how how, uin
 	return true;
 }
 
-/* Each case once; wanted: about so many, 0: all. The first of each kind and change is one of them. */
+/* Each case once; wanted: about so many (0: all), with the first of each kind and change. */
 static void run_world(struct campaign *c, uint64_t wanted)
 {
 	uint64_t all = 0;
