@@ -284,6 +284,7 @@ check-contract: ## one suite per interface, over every driver and wrapper
 check-fault: ## the Nth allocation, system call or store call fails
 check-crash: ## killed at every step, reopened, checked
 check-storm: ## many processes at work, killed and suspended, on a store in bad weather
+check-damage: ## every object damaged, cut, deleted, exchanged: told, or harmless, and never silent
 check-property: ## restore(backup(x)) = x over generated trees
 check-format: ## golden repositories of each format version
 check-cli: ## the programs as a shell sees them
@@ -335,6 +336,13 @@ torture: all $(call needs,$(torture_tests)) ## storm, crash, property and fault 
 		TEST_SIZE=$(or $(TEST_SIZE),full) $(run_tests) torture $(torture_tests) || \
 			{ echo "again: make torture SEED=$$TEST_SEED ROUNDS=1$(if $(TEST), TEST='$(TEST)')"; exit 1; }; \
 	done
+
+.PHONY: torture-damage
+torture-damage: TEST_TIMEOUT := 86400
+torture-damage: all $(call needs,$(call tests_of,damage)) ## the whole damage campaign: ROUNDS repositories, from SEED
+	@rm -f $(B)/damage.md; DAMAGE_ROUNDS='$(or $(ROUNDS),1)' TEST_SEED='$(SEED)' DAMAGE_TABLE='$(abspath $(B))/damage.md' \
+		TEST_SIZE=full $(run_tests) torture-damage $(call tests_of,damage); rc=$$?; \
+		[ ! -f $(B)/damage.md ] || cat $(B)/damage.md; exit $$rc
 
 # ---- the two commands of the README ---------------------------------------------------------
 

@@ -263,6 +263,71 @@ static int look_for_lost(struct check *ck, struct err *e)
 	return 0;
 }
 
+/* Behind the last hold that is there nothing is missing, but for what a collection saw. */
+static int note_seen_holds(struct check *ck, struct err *e)
+{
+	struct expiry_settled settled;
+	struct err why = ERR_INIT;
+
+	if (expiry_settled(ck->repo, &settled, &why) < 0) {
+		/* It is told where collections are looked at. */
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	if (settled.holds > ck->expiry.last_hold)
+		ck->expiry.missing += settled.holds - ck->expiry.last_hold;
+	return 0;
+}
+
+/* ---- collections ---- */
+
+struct finals {
+	struct check *ck;
+	uint64_t next; /* generation whose `final` comes next */
+};
+
+static void tell_finals(struct finals *f, uint64_t end)
+{
+	char key[64];
+
+	for (; f->next < end; f->next++) {
+		collection_key(f->next, COLLECTION_FINAL, key);
+		check_find(f->ck, CHECK_MISSING, key, 0,
+		           "it is kept for ever, so that what was taken away is never relied on "
+		           "again");
+	}
+}
+
+static int take_final(void *arg, const struct store_item *item, struct err *e)
+{
+	struct finals *f = arg;
+	enum collection_part part;
+	uint64_t n;
+
+	(void)e;
+	if (!collection_key_parse(item->key, &n, &part) || part != COLLECTION_FINAL ||
+	    n < f->next || n > f->ck->view.collection.done)
+		return 0;
+	tell_finals(f, n);
+	f->next = n + 1;
+	return 0;
+}
+
+/* Of each generation that is done it must be known what went. */
+static int look_for_finals(struct check *ck, struct err *e)
+{
+	struct finals f = { .ck = ck, .next = 1 };
+
+	if (ck->view.collection.done == 0)
+		return 0;
+	if (store_list(ck->repo->store, "ctl/gc/", NULL, take_final, &f, e) < 0)
+		return err_wrap(e, "reading 'ctl/gc/'");
+	tell_finals(&f, ck->view.collection.done + 1);
+	return 0;
+}
+
 static int gather_points(struct check *ck, struct err *e)
 {
 	struct err why = ERR_INIT;
@@ -277,7 +342,7 @@ static int gather_points(struct check *ck, struct err *e)
 			return -1;
 	}
 	/* After the commits: what went before they were listed was expired before. */
-	if (expiry_load(ck->repo, 0, &ck->expiry, e) < 0)
+	if (expiry_load(ck->repo, 0, &ck->expiry, e) < 0 || note_seen_holds(ck, e) < 0)
 		return -1;
 	if (ck->expiry.missing > 0)
 		check_find(ck, CHECK_MISSING, "tomb/", 0,
@@ -294,7 +359,7 @@ static int gather_points(struct check *ck, struct err *e)
 		return -1;
 	if (ck->npoints > 0)
 		qsort(ck->points, ck->npoints, sizeof(*ck->points), by_session);
-	return look_for_lost(ck, e);
+	return look_for_finals(ck, e) < 0 ? -1 : look_for_lost(ck, e);
 }
 
 /* ---- config ---- */

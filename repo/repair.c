@@ -207,6 +207,43 @@ static int put_back(struct repair *rp, bool *ret_look_again, struct err *e)
 	return 0;
 }
 
+/* What stands in a pack that is good again is damaged no more; the rest of the mark stays. */
+static int lift_mark(void *arg, const char *key, const struct place *places, size_t n,
+                     struct err *e)
+{
+	struct repair *rp = arg;
+	auto_free struct place *left = calloc(n + 1, sizeof(*left));
+	struct err why = ERR_INIT;
+	size_t kept = 0;
+
+	if (!left)
+		return err_set(e, ERR_NOMEM, "no memory for a mark of damage");
+	for (size_t i = 0; i < n; i++) {
+		if (!pack_list_has(&rp->replaced, places[i].pack.kind, places[i].pack.id))
+			left[kept++] = places[i];
+	}
+	if (kept == n)
+		return 0;
+	if (kept > 0 && damage_put(rp->repo, left, kept, e) < 0)
+		return -1;
+	if (store_delete(rp->repo->store, key, &why) == 0)
+		return 0;
+	if (why.class == ERR_DENIED || why.class == ERR_UNSUPPORTED)
+		return repair_tell(rp, REPAIR_FAILED, key, 0, why.msg, e);
+	*e = why;
+	return -1;
+}
+
+static int lift_marks(struct repair *rp, struct err *e)
+{
+	CLEANUP(absent_clear) struct absent ignored = { 0 };
+
+	if (rp->replaced.n == 0 || rp->params->dry_run)
+		return 0;
+	pack_list_sort(&rp->replaced);
+	return damage_load(rp->repo, &ignored, lift_mark, rp, e);
+}
+
 /* Looks, and puts back, until nothing more comes to light. */
 static int look_and_put_back(struct repair *rp, struct err *e)
 {
@@ -216,7 +253,7 @@ static int look_and_put_back(struct repair *rp, struct err *e)
 	if (look(rp, rp->params->level, &rp->result->before, e) < 0)
 		return err_wrap(e, "looking for damage");
 	for (unsigned round = 1; rp->params->from; round++) {
-		if (put_back(rp, &again, e) < 0)
+		if (put_back(rp, &again, e) < 0 || lift_marks(rp, e) < 0)
 			return -1;
 		if (!again || round == ROUNDS_MAX)
 			break;

@@ -3,7 +3,8 @@
  * Mends what a check finds, as far as it can be mended:
  *
  *   1. objects that are damaged or gone are put back from a second store,
- *      when there is one and its copy is whole;
+ *      when there is one and its copy is whole; what marks say of a pack that
+ *      is put back is lifted;
  *   2. packs that no index segment names are named by a new one, made from
  *      their footers; segments that do not open are taken away after that;
  *   3. places where no chunk can be had any more are marked as damaged: the

@@ -178,19 +178,6 @@ static bool collect(const struct damage_world *w, struct damage_store *s, const 
 
 			if (gc_run(r, &damage_eager, &result, &e) < 0)
 				break;
-			if (getenv("DAMAGE_TRACE"))
-				fprintf(stderr,
-				        "gc %s: %s gen %llu condemned %llu deleted %llu repacked %llu written %llu segdel %llu segs %llu points %llu del %llu\n",
-				        when, gc_outcome_name(result.outcome),
-				        (unsigned long long)result.generation,
-				        (unsigned long long)result.condemned.packs,
-				        (unsigned long long)result.deleted.packs,
-				        (unsigned long long)result.repacked.packs,
-				        (unsigned long long)result.segments_written,
-				        (unsigned long long)result.segments_deleted,
-				        (unsigned long long)result.segments_before,
-				        (unsigned long long)result.points,
-				        (unsigned long long)result.points_deleted);
 			if (result.outcome == GC_NOTHING)
 				return true;
 		}
@@ -213,7 +200,7 @@ static void judge_collection(const struct damage_world *w, struct damage_store *
 	v->collects = collect(w, copy, "the collection", v->refuses, v);
 	restore_again(w, copy, "after the collection", v, &lost);
 	bool told = check(w, copy, "recovery", 4, "the check after it", first, v);
-	if (!told && lost > 0)
+	if (!told && lost > 0 && !v->unseen)
 		silent(v, "after the collection %u points are lost, and the check tells nothing",
 		       lost);
 	if (told && !v->told)
@@ -279,7 +266,7 @@ static void judge_repair(const struct damage_world *w, struct damage_store *s,
 	bool repaired = repair(w, copy, v);
 	restore_again(w, copy, "after the repair", v, &lost);
 	if (!check(w, copy, "recovery", 4, "the check after the repair", first, v) &&
-	    (lost > 0 || !first_good) && !v->told)
+	    (lost > 0 || !first_good) && !v->told && !v->unseen)
 		silent(v, "after the repair %u points are lost, and nothing tells it", lost);
 	if (repaired && back_up(w, copy, "the backup after the repair", &good, v) && !good)
 		silent(v, "the backup after the repair does not come back");
@@ -288,7 +275,7 @@ static void judge_repair(const struct damage_world *w, struct damage_store *s,
 		silent(v, "the collection after the repair refuses: %s", why);
 	restore_again(w, copy, "at the end", v, &lost);
 	bool told = check(w, copy, "recovery", 4, "the last check", first, v);
-	if (!told && lost > 0 && !v->told)
+	if (!told && lost > 0 && !v->told && !v->unseen)
 		silent(v, "at the end %u points are lost, and nothing tells it", lost);
 	if (told && !v->told)
 		silent(v, "at the end the check tells of something: %s", first);
@@ -299,17 +286,20 @@ void damage_judge(const struct damage_world *w, struct damage_store *s, unsigned
 {
 	char first3[ERR_MSG_MAX];
 
-	*v = (struct damage_verdict){ .collects = true, .unpinned = !pins_whole(w, s) };
+	*v = (struct damage_verdict){ .collects = true,
+		                      .unseen = legs & DAMAGE_UNSEEN,
+		                      .unpinned = !pins_whole(w, s) };
 	restore_all(w, s, "a restore", v->fates, v->classes, v);
 	for (unsigned i = 0; i < w->npoints; i++)
 		v->lost += w->points[i].live && v->fates[i] != DAMAGE_COMES_BACK;
 	unsigned lost;
-	restore_again(w, s, "a second restore", v, &lost);
+	if (legs & (DAMAGE_LEG_COLLECT | DAMAGE_LEG_REPAIR))
+		restore_again(w, s, "a second restore", v, &lost);
 	v->told = check(w, s, "recovery", 4, "the check of level 4", v->first, v);
 	v->told3 = check(w, s, "audit", 3, "the check of level 3", first3, v);
 	if (v->told != v->told3)
 		silent(v, "level 4 tells '%s', level 3 '%s'", v->first, first3);
-	if (v->lost > 0 && !v->told)
+	if (v->lost > 0 && !v->told && !v->unseen)
 		silent(v, "%u points are lost, and the check tells nothing", v->lost);
 	if (legs & DAMAGE_LEG_COLLECT)
 		judge_collection(w, s, v);

@@ -22,6 +22,7 @@ struct damage_verdict {
 	unsigned lost;
 	/* A pin is gone or damaged: the point that it keeps, which is expired, may go. */
 	bool unpinned;
+	bool unseen;               /* DAMAGE_UNSEEN */
 	bool told;                 /* by a check of level 4, with a recovery key */
 	bool told3;                /* of level 3, with an agent's or an audit key */
 	char first[ERR_MSG_MAX];   /* the first that was told */
@@ -33,7 +34,8 @@ struct damage_verdict {
 
 enum damage_legs {
 	DAMAGE_LEG_COLLECT = 1, /* on a copy */
-	DAMAGE_LEG_REPAIR = 2   /* the next backup, a repair, another backup, a collection */
+	DAMAGE_LEG_REPAIR = 2,  /* the next backup, a repair, another backup, a collection */
+	DAMAGE_UNSEEN = 4       /* no check can see what is lost */
 };
 
 void damage_judge(const struct damage_world *w, struct damage_store *s, unsigned legs,

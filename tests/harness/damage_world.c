@@ -8,10 +8,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/json.h"
 #include "common/secret.h"
 #include "repo/collection.h"
 #include "repo/commits.h"
 #include "repo/expiry.h"
+#include "repo/frame.h"
 #include "repo/rekey.h"
 #include "repo/reseal.h"
 #include "repo/revoke.h"
@@ -45,7 +47,8 @@ const char *const damage_kind_names[DAMAGE_KINDS] = {
 	[DAMAGE_POINT] = "restore point, followed",
 	[DAMAGE_HEAD] = "restore point, newest",
 	[DAMAGE_EXPIRED] = "restore point, expired",
-	[DAMAGE_MAINTENANCE] = "maintenance commit",
+	[DAMAGE_COPIES] = "maintenance commit, copies",
+	[DAMAGE_MERGED] = "maintenance commit, merged index",
 	[DAMAGE_ABORT] = "abort",
 	[DAMAGE_MARKER] = "marker, session ended",
 	[DAMAGE_MARKER_OPEN] = "marker, session open",
@@ -54,7 +57,9 @@ const char *const damage_kind_names[DAMAGE_KINDS] = {
 	[DAMAGE_INDEX_OPEN] = "index segment, other",
 	[DAMAGE_PACK] = "pack of data",
 	[DAMAGE_NODES] = "pack of tree nodes",
-	[DAMAGE_GARBAGE] = "pack, not needed",
+	[DAMAGE_SPARE] = "pack, with copies elsewhere",
+	[DAMAGE_CONDEMNED] = "pack, condemned",
+	[DAMAGE_MARKED] = "pack, condemned and marked",
 	[DAMAGE_CONDEMN] = "gc condemn, open",
 	[DAMAGE_SESSIONS] = "gc sessions, open",
 	[DAMAGE_FINAL] = "gc final",
@@ -265,6 +270,7 @@ static void mark_damage(struct maker *m)
 	memcpy(place.pack.id, p.root.pack, sizeof(place.pack.id));
 	memcpy(place.id, p.root.id, sizeof(place.id));
 	place.off = p.root.off;
+	m->w->marked = place.pack;
 	must(damage_put(m->agent, &place, 1, e));
 }
 
@@ -374,6 +380,7 @@ static void make_first_part(struct maker *m)
 
 static void make_second_part(struct maker *m)
 {
+	CLEANUP(collection_list_clear) struct collection_list condemned = { 0 };
 	struct gc_params patient = damage_eager;
 	enum session_end end;
 	char fenced[96];
@@ -400,6 +407,10 @@ static void make_second_part(struct maker *m)
 	keep_past(m->w);
 	patient.fence_after_ns = HOUR_NS;
 	collect(m, &patient, GC_WAITING);
+	must(collection_get(m->agent, 2, COLLECTION_CONDEMN, &condemned, NULL, e));
+	for (size_t i = 0; i < condemned.packs.n; i++)
+		must(pack_list_add(&m->w->condemned, condemned.packs.v[i].kind,
+		                   condemned.packs.v[i].id, e));
 	must(session_beat(m->agent, open, 2, e));
 	check_damaged(m);
 	check(m, 3);
@@ -438,12 +449,12 @@ static void find_needed(struct damage_world *w)
 		}
 		if (!needed)
 			continue;
-		w->needed = reallocarray(w->needed, w->nneeded + 1, sizeof(*w->needed));
+		w->needed = reallocarray(w->needed, w->needed_count + 1, sizeof(*w->needed));
 		if (!w->needed)
 			harness_die("no memory for a list");
-		(void)snprintf(w->needed[w->nneeded++], sizeof(*w->needed), "%s", key);
+		(void)snprintf(w->needed[w->needed_count++], sizeof(*w->needed), "%s", key);
 	}
-	qsort(w->needed, w->nneeded, sizeof(*w->needed), text_cmp);
+	qsort(w->needed, w->needed_count, sizeof(*w->needed), text_cmp);
 }
 
 void damage_world_make(struct damage_world *w, uint64_t seed)
@@ -469,6 +480,7 @@ void damage_world_clear(struct damage_world *w)
 	for (unsigned i = 0; i < w->npast; i++)
 		store_free(&w->past[i]->base);
 	free(w->needed);
+	pack_list_clear(&w->condemned);
 	tmpdir_remove(w->dir);
 }
 
@@ -499,13 +511,26 @@ static const struct damage_object *commit_of(const struct damage_world *w, const
 	return damage_store_find(w->now, key);
 }
 
+static enum damage_kind kind_of_maintenance(const struct damage_world *w, const char *session)
+{
+	auto_repo struct repo *r = NULL;
+	auto_json json_t *o = NULL;
+	char key[128];
+
+	(void)snprintf(key, sizeof(key), "commit/%s", session);
+	must(damage_world_open(w, w->now, "audit", NULL, &r, e));
+	must(note_get(r, FORMAT_KIND_MAINTENANCE, key, &o, NULL, e));
+	return strcmp(json_string_value(json_object_get(o, "what")), "repack") == 0 ? DAMAGE_COPIES
+	                                                                            : DAMAGE_MERGED;
+}
+
 static enum damage_kind kind_of_commit(const struct damage_world *w, const char *session)
 {
 	switch (commit_kind_of(session, commit_of(w, session)->bytes->n)) {
 	case COMMIT_ABORT:
 		return DAMAGE_ABORT;
 	case COMMIT_MAINTENANCE:
-		return DAMAGE_MAINTENANCE;
+		return kind_of_maintenance(w, session);
 	case COMMIT_POINT:
 		break;
 	}
@@ -551,9 +576,16 @@ static enum damage_kind kind_of_part(const char *key)
 
 static enum damage_kind kind_of_pack(const struct damage_world *w, const char *key)
 {
-	if (!w->nneeded || !bsearch(key, w->needed, w->nneeded, sizeof(*w->needed), text_cmp))
-		return DAMAGE_GARBAGE;
-	return begins(key, "pack/") ? DAMAGE_PACK : DAMAGE_NODES;
+	struct pack_name p;
+
+	if (w->needed_count > 0 &&
+	    bsearch(key, w->needed, w->needed_count, sizeof(*w->needed), text_cmp))
+		return begins(key, "pack/") ? DAMAGE_PACK : DAMAGE_NODES;
+	if (pack_key_parse(key, p.id, &p.kind) < 0 || !pack_list_has(&w->condemned, p.kind, p.id))
+		return DAMAGE_SPARE;
+	return p.kind == w->marked.kind && memcmp(p.id, w->marked.id, sizeof(p.id)) == 0
+	               ? DAMAGE_MARKED
+	               : DAMAGE_CONDEMNED;
 }
 
 enum damage_kind damage_world_kind(const struct damage_world *w, const char *key)
@@ -595,4 +627,58 @@ enum damage_kind damage_world_kind(const struct damage_world *w, const char *key
 	if (begins(key, "check/"))
 		return DAMAGE_RECORD;
 	harness_die("'%s' is of no kind that is known here", key);
+}
+
+/* ---- packs ---- */
+
+static int get_whole(void *arg, const char *name, uint64_t off, void *p, size_t n, struct err *e)
+{
+	const struct damage_bytes *b = arg;
+
+	(void)name;
+	if (off > b->n || n > b->n - off)
+		return err_set(e, ERR_CORRUPT, "a pack of the world is damaged");
+	memcpy(p, b->data + off, n);
+	return 0;
+}
+
+bool damage_world_padding(const struct damage_world *w, const char *key, uint64_t *ret_start,
+                          uint64_t *ret_end)
+{
+	static const char *const domains[] = { "shared", "other" };
+	CLEANUP(buf_clear) struct buf head = BUF_INIT(FORMAT_PACK_MAX);
+	CLEANUP(buf_clear) struct buf tail = BUF_INIT(FORMAT_PACK_MAX);
+	auto_repo struct repo *r = NULL;
+	struct pack_name pack;
+	struct pack_header h;
+	struct pack_trailer t;
+	const uint8_t *footer = NULL;
+
+	if (pack_key_parse(key, pack.id, &pack.kind) < 0)
+		return false;
+	const struct damage_bytes *b = damage_store_find(w->now, key)->bytes;
+	const struct frame f = { .get = get_whole,
+		                 .arg = (void *)(uintptr_t)b,
+		                 .name = key,
+		                 .id = pack.id,
+		                 .len = b->n };
+	must(damage_world_open(w, w->now, "audit", NULL, &r, e));
+	must(frame_header(&f, &head, &h, e));
+	must(frame_footer(&f, r->keys, &tail, &t, &footer, e));
+	*ret_start = h.len;
+	*ret_end = t.footer_off;
+	for (size_t i = 0; i < ARRAY_LEN(domains); i++) {
+		auto_free struct pack_entry *entries = NULL;
+		struct domain_keys *domain = NULL;
+		struct err why = ERR_INIT;
+		size_t n = 0;
+
+		must(keys_domain(r->keys, domains[i], &domain, e));
+		if (pack_footer_decode(footer, t.footer_len, &t, pack.id, r->keys, domain, &entries,
+		                       &n, &why) == 0 &&
+		    n > 0)
+			*ret_start = entries[n - 1].off + (uint64_t)entries[n - 1].stored;
+		secret_free(domain);
+	}
+	return true;
 }

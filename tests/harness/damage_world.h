@@ -10,6 +10,7 @@
 #ifndef AKSDR_TESTS_DAMAGE_WORLD_H
 #define AKSDR_TESTS_DAMAGE_WORLD_H
 
+#include "repo/absent.h"
 #include "repo/check.h"
 #include "repo/gc.h"
 #include "repo/repo.h"
@@ -38,7 +39,8 @@ enum damage_kind {
 	DAMAGE_POINT,   /* commit of a live point that another one follows */
 	DAMAGE_HEAD,    /* commit of the newest point of a volume */
 	DAMAGE_EXPIRED, /* commit of an expired point */
-	DAMAGE_MAINTENANCE,
+	DAMAGE_COPIES,  /* maintenance commit of who copied what is left of packs */
+	DAMAGE_MERGED,  /* one of who merged segments */
 	DAMAGE_ABORT,
 	DAMAGE_MARKER,      /* of a session that has ended */
 	DAMAGE_MARKER_OPEN, /* of one that has not */
@@ -47,7 +49,9 @@ enum damage_kind {
 	DAMAGE_INDEX_OPEN, /* of a session at work, or one that was fenced */
 	DAMAGE_PACK,       /* of data, that live points need */
 	DAMAGE_NODES,      /* of tree nodes, the same */
-	DAMAGE_GARBAGE,    /* packs that no live point needs */
+	DAMAGE_SPARE,      /* pack without which all comes back from copies elsewhere */
+	DAMAGE_CONDEMNED,  /* pack that the open collection names, and that nothing needs */
+	DAMAGE_MARKED,     /* the same, of which all is marked as damaged */
 	DAMAGE_CONDEMN,    /* parts of the open collection */
 	DAMAGE_SESSIONS,
 	DAMAGE_FINAL, /* parts of the one that is done */
@@ -75,7 +79,9 @@ struct damage_world {
 	struct damage_point points[DAMAGE_POINTS];
 	unsigned npoints;
 	char (*needed)[160]; /* packs that live points need; sorted by key */
-	size_t nneeded;
+	size_t needed_count;
+	struct pack_list condemned; /* by the collection that is open */
+	struct pack_name marked;
 };
 
 /* Makes it; what fails ends the program. */
@@ -83,6 +89,10 @@ void damage_world_make(struct damage_world *w, uint64_t seed);
 void damage_world_clear(struct damage_world *w);
 
 enum damage_kind damage_world_kind(const struct damage_world *w, const char *key);
+
+/* The bytes of a pack between its chunks and its footer. False: it is no pack. */
+bool damage_world_padding(const struct damage_world *w, const char *key, uint64_t *ret_start,
+                          uint64_t *ret_end);
 
 /* Opens the repository in a store; state NULL: without local memory. */
 MUST_CHECK int damage_world_open(const struct damage_world *w, struct damage_store *s,

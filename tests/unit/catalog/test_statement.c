@@ -95,6 +95,26 @@ static void test_statement_sync__expired_points_are_no_gap(void **state)
 	assert_int_equal(r.open, 0);
 }
 
+/* Of several volumes: nothing was lost, in whatever order the catalog has them. */
+static void test_statement_sync__holds_that_are_there_are_not_missed(void **state)
+{
+	auto_world struct world w;
+	uint64_t n;
+
+	(void)state;
+	world_init(&w);
+	for (unsigned i = 0; i < 8; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "orders-%u", i);
+		const struct point_volume v = kit_volume("shop", name);
+		ok(expiry_put_hold(w.k.agent, NULL, &v, "a lawsuit", "Ada", &n, e));
+	}
+	for (unsigned i = 0; i < 3; i++)
+		(void)kit_sync(&w.k, w.c);
+	assert_rows(w.c, ANOMALIES, "");
+}
+
 static void test_statement_sync__holds_keep_and_releases_end(void **state)
 {
 	auto_world struct world w;
@@ -237,6 +257,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_statement_sync__expired_points_are_no_gap),
+		cmocka_unit_test(test_statement_sync__holds_that_are_there_are_not_missed),
 		cmocka_unit_test(test_statement_sync__holds_keep_and_releases_end),
 		cmocka_unit_test(test_statement_sync__two_signers_where_two_are_asked_for),
 		cmocka_unit_test(test_statement_sync__statements_that_go_are_told),

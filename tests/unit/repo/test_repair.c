@@ -735,6 +735,57 @@ static void test_repair_run__what_is_marked_is_stored_again_by_the_next_backup(v
 	kit_check(p.k.recovery, 4, NULL);
 }
 
+static void test_repair_run__marks_are_lifted_where_a_pack_is_put_back(void **state)
+{
+	auto_pair struct pair p;
+	struct told t;
+
+	(void)state;
+	pair_init(&p);
+	kit_flip(&p.k, p.data, 400);
+	struct repair_result r = run(p.k.agent, NULL, &t);
+	assert_int_equal(r.marked, 1);
+	assert_int_equal(kit_count(&p.k, "ctl/damage/"), 1);
+	r = run(p.k.agent, p.from, &t);
+	assert_int_equal(r.replaced, 1);
+	assert_int_equal(r.after.problems, 0);
+	assert_int_equal(kit_count(&p.k, "ctl/damage/"), 0);
+	kit_check(p.k.recovery, 4, NULL);
+	kit_assert_readable(p.k.recovery, &p.point, &content);
+}
+
+static void test_repair_run__marks_of_other_packs_stay(void **state)
+{
+	auto_pair struct pair p;
+	struct told t;
+	struct place places[2] = { { .pack.kind = CHUNK_NODE }, { .pack.kind = CHUNK_NODE } };
+
+	(void)state;
+	pair_init(&p);
+	struct kit second = second_kit(&p);
+	/* One mark for a place in the pack, and one in a pack that nobody has. */
+	memcpy(places[0].pack.id, p.point.root.pack, sizeof(places[0].pack.id));
+	memcpy(places[0].id, p.point.root.id, sizeof(places[0].id));
+	places[0].off = p.point.root.off;
+	memset(places[1].pack.id, 7, sizeof(places[1].pack.id));
+	ok(damage_put(p.k.agent, places, 2, e));
+	kit_flip(&p.k, p.meta, 170);
+	struct repair_result r = run(p.k.agent, p.from, &t);
+	assert_int_equal(r.replaced, 1);
+	assert_string_equal(t.left, "");
+	assert_int_equal(kit_count(&p.k, "ctl/damage/"), 1);
+	CLEANUP(absent_clear) struct absent left = { 0 };
+	ok(damage_load(p.k.agent, &left, NULL, NULL, e));
+	assert_int_equal(left.nplaces, 1);
+	assert_memory_equal(left.places[0].pack.id, places[1].pack.id, sizeof(places[1].pack.id));
+	kit_assert_readable(p.k.recovery, &p.point, &content);
+	/* Nothing is touched where nothing is put back. */
+	kit_flip(&second, p.meta, 170);
+	r = run(p.k.agent, p.from, &t);
+	assert_int_equal(r.replaced, 0);
+	assert_int_equal(kit_count(&p.k, "ctl/damage/"), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -761,6 +812,8 @@ int main(void)
 		cmocka_unit_test(test_repair_run__callbacks_can_end_it),
 		cmocka_unit_test(
 			test_repair_run__what_is_marked_is_stored_again_by_the_next_backup),
+		cmocka_unit_test(test_repair_run__marks_are_lifted_where_a_pack_is_put_back),
+		cmocka_unit_test(test_repair_run__marks_of_other_packs_stay),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
