@@ -85,6 +85,7 @@ struct gc {
 	struct session_names gone;
 	struct gc_pack *packs; /* by kind and id; scratch memory */
 	size_t npacks, packs_cap;
+	size_t ndata;                         /* of them of data, which come first */
 	uint8_t (*lost_ids)[FORMAT_ID_BYTES]; /* of damage marks, sorted */
 	size_t nlost_ids;
 
