@@ -63,12 +63,16 @@ int gc_open_indexes(struct gc *g, struct err *e)
 static int room_for_pack(struct gc *g, struct err *e)
 {
 	void *v = g->packs;
+	void *ids = g->ids;
+	int rc = fd_grow_scratch(g->scratch, &v, g->npacks, &g->packs_cap, sizeof(*g->packs));
 
-	if (fd_grow_scratch(g->scratch, &v, g->npacks, &g->packs_cap, sizeof(*g->packs)) < 0)
-		return err_sys(e, errno, "making room for a list of packs in '%s'",
-		               g->scratch ? g->scratch : "memory");
 	g->packs = v;
-	return 0;
+	if (rc == 0)
+		rc = fd_grow_scratch(g->scratch, &ids, g->npacks, &g->ids_cap, sizeof(*g->ids));
+	g->ids = ids;
+	return rc == 0 ? 0
+	               : err_sys(e, errno, "making room for a list of packs in '%s'",
+	                         g->scratch ? g->scratch : "memory");
 }
 
 static int pack_cmp(const void *va, const void *vb)
@@ -95,6 +99,7 @@ static int take_pack(void *arg, const struct store_item *item, struct err *e)
 	if (g->npacks > 0 && pack_cmp(&g->packs[g->npacks - 1], &p) >= 0)
 		return err_set(e, ERR_CORRUPT, "the list of packs is out of order at '%s'",
 		               item->key);
+	memcpy(g->ids[g->npacks], p.id, sizeof(p.id));
 	g->packs[g->npacks++] = p;
 	g->result->stored.packs++;
 	g->result->stored.bytes += item->st.size;
@@ -111,9 +116,9 @@ static int list_packs(struct gc *g, struct err *e)
 		return err_wrap(e, "listing packs");
 	if (g->npacks > UINT32_MAX)
 		return err_set(e, ERR_TOO_BIG, "more than %u packs", UINT32_MAX);
-	/* What lies around a pack that is looked for is of no use. */
-	if (g->packs)
-		(void)madvise(g->packs, g->packs_cap * sizeof(*g->packs), MADV_RANDOM);
+	/* What lies around an id that is looked for is of no use. */
+	if (g->ids)
+		(void)madvise(g->ids, g->ids_cap * sizeof(*g->ids), MADV_RANDOM);
 	return 0;
 }
 
@@ -148,7 +153,7 @@ size_t gc_pack_find(const struct gc *g, uint8_t kind, const uint8_t id[FORMAT_PA
 
 			at = lo + (size_t)(part / ((unsigned __int128)(high - low) + 1));
 		}
-		const uint8_t *there = g->packs[at].id;
+		const uint8_t *there = g->ids[at];
 		int d = memcmp(there, id, FORMAT_PACK_ID_BYTES);
 
 		if (d == 0)
@@ -507,6 +512,10 @@ void gc_forget(struct gc *g)
 	if (g->packs)
 		(void)munmap(g->packs, g->packs_cap * sizeof(*g->packs));
 	g->packs = NULL;
+	if (g->ids)
+		(void)munmap(g->ids, g->ids_cap * sizeof(*g->ids));
+	g->ids = NULL;
+	g->ids_cap = 0;
 	g->npacks = g->packs_cap = g->ndata = 0;
 	free(g->lost_ids);
 	g->lost_ids = NULL;
