@@ -16,7 +16,7 @@
 
 #define FIRST_BYTES (128 * KIB) /* of the first run, which is in memory */
 #define RUN_BYTES (16 * MIB)    /* of the others */
-#define KEEP_BYTES (64 * KIB)   /* of a run that are left behind a reader, at most */
+#define AHEAD_BYTES (64 * KIB)  /* of a run that are read at a time, and dropped again */
 
 struct run {
 	uint8_t *v;
@@ -208,6 +208,21 @@ static void sink(struct runs *r, size_t i)
 	}
 }
 
+/*
+ * The reader has come to the end of a piece: it goes, and the one after the next is asked for. By
+ * itself the kernel would read around each page, half of it for nothing, and of hundreds of runs
+ * more than there is room for where memory is short.
+ */
+static void go_ahead(struct run *run)
+{
+	size_t next = run->dropped + 2 * AHEAD_BYTES;
+
+	drop(run, run->dropped, run->dropped + AHEAD_BYTES);
+	run->dropped += AHEAD_BYTES;
+	if (run->file && next < run->bytes)
+		(void)madvise(run->v + next, AHEAD_BYTES, MADV_WILLNEED);
+}
+
 /* The first run goes on by one record. */
 static void step(struct runs *r)
 {
@@ -215,13 +230,10 @@ static void step(struct runs *r)
 
 	if (++run->at == run->n)
 		r->heap[0] = r->heap[--r->nheap];
-	size_t read = run->at == run->n ? run->bytes : run->at * r->type->size;
-	if (run->at == run->n || read - run->dropped >= 2 * KEEP_BYTES) {
-		/* Whole pages behind the reader. */
-		read = read / KEEP_BYTES * KEEP_BYTES;
-		drop(run, run->dropped, read);
-		run->dropped = read;
-	}
+	if (run->at == run->n)
+		drop(run, run->dropped, run->bytes);
+	else if (run->at * r->type->size >= run->dropped + AHEAD_BYTES)
+		go_ahead(run);
 	sink(r, 0);
 }
 
@@ -258,6 +270,10 @@ int runs_rewind(struct runs *r, struct err *e)
 			settle(r, run);
 		run->at = 0;
 		run->dropped = 0;
+		if (run->file) {
+			(void)madvise(run->v, run->bytes, MADV_RANDOM);
+			(void)madvise(run->v, 2 * AHEAD_BYTES, MADV_WILLNEED);
+		}
 		if (run->n > 0)
 			r->heap[r->nheap++] = run;
 	}

@@ -14,6 +14,8 @@
 #include "repo/revoke.h"
 #include "repo/session.h"
 
+#define GUESSES 12 /* by interpolation, before halving */
+
 /* ---- domains ---- */
 
 int gc_domain_number(struct gc *g, const char *name, struct err *e)
@@ -61,12 +63,16 @@ int gc_open_indexes(struct gc *g, struct err *e)
 static int room_for_pack(struct gc *g, struct err *e)
 {
 	void *v = g->packs;
+	void *ids = g->ids;
+	int rc = fd_grow_scratch(g->scratch, &v, g->npacks, &g->packs_cap, sizeof(*g->packs));
 
-	if (fd_grow_scratch(g->scratch, &v, g->npacks, &g->packs_cap, sizeof(*g->packs)) < 0)
-		return err_sys(e, errno, "making room for a list of packs in '%s'",
-		               g->scratch ? g->scratch : "memory");
 	g->packs = v;
-	return 0;
+	if (rc == 0)
+		rc = fd_grow_scratch(g->scratch, &ids, g->npacks, &g->ids_cap, sizeof(*g->ids));
+	g->ids = ids;
+	return rc == 0 ? 0
+	               : err_sys(e, errno, "making room for a list of packs in '%s'",
+	                         g->scratch ? g->scratch : "memory");
 }
 
 static int pack_cmp(const void *va, const void *vb)
@@ -93,6 +99,7 @@ static int take_pack(void *arg, const struct store_item *item, struct err *e)
 	if (g->npacks > 0 && pack_cmp(&g->packs[g->npacks - 1], &p) >= 0)
 		return err_set(e, ERR_CORRUPT, "the list of packs is out of order at '%s'",
 		               item->key);
+	memcpy(g->ids[g->npacks], p.id, sizeof(p.id));
 	g->packs[g->npacks++] = p;
 	g->result->stored.packs++;
 	g->result->stored.bytes += item->st.size;
@@ -102,29 +109,62 @@ static int take_pack(void *arg, const struct store_item *item, struct err *e)
 static int list_packs(struct gc *g, struct err *e)
 {
 	g->result->stored = (struct gc_amount){ 0 };
-	if (store_list(g->repo->store, "pack/", NULL, take_pack, g, e) < 0 ||
-	    store_list(g->repo->store, "meta/", NULL, take_pack, g, e) < 0)
+	if (store_list(g->repo->store, "pack/", NULL, take_pack, g, e) < 0)
+		return err_wrap(e, "listing packs");
+	g->ndata = g->npacks;
+	if (store_list(g->repo->store, "meta/", NULL, take_pack, g, e) < 0)
 		return err_wrap(e, "listing packs");
 	if (g->npacks > UINT32_MAX)
 		return err_set(e, ERR_TOO_BIG, "more than %u packs", UINT32_MAX);
+	/* What lies around an id that is looked for is of no use. */
+	if (g->ids)
+		(void)madvise(g->ids, g->ids_cap * sizeof(*g->ids), MADV_RANDOM);
 	return 0;
 }
 
+/* The first bytes of an id as a number. */
+static uint64_t lead(const uint8_t id[FORMAT_PACK_ID_BYTES])
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < sizeof(v); i++)
+		v = v << 8 | id[i];
+	return v;
+}
+
+/*
+ * Ids are random, so a search begins where the id should be: of a list that does not fit into
+ * memory it then needs two pages or three, where halving would want one for each step.
+ */
 size_t gc_pack_find(const struct gc *g, uint8_t kind, const uint8_t id[FORMAT_PACK_ID_BYTES])
 {
-	size_t lo = 0;
-	size_t hi = g->npacks;
+	size_t lo = kind == CHUNK_DATA ? 0 : g->ndata;
+	size_t hi = kind == CHUNK_DATA ? g->ndata : g->npacks;
+	uint64_t low = 0;
+	uint64_t high = UINT64_MAX;
+	uint64_t want = lead(id);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		int d = refset_pack_cmp(g->packs[mid].kind, g->packs[mid].id, kind, id);
+	for (unsigned guesses = 0; lo < hi; guesses++) {
+		size_t at = lo + (hi - lo) / 2;
+
+		if (guesses < GUESSES && want >= low && want <= high && high > low) {
+			__extension__ unsigned __int128 part = (unsigned __int128)(want - low) *
+			                                       (hi - lo);
+
+			at = lo + (size_t)(part / ((unsigned __int128)(high - low) + 1));
+		}
+		const uint8_t *there = g->ids[at];
+		int d = memcmp(there, id, FORMAT_PACK_ID_BYTES);
 
 		if (d == 0)
-			return mid;
-		if (d < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
+			return at;
+		if (d < 0) {
+			lo = at + 1;
+			low = lead(there);
+		} else {
+			hi = at;
+			high = lead(there);
+		}
 	}
 	return g->npacks;
 }
@@ -473,7 +513,11 @@ void gc_forget(struct gc *g)
 	if (g->packs)
 		(void)munmap(g->packs, g->packs_cap * sizeof(*g->packs));
 	g->packs = NULL;
-	g->npacks = g->packs_cap = 0;
+	if (g->ids)
+		(void)munmap(g->ids, g->ids_cap * sizeof(*g->ids));
+	g->ids = NULL;
+	g->ids_cap = 0;
+	g->npacks = g->packs_cap = g->ndata = 0;
 	free(g->lost_ids);
 	g->lost_ids = NULL;
 	g->nlost_ids = 0;

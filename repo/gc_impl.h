@@ -4,7 +4,7 @@
  * through the trees, gc_repack.c copies, gc_index.c makes the index anew, and
  * gc.c runs the steps and deletes.
  *
- * Lists that grow with the repository lie in scratch memory: packs (48 bytes
+ * Lists that grow with the repository lie in scratch memory: packs (64 bytes
  * each) and marks (12 bytes for each place that is needed).
  */
 #ifndef AKSDR_REPO_GC_IMPL_H
@@ -85,6 +85,10 @@ struct gc {
 	struct session_names gone;
 	struct gc_pack *packs; /* by kind and id; scratch memory */
 	size_t npacks, packs_cap;
+	size_t ndata; /* of them of data, which come first */
+	/* Their ids once more, so that a search needs a third of the memory; scratch memory */
+	uint8_t (*ids)[FORMAT_PACK_ID_BYTES];
+	size_t ids_cap;
 	uint8_t (*lost_ids)[FORMAT_ID_BYTES]; /* of damage marks, sorted */
 	size_t nlost_ids;
 

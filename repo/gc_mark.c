@@ -72,8 +72,8 @@ static size_t pack_number(struct worker *w, const struct chunk_ref *ref)
 	const struct gc *g = w->g;
 
 	/* References of a leaf mostly follow each other in one pack. */
-	if (w->last < g->npacks && g->packs[w->last].kind == ref->kind &&
-	    memcmp(g->packs[w->last].id, ref->pack, sizeof(ref->pack)) == 0)
+	if (w->last < g->npacks && (w->last >= g->ndata) == (ref->kind == CHUNK_NODE) &&
+	    memcmp(g->ids[w->last], ref->pack, sizeof(ref->pack)) == 0)
 		return w->last;
 	size_t n = gc_pack_find(g, ref->kind, ref->pack);
 	if (n < g->npacks)
