@@ -151,7 +151,8 @@ static int add_holds(struct statements *t, struct err *e)
 /* Holds that are known here, and that the store did not show. */
 static int lost_holds(struct statements *t, struct err *e)
 {
-	auto_stmt sqlite3_stmt *s = catalog_prepare(t->c, "SELECT number FROM holds ORDER BY number", e);
+	auto_stmt sqlite3_stmt *s = catalog_prepare(t->c,
+	                                            "SELECT number FROM holds ORDER BY number", e);
 	size_t at = 0;
 	int rc;
 
