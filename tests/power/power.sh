@@ -12,7 +12,7 @@
 #   power.sh --repeat DIR MOMENT SEED [IMAGE]       looks at one moment of a recording that was kept
 #
 # Environment: TEST_SIZE, TEST_SEED; POWER_FS: file systems (small "ext4 xfs", full also btrfs);
-# POWER_SECONDS: after so many the rest of the moments is left out (small 210, full 500); POWER_KEEP:
+# POWER_SECONDS: after so many the rest of the moments is left out (small 210, full 400); POWER_KEEP:
 # a directory in which recordings are kept, also those that show nothing.
 set -uo pipefail
 
@@ -135,7 +135,7 @@ if [ "${1:-}" = --repeat ]; then
 fi
 
 full() { [ "${TEST_SIZE:-small}" = full ]; }
-seconds=${POWER_SECONDS:-$(full && echo 500 || echo 210)}
+seconds=${POWER_SECONDS:-$(full && echo 400 || echo 210)}
 [ "$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)" -ge 3000 ] ||
 	cannot 'less than 3000 MiB of memory are free'
 get_kernel || cannot "$why"
