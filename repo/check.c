@@ -563,7 +563,10 @@ static int run(const struct check *like, bool last, struct check_result *result,
 		return err_set(e, ERR_NOMEM, "no memory to check a repository");
 	if (look(&ck, result, e) < 0)
 		return -1;
-	if (ck.nfindings + ck.unkept > 0 && was_overtaken(&ck, &overtaken, e) < 0)
+	/* What a signer has put that was added meanwhile is no damage. */
+	if (ck.nfindings + ck.unkept > 0 &&
+	    (config_still(ck.repo->store, ck.repo->keys, ck.repo->params.revision, e) < 0 ||
+	     was_overtaken(&ck, &overtaken, e) < 0))
 		return -1;
 	if ((ck.stale || overtaken) && !last)
 		return keep_verified(&ck, e) < 0 ? -1 : 1;

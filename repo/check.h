@@ -133,7 +133,8 @@ struct check_result {
  * whether something was found. Objects that appear meanwhile are not looked at.
  *   ERR_DENIED     level 4 and no recovery key
  *   ERR_INVALID    no such level
- *   ERR_BUSY       something is missing, and collections went on during each look at the repository
+ *   ERR_BUSY       something is missing, and collections went on during each look at the
+ *                  repository; or something is wrong, and the keys were changed meanwhile
  *   ERR_RETRY, ERR_NOMEM, ERR_CANCELLED, and what the callbacks return
  */
 MUST_CHECK int check_run(const struct repo *r, const struct check_params *params,

@@ -941,8 +941,13 @@ static int run_until_undisturbed(struct gc *g, struct err *e)
 			return -1;
 		if (run(g, &before, &why) == 0)
 			return 0;
-		/* Another look does not help where the keys are others now. */
-		if (!was_overtaken(g, &before, &why) || still_counts(g, &why) < 0) {
+		/* Another look does not help where the keys are others now: some may be new. */
+		struct err changed = ERR_INIT;
+		if (still_counts(g, &changed) < 0 && changed.class == ERR_BUSY) {
+			*e = changed;
+			return -1;
+		}
+		if (!was_overtaken(g, &before, &why)) {
 			*e = why;
 			return -1;
 		}

@@ -12,6 +12,7 @@
 #include "repo/expiry.h"
 #include "repo/rekey.h"
 #include "repo/reseal.h"
+#include "repo/revoke.h"
 #include "tests/harness/harness.h"
 
 #define DAY_NS ((int64_t)86400 * 1000000000)
@@ -337,6 +338,62 @@ ACT(rotate)
 	return restore_with(w, d, who, path, e);
 }
 
+/* Somebody may no longer read what comes from now on. */
+ACT(dismiss)
+{
+	struct rekey_result r;
+
+	return rotate(w, d, who, e) < 0 ? -1
+	                                : rekey_remove_recipient(d->recovery, "second", false, &r, e);
+}
+
+/* A backup by another agent key. One that is being revoked, or was, makes none. */
+static int back_up_with(const struct storm_world *w, const struct storm_door *d, const char *who,
+                        const char *path, struct err *e)
+{
+	struct storm_door with = *d;
+	struct keys *keys = NULL;
+	struct err why = ERR_INIT;
+
+	if (keys_load(path, NULL, &keys, e) < 0)
+		return -1;
+	auto_repo struct repo *r = NULL;
+	if (repo_open(d->store, keys, NULL, NULL, &r, &why) == 0) {
+		with.agent = r;
+		if (back_up_as(w, &with, who, 2, 9, &why) == 0)
+			return 0;
+	}
+	if (why.class == ERR_DENIED)
+		return 0;
+	*e = why;
+	return -1;
+}
+
+/* A node gets a key of its own, backs up with it, and it is revoked. */
+ACT(revoke_key)
+{
+	const struct revoke_params params = { .name = "spare", .threads = 2 };
+	struct rekey_result added;
+	struct revoke_result revoked;
+	struct err why = ERR_INIT;
+	char path[512];
+
+	(void)snprintf(path, sizeof(path), "%s/keys/spare.key", w->dir);
+	/* The name is taken when an earlier run came to its revocation. */
+	if (rekey_add_agent(d->recovery, "spare", path, false, &added, &why) < 0 &&
+	    why.class != ERR_EXISTS) {
+		*e = why;
+		return -1;
+	}
+	why = (struct err)ERR_INIT;
+	if (back_up_with(w, d, who, path, e) < 0)
+		return -1;
+	if (revoke_run(d->recovery, &params, &revoked, &why) == 0 || why.class == ERR_INVALID)
+		return 0; /* it is, or was before */
+	*e = why;
+	return -1;
+}
+
 /* ---- all of them ---- */
 
 const struct storm_act storm_act_all[] = {
@@ -357,6 +414,8 @@ const struct storm_act storm_act_all[] = {
 	{ "restore", ERR_NONE, restore },
 	{ "check", ERR_BUSY, check },
 	{ "rotate", ERR_BUSY, rotate },
+	{ "dismiss", ERR_BUSY, dismiss },
+	{ "revoke", ERR_BUSY, revoke_key },
 };
 const size_t storm_act_count = ARRAY_LEN(storm_act_all);
 

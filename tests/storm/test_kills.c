@@ -2,7 +2,7 @@
 /*
  * A process is killed at a call to the store, before or after it was made: of a backup, one that
  * resumes, a collection that copies and deletes, one that goes on with an open one, statements
- * of expiry, a new recipient, and several of these. Then the same is done again, and it is judged
+ * of expiry, keys that are added and revoked, and several of these. Then the same is done again, and it is judged
  * what is there.
  *
  *   TEST_SEED=N         which of the kills; else the same ones every time
@@ -41,7 +41,8 @@ static const struct victim {
 	{ "hold", NULL },    { "pin", NULL },
 	{ "check", NULL },   { "collect-more", NULL },
 	{ "restore", NULL }, { "turn-over", NULL },
-	{ "rotate", NULL },
+	{ "rotate", NULL },  { "dismiss", NULL },
+	{ "revoke", NULL },
 };
 
 struct scene {

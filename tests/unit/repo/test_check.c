@@ -3,6 +3,7 @@
 #include "repo/check.h"
 
 #include "repo/collection.h"
+#include "repo/gc.h"
 #include "tests/harness/keys_kit.h"
 
 #define DATA_START 158 /* of the first ciphertext in a pack with one recipient */
@@ -916,6 +917,34 @@ static void test_check_run__damaged_leaf_hurts_its_own_range_of_names_only(void 
 	assert_non_null(strstr(buf_cstr(&s.hurt), "\n2026-11-24 big /... "));
 }
 
+static void test_check_run__what_a_new_signer_has_put_is_no_damage(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct kit_content c = {
+		.volume = "v", .domain = "d", .n = 1, .files = 3, .bytes = 100000, .seed = 1
+	};
+	struct repo *before = kit_open(&k, "audit.key");
+	struct repo *node = kit_add_agent(&k, "node-7");
+	auto_kit_point struct point p = kit_backup_by(&k, node, &c);
+	const struct check_params params = { .level = 3 };
+	struct gc_params gc = { .fence_after_ns = 1 };
+	struct check_result r;
+	struct gc_result g;
+
+	(void)state;
+	fails_saying(ERR_BUSY, "keys of this repository have changed",
+	             check_run(before, &params, &r, e));
+	gc.dry_run = true;
+	fails_saying(ERR_BUSY, "keys of this repository have changed",
+	             gc_run(before, &gc, &g, e));
+	struct repo *now = kit_open(&k, "audit.key");
+	ok(check_run(now, &params, &r, e));
+	assert_int_equal(r.problems, 0);
+	repo_free(now);
+	repo_free(node);
+	repo_free(before);
+}
+
 static void test_check_run__one_file_of_many_is_named(void **state)
 {
 	auto_kit struct kit k = kit_new();
@@ -1727,6 +1756,7 @@ int main(void)
 		cmocka_unit_test(test_check_run__packs_of_an_unknown_domain_are_counted),
 		cmocka_unit_test(test_check_run__point_without_index_is_told_and_hurts_no_file),
 		cmocka_unit_test(test_check_run__damaged_leaf_hurts_its_own_range_of_names_only),
+		cmocka_unit_test(test_check_run__what_a_new_signer_has_put_is_no_damage),
 		cmocka_unit_test(test_check_run__one_file_of_many_is_named),
 		cmocka_unit_test(test_check_run__domains_and_volumes_are_told_apart),
 		cmocka_unit_test(test_check_run__same_words_whatever_the_threads),
