@@ -343,8 +343,9 @@ ACT(dismiss)
 {
 	struct rekey_result r;
 
-	return rotate(w, d, who, e) < 0 ? -1
-	                                : rekey_remove_recipient(d->recovery, "second", false, &r, e);
+	return rotate(w, d, who, e) < 0
+	               ? -1
+	               : rekey_remove_recipient(d->recovery, "second", false, &r, e);
 }
 
 /* A backup by another agent key. One that is being revoked, or was, makes none. */

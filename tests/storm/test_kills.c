@@ -2,8 +2,8 @@
 /*
  * A process is killed at a call to the store, before or after it was made: of a backup, one that
  * resumes, a collection that copies and deletes, one that goes on with an open one, statements
- * of expiry, keys that are added and revoked, and several of these. Then the same is done again, and it is judged
- * what is there.
+ * of expiry, keys that are added and revoked, and several of these. Then the same is done again,
+ * and it is judged what is there.
  *
  *   TEST_SEED=N         which of the kills; else the same ones every time
  *   STORM_SECONDS=N     how long kills are tried; else 30, and 6 when TEST_SIZE is small

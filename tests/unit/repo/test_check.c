@@ -935,8 +935,7 @@ static void test_check_run__what_a_new_signer_has_put_is_no_damage(void **state)
 	fails_saying(ERR_BUSY, "keys of this repository have changed",
 	             check_run(before, &params, &r, e));
 	gc.dry_run = true;
-	fails_saying(ERR_BUSY, "keys of this repository have changed",
-	             gc_run(before, &gc, &g, e));
+	fails_saying(ERR_BUSY, "keys of this repository have changed", gc_run(before, &gc, &g, e));
 	struct repo *now = kit_open(&k, "audit.key");
 	ok(check_run(now, &params, &r, e));
 	assert_int_equal(r.problems, 0);
