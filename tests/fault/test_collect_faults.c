@@ -25,7 +25,7 @@
 
 #define HOUR_NS ((int64_t)3600 * 1000000000)
 #define FEW 30   /* calls that fail, of each kind, when TEST_SIZE is small */
-#define MANY 400 /* else */
+#define MANY 150 /* else */
 #define POINTS 5
 
 static const struct gc_params eager = {
