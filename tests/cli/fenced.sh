@@ -15,6 +15,7 @@ stand_still() {
 	rm -rf r.state
 	run 0 backup old="$work/old"
 	run 0 "$catalog" expire --key "$agent_key" old@latest --reason test --quiet
+	touch r.keys/mark
 	"$agent" backup --key "$agent_key" src="$work/src" >"$work/agent.out" 2>"$work/agent.err" &
 	writer=$!
 	until [ -n "$(find r/sess -type f -newer r.keys/mark 2>/dev/null)" ]; do
@@ -27,7 +28,6 @@ stand_still() {
 t 'a backup that was fenced is run again, and keeps what it uploaded'
 done_before=0
 for try in 1 2 3 4 5; do
-	touch r.keys/mark
 	stand_still $((done_before + 2)) && break
 	kill -CONT $writer 2>/dev/null
 	wait $writer
