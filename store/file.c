@@ -167,7 +167,17 @@ static int file_head(struct store *s, const char *key, struct store_stat *ret, s
 	return 0;
 }
 
-/* Removes the name. 0 (also when no object has it), or -1 with errno. */
+/* A directory in which a name was removed, by whomever, made durable. 0, or -1 with errno. */
+static int sync_removed(int dir, bool readable)
+{
+	return readable && fsync(dir) < 0 && errno != EINVAL ? -1 : 0;
+}
+
+/*
+ * Removes the name, durably: a marker that came back after its commit was
+ * removed would make a point of what a collection has taken. 0 (also when no
+ * object has it), or -1 with errno.
+ */
 static int remove_beneath(const struct file_store *f, const char *key)
 {
 	char parent[STORE_KEY_MAX + 1] = ".";
@@ -179,11 +189,14 @@ static int remove_beneath(const struct file_store *f, const char *key)
 		memcpy(parent, key, (size_t)(slash - key));
 		parent[slash - key] = '\0';
 	}
-	auto_close int dir = fd_open_beneath(f->root, parent, O_PATH | O_DIRECTORY, 0);
+	auto_close int dir = fd_open_beneath(f->root, parent, O_RDONLY | O_DIRECTORY, 0);
+	bool readable = dir >= 0;
+	if (dir < 0 && errno == EACCES) /* one that may be passed but not read */
+		dir = fd_open_beneath(f->root, parent, O_PATH | O_DIRECTORY, 0);
 	if (dir < 0)
 		return file_missing(errno) ? 0 : -1;
 	if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
-		return 0;
+		return sync_removed(dir, readable);
 	int os = errno;
 	if ((os == EISDIR || os == EPERM) && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    S_ISDIR(st.st_mode))

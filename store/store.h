@@ -125,9 +125,9 @@ MUST_CHECK int store_list(struct store *s, const char *prefix, const char *after
                           void *arg, struct err *e);
 
 /*
- * Deletes; an object that is not there is success. Not synced: after a power
- * cut the object may be back. A get that runs may still read the object; so
- * may one through another handle, for a while.
+ * Deletes, durably when it returns; an object that is not there is success. A
+ * get that runs may still read the object; so may one through another handle,
+ * for a while.
  */
 MUST_CHECK int store_delete(struct store *s, const char *key, struct err *e);
 

@@ -5,6 +5,8 @@
  */
 #include "repo/gc.h"
 
+#include <stdatomic.h>
+
 #include "repo/check.h"
 #include "repo/collection.h"
 #include "repo/expiry.h"
@@ -1079,7 +1081,8 @@ struct outage {
 	bool armed;
 	unsigned calls; /* 1 << enum store_call: kinds that count */
 	bool applied;   /* the call at which it begins is applied, and its answer lost */
-	uint64_t at, seen;
+	uint64_t at;
+	_Atomic uint64_t seen;
 };
 
 static enum store_fault decide(void *arg, uint64_t n, enum store_call call, const char *key)
@@ -1088,11 +1091,12 @@ static enum store_fault decide(void *arg, uint64_t n, enum store_call call, cons
 
 	(void)n;
 	(void)key;
-	if (!o->armed || (o->seen < o->at && !(o->calls & (1U << call))))
+	if (!o->armed || (atomic_load(&o->seen) < o->at && !(o->calls & (1U << call))))
 		return FAULT_NONE;
-	if (o->seen++ < o->at)
+	uint64_t seen = atomic_fetch_add(&o->seen, 1);
+	if (seen < o->at)
 		return FAULT_NONE;
-	return o->applied && o->seen == o->at + 1 ? FAULT_APPLIED_LOST : FAULT_FAIL;
+	return o->applied && seen == o->at ? FAULT_APPLIED_LOST : FAULT_FAIL;
 }
 
 /* Something of everything: an expired point, a pack to be copied, a session to be fenced. */
