@@ -161,8 +161,8 @@ static enum damage_kind missing_kind(const struct damage_world *w)
 }
 
 /*
- * Chunks go into one of two packs by chance, so that now and then a collection has nothing to merge:
- * then there is another one.
+ * Chunks go into one of two packs by chance, so that now and then a collection has nothing to
+ * merge: then there is another one.
  */
 static void make_world(struct campaign *c, uint64_t seed)
 {
