@@ -90,6 +90,15 @@ static int place_cmp(const void *va, const void *vb)
 	return d ? d : (a->off > b->off) - (a->off < b->off);
 }
 
+int absent_place_cmp(const void *va, const void *vb)
+{
+	const struct place *a = va;
+	const struct place *b = vb;
+	int d = place_cmp(a, b);
+
+	return d ? d : memcmp(a->id, b->id, sizeof(a->id));
+}
+
 int absent_add_place(struct absent *a, const struct place *p, struct err *e)
 {
 	if (a->nplaces == a->places_cap) {

@@ -44,6 +44,8 @@ struct absent {
 	struct place *places; /* by pack and offset */
 	size_t nplaces, places_cap;
 };
+/* For qsort(): by pack, offset and id. */
+int absent_place_cmp(const void *va, const void *vb);
 MUST_CHECK int absent_add_place(struct absent *a, const struct place *p, struct err *e);
 void absent_sort(struct absent *a);
 bool absent_has(const struct absent *a, const struct chunk_ref *ref);

@@ -425,23 +425,12 @@ static unsigned choose_threads(const struct check_params *p)
 	return n ? (unsigned)n : 1;
 }
 
-static int bad_cmp(const void *va, const void *vb)
-{
-	const struct place *a = va;
-	const struct place *b = vb;
-	int d = refset_pack_cmp(a->pack.kind, a->pack.id, b->pack.kind, b->pack.id);
-
-	if (d == 0)
-		d = (a->off > b->off) - (a->off < b->off);
-	return d ? d : memcmp(a->id, b->id, sizeof(a->id));
-}
-
 static int tell_places(struct check *ck, const struct check_sink *to, struct err *e)
 {
 	if (ck->nbad > 0)
-		qsort(ck->bad, ck->nbad, sizeof(*ck->bad), bad_cmp);
+		qsort(ck->bad, ck->nbad, sizeof(*ck->bad), absent_place_cmp);
 	for (size_t i = 0; i < ck->nbad; i++) {
-		if ((i == 0 || bad_cmp(&ck->bad[i - 1], &ck->bad[i]) != 0) &&
+		if ((i == 0 || absent_place_cmp(&ck->bad[i - 1], &ck->bad[i]) != 0) &&
 		    to->place(to->arg, &ck->bad[i], e) < 0)
 			return -1;
 	}

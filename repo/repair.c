@@ -267,29 +267,18 @@ static int look_and_put_back(struct repair *rp, struct err *e)
 
 /* ---- marking ---- */
 
-static int place_cmp(const void *va, const void *vb)
-{
-	const struct place *a = va;
-	const struct place *b = vb;
-	int d = refset_pack_cmp(a->pack.kind, a->pack.id, b->pack.kind, b->pack.id);
-
-	if (d == 0)
-		d = (a->off > b->off) - (a->off < b->off);
-	return d ? d : memcmp(a->id, b->id, sizeof(a->id));
-}
-
 /* Leaves out what is told twice, and what is good again. */
 static void narrow_places(struct repair *rp)
 {
 	size_t kept = 0;
 
 	if (rp->nplaces > 0)
-		qsort(rp->places, rp->nplaces, sizeof(*rp->places), place_cmp);
+		qsort(rp->places, rp->nplaces, sizeof(*rp->places), absent_place_cmp);
 	for (size_t i = 0; i < rp->nplaces; i++) {
 		const struct place *p = &rp->places[i];
 
 		if (pack_list_has(&rp->replaced, p->pack.kind, p->pack.id) ||
-		    (kept > 0 && place_cmp(&rp->places[kept - 1], p) == 0))
+		    (kept > 0 && absent_place_cmp(&rp->places[kept - 1], p) == 0))
 			continue;
 		rp->places[kept++] = *p;
 	}
