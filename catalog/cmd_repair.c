@@ -229,6 +229,11 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 	progress_stop(shown);
 	if (rc < 0 || tell(common, &s, &result, e) < 0)
 		return -1;
+	if (result.unmarked > 0)
+		return err_set(e, ERR_CORRUPT,
+		               "%llu damaged places were too many for one run and are not marked: "
+		               "run it again",
+		               (unsigned long long)result.unmarked);
 	if (result.after.problems == 0)
 		return 0;
 	return err_set(e, ERR_CORRUPT, "%llu problem%s %s",

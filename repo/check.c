@@ -94,12 +94,13 @@ void check_bad_locked(struct check *ck, const struct chunk_ref *ref)
 	struct place p = { .pack.kind = ref->kind, .off = ref->off };
 	struct err ignored;
 
-	if (!ck->params->sink || ck->nbad >= DAMAGE_MAX ||
-	    check_place_marked(ck, ref->kind, ref->pack, ref->off))
+	if (!ck->params->sink || check_place_marked(ck, ref->kind, ref->pack, ref->off))
 		return;
 	memcpy(p.pack.id, ref->pack, sizeof(p.pack.id));
 	memcpy(p.id, ref->id, sizeof(p.id));
-	(void)!check_push(&ck->bad, &ck->nbad, &ck->bad_cap, sizeof(p), &p, &ignored);
+	if (ck->nbad >= DAMAGE_MAX ||
+	    check_push(&ck->bad, &ck->nbad, &ck->bad_cap, sizeof(p), &p, &ignored) < 0)
+		ck->untold++;
 }
 
 void check_bad(struct check *ck, const struct chunk_ref *ref)
@@ -577,6 +578,7 @@ static int run(const struct check *like, bool last, struct check_result *result,
 	result->nodes = ck.nodes_read;
 	result->chunks = ck.chunks;
 	result->known_damaged = ck.known_damaged;
+	result->untold = ck.untold;
 	result->revoked = ck.revoked;
 	result->unreferenced = ck.unreferenced;
 	result->unreferenced_bytes = ck.unreferenced_bytes;

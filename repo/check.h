@@ -122,6 +122,7 @@ struct check_result {
 	/* ages, where they were asked for (budget, max_age_ns, resume) */
 	uint64_t never_verified;
 	int64_t oldest_ns; /* of what was ever verified; by the store's clock */
+	uint64_t untold;   /* places that the sink was not told, since they are too many */
 	uint64_t problems;
 	uint64_t hurt_points, hurt_entries;
 	bool recorded;         /* in the store, in full */

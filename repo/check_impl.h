@@ -133,6 +133,7 @@ struct check {
 	size_t ndamage, damage_cap;
 	struct place *bad; /* for the sink, unsorted */
 	size_t nbad, bad_cap;
+	uint64_t untold;          /* beyond what is kept of them */
 	struct refset_item *hurt; /* nodes with damage below them, sorted by id between passes */
 	size_t nhurt, hurt_cap;
 	struct refset_item *hurt_new;

@@ -247,18 +247,20 @@ static int lift_marks(struct repair *rp, struct err *e)
 /* Looks, and puts back, until nothing more comes to light. */
 static int look_and_put_back(struct repair *rp, struct err *e)
 {
-	struct check_result ignored;
+	struct check_result again_result;
 	bool again = false;
 
 	if (look(rp, rp->params->level, &rp->result->before, e) < 0)
 		return err_wrap(e, "looking for damage");
+	rp->result->unmarked = rp->result->before.untold;
 	for (unsigned round = 1; rp->params->from; round++) {
 		if (put_back(rp, &again, e) < 0 || lift_marks(rp, e) < 0)
 			return -1;
 		if (!again || round == ROUNDS_MAX)
 			break;
-		if (look(rp, 2, &ignored, e) < 0)
+		if (look(rp, 2, &again_result, e) < 0)
 			return err_wrap(e, "looking for damage");
+		rp->result->unmarked += again_result.untold;
 	}
 	pack_list_sort(&rp->replaced);
 	pack_list_sort(&rp->unindexed);

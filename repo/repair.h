@@ -63,6 +63,7 @@ struct repair_result {
 	uint64_t dropped;  /* segments */
 	uint64_t marked;   /* chunks */
 	uint64_t failed;   /* objects */
+	uint64_t unmarked; /* places that were too many for one run: another one goes on */
 };
 
 /*
