@@ -169,6 +169,7 @@ for ((k = 1; k <= kills; k++)); do
 	change
 	timed backup 0 backup "data=$work/src"
 	newest=$step
+	points_now # what was just done may have taken the oldest
 	if [ "$case_bad" -ne 0 ]; then
 		echo "   again: make check-crash TEST=crash/kills TEST_SEED=$seed KILLS=$k"
 		break
