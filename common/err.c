@@ -93,6 +93,7 @@ int err_set(struct err *e, enum err_class class, const char *fmt, ...)
 	va_end(ap);
 	e->class = class;
 	e->os = 0;
+	e->wait_ms = 0;
 	memcpy(e->msg, text, n + 1);
 	return -1;
 }
@@ -147,6 +148,7 @@ int err_sys(struct err *e, int os_errno, const char *fmt, ...)
 	va_end(ap);
 	e->class = class_of(os_errno);
 	e->os = os_errno;
+	e->wait_ms = 0;
 	memcpy(e->msg, text, n);
 	memcpy(e->msg + n, ": ", 2);
 	memcpy(e->msg + n + 2, cause, cause_len + 1);

@@ -13,6 +13,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/clean.h"
 
@@ -54,6 +55,7 @@ enum {
 struct err {
 	enum err_class class;
 	int os;                /* errno of the cause, or 0 */
+	int64_t wait_ms;       /* ERR_RETRY: not to be tried again sooner; 0: not known */
 	char msg[ERR_MSG_MAX]; /* one sentence, no full stop, no newline */
 };
 

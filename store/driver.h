@@ -31,6 +31,9 @@ size_t store_iov_bytes(const struct iovec *iov, int niov);
 /* Copies n bytes at off of the pieces; they have that many. */
 void store_iov_copy(const struct iovec *iov, int niov, size_t off, void *ret, size_t n);
 
+/* The operation get_all, also of stores without one. On failure b->len may have grown. */
+MUST_CHECK int store_base_get_all(struct store *s, const char *key, struct buf *b, struct err *e);
+
 /* First member of every wrapper. */
 struct store_wrap {
 	struct store base;
@@ -55,6 +58,8 @@ int store_wrap_head(struct store *s, const char *key, struct store_stat *ret, st
 int store_wrap_list(struct store *s, const char *prefix, const char *after,
                     int (*each)(void *arg, const struct store_item *item, struct err *e), void *arg,
                     struct err *e);
+int store_wrap_get_all(struct store *s, const char *key, struct buf *b, struct err *e);
+int store_wrap_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e);
 void store_wrap_free(struct store *s);
 
 /* A handle to the memory store of that name, which is made at its first use and kept until exit. */

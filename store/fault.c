@@ -143,6 +143,7 @@ static const struct store_ops fault_ops = {
 	.head = fault_head,
 	.list = fault_list,
 	.del = fault_del,
+	.cut = store_wrap_cut,
 	.free = store_wrap_free,
 };
 

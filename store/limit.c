@@ -123,6 +123,7 @@ static const struct store_ops limit_ops = {
 	.head = limit_head,
 	.list = limit_list,
 	.del = limit_del,
+	.cut = store_wrap_cut,
 	.free = limit_free,
 };
 

@@ -37,6 +37,8 @@ static const struct store_ops readonly_ops = {
 	.head = store_wrap_head,
 	.list = store_wrap_list,
 	.del = readonly_del,
+	.get_all = store_wrap_get_all,
+	.cut = store_wrap_cut,
 	.free = store_wrap_free,
 };
 

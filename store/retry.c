@@ -80,6 +80,9 @@ static bool try_again(struct tries *t, struct err *e)
 	ssize_t n = getrandom(&random, sizeof(random), GRND_NONBLOCK);
 	(void)n;
 	int64_t wait_ms = backoff_wait_ms(&r->schedule, t->failed, elapsed_ms, random);
+	/* Earlier than the server wants is in vain, and later than the budget no try. */
+	if (wait_ms >= 0 && e->wait_ms > wait_ms)
+		wait_ms = elapsed_ms + e->wait_ms > r->schedule.budget_ms ? -1 : e->wait_ms;
 	if (wait_ms < 0) {
 		err_wrap(e, "gave up after %u tries in %s", t->failed,
 		         num_duration_text(elapsed_ms / 1000).s);
@@ -120,6 +123,36 @@ static int retry_head(struct store *s, const char *key, struct store_stat *ret, 
 	struct err failed;
 
 	while (store_wrap_head(s, key, ret, &failed) < 0) {
+		if (!try_again(&t, &failed)) {
+			*e = failed;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int retry_get_all(struct store *s, const char *key, struct buf *b, struct err *e)
+{
+	struct tries t = tries_begin((struct retry *)s);
+	size_t len = b->len;
+	struct err failed;
+
+	while (store_wrap_get_all(s, key, b, &failed) < 0) {
+		b->len = len;
+		if (!try_again(&t, &failed)) {
+			*e = failed;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int retry_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e)
+{
+	struct tries t = tries_begin((struct retry *)s);
+	struct err failed;
+
+	while (store_wrap_cut(s, since_ns, ret, &failed) < 0) {
 		if (!try_again(&t, &failed)) {
 			*e = failed;
 			return -1;
@@ -263,6 +296,8 @@ static const struct store_ops retry_ops = {
 	.head = retry_head,
 	.list = retry_list,
 	.del = retry_del,
+	.get_all = retry_get_all,
+	.cut = retry_cut,
 	.free = store_wrap_free,
 };
 

@@ -89,20 +89,23 @@ int store_get(struct store *s, const char *key, uint64_t off, void *p, size_t n,
 
 int store_get_all(struct store *s, const char *key, struct buf *b, struct err *e)
 {
-	struct store_stat st;
+	size_t len = b->len;
 
-	if (store_head(s, key, &st, e) < 0)
+	if (key_check(s, key, e) < 0)
 		return -1;
-	if (st.size > b->max || b->len > b->max - st.size)
-		return err_set(e, ERR_TOO_BIG,
-		               "object '%s' of '%s' has %llu bytes, over the limit of %zu", key,
-		               s->url, (unsigned long long)st.size, b->max);
-	if (buf_reserve(b, (size_t)st.size) < 0)
-		return buf_check(b, key, e);
-	if (st.size > 0 && store_get(s, key, 0, b->data + b->len, (size_t)st.size, e) < 0)
-		return -1;
-	b->len += (size_t)st.size;
+	if (store_base_get_all(s, key, b, e) < 0) {
+		b->len = len;
+		return err_wrap(e, "reading object '%s' of '%s'", key, s->url);
+	}
 	return 0;
+}
+
+int store_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e)
+{
+	*ret = (struct store_cut){ .kind = CUT_NONE };
+	if (!s->ops->cut || s->ops->cut(s, since_ns, ret, e) == 0)
+		return 0;
+	return err_wrap(e, "asking '%s' for the state of its second region", s->url);
 }
 
 int store_head(struct store *s, const char *key, struct store_stat *ret, struct err *e)

@@ -5,9 +5,10 @@
  *
  * A key is 1 to 512 characters of [a-z0-9._/-], in components of 1 to 255
  * characters that do not begin with '.'. No key lies below another one: once
- * "a" is stored, "a/b" is ERR_INVALID, and the other way round, as in a file
- * system. Drivers are `file` and `mem`; wrappers (retry, limit, readonly,
- * fault) implement the same operations around another store.
+ * "a" is stored, nobody stores "a/b", nor the other way round. Drivers that
+ * are directories say ERR_INVALID to it; object stores would keep both.
+ * Wrappers (retry, limit, geo, readonly, fault) implement the same operations
+ * around another store.
  */
 #ifndef AKSDR_STORE_STORE_H
 #define AKSDR_STORE_STORE_H
@@ -45,6 +46,25 @@ struct store_item {
 
 struct store;
 
+/*
+ * How far the second region is. Everything that the store received at or
+ * before cut_ns (its own clock) is readable there; what came later may be.
+ */
+enum store_cut_kind {
+	CUT_NONE = 0,   /* there is no second region */
+	CUT_UNKNOWN,    /* there is one, and nothing is known of it now */
+	CUT_LAST_SYNC,  /* by the service's own statement */
+	CUT_COMPARED,   /* by comparing the listing of the copy */
+	CUT_REPLICATION /* by the replication status of objects */
+};
+struct store_cut {
+	enum store_cut_kind kind;
+	int64_t cut_ns;  /* ns since 1970; 0: nothing is there yet, or unknown */
+	int64_t at_ns;   /* when that was so, by the store's clock; 0: unknown */
+	uint64_t behind; /* objects that are known to lack in the second region */
+	char status[24]; /* the service's own word, else "" */
+};
+
 struct store_ops {
 	const char *name;
 	int (*put)(struct store *s, const char *key, const struct iovec *iov, int niov,
@@ -56,6 +76,10 @@ struct store_ops {
 	            int (*each)(void *arg, const struct store_item *item, struct err *e), void *arg,
 	            struct err *e);
 	int (*del)(struct store *s, const char *key, struct err *e);
+	/* NULL: a head and a get */
+	int (*get_all)(struct store *s, const char *key, struct buf *b, struct err *e);
+	/* NULL: there is no second region */
+	int (*cut)(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e);
 	void (*free)(struct store *s);
 };
 
@@ -73,7 +97,12 @@ struct store {
  *   ERR_NOT_FOUND  the place is not there
  *   ERR_DENIED     no right to read it
  */
-enum store_open_flags { STORE_CREATE = 1, STORE_READONLY = 2 };
+enum store_open_flags {
+	STORE_CREATE = 1,
+	STORE_READONLY = 2,
+	/* Reads may be answered by the second region: for those who only read, see docs/STORES.md. */
+	STORE_FAIL_OVER = 4
+};
 MUST_CHECK struct store *store_open(const char *url, unsigned flags, struct err *e);
 
 /* The same; cancel (borrowed, may be NULL) ends waits between tries with ERR_CANCELLED. */
@@ -130,6 +159,12 @@ MUST_CHECK int store_list(struct store *s, const char *prefix, const char *after
  * for a while.
  */
 MUST_CHECK int store_delete(struct store *s, const char *key, struct err *e);
+
+/*
+ * How far the second region is; what was received up to since_ns is known to
+ * be there and need not be looked at again. Without one: 0 and CUT_NONE.
+ */
+MUST_CHECK int store_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e);
 
 /* True for a well-formed key. Pure. */
 bool store_key_valid(const char *key);

@@ -57,6 +57,25 @@ void store_iov_copy(const struct iovec *iov, int niov, size_t off, void *ret, si
 	}
 }
 
+int store_base_get_all(struct store *s, const char *key, struct buf *b, struct err *e)
+{
+	struct store_stat st;
+
+	if (s->ops->get_all)
+		return s->ops->get_all(s, key, b, e);
+	if (s->ops->head(s, key, &st, e) < 0)
+		return -1;
+	if (st.size > b->max || b->len > b->max - st.size)
+		return err_set(e, ERR_TOO_BIG, "it has %llu bytes, over the limit of %zu",
+		               (unsigned long long)st.size, b->max);
+	if (buf_reserve(b, (size_t)st.size) < 0)
+		return buf_check(b, key, e);
+	if (st.size > 0 && s->ops->get(s, key, 0, b->data + b->len, (size_t)st.size, e) < 0)
+		return -1;
+	b->len += (size_t)st.size;
+	return 0;
+}
+
 void *store_wrap_new(size_t size, const struct store_ops *ops, struct store *take_inner,
                      unsigned caps, struct err *e)
 {
@@ -94,6 +113,18 @@ int store_wrap_list(struct store *s, const char *prefix, const char *after,
 	struct store *inner = store_inner(s);
 
 	return inner->ops->list(inner, prefix, after, each, arg, e);
+}
+
+int store_wrap_get_all(struct store *s, const char *key, struct buf *b, struct err *e)
+{
+	return store_base_get_all(store_inner(s), key, b, e);
+}
+
+int store_wrap_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e)
+{
+	struct store *inner = store_inner(s);
+
+	return inner->ops->cut ? inner->ops->cut(inner, since_ns, ret, e) : 0;
 }
 
 void store_wrap_free(struct store *s)
