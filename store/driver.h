@@ -34,6 +34,9 @@ void store_iov_copy(const struct iovec *iov, int niov, size_t off, void *ret, si
 /* The operation get_all, also of stores without one. On failure b->len may have grown. */
 MUST_CHECK int store_base_get_all(struct store *s, const char *key, struct buf *b, struct err *e);
 
+/* The same by a head and a get. */
+MUST_CHECK int store_base_head_get(struct store *s, const char *key, struct buf *b, struct err *e);
+
 /* First member of every wrapper. */
 struct store_wrap {
 	struct store base;

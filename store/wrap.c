@@ -59,10 +59,13 @@ void store_iov_copy(const struct iovec *iov, int niov, size_t off, void *ret, si
 
 int store_base_get_all(struct store *s, const char *key, struct buf *b, struct err *e)
 {
+	return s->ops->get_all ? s->ops->get_all(s, key, b, e) : store_base_head_get(s, key, b, e);
+}
+
+int store_base_head_get(struct store *s, const char *key, struct buf *b, struct err *e)
+{
 	struct store_stat st;
 
-	if (s->ops->get_all)
-		return s->ops->get_all(s, key, b, e);
 	if (s->ops->head(s, key, &st, e) < 0)
 		return -1;
 	if (st.size > b->max || b->len > b->max - st.size)
