@@ -58,6 +58,26 @@ struct now_text now_day(int64_t wall_ns)
 	return t;
 }
 
+static const char day_names[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+static const char month_names[12][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+	                                 "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+
+/* Without strftime: its names follow the locale. */
+struct now_text now_http(int64_t wall_ns)
+{
+	time_t s = floor_s(wall_ns);
+	struct now_text t;
+	struct tm tm;
+
+	(void)gmtime_r(&s, &tm);
+	(void)snprintf(t.s, sizeof(t.s), "%s, %02u %s %04u %02u:%02u:%02u GMT",
+	               day_names[(unsigned)tm.tm_wday % 7], (unsigned)tm.tm_mday % 32,
+	               month_names[(unsigned)tm.tm_mon % 12], (unsigned)(tm.tm_year + 1900) % 10000,
+	               (unsigned)tm.tm_hour % 24, (unsigned)tm.tm_min % 60,
+	               (unsigned)tm.tm_sec % 61);
+	return t;
+}
+
 /* n decimal digits at *s, which moves behind them; -1 when they are not there. */
 static int field(const char **s, int n)
 {
@@ -193,5 +213,62 @@ int now_parse(const char *text, int64_t *ret_wall_ns, struct err *e)
 		return err_set(e, ERR_INVALID,
 		               "'%s' is not a time; write 2026-11-22T10:04:05Z or 2026-11-22",
 		               text);
+	return 0;
+}
+
+/* Which of n names of three letters is at *s, which moves behind it; -1: none. */
+static int name_at(const char **s, const char (*names)[4], int n)
+{
+	for (int i = 0; i < n; i++) {
+		if (strncmp(*s, names[i], 3) == 0) {
+			*s += 3;
+			return i;
+		}
+	}
+	return -1;
+}
+
+static bool literal(const char **s, const char *text)
+{
+	size_t n = strlen(text);
+
+	if (strncmp(*s, text, n) != 0)
+		return false;
+	*s += n;
+	return true;
+}
+
+static bool parse_http(const char *s, int64_t *ret)
+{
+	int64_t past;
+	int64_t of_day;
+	int64_t ns;
+
+	if (name_at(&s, day_names, 7) < 0 || !literal(&s, ", "))
+		return false;
+	int d = field(&s, 2);
+	if (d < 0 || !literal(&s, " "))
+		return false;
+	int m = name_at(&s, month_names, 12) + 1;
+	if (m < 1 || !literal(&s, " "))
+		return false;
+	int y = field(&s, 4);
+	if (y < 0 || !days_of(y, m, d, &past) || !literal(&s, " "))
+		return false;
+	if (strlen(s) != strlen("10:04:05 GMT") || !time_of(&s, &of_day, &ns) ||
+	    strcmp(s, " GMT") != 0)
+		return false;
+	return !__builtin_mul_overflow(past * 86400 + of_day, NS_PER_S, ret);
+}
+
+int now_http_parse(const char *text, int64_t *ret_wall_ns, struct err *e)
+{
+	int64_t ns;
+
+	if (!parse_http(text, &ns))
+		return err_set(e, ERR_INVALID,
+		               "'%.60s' is no date of HTTP as in 'Sun, 22 Nov 2026 10:04:05 GMT'",
+		               text);
+	*ret_wall_ns = ns;
 	return 0;
 }

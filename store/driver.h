@@ -31,8 +31,17 @@ size_t store_iov_bytes(const struct iovec *iov, int niov);
 /* Copies n bytes at off of the pieces; they have that many. */
 void store_iov_copy(const struct iovec *iov, int niov, size_t off, void *ret, size_t n);
 
+/*
+ * The n bytes at off of the pieces (they have that many) as pieces of ret, which has room for
+ * niov. How many that are.
+ */
+int store_iov_slice(const struct iovec *iov, int niov, uint64_t off, uint64_t n, struct iovec *ret);
+
 /* The operation get_all, also of stores without one. On failure b->len may have grown. */
 MUST_CHECK int store_base_get_all(struct store *s, const char *key, struct buf *b, struct err *e);
+
+/* The same by a head and a get. */
+MUST_CHECK int store_base_head_get(struct store *s, const char *key, struct buf *b, struct err *e);
 
 /* First member of every wrapper. */
 struct store_wrap {

@@ -57,12 +57,34 @@ void store_iov_copy(const struct iovec *iov, int niov, size_t off, void *ret, si
 	}
 }
 
+int store_iov_slice(const struct iovec *iov, int niov, uint64_t off, uint64_t n, struct iovec *ret)
+{
+	int pieces = 0;
+
+	for (int i = 0; i < niov && n > 0; i++) {
+		size_t len = iov[i].iov_len;
+
+		if (off >= len) {
+			off -= len;
+			continue;
+		}
+		size_t take = len - off < n ? len - (size_t)off : (size_t)n;
+		ret[pieces++] = (struct iovec){ (uint8_t *)iov[i].iov_base + off, take };
+		n -= take;
+		off = 0;
+	}
+	return pieces;
+}
+
 int store_base_get_all(struct store *s, const char *key, struct buf *b, struct err *e)
+{
+	return s->ops->get_all ? s->ops->get_all(s, key, b, e) : store_base_head_get(s, key, b, e);
+}
+
+int store_base_head_get(struct store *s, const char *key, struct buf *b, struct err *e)
 {
 	struct store_stat st;
 
-	if (s->ops->get_all)
-		return s->ops->get_all(s, key, b, e);
 	if (s->ops->head(s, key, &st, e) < 0)
 		return -1;
 	if (st.size > b->max || b->len > b->max - st.size)

@@ -15,7 +15,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		/* the eight bytes as a time: every one can be written */
 		memcpy(&ns, data, sizeof(ns));
 		holds(strlen(now_rfc3339(ns).s) == 24 && strlen(now_day(ns).s) == 10);
+		holds(strlen(now_http(ns).s) == 29);
 		ns = 7;
+	}
+	if (now_http_parse(text, &ns, &e) == 0) {
+		/* of what is taken only the name of the day may differ, and a leap second */
+		holds(strlen(text) == 29 &&
+		      (memcmp(now_http(ns).s + 3, text + 3, 26) == 0 || strstr(text, ":60 GMT")));
+		ns = 7;
+	} else {
+		fuzz_refused(&e, FUZZ_CLASS(ERR_INVALID));
+		holds(ns == 7);
+		e = ERR_INIT;
 	}
 	if (now_parse(text, &ns, &e) < 0) {
 		fuzz_refused(&e, FUZZ_CLASS(ERR_INVALID));

@@ -172,6 +172,68 @@ static void test_now_parse__agrees_with_gmtime_on_every_day(void **state)
 	}
 }
 
+static void test_now_http__is_the_date_of_http(void **state)
+{
+	(void)state;
+	assert_string_equal(now_http(1795341845123000000).s, "Sun, 22 Nov 2026 10:04:05 GMT");
+	assert_string_equal(now_http(0).s, "Thu, 01 Jan 1970 00:00:00 GMT");
+	assert_string_equal(now_http(-1).s, "Wed, 31 Dec 1969 23:59:59 GMT");
+	assert_string_equal(now_http(784111777 * S).s, "Sun, 06 Nov 1994 08:49:37 GMT");
+	assert_string_equal(now_http(1709164800 * S).s, "Thu, 29 Feb 2024 00:00:00 GMT");
+	assert_string_equal(now_http(INT64_MAX).s, "Fri, 11 Apr 2262 23:47:16 GMT");
+	assert_string_equal(now_http(INT64_MIN).s, "Tue, 21 Sep 1677 00:12:43 GMT");
+}
+
+static void test_now_http_parse__reads_what_is_written(void **state)
+{
+	static const int64_t times[] = { 0, 784111777, 1709164800, 1795341845, 4102444799, -1 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		int64_t ns = 7;
+
+		assert_int_equal(now_http_parse(now_http(times[i] * S).s, &ns, &e), 0);
+		assert_int_equal(ns, times[i] * S);
+	}
+}
+
+static void test_now_http_parse__takes_no_other_form(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"Sun, 06 Nov 1994 08:49:37",
+		"Sun, 06 Nov 1994 08:49:37 UTC",
+		"Sun, 06 Nov 1994 08:49:37 GMT ",
+		"Sun, 6 Nov 1994 08:49:37 GMT",
+		"Sunday, 06-Nov-94 08:49:37 GMT",
+		"Sun Nov  6 08:49:37 1994",
+		"Xyz, 06 Nov 1994 08:49:37 GMT",
+		"Sun, 06 nov 1994 08:49:37 GMT",
+		"Sun, 31 Nov 1994 08:49:37 GMT",
+		"Sun, 00 Nov 1994 08:49:37 GMT",
+		"Sun, 06 Nov 1994 24:00:00 GMT",
+		"Sun, 06 Nov 1994 08:60:00 GMT",
+		"Sun, 06 Nov 1994 08:49:61 GMT",
+		"Sun, 06 Nov 1994 08:49 GMT",
+		"Sun, 06 Nov 1994 08:49:3.7 GMT",
+		"Sun, 06 Nov 1994 08:49:37.5 GMT",
+		"Sun, 06 Nov 9999 08:49:37 GMT",
+		"1994-11-06T08:49:37Z",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct err e = ERR_INIT;
+		int64_t ns = 7;
+
+		if (now_http_parse(bad[i], &ns, &e) == 0)
+			fail_msg("'%s' is no date", bad[i]);
+		assert_int_equal(e.class, ERR_INVALID);
+		assert_int_equal(ns, 7);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +245,9 @@ int main(void)
 		cmocka_unit_test(test_now_parse__reads_what_rfc_3339_allows),
 		cmocka_unit_test(test_now_parse__refuses_what_is_no_time),
 		cmocka_unit_test(test_now_parse__agrees_with_gmtime_on_every_day),
+		cmocka_unit_test(test_now_http__is_the_date_of_http),
+		cmocka_unit_test(test_now_http_parse__reads_what_is_written),
+		cmocka_unit_test(test_now_http_parse__takes_no_other_form),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

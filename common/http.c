@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A pool of curl handles. Each keeps its own connections, so a handle that
+ * was just used is the best to use next: the pool is a stack. What bounds the
+ * requests in flight is the number of handles. A blocking call per thread
+ * spreads encryption over the threads of the caller; one event loop for all
+ * would do it on one core.
+ */
+#include "common/http.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "common/now.h"
+#include "common/num.h"
+
+#define INFLIGHT_DEFAULT 32
+#define CONNECT_MS 15000
+#define STALL_MS 60000
+#define BUFFER_BYTES (128L * 1024) /* of curl, each way, of a connection */
+#define ADDRESS_S 30L              /* how long an address is kept */
+#define IDLE_S 25L                 /* a connection idle for longer is not used again */
+#define LIFETIME_S 50L             /* nor one that is older */
+#define WAIT_MAX_S 3600            /* of Retry-After; more makes no sense */
+
+struct handle {
+	CURL *curl;
+	struct handle *next; /* of the idle ones */
+	char error[CURL_ERROR_SIZE];
+};
+
+struct http {
+	char *ca_file, *proxy;
+	long connect_ms;
+	int64_t stall_ms;
+	const struct cancel *cancel;
+	pthread_mutex_t lock;
+	pthread_cond_t freed;
+	struct handle *idle;
+	unsigned made, inflight;
+	struct http_count counts[HTTP_OPS];
+};
+
+/* One running request. */
+struct transfer {
+	struct http *h;
+	const struct http_request *rq;
+	struct http_answer *answer;
+	size_t piece, off; /* of the body, sent so far */
+	uint64_t sent, received;
+	int64_t moved_ns; /* when the last byte went either way */
+	bool headers_full, sink_failed, stalled, cancelled;
+	struct err *e;
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static CURLcode global;
+
+static void init_once(void)
+{
+	global = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+static int copy_text(char **ret, const char *text)
+{
+	*ret = text ? strdup(text) : NULL;
+	return text && !*ret ? -1 : 0;
+}
+
+struct http *http_new(const struct http_params *params, struct err *e)
+{
+	auto_http struct http *h = calloc(1, sizeof(*h));
+
+	(void)pthread_once(&once, init_once);
+	if (!h || global != CURLE_OK) {
+		err_set(e, ERR_NOMEM, "no memory for requests");
+		return NULL;
+	}
+	/* On Linux these cannot fail with default attributes. */
+	pthread_mutex_init(&h->lock, NULL);
+	pthread_cond_init(&h->freed, NULL);
+	h->inflight = params->inflight ? params->inflight : INFLIGHT_DEFAULT;
+	h->connect_ms = params->connect_ms ? (long)params->connect_ms : CONNECT_MS;
+	h->stall_ms = params->stall_ms ? params->stall_ms : STALL_MS;
+	h->cancel = params->cancel;
+	if (copy_text(&h->ca_file, params->ca_file) < 0 ||
+	    copy_text(&h->proxy, params->proxy) < 0) {
+		err_set(e, ERR_NOMEM, "no memory for requests");
+		return NULL;
+	}
+	if (h->ca_file && access(h->ca_file, R_OK) < 0) {
+		err_sys(e, errno, "reading the CA certificates '%s'", h->ca_file);
+		e->class = ERR_INVALID;
+		return NULL;
+	}
+	return STEAL(&h);
+}
+
+static void handle_free(struct handle *x)
+{
+	if (!x)
+		return;
+	curl_easy_cleanup(x->curl);
+	free(x);
+}
+
+void http_free(struct http *h)
+{
+	if (!h)
+		return;
+	while (h->idle) {
+		struct handle *x = h->idle;
+
+		h->idle = x->next;
+		handle_free(x);
+	}
+	pthread_cond_destroy(&h->freed);
+	pthread_mutex_destroy(&h->lock);
+	free(h->ca_file);
+	free(h->proxy);
+	free(h);
+}
+
+/* ---- the pool ---- */
+
+static struct handle *take(struct http *h, struct err *e)
+{
+	struct handle *x = NULL;
+
+	pthread_mutex_lock(&h->lock);
+	while (!h->idle && h->made == h->inflight)
+		pthread_cond_wait(&h->freed, &h->lock);
+	if (h->idle) {
+		x = h->idle;
+		h->idle = x->next;
+	} else {
+		h->made++;
+	}
+	pthread_mutex_unlock(&h->lock);
+	if (x)
+		return x;
+	x = calloc(1, sizeof(*x));
+	if (x && (x->curl = curl_easy_init()))
+		return x;
+	free(x);
+	pthread_mutex_lock(&h->lock);
+	h->made--;
+	pthread_cond_signal(&h->freed);
+	pthread_mutex_unlock(&h->lock);
+	err_set(e, ERR_NOMEM, "no memory for a request");
+	return NULL;
+}
+
+static void give_back(struct http *h, struct handle *x)
+{
+	/* Options are forgotten, connections are not. */
+	curl_easy_reset(x->curl);
+	pthread_mutex_lock(&h->lock);
+	x->next = h->idle;
+	h->idle = x;
+	pthread_cond_signal(&h->freed);
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* ---- callbacks of curl ---- */
+
+static size_t on_send(char *p, size_t size, size_t n, void *arg)
+{
+	struct transfer *t = arg;
+	size_t room = size * n;
+	size_t done = 0;
+
+	while (done < room && t->piece < (size_t)t->rq->niov) {
+		const struct iovec *v = &t->rq->iov[t->piece];
+		size_t m = v->iov_len - t->off < room - done ? v->iov_len - t->off : room - done;
+
+		if (m > 0)
+			memcpy(p + done, (const uint8_t *)v->iov_base + t->off, m);
+		done += m;
+		t->off += m;
+		if (t->off == v->iov_len) {
+			t->piece++;
+			t->off = 0;
+		}
+	}
+	t->sent += done;
+	t->moved_ns = now_mono_ns();
+	return done;
+}
+
+/* A kept connection that turned out to be closed: curl sends the body again from its start. */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+	struct transfer *t = arg;
+
+	if (offset != 0 || origin != SEEK_SET)
+		return CURL_SEEKFUNC_CANTSEEK;
+	t->piece = 0;
+	t->off = 0;
+	return CURL_SEEKFUNC_OK;
+}
+
+static void keep_header(struct transfer *t, const char *line, size_t n)
+{
+	struct http_answer *a = t->answer;
+	const char *colon = memchr(line, ':', n);
+
+	if (!colon || colon == line)
+		return;
+	size_t name = (size_t)(colon - line);
+	const char *value = colon + 1;
+	while (value < line + n && (*value == ' ' || *value == '\t'))
+		value++;
+	size_t len = (size_t)(line + n - value);
+	while (len > 0 && isspace((unsigned char)value[len - 1]))
+		len--;
+	if (memchr(line, '\0', n) || name + len + 2 > sizeof(a->headers) - a->headers_len) {
+		t->headers_full = true;
+		return;
+	}
+	char *to = a->headers + a->headers_len;
+	for (size_t i = 0; i < name; i++)
+		to[i] = (char)tolower((unsigned char)line[i]);
+	to[name] = '\0';
+	memcpy(to + name + 1, value, len);
+	to[name + 1 + len] = '\0';
+	a->headers_len += name + len + 2;
+}
+
+/* Of "HTTP/1.1 200 OK"; 0: there is none. */
+static int status_of(const char *line, size_t n)
+{
+	const char *space = memchr(line, ' ', n);
+	int status = 0;
+
+	if (!space || line + n - space < 4)
+		return 0;
+	for (int i = 1; i <= 3; i++) {
+		if (space[i] < '0' || space[i] > '9')
+			return 0;
+		status = 10 * status + (space[i] - '0');
+	}
+	return status;
+}
+
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+	struct transfer *t = arg;
+	size_t len = size * n;
+
+	t->moved_ns = now_mono_ns();
+	if (len > 5 && memcmp(p, "HTTP/", 5) == 0) {
+		/* After "100 Continue", or the proxy's answer, comes another one. */
+		t->answer->headers_len = 0;
+		t->answer->status = status_of(p, len);
+		return len;
+	}
+	keep_header(t, p, len);
+	return len;
+}
+
+static size_t on_body(char *p, size_t size, size_t n, void *arg)
+{
+	struct transfer *t = arg;
+	struct http_answer *a = t->answer;
+	size_t len = size * n;
+
+	t->received += len;
+	t->moved_ns = now_mono_ns();
+	if (a->status / 100 != 2) {
+		size_t room = sizeof(a->text) - 1 - a->text_len;
+		size_t m = len < room ? len : room;
+
+		memcpy(a->text + a->text_len, p, m);
+		a->text_len += m;
+		a->text[a->text_len] = '\0';
+		return len;
+	}
+	if (!t->rq->sink)
+		return len;
+	if (t->rq->sink(t->rq->arg, a, p, len, t->e) < 0) {
+		t->sink_failed = true;
+		return 0;
+	}
+	return len;
+}
+
+/* Called about once a second at least. */
+static int on_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal,
+                       curl_off_t ulnow)
+{
+	struct transfer *t = arg;
+
+	(void)dltotal;
+	(void)dlnow;
+	(void)ultotal;
+	(void)ulnow;
+	t->cancelled = cancel_requested(t->h->cancel);
+	t->stalled = now_mono_ns() - t->moved_ns > t->h->stall_ms * 1000000;
+	return t->cancelled || t->stalled;
+}
+
+/* ---- one request ---- */
+
+/* Host and port of the URL, for messages. */
+struct where {
+	char s[160];
+};
+
+static struct where where_of(const char *url)
+{
+	struct where w;
+	const char *host = strstr(url, "://");
+
+	host = host ? host + 3 : url;
+	size_t n = strcspn(host, "/?#");
+	for (size_t i = 0; i < n; i++)
+		if (host[i] == '@') /* user:password@ */
+			return (struct where){ "the server" };
+	if (n >= sizeof(w.s))
+		n = sizeof(w.s) - 1;
+	memcpy(w.s, host, n);
+	w.s[n] = '\0';
+	return w;
+}
+
+/* Plain HTTP never leaves the machine; the address of a cloud's metadata service is part of it. */
+bool http_url_allowed(const char *url)
+{
+	static const char *const loopback[] = { "127.", "localhost", "[::1]", "169.254.169.254" };
+
+	if (strncmp(url, "https://", 8) == 0)
+		return true;
+	if (strncmp(url, "http://", 7) != 0)
+		return false;
+	const char *host = url + 7;
+	size_t n = strcspn(host, "/?#");
+	if (memchr(host, '@', n))
+		return false;
+	if (strncmp(host, loopback[0], 4) == 0)
+		return strspn(host, "0123456789.") == strcspn(host, ":/?#");
+	for (size_t i = 1; i < ARRAY_LEN(loopback); i++) {
+		size_t len = strlen(loopback[i]);
+
+		if (strncmp(host, loopback[i], len) == 0 && strchr(":/?#", host[len]))
+			return true;
+	}
+	return false;
+}
+
+static struct curl_slist *append(struct curl_slist *list, const char *line, bool *bad)
+{
+	struct curl_slist *more = curl_slist_append(list, line);
+
+	*bad |= !more;
+	return more ? more : list;
+}
+
+static struct curl_slist *headers_of(const struct http_request *rq, bool *bad)
+{
+	struct curl_slist *list = NULL;
+	bool type = false;
+
+	for (unsigned i = 0; i < rq->nheaders; i++) {
+		list = append(list, rq->headers[i], bad);
+		type |= strncasecmp(rq->headers[i], "content-type:", 13) == 0;
+	}
+	/* curl would add a type that no signature knows, and wait for "100 Continue". */
+	if (!type)
+		list = append(list, "Content-Type:", bad);
+	list = append(list, "Accept:", bad);
+	return append(list, "Expect:", bad);
+}
+
+static void set_body(CURL *c, struct transfer *t)
+{
+	const struct http_request *rq = t->rq;
+	curl_off_t bytes = 0;
+
+	if (strcmp(rq->method, "HEAD") == 0) {
+		curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+		return;
+	}
+	curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, rq->method);
+	if (rq->niov < 0)
+		return;
+	for (int i = 0; i < rq->niov; i++)
+		bytes += (curl_off_t)rq->iov[i].iov_len;
+	curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+	curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, bytes);
+	curl_easy_setopt(c, CURLOPT_READFUNCTION, on_send);
+	curl_easy_setopt(c, CURLOPT_READDATA, t);
+	curl_easy_setopt(c, CURLOPT_SEEKFUNCTION, on_seek);
+	curl_easy_setopt(c, CURLOPT_SEEKDATA, t);
+}
+
+static void set_options(struct handle *x, struct transfer *t, struct curl_slist *headers)
+{
+	const struct http *h = t->h;
+	CURL *c = x->curl;
+
+	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, x->error);
+	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_URL, t->rq->url);
+	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(c, CURLOPT_USERAGENT, "aksdr");
+	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, h->connect_ms);
+	curl_easy_setopt(c, CURLOPT_DNS_CACHE_TIMEOUT, ADDRESS_S);
+	curl_easy_setopt(c, CURLOPT_MAXAGE_CONN, IDLE_S);
+	curl_easy_setopt(c, CURLOPT_MAXLIFETIME_CONN, LIFETIME_S);
+	curl_easy_setopt(c, CURLOPT_BUFFERSIZE, BUFFER_BYTES);
+	curl_easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, BUFFER_BYTES);
+	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
+	curl_easy_setopt(c, CURLOPT_HEADERDATA, t);
+	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
+	curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+	curl_easy_setopt(c, CURLOPT_XFERINFODATA, t);
+	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+	if (h->ca_file) {
+		curl_easy_setopt(c, CURLOPT_CAINFO, h->ca_file);
+		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+	}
+	if (h->proxy)
+		curl_easy_setopt(c, CURLOPT_PROXY, h->proxy);
+	set_body(c, t);
+}
+
+/* Says what became of the transfer. */
+static int judge(struct transfer *t, CURLcode code, const char *detail, struct err *e)
+{
+	struct where at = where_of(t->rq->url);
+
+	if (t->sink_failed)
+		return -1;
+	if (t->cancelled)
+		return err_set(e, ERR_CANCELLED, "cancelled");
+	if (t->stalled)
+		return err_set(e, ERR_RETRY, "%s sent and took nothing for %lld s", at.s,
+		               (long long)(t->h->stall_ms / 1000));
+	if (t->headers_full)
+		return err_set(e, ERR_RETRY, "%s answered with headers that are too long", at.s);
+	switch (code) {
+	case CURLE_OK:
+		if (t->answer->status)
+			return 0;
+		return err_set(e, ERR_RETRY, "%s answered with no status", at.s);
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+		return err_set(e, ERR_DENIED,
+		               "the certificate of %s is not accepted: %s; name its CA's file by "
+		               "the parameter 'ca'",
+		               at.s, detail);
+	case CURLE_URL_MALFORMAT:
+	case CURLE_UNSUPPORTED_PROTOCOL:
+		return err_set(e, ERR_INVALID, "the address of %s is no URL", at.s);
+	case CURLE_OUT_OF_MEMORY:
+		return err_set(e, ERR_NOMEM, "no memory for a request to %s", at.s);
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return err_set(e, ERR_RETRY, "the name %s is not known to DNS, or DNS is away",
+		               at.s);
+	default:
+		return err_set(e, ERR_RETRY, "%s: %s", at.s, detail);
+	}
+}
+
+static void count(struct transfer *t, bool failed)
+{
+	struct http *h = t->h;
+	struct http_count *c = &h->counts[t->rq->op % HTTP_OPS];
+
+	pthread_mutex_lock(&h->lock);
+	c->requests++;
+	c->failures += failed;
+	c->sent += t->sent;
+	c->received += t->received;
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* Seconds or a date (RFC 9110, 10.2.3), in ms from the server's own clock. */
+static int64_t retry_after(const struct http_answer *a)
+{
+	const char *text = http_header(a, "retry-after");
+	struct err bad;
+	uint64_t s;
+
+	if (!text)
+		return 0;
+	if (num_u64("Retry-After", text, 0, UINT64_MAX, &s, &bad) < 0) {
+		time_t at = curl_getdate(text, NULL);
+
+		s = at > a->date_s && a->date_s ? (uint64_t)(at - a->date_s) : 0;
+	}
+	return 1000 * (int64_t)(s < WAIT_MAX_S ? s : WAIT_MAX_S);
+}
+
+int http_do(struct http *h, const struct http_request *rq, struct http_answer *ret, struct err *e)
+{
+	struct transfer t = { .h = h, .rq = rq, .answer = ret, .e = e };
+	bool nomem = false;
+
+	ret->status = 0;
+	ret->date_s = 0;
+	ret->wait_ms = 0;
+	ret->text_len = 0;
+	ret->text[0] = '\0';
+	ret->headers_len = 0;
+	if (!http_url_allowed(rq->url))
+		return err_set(e, ERR_INVALID,
+		               "a request to %s must be by https; http is for loopback addresses",
+		               where_of(rq->url).s);
+	if (cancel_check(h->cancel, e) < 0)
+		return -1;
+	struct handle *x = take(h, e);
+	if (!x)
+		return -1;
+	struct curl_slist *headers = headers_of(rq, &nomem);
+	if (nomem) {
+		curl_slist_free_all(headers);
+		give_back(h, x);
+		return err_set(e, ERR_NOMEM, "no memory for a request");
+	}
+	set_options(x, &t, headers);
+	t.moved_ns = now_mono_ns();
+	x->error[0] = '\0';
+	CURLcode code = curl_easy_perform(x->curl);
+	int r = judge(&t, code, x->error[0] ? x->error : curl_easy_strerror(code), e);
+	give_back(h, x);
+	curl_slist_free_all(headers);
+	count(&t, r < 0 || ret->status >= 500 || ret->status == 429);
+	if (r < 0)
+		return -1;
+	const char *date = http_header(ret, "date");
+	time_t at = date ? curl_getdate(date, NULL) : -1;
+	ret->date_s = at > 0 ? (int64_t)at : 0;
+	ret->wait_ms = retry_after(ret);
+	return 0;
+}
+
+const char *http_header(const struct http_answer *a, const char *name)
+{
+	for (size_t at = 0; at < a->headers_len;) {
+		const char *have = a->headers + at;
+		const char *value = have + strlen(have) + 1;
+
+		if (strcmp(have, name) == 0)
+			return value;
+		at = (size_t)(value - a->headers) + strlen(value) + 1;
+	}
+	return NULL;
+}
+
+int http_sink_buf(void *arg, const struct http_answer *a, const void *p, size_t n, struct err *e)
+{
+	struct buf *b = arg;
+
+	(void)a;
+	if (buf_put(b, p, n) == 0)
+		return 0;
+	if (b->nomem)
+		return err_set(e, ERR_NOMEM, "no memory for an answer of %zu bytes", b->len + n);
+	return err_set(e, ERR_TOO_BIG, "the answer is over the limit of %zu bytes", b->max);
+}
+
+int http_sink_fill(void *arg, const struct http_answer *a, const void *p, size_t n, struct err *e)
+{
+	struct http_fill *f = arg;
+
+	(void)a;
+	if (n > f->n - f->got)
+		return err_set(e, ERR_CORRUPT, "the answer has more than the %zu bytes asked for",
+		               f->n);
+	memcpy(f->p + f->got, p, n);
+	f->got += n;
+	return 0;
+}
+
+struct http_count http_counted(struct http *h, unsigned op)
+{
+	pthread_mutex_lock(&h->lock);
+	struct http_count c = h->counts[op % HTTP_OPS];
+	pthread_mutex_unlock(&h->lock);
+	return c;
+}
