@@ -5,7 +5,7 @@ ask servers with, so that neither our drivers nor the official clients judge the
 
   client.py ports N                      N loopback ports that are free at the moment
   client.py wait KIND ENDPOINT PID       until the service answers; fails when PID ends before
-  client.py make KIND ENDPOINT NAME      a container, or a bucket with versions and object lock
+  client.py make KIND ENDPOINT NAME [lock]   a container or bucket; a bucket with versions and object lock
   client.py get KIND ENDPOINT KEY        the object to standard output
   client.py put KIND ENDPOINT KEY [HEADER:VALUE...]    an object from standard input
   client.py delete KIND ENDPOINT KEY
@@ -55,6 +55,7 @@ class Service:
     def __init__(self, endpoint, ca=None, timeout=60):
         self.url = urllib.parse.urlsplit(endpoint)
         self.base = self.url.path.rstrip("/")
+        self.used = 0
         if self.url.scheme == "https":
             context = ssl.create_default_context(cafile=ca)
             self.conn = http.client.HTTPSConnection(self.url.hostname, self.url.port, timeout=timeout,
@@ -70,10 +71,14 @@ class Service:
         h = {k.lower(): str(v) for k, v in (headers or {}).items()}
         h["content-length"] = str(len(body))
         self.sign(method, full, pairs, h, body)
+        if time.monotonic() - self.used > 2:
+            self.conn.close() # the server may have closed what was idle; a new one is made by itself
         try:
             self.conn.request(method, full + ("?" + text if text else ""), body=body, headers=h)
             r = self.conn.getresponse()
-            return Answer(r.status, r.getheaders(), r.read())
+            a = Answer(r.status, r.getheaders(), r.read())
+            self.used = time.monotonic()
+            return a
         except BaseException:
             self.conn.close()
             raise
@@ -155,8 +160,8 @@ class S3(Service):
         h["authorization"] = (f"AWS4-HMAC-SHA256 Credential={self.access}/{scope}, "
                               f"SignedHeaders={';'.join(signed)}, Signature={mac}")
 
-    def make(self, name):
-        return self.request("PUT", "/" + name, None, {"x-amz-bucket-object-lock-enabled": "true"})
+    def make(self, name, lock=""):
+        return self.request("PUT", "/" + name, None, {"x-amz-bucket-object-lock-enabled": "true"} if lock else None)
 
     def put(self, key, body, headers=None):
         return self.request("PUT", "/" + key, None, headers, body)
@@ -252,7 +257,7 @@ def main(verb, *args):
     else:
         s = service(args[0], args[1])
         if verb == "make":
-            done(s.make(args[2]))
+            done(s.make(*args[2:]))
         elif verb == "put":
             done(s.put(args[2], sys.stdin.buffer.read(), dict(h.split(":", 1) for h in args[3:])))
         elif verb == "delete":

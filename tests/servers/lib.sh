@@ -6,9 +6,11 @@
 #
 #   need_server azurite seaweed versity sdk     skips the test (77) when one is not installed
 #   start_azurite [NAME] [tls]   sets azurite_endpoint (http://127.0.0.1:PORT/acct1), azurite_port, azurite_url
-#   start_versity [NAME]         sets s3_endpoint, s3_url; versions and object lock are on
+#   start_versity [NAME]         sets s3_endpoint, s3_url
 #   start_seaweed [NAME]         the same
-#   make_container ENDPOINT NAME; make_bucket ENDPOINT NAME      one more; `data` is there from the start
+#   make_container ENDPOINT NAME; make_bucket ENDPOINT NAME [lock]
+#                                one more; from the start there is `data`, and with S3 `locked`, a
+#                                bucket with versions and object lock
 #   stop_server NAME             ends one (SIGKILL)
 #   servers_client VERB ...      tests/servers/client.py
 #
@@ -147,10 +149,11 @@ P
 	[ "$scheme" = http ] || azurite_url+="&ca=$servers_ca"
 }
 
-# servers_bucket NAME: `data`, once
-servers_bucket() {
+# servers_buckets NAME: once
+servers_buckets() {
 	if [ ! -e "$servers/$1.made" ]; then
 		make_bucket "$s3_endpoint" data
+		make_bucket "$s3_endpoint" locked lock
 		: >"$servers/$1.made"
 	fi
 	# shellcheck disable=SC2034 # for those who source this
@@ -168,7 +171,7 @@ start_versity() {
 			posix --versioning-dir "$servers/$name.data/versions" "$servers/$name.data/root"
 	}
 	servers_on_ports 1 versity_on "$name"
-	servers_bucket "$name"
+	servers_buckets "$name"
 }
 
 start_seaweed() {
@@ -190,5 +193,5 @@ start_seaweed() {
 			-s3.localSocket="$data/s3.sock"
 	}
 	servers_on_ports 8 seaweed_on "$name"
-	servers_bucket "$name"
+	servers_buckets "$name"
 }
