@@ -211,7 +211,7 @@ $(OBJS): | $(GEN)
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
 KINDS := contract fault crash property format storm damage
-SCRIPT_KINDS := unit $(KINDS) model cli memory power cluster
+SCRIPT_KINDS := unit $(KINDS) model cli memory power servers cluster
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
 HARNESS := $(if $(harness_srcs),$(B)/libharness.a)
@@ -268,7 +268,8 @@ all_tests := $(foreach k,$(SCRIPT_KINDS),$(call tests_of,$k)) $(reader_tests) $(
 # what must be built before these tests can run
 needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS)) \
 	$(if $(filter tests/reader/%,$(1)),$(patsubst %.c,$(B)/%,$(reader_srcs))) \
-	$(if $(filter tests/memory/%,$(1)),$(B)/bench/scale)
+	$(if $(filter tests/memory/%,$(1)),$(B)/bench/scale) \
+	$(if $(filter tests/contract/%.sh,$(1)),$(B)/tests/contract/store_contract)
 run_tests = PYTHON='$(PYTHON)' BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
 	TEST_TIMEOUT='$(TEST_TIMEOUT)' tests/run.sh
 
@@ -291,6 +292,7 @@ check-cli: ## the programs as a shell sees them
 check-model: ## every state of the protocol of docs/CONCURRENCY.md, at small scope
 check-power: ## the power fails at any moment, recorded in an emulated machine
 check-memory: ## memory ceilings under a cgroup limit
+check-servers: ## the servers of the tests are what docs/STORES.md says, and faults are put in front of them
 check-cluster: ## real services end to end
 define kind_rule
 check-$(1): $(if $(filter unit,$(1)),$(EVERYTHING)) $(call needs,$(call tests_of,$(1)))

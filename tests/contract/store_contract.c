@@ -3,6 +3,11 @@
  * The contract of store/store.h as one suite, run over every driver and
  * wrapper and over stacks of them. What differs between them is in the table
  * of fixtures at the end; no test asks which store it has.
+ *
+ * With CONTRACT_URL it runs over that store instead, each test below a prefix
+ * of its own that nothing removes. CONTRACT_TRAITS says how its server differs
+ * (words, see traits_of), CONTRACT_PAGE how many objects a page of its listings
+ * has. The scripts beside this file start servers for it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,10 +16,18 @@
 #include <stdio.h>
 
 #include "common/now.h"
+#include "common/num.h"
 #include "store/store.h"
 #include "tests/harness/harness.h"
 #include "tests/harness/store_kit.h"
 #include "tests/harness/syshook.h"
+
+/* What becomes of a key that lies below another one, or above. */
+enum below {
+	BELOW_INVALID = 0, /* refused with ERR_INVALID */
+	BELOW_KEPT,        /* both are kept */
+	BELOW_UNKNOWN      /* the server has rules of its own; not tried */
+};
 
 struct fixture {
 	const char *name;
@@ -23,6 +36,10 @@ struct fixture {
 	syshook_fn *hook; /* what the system lacks; NULL: nothing */
 	bool readonly;    /* reader refuses to write */
 	bool syncs;       /* for real; elsewhere they would cost minutes on a busy disk */
+	bool remote;      /* each request costs a round trip: not thousands of them */
+	enum below below;
+	bool by_component; /* lists as if '/' were the smallest character */
+	unsigned page;     /* objects of a page of a listing */
 	/* of a running test */
 	char *dir;
 	struct store *writer;
@@ -149,17 +166,35 @@ static void test_put__an_object_over_the_limit_is_too_big(void **state)
 	assert_absent(f->reader, "big");
 }
 
-static void test_put__a_key_cannot_lie_below_another(void **state)
+static void test_put__a_key_below_another_is_refused_or_kept(void **state)
 {
 	struct fixture *f = *state;
 
 	ok(put_text(f->writer, "a/b/c", "1", e));
-	fails(ERR_INVALID, put_text(f->writer, "a/b", "2", e));
-	fails(ERR_INVALID, put_text(f->writer, "a", "2", e));
-	fails(ERR_INVALID, put_text(f->writer, "a/b/c/d", "2", e));
-	fails(ERR_INVALID, put_text(f->writer, "a/b/c/d/e", "2", e));
-	assert_absent(f->reader, "a/b");
-	assert_absent(f->reader, "a/b/c/d");
+	switch (f->below) {
+	case BELOW_INVALID:
+		fails(ERR_INVALID, put_text(f->writer, "a/b", "2", e));
+		fails(ERR_INVALID, put_text(f->writer, "a", "2", e));
+		fails(ERR_INVALID, put_text(f->writer, "a/b/c/d", "2", e));
+		fails(ERR_INVALID, put_text(f->writer, "a/b/c/d/e", "2", e));
+		assert_absent(f->reader, "a/b");
+		assert_absent(f->reader, "a/b/c/d");
+		break;
+	case BELOW_KEPT:
+		ok(put_text(f->writer, "a/b", "22", e));
+		ok(put_text(f->writer, "a/b/c/d", "333", e));
+		fails(ERR_EXISTS, put_text(f->writer, "a/b", "2", e));
+		assert_text(f->reader, "a/b/c", "1");
+		assert_text(f->reader, "a/b", "22");
+		assert_text(f->reader, "a/b/c/d", "333");
+		assert_absent(f->reader, "a");
+		assert_list(f->reader, "", "", "a/b=2 a/b/c=1 a/b/c/d=3");
+		ok(store_delete(f->writer, "a/b", e));
+		ok(store_delete(f->writer, "a/b/c/d", e));
+		break;
+	case BELOW_UNKNOWN:
+		break;
+	}
 	ok(put_text(f->writer, "a/b/cd", "3", e));
 	assert_list(f->reader, "", "", "a/b/c=1 a/b/cd=1");
 }
@@ -220,8 +255,10 @@ static void test_get__reads_any_range(void **state)
 	uint8_t got[5000];
 
 	fill_random(3, bytes, sizeof(bytes));
+	const size_t step = f->remote ? 1111 : 333;
+
 	ok(put_bytes(f->writer, "r", bytes, sizeof(bytes), e));
-	for (size_t off = 0; off <= sizeof(bytes); off += 333) {
+	for (size_t off = 0; off <= sizeof(bytes); off += step) {
 		for (size_t n = 0; off + n <= sizeof(bytes); n += 777) {
 			memset(got, 0xaa, sizeof(got));
 			ok(store_get(f->reader, "r", off, got, n, e));
@@ -323,10 +360,14 @@ static void test_list__is_in_order_of_bytes(void **state)
 
 	assert_list(f->reader, "", NULL, "");
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++)
-		ok(put_text(f->writer, keys[i], "", e));
-	assert_list(f->reader, "", NULL,
-	            "9=0 a-/-=0 a-/b=0 a-b=0 a.b=0 a/a-z=0 a/a.z=0 a/a/z=0 a/a0=0 a/b=0 a0=0 "
-	            "a_b=0 b=0");
+		if (!f->by_component || !strpbrk(keys[i], "-."))
+			ok(put_text(f->writer, keys[i], "", e));
+	assert_list(
+		f->reader, "", NULL,
+		f->by_component
+			? "9=0 a/a/z=0 a/a0=0 a/b=0 a0=0 a_b=0 b=0"
+			: "9=0 a-/-=0 a-/b=0 a-b=0 a.b=0 a/a-z=0 a/a.z=0 a/a/z=0 a/a0=0 a/b=0 a0=0 "
+			  "a_b=0 b=0");
 }
 
 static void test_list__takes_a_prefix_as_a_string(void **state)
@@ -385,12 +426,24 @@ static int by_bytes(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
+/* One is a directory on the path of the other. */
+static bool one_below_other(const char *a, const char *b)
+{
+	size_t n = strlen(a);
+	size_t m = strlen(b);
+
+	return strncmp(a, b, n < m ? n : m) == 0 && (n < m ? b[n] : a[m]) == '/';
+}
+
 /* The same question to a sorted array and to the store, for all pairs of prefix and after. */
 static void test_list__agrees_with_a_model(void **state)
 {
 	struct fixture *f = *state;
 	enum { KEYS = 60, LEN = 24 };
-	static const char letters[] = "ab/.-0_";
+	/* The last two are smaller than '/'. */
+	static const char letters[] = "ab/0_-.";
+	const size_t nletters = sizeof(letters) - (f->by_component ? 3 : 1);
+	const size_t step = f->remote ? 7 : 1;
 	static char keys[KEYS][LEN];
 	size_t n = 0;
 	uint8_t random[LEN];
@@ -403,21 +456,23 @@ static void test_list__agrees_with_a_model(void **state)
 		fill_random(seed, random, sizeof(random));
 		len = 1 + random[LEN - 1] % 7;
 		for (size_t i = 0; i < len; i++)
-			key[i] = letters[random[i] % (sizeof(letters) - 1)];
+			key[i] = letters[random[i] % nletters];
 		key[len] = '\0';
 		bool known = false;
 		for (size_t i = 0; i < n; i++)
-			known = known || strcmp(keys[i], key) == 0;
+			known = known || strcmp(keys[i], key) == 0 ||
+			        (f->below == BELOW_UNKNOWN && one_below_other(keys[i], key));
 		if (known || !store_key_valid(key))
 			continue;
 		if (put_text(f->writer, key, "", &e) == 0)
 			n++;
-		else
-			assert_int_equal(e.class, ERR_INVALID); /* below another one */
+		else if (f->below != BELOW_INVALID ||
+		         e.class != ERR_INVALID) /* below another one */
+			fail_msg("%s: %s", key, e.msg);
 	}
 	qsort(keys, KEYS, LEN, by_bytes);
-	for (size_t p = 0; p <= KEYS; p++) {
-		for (size_t a = 0; a <= KEYS; a += 1 + p % 5) {
+	for (size_t p = 0; p <= KEYS; p += step) {
+		for (size_t a = 0; a <= KEYS; a += step + p % 5) {
 			CLEANUP(buf_clear) struct buf want = BUF_INIT(64 * KIB);
 			char prefix[LEN] = "";
 			const char *after = a == KEYS ? "" : keys[a];
@@ -446,6 +501,76 @@ static void test_list__after_may_be_any_text(void **state)
 	assert_list(f->reader, "", "a0", "b=0");
 	assert_list(f->reader, "", "Z", "a/1=0 a/2=0 b=0");
 	assert_list(f->reader, "", "\xff", "");
+}
+
+#define PUTTERS 8
+
+struct putter {
+	struct fixture *f;
+	unsigned from;
+	unsigned to;
+	bool failed;
+};
+
+static void *put_numbered(void *arg)
+{
+	struct putter *p = arg;
+	char key[32];
+	struct err e;
+
+	for (unsigned i = p->from; i < p->to; i++) {
+		(void)snprintf(key, sizeof(key), "many/%u/%06u", i % 3, i);
+		if (store_put(p->f->writer, key, NULL, 0, &e) < 0)
+			p->failed = true;
+	}
+	return NULL;
+}
+
+struct ascending {
+	unsigned n;
+	char last[STORE_KEY_MAX + 1];
+};
+
+static int see_ascending(void *arg, const struct store_item *item, struct err *e)
+{
+	struct ascending *a = arg;
+
+	if (strcmp(item->key, a->last) <= 0)
+		return err_set(e, ERR_CORRUPT, "'%s' comes after '%s'", item->key, a->last);
+	memcpy(a->last, item->key, sizeof(a->last));
+	a->n++;
+	return 0;
+}
+
+static void assert_ascending(struct store *s, const char *prefix, const char *after, unsigned n)
+{
+	struct ascending a = { 0 };
+
+	ok(store_list(s, prefix, after, see_ascending, &a, e));
+	assert_int_equal(a.n, n);
+}
+
+static void test_list__goes_over_pages(void **state)
+{
+	struct fixture *f = *state;
+	const unsigned page = f->page ? f->page : 30;
+	const unsigned n = page + page / 10;
+	struct putter putters[PUTTERS];
+	pthread_t threads[PUTTERS];
+
+	for (unsigned i = 0; i < PUTTERS; i++) {
+		putters[i] = (struct putter){ .f = f,
+			                      .from = n * i / PUTTERS,
+			                      .to = n * (i + 1) / PUTTERS };
+		assert_int_equal(pthread_create(&threads[i], NULL, put_numbered, &putters[i]), 0);
+	}
+	for (unsigned i = 0; i < PUTTERS; i++) {
+		pthread_join(threads[i], NULL);
+		assert_false(putters[i].failed);
+	}
+	assert_ascending(f->reader, "", NULL, n);
+	assert_ascending(f->reader, "many/", "many/0/000000", n - 1);
+	assert_ascending(f->reader, "many/1/", NULL, (n + 1) / 3);
 }
 
 static void test_list__ends_when_told(void **state)
@@ -641,11 +766,11 @@ static const char *new_mem_url(void)
 	return url;
 }
 
-static struct store *new_open(const char *url)
+static struct store *new_open(const char *url, unsigned flags)
 {
 	struct err e;
 
-	return need(store_open(url, 0, &e), &e);
+	return need(store_open(url, flags, &e), &e);
 }
 
 static void both(struct fixture *f, struct store *s)
@@ -709,7 +834,7 @@ static void make_file_url(struct fixture *f)
 
 	if (asprintf(&url, "file://%s/", f->dir) < 0)
 		harness_die("no memory");
-	both(f, new_open(url));
+	both(f, new_open(url, 0));
 }
 
 static void make_mem(struct fixture *f)
@@ -721,8 +846,8 @@ static void make_mem_url_twice(struct fixture *f)
 {
 	const char *url = new_mem_url();
 
-	f->writer = new_open(url);
-	f->reader = new_open(url);
+	f->writer = new_open(url, 0);
+	f->reader = new_open(url, 0);
 }
 
 static int64_t virtual_now(void *arg)
@@ -777,11 +902,10 @@ static void make_readonly_file(struct fixture *f)
 
 static void make_readonly_mem(struct fixture *f)
 {
-	struct err e;
 	const char *url = new_mem_url();
 
-	f->writer = new_open(url);
-	f->reader = need(store_open(url, STORE_READONLY, &e), &e);
+	f->writer = new_open(url, 0);
+	f->reader = new_open(url, STORE_READONLY);
 }
 
 static enum store_fault no_fault(void *arg, uint64_t n, enum store_call call, const char *key)
@@ -842,6 +966,52 @@ static void make_stack(struct fixture *f)
 	both(f, need(store_limit_new(s, 0, 0, 0, &e), &e));
 }
 
+/* CONTRACT_URL with a new prefix at the end of its path. Freed by the caller. */
+static char *new_url(void)
+{
+	static unsigned n;
+	const char *base = getenv("CONTRACT_URL");
+	size_t path = strcspn(base, "?");
+	char *url;
+
+	while (path > 0 && base[path - 1] == '/')
+		path--;
+	if (asprintf(&url, "%.*s/contract-%lld/%u%s", (int)path, base, (long long)getpid(), n++,
+	             base + strcspn(base, "?")) < 0)
+		harness_die("no memory");
+	return url;
+}
+
+static void make_url(struct fixture *f)
+{
+	auto_free char *url = new_url();
+
+	both(f, new_open(url, STORE_CREATE));
+}
+
+static void make_url_twice(struct fixture *f)
+{
+	auto_free char *url = new_url();
+
+	f->writer = new_open(url, STORE_CREATE);
+	f->reader = new_open(url, 0);
+}
+
+static void make_url_readonly(struct fixture *f)
+{
+	auto_free char *url = new_url();
+
+	f->writer = new_open(url, STORE_CREATE);
+	f->reader = new_open(url, STORE_READONLY);
+}
+
+static void make_url_faults(struct fixture *f)
+{
+	auto_free char *url = new_url();
+
+	both(f, new_retry(f, new_fault(new_open(url, STORE_CREATE), often)));
+}
+
 static struct fixture fixtures[] = {
 	{ .name = "file", .make = make_file, .syncs = true },
 	{ .name = "file opened twice", .make = make_file_twice },
@@ -868,13 +1038,39 @@ static struct fixture fixtures[] = {
 	{ .name = "limit(retry(fault(none)(file)))", .make = make_stack },
 };
 
+static struct fixture remotes[] = {
+	{ .name = "by URL", .make = make_url },
+	{ .name = "by URL, opened twice", .make = make_url_twice },
+	{ .name = "readonly, by URL", .make = make_url_readonly, .readonly = true },
+	{ .name = "retry(fault(often)), by URL", .make = make_url_faults },
+};
+
+/* What the environment says of the server. */
+static void traits_of(struct fixture *f)
+{
+	struct err e = ERR_INIT;
+	const char *words = getenv("CONTRACT_TRAITS");
+	const char *page = getenv("CONTRACT_PAGE");
+	uint64_t n = 0;
+
+	f->remote = true;
+	if (words && strstr(words, "below-kept"))
+		f->below = BELOW_KEPT;
+	if (words && strstr(words, "below-unknown"))
+		f->below = BELOW_UNKNOWN;
+	f->by_component = words && strstr(words, "by-component");
+	if (page && num_u64("CONTRACT_PAGE", page, 1, 100000, &n, &e) < 0)
+		harness_die("%s", e.msg);
+	f->page = (unsigned)n;
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
 
-int main(void)
+static int run(struct fixture *table, size_t n)
 {
 	int failed = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(fixtures); i++) {
+	for (size_t i = 0; i < n; i++) {
 		struct CMUnitTest tests[] = {
 			CASE(test_put__is_read_back),
 			CASE(test_put__never_overwrites),
@@ -882,7 +1078,7 @@ int main(void)
 			CASE(test_put__takes_many_pieces),
 			CASE(test_put__takes_a_big_object),
 			CASE(test_put__an_object_over_the_limit_is_too_big),
-			CASE(test_put__a_key_cannot_lie_below_another),
+			CASE(test_put__a_key_below_another_is_refused_or_kept),
 			CASE(test_keys__the_longest_ones_work),
 			CASE(test_keys__bad_ones_are_refused_by_every_call),
 			CASE(test_get__reads_any_range),
@@ -896,6 +1092,7 @@ int main(void)
 			CASE(test_list__a_prefix_that_no_key_has_is_invalid),
 			CASE(test_list__agrees_with_a_model),
 			CASE(test_list__after_may_be_any_text),
+			CASE(test_list__goes_over_pages),
 			CASE(test_list__ends_when_told),
 			CASE(test_list__fails_as_its_callback_does),
 			CASE(test_list__its_callback_may_delete),
@@ -906,8 +1103,20 @@ int main(void)
 		};
 
 		for (size_t t = 0; t < ARRAY_LEN(tests); t++)
-			tests[t].initial_state = &fixtures[i];
-		failed += cmocka_run_group_tests_name(fixtures[i].name, tests, NULL, NULL);
+			tests[t].initial_state = &table[i];
+		failed += cmocka_run_group_tests_name(table[i].name, tests, NULL, NULL);
 	}
-	return failed > 0;
+	return failed;
+}
+
+int main(void)
+{
+	if (!getenv("CONTRACT_URL"))
+		return run(fixtures, ARRAY_LEN(fixtures)) > 0;
+	for (size_t i = 0; i < ARRAY_LEN(remotes); i++)
+		traits_of(&remotes[i]);
+	/* Many objects are put once only. */
+	for (size_t i = 1; i < ARRAY_LEN(remotes); i++)
+		remotes[i].page = 0;
+	return run(remotes, ARRAY_LEN(remotes)) > 0;
 }

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# Real object stores for tests. Sourced; each server listens on a loopback port of its own, keeps its
+# data in a new directory below TMPDIR, has random credentials, and ends with the shell that started it.
+#
+#   need_server azurite seaweed versity sdk     skips the test (77) when one is not installed
+#   start_azurite [NAME] [tls]   sets azurite_endpoint (http://127.0.0.1:PORT/acct1), azurite_port, azurite_url
+#   start_versity [NAME]         sets s3_endpoint, s3_url
+#   start_seaweed [NAME]         the same
+#   make_container ENDPOINT NAME; make_bucket ENDPOINT NAME [lock]
+#                                one more; from the start there is `data`, and with S3 `locked`, a
+#                                bucket with versions and object lock
+#   stop_server NAME             ends one (SIGKILL)
+#   servers_client VERB ...      tests/servers/client.py
+#
+# NAME tells servers of one test apart and defaults to azurite, versity, seaweed; a server that is
+# started again under its name has its data again. azurite_url and s3_url are what our programs
+# take; the settings that go with them are exported: AZURE_STORAGE_KEY, AWS_ACCESS_KEY_ID,
+# AWS_SECRET_ACCESS_KEY; all servers of one test have the same. With `tls` the URL has the CA in it, the
+# file is $servers_ca, and bearer tokens are accepted, whoever signed them (`servers_client token`).
+
+servers_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+declare -A servers_dir=() servers_pid=()
+while read -r servers_name servers_path; do
+	servers_dir[$servers_name]=$servers_path
+done < <("$servers_here/install" --print)
+unset servers_name servers_path
+
+# Debian's interpreter: another python3 may come first on PATH and be older.
+servers_python=/usr/bin/python3
+# shellcheck disable=SC2034 # for those who source this
+sdk_python=${servers_dir[sdk]}/bin/python
+servers=$(mktemp -d "${TMPDIR:-/tmp}/aksdr-servers.XXXXXX") || exit 1
+AZURE_STORAGE_KEY=$(head -c 64 /dev/urandom | base64 -w 0)
+AWS_ACCESS_KEY_ID=AK$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
+AWS_SECRET_ACCESS_KEY=$(od -An -N20 -tx1 /dev/urandom | tr -d ' \n')
+AWS_REGION=us-east-1
+export AZURE_STORAGE_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_REGION
+# Loopback is never reached by a proxy.
+export no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,localhost
+
+servers_clean() {
+	local name
+	for name in "${!servers_pid[@]}"; do stop_server "$name"; done
+	rm -rf --one-file-system "$servers"
+}
+# Whatever is to be done at the exit of the test already comes first.
+eval "servers_before=($(trap -p EXIT))"
+# shellcheck disable=SC2064,SC2154 # what is known now; eval made it
+trap "${servers_before[2]:+${servers_before[2]}; }servers_clean" EXIT
+
+servers_client() { "$servers_python" "$servers_here/client.py" "$@"; }
+
+need_server() {
+	local name
+	for name; do
+		[ -e "${servers_dir[$name]}/complete" ] || { echo "$name is not installed: scripts/bootstrap does it"; exit 77; }
+	done
+}
+
+# servers_spawn NAME COMMAND...: in the background; the kernel ends it when this shell is gone
+servers_spawn() {
+	local name=$1
+	shift
+	setpriv --pdeathsig KILL "$@" </dev/null >"$servers/$name.log" 2>&1 &
+	servers_pid[$name]=$!
+}
+
+stop_server() {
+	[ -n "${servers_pid[$1]:-}" ] || return 0
+	kill -KILL "${servers_pid[$1]}" 2>/dev/null
+	wait "${servers_pid[$1]}" 2>/dev/null
+	unset "servers_pid[$1]"
+}
+
+# servers_failed NAME
+servers_failed() {
+	echo "$1 did not start:"
+	tail -n 20 "$servers/$1.log"
+	exit 1
+}
+
+# servers_on_ports COUNT FUNCTION NAME: FUNCTION PORT... starts NAME and sets s3_endpoint. A port may
+# be taken between its choice and its use; then the server ends, and others are tried.
+servers_on_ports() {
+	local try ports
+	for try in 1 2 3 4 5; do
+		read -ra ports < <(servers_client ports "$1")
+		"$2" "${ports[@]}"
+		servers_client wait s3 "$s3_endpoint" "${servers_pid[$3]}" && return
+		kill -0 "${servers_pid[$3]}" 2>/dev/null && break
+	done
+	echo "$try tries"
+	servers_failed "$3"
+}
+
+make_container() { servers_client make azure "$@" || exit 1; }
+make_bucket() { servers_client make s3 "$@" || exit 1; }
+
+# A CA of the test's own, and a certificate for 127.0.0.1.
+servers_certificates() {
+	[ ! -e "$servers/server.pem" ] || return 0
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=CA of a test' \
+		-keyout "$servers/ca.key" -out "$servers/ca.pem" 2>/dev/null &&
+		openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=127.0.0.1' \
+			-keyout "$servers/server.key" -out "$servers/server.csr" 2>/dev/null &&
+		openssl x509 -req -in "$servers/server.csr" -CA "$servers/ca.pem" -CAkey "$servers/ca.key" -days 2 \
+			-extfile <(echo 'subjectAltName=IP:127.0.0.1,DNS:localhost') -out "$servers/server.pem" 2>/dev/null ||
+		{ echo 'openssl made no certificate'; exit 1; }
+}
+
+start_azurite() {
+	local name=${1:-azurite} scheme=http more=() line=''
+	need_server azurite
+	if [ "${2:-}" = tls ]; then
+		servers_certificates
+		scheme=https
+		more=(--oauth basic --cert "$servers/server.pem" --key "$servers/server.key")
+		export servers_ca=$servers/ca.pem SERVERS_CA=$servers/ca.pem
+	fi
+	mkdir -p "$servers/$name.data"
+	AZURITE_ACCOUNTS=acct1:$AZURE_STORAGE_KEY servers_spawn "$name" "${servers_dir[azurite]}/node" \
+		"${servers_dir[azurite]}/node_modules/azurite/dist/src/blob/main.js" --disableTelemetry --silent \
+		--blobHost 127.0.0.1 --blobPort 0 --location "$servers/$name.data" ${more[@]+"${more[@]}"}
+	# It says which port the kernel gave it.
+	line=$("$servers_python" - "$servers/$name.log" "${servers_pid[$name]}" <<'P'
+import os, re, sys, time
+log, pid = sys.argv[1], int(sys.argv[2])
+end = time.monotonic() + 120
+while time.monotonic() < end and os.path.exists(f"/proc/{pid}"):
+    with open(log, encoding="utf-8", errors="replace") as f:
+        found = re.search(r"successfully listens on https?://127\.0\.0\.1:(\d+)", f.read())
+    if found:
+        print(found.group(1))
+        break
+    time.sleep(0.05)
+P
+	)
+	[ -n "$line" ] || servers_failed "$name"
+	azurite_port=$line
+	azurite_endpoint=$scheme://127.0.0.1:$azurite_port/acct1
+	servers_client wait azure "$azurite_endpoint" "${servers_pid[$name]}" || servers_failed "$name"
+	if [ ! -e "$servers/$name.made" ]; then
+		make_container "$azurite_endpoint" data
+		: >"$servers/$name.made"
+	fi
+	azurite_url="azure://acct1/data?endpoint=$azurite_endpoint"
+	[ "$scheme" = http ] || azurite_url+="&ca=$servers_ca"
+}
+
+# servers_buckets NAME: once
+servers_buckets() {
+	if [ ! -e "$servers/$1.made" ]; then
+		make_bucket "$s3_endpoint" data
+		make_bucket "$s3_endpoint" locked lock
+		: >"$servers/$1.made"
+	fi
+	# shellcheck disable=SC2034 # for those who source this
+	s3_url="s3://data?endpoint=$s3_endpoint"
+}
+
+start_versity() {
+	local name=${1:-versity}
+	need_server versity
+	mkdir -p "$servers/$name.data/root" "$servers/$name.data/versions"
+	versity_on() {
+		s3_endpoint=http://127.0.0.1:$1
+		ROOT_ACCESS_KEY=$AWS_ACCESS_KEY_ID ROOT_SECRET_KEY=$AWS_SECRET_ACCESS_KEY \
+			servers_spawn "$name" "${servers_dir[versity]}/versitygw" --quiet --keep-alive --port "127.0.0.1:$1" \
+			posix --versioning-dir "$servers/$name.data/versions" "$servers/$name.data/root"
+	}
+	servers_on_ports 1 versity_on "$name"
+	servers_buckets "$name"
+}
+
+start_seaweed() {
+	local name=${1:-seaweed} data
+	need_server seaweed
+	data=$servers/$name.data
+	mkdir -p "$data"
+	cat >"$data/s3.json" <<-JSON
+		{"identities": [{"name": "test", "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+		"credentials": [{"accessKey": "$AWS_ACCESS_KEY_ID", "secretKey": "$AWS_SECRET_ACCESS_KEY"}]}]}
+	JSON
+	seaweed_on() {
+		s3_endpoint=http://127.0.0.1:$1
+		HOME=$data servers_spawn "$name" "${servers_dir[seaweed]}/bin/weed" -logtostderr server -ip=127.0.0.1 \
+			-ip.bind=127.0.0.1 -dir="$data" -master.telemetry=false -master.volumeSizeLimitMB=512 -volume.max=0 \
+			-master.port="$2" -master.port.grpc="$3" -volume.port="$4" -volume.port.grpc="$5" \
+			-filer.port="$6" -filer.port.grpc="$7" -filer.localSocket="$data/filer.sock" \
+			-s3 -s3.config="$data/s3.json" -s3.port="$1" -s3.port.grpc="$8" -s3.port.iceberg=0 -s3.port.lance=0 \
+			-s3.localSocket="$data/s3.sock"
+	}
+	servers_on_ports 8 seaweed_on "$name"
+	servers_buckets "$name"
+}
