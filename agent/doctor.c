@@ -73,7 +73,7 @@ static struct span span_of(int64_t ns)
 	struct span t;
 
 	if (ns < NS_PER_MS)
-		(void)snprintf(t.s, sizeof(t.s), "%.1f ms", (double)ns / (double)NS_PER_MS);
+		(void)snprintf(t.s, sizeof(t.s), "%.2f ms", (double)ns / (double)NS_PER_MS);
 	else if (ns < NS_PER_S)
 		(void)snprintf(t.s, sizeof(t.s), "%lld ms", (long long)(ns / NS_PER_MS));
 	else if (ns < 60 * NS_PER_S)
@@ -107,19 +107,21 @@ struct doctor_verdict doctor_judge_right(enum store_right right, const struct er
 			                  "allowed; collections need it, backups do not: a machine "
 			                  "that only backs up is safer without");
 		if (why->class == ERR_DENIED || why->class == ERR_BUSY) {
-			struct doctor_verdict v = doctor_say(
-				DOCTOR_OK, "refused, which is right for a machine that only backs "
+			struct doctor_verdict v =
+				doctor_say(DOCTOR_OK,
+			                   "refused, which is right for a machine that only backs "
 			                   "up; collections (aksdr-catalog gc) run elsewhere");
 
 			if (needs && why->class == ERR_DENIED)
-				advise(&v, "only if collections shall run here: it needs %s", needs);
+				advise(&v, "only if collections shall run here: it needs %s",
+				       needs);
 			return v;
 		}
 	} else if (why->class == ERR_NONE) {
 		return doctor_say(DOCTOR_OK, "allowed");
 	}
-	struct doctor_verdict v = doctor_say(
-		right == RIGHT_DELETE ? DOCTOR_WARNING : DOCTOR_FAILED, "%s", cause);
+	struct doctor_verdict v = doctor_say(right == RIGHT_DELETE ? DOCTOR_WARNING : DOCTOR_FAILED,
+	                                     "%s", cause);
 	if (why->class == ERR_DENIED && needs)
 		advise(&v, "to %s it needs %s (%s)", rights[right].verb, needs, rights[right].why);
 	return v;
@@ -130,7 +132,8 @@ struct doctor_verdict doctor_judge_right(enum store_right right, const struct er
 struct doctor_verdict doctor_judge_race(const struct doctor_race *r, bool forgiven)
 {
 	if (r->rounds > 0 && r->single == r->rounds)
-		return doctor_say(DOCTOR_OK, "of %u writers of one name at once, one wins (%u times)",
+		return doctor_say(DOCTOR_OK,
+		                  "of %u writers of one name at once, one wins (%u times)",
 		                  r->racers, r->rounds);
 	if (r->many == 0 && r->other > 0)
 		return doctor_say(DOCTOR_FAILED,
@@ -153,12 +156,14 @@ struct doctor_verdict doctor_judge_list(const struct doctor_list *after_write,
                                         const struct doctor_list *from_middle)
 {
 	if (after_write->found < after_write->wanted || from_middle->found < from_middle->wanted) {
-		const struct doctor_list *l =
-			after_write->found < after_write->wanted ? after_write : from_middle;
-		struct doctor_verdict v = doctor_say(
-			DOCTOR_FAILED, "of %u objects just written, %u are not in the list%s",
-			l->wanted, l->wanted - l->found,
-			l == after_write ? "" : " that begins after the first half");
+		const struct doctor_list *l = after_write->found < after_write->wanted
+		                                      ? after_write
+		                                      : from_middle;
+		struct doctor_verdict v =
+			doctor_say(DOCTOR_FAILED,
+		                   "of %u objects just written, %u are not in the list%s",
+		                   l->wanted, l->wanted - l->found,
+		                   l == after_write ? "" : " that begins after the first half");
 
 		advise(&v, "no cache or proxy may stand before the store; writers would miss what "
 		           "others wrote");
@@ -176,7 +181,8 @@ struct doctor_verdict doctor_judge_gone(const struct doctor_list *after_delete, 
                                         unsigned deleted)
 {
 	if (after_delete->foreign == 0 && still_read == 0)
-		return doctor_say(DOCTOR_OK, "what was deleted is gone at once (%u objects)", deleted);
+		return doctor_say(DOCTOR_OK, "what was deleted is gone at once (%u objects)",
+		                  deleted);
 	struct doctor_verdict v =
 		doctor_say(DOCTOR_WARNING,
 	                   "of %u objects just deleted, %u are still listed and %u still read",
@@ -213,14 +219,16 @@ struct doctor_verdict doctor_judge_lock(const struct doctor_lock *l, const char 
 		                  "its version stays",
 		                  l->asked);
 	if (l->kept_ns != 0)
-		return doctor_say(DOCTOR_OK, "asked for %s: the store keeps it, a delete is refused",
+		return doctor_say(DOCTOR_OK,
+		                  "asked for %s: the store keeps it, a delete is refused",
 		                  l->asked);
 	v = doctor_say(DOCTOR_FAILED,
 	               "asked for %s, but the store does not keep locks: an object that was stored "
 	               "with one could be deleted at once",
 	               l->asked);
-	advise(&v, "switch versions and immutability (object lock) on for the container (bucket), or "
-	           "take 'lock' out of the URL");
+	advise(&v,
+	       "switch versions and immutability (object lock) on for the container (bucket), or "
+	       "take 'lock' out of the URL");
 	return v;
 }
 
@@ -274,8 +282,9 @@ struct doctor_verdict doctor_judge_clock(const struct doctor_clock *c)
 		v = doctor_say(-c->hi_ns >= SKEW_WARN_NS ? DOCTOR_WARNING : DOCTOR_OK,
 		               "this machine's is %s before the store's", span_of(-c->hi_ns).s);
 	if (v.result == DOCTOR_WARNING)
-		advise(&v, "let chrony or systemd-timesyncd set it; requests that are 15 minutes off "
-		           "are refused");
+		advise(&v,
+		       "let chrony or systemd-timesyncd set it; requests that are 15 minutes off "
+		       "are refused");
 	return v;
 }
 
@@ -354,10 +363,10 @@ struct doctor_spread doctor_spread_of(int64_t *ns, size_t n)
 struct doctor_verdict doctor_judge_latency(const struct doctor_spread *s, size_t n)
 {
 	bool slow = s->median_ns >= LATENCY_WARN_NS;
-	struct doctor_verdict v =
-		doctor_say(slow ? DOCTOR_WARNING : DOCTOR_OK,
-	                   "%s in the middle, %s to %s (%zu reads of 1 KiB)",
-	                   span_of(s->median_ns).s, span_of(s->min_ns).s, span_of(s->max_ns).s, n);
+	struct doctor_verdict v = doctor_say(slow ? DOCTOR_WARNING : DOCTOR_OK,
+	                                     "median %s, from %s to %s (%zu reads of 1 KiB)",
+	                                     span_of(s->median_ns).s, span_of(s->min_ns).s,
+	                                     span_of(s->max_ns).s, n);
 
 	if (slow)
 		advise(&v, "is the store in another part of the world, or behind a slow proxy?");

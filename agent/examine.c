@@ -41,6 +41,7 @@ struct made {
 	char key[KEY_BYTES];
 	size_t bytes;
 	bool gone; /* deleted, or never there */
+	bool kept; /* by a lock, for a while */
 };
 
 struct run {
@@ -51,6 +52,7 @@ struct run {
 	uint8_t *noise;             /* SINGLE_BYTES that do not compress */
 	struct made made[NAMES_MAX];
 	size_t nmade;
+	bool remote;                  /* there is a service that gets requests */
 	struct err why[STORE_RIGHTS]; /* what each right's trial failed with */
 };
 
@@ -147,7 +149,7 @@ static void tell_rights(struct run *r)
 		v = doctor_say(DOCTOR_FAILED, "nothing at all is allowed: %s",
 		               doctor_cause(r->why[RIGHT_LIST].msg, r->url));
 		tell(r, rights_group, "credentials", &v);
-	} else if (!(r->x->store->caps & STORE_CAP_LOCAL)) {
+	} else if (r->remote) {
 		v = doctor_say(DOCTOR_OK, "accepted");
 		tell(r, rights_group, "credentials", &v);
 	}
@@ -175,8 +177,9 @@ static void try_lock(struct run *r)
 		            why.class == ERR_NOT_FOUND;
 		m->gone = l.deleted && l.kept_ns == 0;
 	}
-	struct doctor_verdict v =
-		doctor_judge_lock(&l, store_right(x->store, RIGHT_LOCK), r->url);
+	/* With S3 another delete would only hide it again. */
+	m->kept = !m->gone;
+	struct doctor_verdict v = doctor_judge_lock(&l, store_right(x->store, RIGHT_LOCK), r->url);
 	tell(r, rights_group, "lock", &v);
 }
 
@@ -258,7 +261,7 @@ static void try_races(struct run *r)
 			result.other++;
 	}
 	struct doctor_verdict v = doctor_judge_race(&result, r->x->single_writer);
-	tell(r, promises_group, "one of many", &v);
+	tell(r, promises_group, "one of 16 creates", &v);
 }
 
 /* A list of the small objects, from the name `from` on. */
@@ -391,7 +394,7 @@ static void tell_checksum(struct run *r)
 {
 	struct doctor_verdict v;
 
-	if (r->x->store->caps & STORE_CAP_LOCAL)
+	if (!r->remote)
 		return;
 	v = r->x->store->caps & STORE_CAP_CHECKSUM
 	            ? doctor_say(DOCTOR_OK, "each upload carries a CRC-64 for the service to check")
@@ -416,8 +419,7 @@ static void try_gone(struct run *r)
 	for (size_t i = 0; rc == 0 && i < r->nmade; i++) {
 		struct made *m = &r->made[i];
 
-		if (m->gone || m->bytes != SMALL_BYTES || i == 0 ||
-		    strcmp(m->key + strlen(r->prefix), "locked") == 0)
+		if (m->gone || m->kept || m->bytes != SMALL_BYTES || i == 0)
 			continue;
 		rc = store_delete(s, m->key, &why);
 		m->gone = rc == 0;
@@ -491,7 +493,7 @@ static void tell_clock(struct run *r)
 {
 	struct doctor_verdict v = doctor_judge_clock(&r->f->clock);
 
-	tell(r, regions_group, "clock", &v);
+	tell(r, promises_group, "clock", &v);
 }
 
 /* ---- speed ---- */
@@ -562,8 +564,8 @@ static int move_some(void *arg, unsigned thread, const atomic_bool *stop, struct
 }
 
 /* Many at once: the objects are noted already. */
-static int move_many(struct run *r, bool up, size_t first, size_t n,
-                     struct progress_counts *counts, struct doctor_rate *ret, struct err *e)
+static int move_many(struct run *r, bool up, size_t first, size_t n, struct progress_counts *counts,
+                     struct doctor_rate *ret, struct err *e)
 {
 	struct move m = {
 		.r = r, .up = up, .first = first, .n = n, .tasks = { .n = n }, .counts = counts
@@ -750,13 +752,12 @@ static int sweep_some(void *arg, unsigned thread, const atomic_bool *stop, struc
 		struct made *m = &w->r->made[i];
 		struct err why;
 
-		if (!m->gone)
+		if (!m->gone && !m->kept)
 			m->gone = store_delete(w->r->x->sweep, m->key, &why) == 0;
 	}
 	return 0;
 }
 
-/* A locked one is not deleted: with S3 that would only hide it. */
 static void sweep(struct run *r, bool say)
 {
 	struct sweep w = { .r = r, .tasks = { .n = r->nmade } };
@@ -806,7 +807,8 @@ static bool try_answer(struct run *r)
 	why = (struct err)ERR_INIT;
 	(void)!ask(s, key, &why);
 	r->f->first_ns = mid_ns - start_ns;
-	v = s->caps & STORE_CAP_LOCAL
+	r->remote = store_requests(s) > 0;
+	v = !r->remote
 	            ? doctor_say(DOCTOR_OK, "it is there")
 	            : doctor_say(DOCTOR_OK,
 	                         "after %lld ms with name, connection and credentials, then after "
@@ -818,8 +820,8 @@ static bool try_answer(struct run *r)
 }
 
 static void (*const steps[])(struct run *r) = {
-	try_create_only, try_races, try_visible, try_ranges,  tell_checksum, try_gone,
-	try_second,      tell_clock, try_latency, try_rates,
+	try_create_only, try_races,  try_visible, try_ranges,  tell_checksum,
+	try_gone,        tell_clock, try_second,  try_latency, try_rates,
 };
 
 /* Without the right to write or read, or to list, little is left to see. */
@@ -832,8 +834,8 @@ int examine_store(const struct examine *x, struct examine_figures *ret, struct e
 {
 	auto_free struct run *r = calloc(1, sizeof(*r));
 	auto_free uint8_t *noise = malloc(SINGLE_BYTES);
-	uint8_t id[16];
-	char hex[33];
+	uint8_t id[8];
+	char hex[17];
 
 	*ret = (struct examine_figures){ .lag_ns = -1 };
 	if (!r || !noise)
@@ -844,7 +846,7 @@ int examine_store(const struct examine *x, struct examine_figures *ret, struct e
 	r->noise = noise;
 	secret_random(id, sizeof(id));
 	secret_random(noise, SINGLE_BYTES);
-	hex_encode(hex, id, 8);
+	hex_encode(hex, id, sizeof(id));
 	(void)snprintf(r->prefix, sizeof(r->prefix), "probe/%s-", hex);
 	for (size_t i = 0; i < STORE_RIGHTS; i++)
 		r->why[i] = (struct err)ERR_INIT;
@@ -861,8 +863,8 @@ int examine_store(const struct examine *x, struct examine_figures *ret, struct e
 		for (size_t i = 0; i < ARRAY_LEN(steps) && !cancel_requested(x->cancel); i++)
 			steps[i](r);
 	} else {
-		struct doctor_verdict v =
-			doctor_say(DOCTOR_NONE, "guarantees and speed need the rights above");
+		struct doctor_verdict v = doctor_say(DOCTOR_NONE,
+		                                     "guarantees and speed need the rights above");
 
 		try_second(r);
 		tell(r, speed_group, "all else", &v);
@@ -871,8 +873,8 @@ int examine_store(const struct examine *x, struct examine_figures *ret, struct e
 		tell_requests(r);
 	sweep(r, !cancel_requested(x->cancel));
 	if (cancel_check(x->cancel, e) < 0)
-		return ret->left > 0 ? err_wrap(e, "%u objects stay under %s*", ret->left,
-		                                r->prefix)
-		                     : -1;
+		return ret->left > 0
+		               ? err_wrap(e, "%u objects stay under %s*", ret->left, r->prefix)
+		               : -1;
 	return 0;
 }

@@ -24,13 +24,13 @@ struct examine_figures {
 };
 
 struct examine {
-	struct store *store;         /* without a lock */
-	struct store *sweep;         /* the same, which no cancel stops: to tidy up */
-	struct store *locking;       /* with a lock as short as it may be; NULL: none is asked for */
-	const char *lock;            /* how long it shall be in earnest; NULL */
-	struct store *second;        /* the second region itself, or NULL */
-	bool single_writer;          /* the repository does not need create-only */
-	bool quick;                  /* less is moved and repeated */
+	struct store *store;   /* without a lock */
+	struct store *sweep;   /* the same, which no cancel stops: to tidy up */
+	struct store *locking; /* with a lock as short as it may be; NULL: none is asked for */
+	const char *lock;      /* how long it shall be in earnest; NULL */
+	struct store *second;  /* the second region itself, or NULL */
+	bool single_writer;    /* the repository does not need create-only */
+	bool quick;            /* less is moved and repeated */
 	const struct cancel *cancel; /* may be NULL */
 	enum progress_mode progress;
 	/* group: checks of one group follow each other. */
