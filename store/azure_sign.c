@@ -15,8 +15,7 @@
 
 #define TEXT_MAX (64 * 1024)
 
-void azure_sign_text(struct wire *w, const char *account, uint64_t body_bytes,
-                     struct buf *ret)
+void azure_sign_text(struct wire *w, const char *account, uint64_t body_bytes, struct buf *ret)
 {
 	static const char *const standard[] = {
 		"content-encoding", "content-language",    NULL, /* content-length */

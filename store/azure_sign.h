@@ -13,8 +13,7 @@
  * Appends what is signed. body_bytes: of the request, 0 also for none. The
  * wire is sorted, and has its x-ms-date.
  */
-void azure_sign_text(struct wire *w, const char *account, uint64_t body_bytes,
-                     struct buf *ret);
+void azure_sign_text(struct wire *w, const char *account, uint64_t body_bytes, struct buf *ret);
 
 /* Sorts the wire and adds the header `authorization`. account: without "-secondary". */
 MUST_CHECK int azure_sign(struct wire *w, const char *account, const uint8_t *key, size_t key_bytes,

@@ -69,7 +69,13 @@ int store_wrap_list(struct store *s, const char *prefix, const char *after,
                     struct err *e);
 int store_wrap_get_all(struct store *s, const char *key, struct buf *b, struct err *e);
 int store_wrap_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e);
+bool store_wrap_away(struct store *s);
+void store_wrap_traffic(struct store *s, struct store_traffic *ret);
 void store_wrap_free(struct store *s);
+
+/* The driver of a URL, without retry. */
+MUST_CHECK struct store *store_open_driver(const char *url, unsigned flags,
+                                           const struct cancel *cancel, struct err *e);
 
 /* A handle to the memory store of that name, which is made at its first use and kept until exit. */
 MUST_CHECK struct store *store_mem_named(const char *name, struct err *e);

@@ -144,6 +144,8 @@ static const struct store_ops fault_ops = {
 	.list = fault_list,
 	.del = fault_del,
 	.cut = store_wrap_cut,
+	.away = store_wrap_away,
+	.traffic = store_wrap_traffic,
 	.free = store_wrap_free,
 };
 

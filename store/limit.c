@@ -124,6 +124,8 @@ static const struct store_ops limit_ops = {
 	.list = limit_list,
 	.del = limit_del,
 	.cut = store_wrap_cut,
+	.away = store_wrap_away,
+	.traffic = store_wrap_traffic,
 	.free = limit_free,
 };
 

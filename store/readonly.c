@@ -39,6 +39,8 @@ static const struct store_ops readonly_ops = {
 	.del = readonly_del,
 	.get_all = store_wrap_get_all,
 	.cut = store_wrap_cut,
+	.away = store_wrap_away,
+	.traffic = store_wrap_traffic,
 	.free = store_wrap_free,
 };
 

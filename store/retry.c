@@ -301,6 +301,8 @@ static const struct store_ops retry_ops = {
 	.del = retry_del,
 	.get_all = retry_get_all,
 	.cut = retry_cut,
+	.away = store_wrap_away,
+	.traffic = store_wrap_traffic,
 	.free = store_wrap_free,
 };
 

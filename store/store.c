@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/azure.h"
 #include "store/driver.h"
 
 #define COMPONENT_MAX 255 /* characters between two slashes of a key, NAME_MAX of Linux */
@@ -161,9 +162,42 @@ int store_delete(struct store *s, const char *key, struct err *e)
 	return 0;
 }
 
-/* rest: what follows "file:" */
-static struct store *open_file(const char *rest, unsigned flags, struct err *e)
+bool store_away(struct store *s)
 {
+	return s->ops->away && s->ops->away(s);
+}
+
+struct store_traffic store_traffic(struct store *s)
+{
+	struct store_traffic t = { 0 };
+
+	if (s->ops->traffic)
+		s->ops->traffic(s, &t);
+	return t;
+}
+
+uint64_t store_requests(struct store *s)
+{
+	struct store_traffic t = store_traffic(s);
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < STORE_TRAFFIC_OPS; i++)
+		n += t.ops[i].requests;
+	return n;
+}
+
+const char *store_traffic_name(unsigned op)
+{
+	static const char *const names[STORE_TRAFFIC_OPS] = { "put",  "get",    "head",
+		                                              "list", "delete", "auth" };
+
+	return names[op];
+}
+
+static struct store *open_file(const char *url, unsigned flags, const struct cancel *cancel,
+                               struct err *e)
+{
+	const char *rest = url + strlen("file:");
 	char dir[PATH_MAX];
 
 	if (strncmp(rest, "//", 2) != 0 || rest[2] != '/') {
@@ -196,17 +230,20 @@ static struct store *open_file(const char *rest, unsigned flags, struct err *e)
 		        PATH_MAX - 1);
 		return NULL;
 	}
+	(void)cancel;
 	memcpy(dir, path, n);
 	dir[n] = '\0';
 	return store_file_open(dir, flags, e);
 }
 
-/* rest: what follows "mem:" */
-static struct store *open_mem(const char *rest, unsigned flags, struct err *e)
+static struct store *open_mem(const char *url, unsigned flags, const struct cancel *cancel,
+                              struct err *e)
 {
+	const char *rest = url + strlen("mem:");
 	static const char allowed[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
+	(void)cancel;
 	if (!*rest || rest[strspn(rest, allowed)] || strlen(rest) > COMPONENT_MAX) {
 		err_set(e, ERR_INVALID,
 		        "a memory store is written mem:NAME, with 1 to %d letters, digits or "
@@ -224,15 +261,19 @@ static struct store *open_mem(const char *rest, unsigned flags, struct err *e)
 
 static const struct {
 	const char *name; /* with the colon */
-	struct store *(*open)(const char *rest, unsigned flags, struct err *e);
+	struct store *(*open)(const char *url, unsigned flags, const struct cancel *cancel,
+	                      struct err *e);
 } schemes[] = {
+
+	{ "azure:", store_azure_open },
 	{ "file:", open_file },
 	{ "mem:", open_mem },
 };
 
-#define SCHEMES "file:///DIRECTORY and mem:NAME are known"
+#define SCHEMES "azure://ACCOUNT/CONTAINER, s3://BUCKET, file:///DIRECTORY and mem:NAME are known"
 
-static struct store *open_driver(const char *url, unsigned flags, struct err *e)
+struct store *store_open_driver(const char *url, unsigned flags, const struct cancel *cancel,
+                                struct err *e)
 {
 	static const char scheme_chars[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+.-";
@@ -242,7 +283,7 @@ static struct store *open_driver(const char *url, unsigned flags, struct err *e)
 		size_t len = strlen(schemes[i].name);
 
 		if (strncmp(url, schemes[i].name, len) == 0)
-			return schemes[i].open(url + len, flags, e);
+			return schemes[i].open(url, flags, cancel, e);
 	}
 	if (!*url)
 		err_set(e, ERR_INVALID, "the store's URL is empty; " SCHEMES);
@@ -262,7 +303,7 @@ struct store *store_open_cancel(const char *url, unsigned flags, const struct ca
                                 struct err *e)
 {
 	const struct store_retry_params params = { .cancel = cancel };
-	struct store *s = open_driver(url, flags, e);
+	struct store *s = store_open_driver(url, flags, cancel, e);
 
 	return s ? store_retry_new(s, &params, e) : NULL;
 }

@@ -65,6 +65,17 @@ struct store_cut {
 	char status[24]; /* the service's own word, else "" */
 };
 
+/* Requests to a service, by what they were for: enum store_call, and one for credentials. */
+enum store_call { CALL_PUT, CALL_GET, CALL_HEAD, CALL_LIST, CALL_DELETE };
+#define STORE_TRAFFIC_OPS 6
+struct store_traffic {
+	struct {
+		uint64_t requests; /* sent, with those that failed and those that were repeated */
+		uint64_t failures; /* no answer, or one that the service was not able to give */
+		uint64_t sent_bytes, received_bytes; /* of bodies */
+	} ops[STORE_TRAFFIC_OPS];
+};
+
 struct store_ops {
 	const char *name;
 	int (*put)(struct store *s, const char *key, const struct iovec *iov, int niov,
@@ -80,6 +91,10 @@ struct store_ops {
 	int (*get_all)(struct store *s, const char *key, struct buf *b, struct err *e);
 	/* NULL: there is no second region */
 	int (*cut)(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e);
+	/* NULL: never */
+	bool (*away)(struct store *s);
+	/* adds to ret; NULL: there is nothing to count */
+	void (*traffic)(struct store *s, struct store_traffic *ret);
 	void (*free)(struct store *s);
 };
 
@@ -166,6 +181,18 @@ MUST_CHECK int store_delete(struct store *s, const char *key, struct err *e);
  */
 MUST_CHECK int store_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e);
 
+/* True while the second region answers instead of the first: what is read may be behind. */
+bool store_away(struct store *s);
+
+/* What was asked of a service so far through this handle; nothing for other stores. */
+struct store_traffic store_traffic(struct store *s);
+
+/* Requests of all kinds. */
+uint64_t store_requests(struct store *s);
+
+/* "put", "get", "head", "list", "delete", "auth": names of the counts. */
+const char *store_traffic_name(unsigned op);
+
 /* True for a well-formed key. Pure. */
 bool store_key_valid(const char *key);
 
@@ -209,6 +236,15 @@ void store_limit_set(struct store *limit, uint64_t up_bytes_s, uint64_t down_byt
                      uint64_t requests_s);
 void store_limit_cancel(struct store *limit, const struct cancel *cancel);
 
+/*
+ * Two regions: writes go to the first; reads too, and with STORE_FAIL_OVER to
+ * the second while the first does not answer (docs/STORES.md). copy: the
+ * second is a store of its own, whose listing tells how far it is; else the
+ * first knows.
+ */
+MUST_CHECK struct store *store_geo_new(struct store *take_first, struct store *take_second,
+                                       unsigned flags, bool copy, struct err *e);
+
 /* put and delete give ERR_DENIED. */
 MUST_CHECK struct store *store_readonly_new(struct store *take_inner, struct err *e);
 
@@ -226,7 +262,6 @@ enum store_fault {
 	FAULT_TRUNCATE,     /* get: ERR_CORRUPT, as a short object; put: stored cut short */
 	FAULT_FLIP          /* get: one bit differs; put: one bit differs at rest */
 };
-enum store_call { CALL_PUT, CALL_GET, CALL_HEAD, CALL_LIST, CALL_DELETE };
 typedef enum store_fault store_fault_fn(void *arg, uint64_t n, enum store_call call,
                                         const char *key); /* n: calls so far, from 0 */
 MUST_CHECK struct store *store_fault_new(struct store *take_inner, store_fault_fn *decide,

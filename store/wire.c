@@ -162,6 +162,16 @@ void wire_header(struct wire *w, const char *name, const char *fmt, ...)
 	add(w, w->headers, &w->nheaders, name, value);
 }
 
+void wire_header_drop(struct wire *w, const char *name)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < w->nheaders; i++)
+		if (strcmp(w->headers[i].name, name) != 0)
+			w->headers[n++] = w->headers[i];
+	w->nheaders = n;
+}
+
 /* Insertion: there are few, and the same names keep their order. */
 static void sort(struct wire_pair *v, unsigned n)
 {

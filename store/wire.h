@@ -65,6 +65,9 @@ void wire_query(struct wire *w, const char *name, const char *value);
 /* Adds one, printf for the value: text without control characters. */
 void wire_header(struct wire *w, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* Takes the headers of that name away. */
+void wire_header_drop(struct wire *w, const char *name);
+
 /* Query and headers in order of the bytes of their names; what has the same name keeps its order. */
 void wire_sort(struct wire *w);
 

@@ -149,6 +149,19 @@ int store_wrap_cut(struct store *s, int64_t since_ns, struct store_cut *ret, str
 	return inner->ops->cut ? inner->ops->cut(inner, since_ns, ret, e) : 0;
 }
 
+bool store_wrap_away(struct store *s)
+{
+	return store_away(store_inner(s));
+}
+
+void store_wrap_traffic(struct store *s, struct store_traffic *ret)
+{
+	struct store *inner = store_inner(s);
+
+	if (inner->ops->traffic)
+		inner->ops->traffic(inner, ret);
+}
+
 void store_wrap_free(struct store *s)
 {
 	store_free(store_inner(s));

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a store's driver counts under which number of common/http.h, and how it is told. */
+#ifndef AKSDR_STORE_TRAFFIC_H
+#define AKSDR_STORE_TRAFFIC_H
+
+#include "common/http.h"
+#include "store/store.h"
+
+enum { TRAFFIC_AUTH = CALL_DELETE + 1 }; /* the others are enum store_call */
+
+/* Adds the counts of h. */
+void traffic_add(struct store_traffic *t, struct http *h);
+
+#endif
