@@ -27,6 +27,8 @@ change() { # the next state of the volume is in states/N
 step=0
 mkdir states
 
+control() { proxy "$@" >/dev/null; }
+
 # comes_back STEP WHAT: this is what a restore of WHAT gives
 comes_back() {
 	rm -rf back
@@ -37,7 +39,7 @@ comes_back() {
 t 'two points are made, and the second region has the first alone'
 change
 run 0 backup "data=$work/src"
-ok proxy POST /sync >/dev/null
+ok control POST /sync
 change
 run 0 backup "data=$work/src"
 run 0 "$restore" points --key "$recovery" data --output json
@@ -46,7 +48,7 @@ second=$(json items 1 point)
 comes_back 2 data
 
 t 'while the first region is away, the newest complete point of the second comes back'
-ok proxy POST '/set?primary=refuse' >/dev/null
+ok control POST '/set?primary=refuse'
 comes_back 1 data
 err 'the first region does not answer: restoring what the second has.*state_of'
 run 0 "$restore" points --key "$recovery" data --output json
@@ -54,7 +56,7 @@ ok test "$(json items 0 sequence)" = 1
 
 t 'what is seen of a newer point is not taken for all of it: the interval of lost data is told'
 # The commit arrives before the packs, which is how replication is.
-ok proxy POST '/sync?only=/commit/' >/dev/null
+ok control POST '/sync?only=/commit/'
 comes_back 1 data
 err 'newer points are not complete there.*points=1.*from=.*to='
 run 3 volume "data@$second" "$work/part" --on-corrupt skip
@@ -65,7 +67,7 @@ run 1 env AKSDR_RETRY=2s "$agent" backup --key "$agent_key" --quiet "data=$work/
 err '127.0.0.1'
 
 t 'when the first region is back everything is as it was'
-ok proxy POST '/set?primary=up' >/dev/null
+ok control POST '/set?primary=up'
 comes_back 2 data
 change
 run 0 backup "data=$work/src"
@@ -73,27 +75,27 @@ comes_back 3 data
 run 0 "$catalog" check --key "$recovery" --level 4
 
 t 'the first region goes away in the middle of a restore, which goes on in the second'
-ok proxy POST /sync >/dev/null
+ok control POST /sync
 rm -rf back
-ok proxy POST '/rule?fault=reset&side=primary&method=GET&path=/pack/&skip=2&times=100000' >/dev/null
+ok control POST '/rule?fault=reset&side=primary&method=GET&path=/pack/&skip=2&times=100000'
 run 0 volume data "$work/back"
 ok is_state back states/3
-ok proxy POST /clear >/dev/null
+ok control POST /clear
 
 t 'the first region goes away in the middle of a backup: nothing is lost, and the next one works'
 change
-ok proxy POST '/rule?fault=reset&side=primary&method=PUT&path=/pack/&times=100000' >/dev/null
+ok control POST '/rule?fault=reset&side=primary&method=PUT&path=/pack/&times=100000'
 run 1 env AKSDR_RETRY=2s "$agent" backup --key "$agent_key" --quiet "data=$work/src"
-ok proxy POST /clear >/dev/null
+ok control POST /clear
 comes_back 3 data
 run 0 backup "data=$work/src"
 comes_back 4 data
 
 t 'after a failover of the account the second region is the store, without what it had not got'
-ok proxy POST /sync >/dev/null
+ok control POST /sync
 change
 run 0 backup "data=$work/src"
-ok proxy POST /failover >/dev/null
+ok control POST /failover
 comes_back 4 data
 err_not 'does not answer'
 finish
