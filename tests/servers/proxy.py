@@ -52,7 +52,7 @@ the head of the request; `stall`: never answered; `slow`, `skew`: see above; `cu
 within the answer; `lost`: applied, and the connection is reset instead of the answer.
 
 Counts, for each side: requests by method, `repeated` ones (the same method, path, query and range as an
-earlier one), faults by name, bytes up and down, and statuses.
+earlier one), `needless` PUTs (repeated, though each earlier one was answered), faults by name, bytes up and down, and statuses.
 """
 import asyncio
 import collections
@@ -305,6 +305,8 @@ class Side:
         self.methods, self.faults, self.statuses = (collections.Counter() for _ in range(3))
         self.repeated = self.up = self.down = 0
         self.seen = collections.Counter()
+        self.struck = collections.Counter()
+        self.needless = []
 
     def reset_all(self):
         for link in self.links:
@@ -312,7 +314,8 @@ class Side:
             link.task.cancel()
 
     def counts(self):
-        return {"methods": dict(self.methods), "repeated": self.repeated, "faults": dict(self.faults),
+        return {"methods": dict(self.methods), "repeated": self.repeated,
+                "needless": self.needless, "faults": dict(self.faults),
                 "statuses": dict(self.statuses), "bytes_up": self.up, "bytes_down": self.down}
 
 
@@ -412,8 +415,11 @@ class Proxy:
         side.methods[method] += 1
         side.repeated += nth > 0
         fault = self.fault(side, method, path, nth)
+        if method == "PUT" and nth > side.struck[again] and len(side.needless) < 1000:
+            side.needless.append(target)
         if fault:
             side.faults[fault] += 1
+            side.struck[again] += fault not in ("slow", "skew")
         goes_on = head.get("connection").lower() != "close"
         if self.settings["latency_ms"]:
             await asyncio.sleep(self.settings["latency_ms"] / 1000)
