@@ -6,7 +6,7 @@
 # points are taken away and collected, and every committed point comes back exactly.
 #
 #   TEST_SEED=N   the plan; else 1
-#   FAULTS=N      how many; else 250, and 10000 when TEST_SIZE is full
+#   FAULTS=N      how many; else 250, and 1500 when TEST_SIZE is full
 cache=${XDG_CACHE_HOME:-$HOME/.cache} # the servers are there; the next line changes HOME
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/../cli/lib.sh"
@@ -14,7 +14,7 @@ have_python || { echo 'no python3'; exit 77; }
 # shellcheck source=tests/servers/lib.sh
 XDG_CACHE_HOME=$cache . "$SRC/tests/servers/lib.sh"
 seed=${TEST_SEED:-1}
-wanted=${FAULTS:-$([ "${TEST_SIZE:-small}" = full ] && echo 10000 || echo 250)}
+wanted=${FAULTS:-$([ "${TEST_SIZE:-small}" = full ] && echo 1500 || echo 250)}
 start_azurite
 start_proxy "$azurite_port"
 
