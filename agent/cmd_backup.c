@@ -213,9 +213,10 @@ static const struct table_column columns[] = {
 	{ "changed", "CHANGED", TABLE_NUMBER },
 	{ "session", NULL, TABLE_TEXT },
 	{ "set", NULL, TABLE_TEXT },
+	{ "requests", NULL, TABLE_NUMBER },
 };
 
-static void add_row(struct table *t, const struct point *p, bool people)
+static void add_row(struct table *t, const struct point *p, uint64_t requests, bool people)
 {
 	char id[33];
 
@@ -236,6 +237,7 @@ static void add_row(struct table *t, const struct point *p, bool people)
 	table_number(t, (int64_t)p->changed);
 	table_text(t, p->session);
 	table_text(t, p->set);
+	table_number(t, (int64_t)requests);
 }
 
 static void tell_problems(const struct point *p)
@@ -313,6 +315,8 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	for (int i = 0; i < argc; i++) {
 		struct point p = { 0 };
 		struct err why = ERR_INIT;
+		/* The first one pays for opening the repository. */
+		uint64_t before = i > 0 ? store_requests(r->store) : 0;
 
 		job.volume = volumes[i];
 		job.path = paths[i];
@@ -333,7 +337,7 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 		}
 		tell_problems(&p);
 		unreadable += p.unreadable;
-		add_row(t, &p, c->output == OUTPUT_TABLE);
+		add_row(t, &p, store_requests(r->store) - before, c->output == OUTPUT_TABLE);
 		point_clear(&p);
 		done++;
 	}

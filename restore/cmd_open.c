@@ -6,8 +6,8 @@
 
 int cmd_open(const struct verb_common *common, struct repo **ret, struct err *e)
 {
-	return repo_open_url(common->store, STORE_READONLY, common->key, common->passphrase_file,
-	                     common->state, cancel_on_signals(), ret, e);
+	return repo_open_url(common->store, STORE_READONLY | STORE_FAIL_OVER, common->key,
+	                     common->passphrase_file, common->state, cancel_on_signals(), ret, e);
 }
 
 int cmd_open_point(const struct verb_common *common, const char *text, struct repo **ret,
@@ -26,8 +26,8 @@ int cmd_open_data(const struct verb_common *common, const char *text, struct rep
 {
 	auto_repo struct repo *r = NULL;
 
-	if (repo_open_url(common->store, 0, common->key, common->passphrase_file, common->state,
-	                  cancel_on_signals(), &r, e) < 0)
+	if (repo_open_url(common->store, STORE_FAIL_OVER, common->key, common->passphrase_file,
+	                  common->state, cancel_on_signals(), &r, e) < 0)
 		return -1;
 	if (!r->keys->has_recovery)
 		return err_set(e, ERR_DENIED,

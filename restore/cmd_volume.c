@@ -205,6 +205,7 @@ static int run_job(struct job *j, const struct verb_common *common, const struct
 		.session = p->session,
 		.target = j->target,
 		.dry_run = common->dry_run,
+		.requests = store_requests(r->store),
 	};
 	/* What was found missing is told of a restore that failed as well. */
 	if ((rc == 0 && (!common->quiet || common->output != OUTPUT_TABLE)) ||

@@ -211,7 +211,7 @@ static const struct table_column columns[] = {
 	{ "deleted", NULL, TABLE_NUMBER },       { "changed_while_read", NULL, TABLE_NUMBER },
 	{ "verified", NULL, TABLE_BOOL },        { "missing_count", NULL, TABLE_NUMBER },
 	{ "missing_bytes", NULL, TABLE_BYTES },  { "differ_count", NULL, TABLE_NUMBER },
-	{ "duration_ms", NULL, TABLE_DURATION },
+	{ "duration_ms", NULL, TABLE_DURATION }, { "requests", NULL, TABLE_NUMBER },
 };
 
 /* A text with any bytes as a JSON string, escaped as tables do. */
@@ -297,6 +297,7 @@ int report_print(const struct report *r, const struct report_head *h, enum outpu
 	table_number(t, (int64_t)r->gap_bytes);
 	table_number(t, (int64_t)r->differ_count);
 	table_number(t, r->took_ms);
+	table_number(t, (int64_t)h->requests);
 
 	auto_json json_t *extra = json_object();
 	(void)json_object_set_new(extra, "missing", json_gaps(r));

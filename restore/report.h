@@ -67,6 +67,7 @@ struct report_head {
 	const char *verb; /* "restored", "would restore", "compared" */
 	const char *volume, *point, *session, *target;
 	bool dry_run;
+	uint64_t requests; /* to the store's service */
 };
 
 /* The closing summary on f. CSV is given as JSON's fields in one line. */

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-
+#include "store/azure.h"
 #include "store/driver.h"
 
 #define COMPONENT_MAX 255 /* characters between two slashes of a key, NAME_MAX of Linux */
@@ -176,6 +176,16 @@ struct store_traffic store_traffic(struct store *s)
 	return t;
 }
 
+uint64_t store_requests(struct store *s)
+{
+	struct store_traffic t = store_traffic(s);
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < STORE_TRAFFIC_OPS; i++)
+		n += t.ops[i].requests;
+	return n;
+}
+
 const char *store_traffic_name(unsigned op)
 {
 	static const char *const names[STORE_TRAFFIC_OPS] = { "put",  "get",    "head",
@@ -255,6 +265,7 @@ static const struct {
 	                      struct err *e);
 } schemes[] = {
 
+	{ "azure:", store_azure_open },
 	{ "file:", open_file },
 	{ "mem:", open_mem },
 };

@@ -187,6 +187,9 @@ bool store_away(struct store *s);
 /* What was asked of a service so far through this handle; nothing for other stores. */
 struct store_traffic store_traffic(struct store *s);
 
+/* Requests of all kinds. */
+uint64_t store_requests(struct store *s);
+
 /* "put", "get", "head", "list", "delete", "auth": names of the counts. */
 const char *store_traffic_name(unsigned op);
 
