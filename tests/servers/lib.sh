@@ -11,7 +11,11 @@
 #   make_container ENDPOINT NAME; make_bucket ENDPOINT NAME [lock]
 #                                one more; from the start there is `data`, and with S3 `locked`, a
 #                                bucket with versions and object lock
-#   stop_server NAME             ends one (SIGKILL)
+#   start_geo [KEY=VALUE...]     two Azurites, `first` and `second`, and a proxy before them (proxy.py, the KEYs are
+#                                its settings); sets azurite_url with both endpoints, first_endpoint, second_endpoint
+#   start_proxy A-PORT [KEY=VALUE...]     a proxy before one server; both set proxy_primary, proxy_control
+#   proxy METHOD TARGET          a command to the proxy: proxy POST '/set?lag_ms=100'
+#   stop_server NAME             ends one (SIGKILL); the proxy is called proxy
 #   servers_client VERB ...      tests/servers/client.py
 #
 # NAME tells servers of one test apart and defaults to azurite, versity, seaweed; a server that is
@@ -194,4 +198,36 @@ start_seaweed() {
 	}
 	servers_on_ports 8 seaweed_on "$name"
 	servers_buckets "$name"
+}
+
+# servers_proxy ARGUMENT...: sets proxy_primary, proxy_secondary, proxy_control
+servers_proxy() {
+	local name port
+	proxy_primary='' proxy_secondary='' proxy_control=''
+	: >"$servers/proxy.log"
+	mkfifo "$servers/proxy.ports"
+	servers_spawn proxy bash -c 'exec "$@" >"$0"' "$servers/proxy.ports" "$servers_python" "$servers_here/proxy.py" "$@"
+	while read -r name port; do
+		printf -v "proxy_$name" %s "$port"
+		[ "$name" != control ] || break
+	done <"$servers/proxy.ports"
+	rm "$servers/proxy.ports"
+	[ -n "$proxy_control" ] || servers_failed proxy
+}
+
+start_proxy() { servers_proxy --a "127.0.0.1:$1" "${@:2}"; }
+
+proxy() { servers_client control "$proxy_control" "$@"; }
+
+start_geo() {
+	local a
+	start_azurite first
+	first_endpoint=$azurite_endpoint a=$azurite_port
+	start_azurite second
+	# shellcheck disable=SC2034 # for those who source this
+	second_endpoint=$azurite_endpoint
+	servers_proxy --a "127.0.0.1:$a" --b "127.0.0.1:$azurite_port" "$@"
+	azurite_endpoint=http://127.0.0.1:$proxy_primary/acct1
+	azurite_secondary=http://127.0.0.1:$proxy_secondary/acct1-secondary
+	azurite_url="azure://acct1/data?endpoint=$azurite_endpoint&secondary=$azurite_secondary"
 }
