@@ -15,6 +15,7 @@
 #include "common/num.h"
 #include "store/azure.h"
 #include "store/driver.h"
+#include "store/s3.h"
 
 #define COMPONENT_MAX 255 /* characters between two slashes of a key, NAME_MAX of Linux */
 
@@ -265,8 +266,8 @@ static const struct {
 	struct store *(*open)(const char *url, unsigned flags, const struct cancel *cancel,
 	                      struct err *e);
 } schemes[] = {
-
 	{ "azure:", store_azure_open },
+	{ "s3:", store_s3_open },
 	{ "file:", open_file },
 	{ "mem:", open_mem },
 };
