@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/num.h"
 #include "store/azure.h"
 #include "store/driver.h"
 
@@ -302,9 +303,16 @@ struct store *store_open_driver(const char *url, unsigned flags, const struct ca
 struct store *store_open_cancel(const char *url, unsigned flags, const struct cancel *cancel,
                                 struct err *e)
 {
-	const struct store_retry_params params = { .cancel = cancel };
-	struct store *s = store_open_driver(url, flags, cancel, e);
+	struct store_retry_params params = { .cancel = cancel };
+	const char *budget = getenv("AKSDR_RETRY");
+	int64_t budget_s;
 
+	if (budget && *budget) {
+		if (num_duration("AKSDR_RETRY", budget, &budget_s, e) < 0)
+			return NULL;
+		params.budget_ms = budget_s > 0 && budget_s < 86400 ? budget_s * 1000 : 1;
+	}
+	struct store *s = store_open_driver(url, flags, cancel, e);
 	return s ? store_retry_new(s, &params, e) : NULL;
 }
 

@@ -107,7 +107,8 @@ struct store {
 /*
  * Opens the store of a URL: file:///dir, mem:NAME (one process, kept until it
  * ends; for tests and dry runs). `create`: makes the directory when it is
- * missing (init only); else a missing one is ERR_NOT_FOUND. Wrapped in retry.
+ * missing (init only); else a missing one is ERR_NOT_FOUND. Wrapped in retry, whose budget is the
+ * duration in the environment's AKSDR_RETRY, or its default.
  *   ERR_INVALID    the URL does not parse, its scheme is unknown, or the place is no directory
  *   ERR_NOT_FOUND  the place is not there
  *   ERR_DENIED     no right to read it
