@@ -168,14 +168,15 @@ servers_buckets() {
 }
 
 start_versity() {
-	local name=${1:-versity}
+	local name=${1:-versity} data
 	need_server versity
-	mkdir -p "$servers/$name.data/root" "$servers/$name.data/versions"
+	data=$servers/$name.data
+	mkdir -p "$data/root" "$data/versions"
 	versity_on() {
 		s3_endpoint=http://127.0.0.1:$1
 		ROOT_ACCESS_KEY=$AWS_ACCESS_KEY_ID ROOT_SECRET_KEY=$AWS_SECRET_ACCESS_KEY \
 			servers_spawn "$name" "${servers_dir[versity]}/versitygw" --quiet --keep-alive \
-			--port "127.0.0.1:$1" posix --versioning-dir "$servers/$name.data/versions" "$servers/$name.data/root"
+			--port "127.0.0.1:$1" posix --versioning-dir "$data/versions" "$data/root"
 	}
 	servers_on_ports 1 versity_on "$name"
 	servers_buckets "$name"
