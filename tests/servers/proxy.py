@@ -487,7 +487,7 @@ class Proxy:
                 await link.send(raw)
                 await relay(server, reply, True, link, self.down, None, max(reply.length() // 2, 1))
             else:
-                await link.send(raw[:7]) # "HTTP/1.": clients forgive less there than among the fields
+                await link.send(raw[:7]) # a client may forgive what is missing after the first line
             return False
         await link.send(raw)
         n, well = await relay(server, reply, has_body, link, self.down)
@@ -529,8 +529,9 @@ class Proxy:
                 await link.send(p.raw)
                 reply = Head(await link.until(b"\r\n\r\n"))
                 status = reply.first[1]
-                # What is there already is an earlier try of the same, or came by a container of its own.
-                if not (status.startswith("2") or status in ("409", "412") or (p.method, status) == ("DELETE", "404")):
+                # What is there, or gone, already is so by an earlier try of the same.
+                there = status in ("409", "412") or (p.method, status) == ("DELETE", "404")
+                if not status.startswith("2") and not there:
                     self.errors.append(f"{p.method} {p.path}: {status}")
             finally:
                 link.close()
@@ -594,8 +595,8 @@ class Proxy:
 
     def state(self):
         return {"settings": self.settings, "failed_over": self.failed_over, "replicated": self.replicated,
-                "errors": self.errors, "pending": [f"{p.method} {p.path}" for p in self.pending], "last_sync_s": self.last_sync(),
-                "rules": self.rules, **{n: s.counts() for n, s in self.sides.items()}}
+                "errors": self.errors, "pending": [f"{p.method} {p.path}" for p in self.pending],
+                "last_sync_s": self.last_sync(), "rules": self.rules, **{n: s.counts() for n, s in self.sides.items()}}
 
     async def command(self, method, target):
         url = urllib.parse.urlsplit(target)
