@@ -58,10 +58,9 @@ static void advise(struct doctor_verdict *v, const char *fmt, ...)
 const char *doctor_cause(const char *msg, const char *url)
 {
 	const char *at = strstr(msg, url);
+	const char *colon = at ? strstr(at + strlen(url), ": ") : NULL;
 
-	if (!at || strncmp(at + strlen(url), "': ", 3) != 0)
-		return msg;
-	return at + strlen(url) + 3;
+	return colon ? colon + 2 : msg;
 }
 
 /* A time that people can compare: "350 ms", "4.2 s", "2h05m". */
@@ -72,7 +71,9 @@ static struct span span_of(int64_t ns)
 {
 	struct span t;
 
-	if (ns < NS_PER_MS)
+	if (ns == 0)
+		(void)snprintf(t.s, sizeof(t.s), "0 s");
+	else if (ns < NS_PER_MS)
 		(void)snprintf(t.s, sizeof(t.s), "%.2f ms", (double)ns / (double)NS_PER_MS);
 	else if (ns < NS_PER_S)
 		(void)snprintf(t.s, sizeof(t.s), "%lld ms", (long long)(ns / NS_PER_MS));
@@ -315,8 +316,8 @@ struct doctor_verdict doctor_judge_cut(const struct store_cut *cut, int64_t now_
 
 		*ret_lag_ns = lag_ns;
 		v = doctor_say(live && lag_ns < LAG_WARN_NS ? DOCTOR_OK : DOCTOR_WARNING,
-		               "%s; it has everything up to %s, %s ago", status ? status : "there",
-		               now_rfc3339(cut->cut_ns).s, span_of(lag_ns).s);
+		               "%s; it has everything up to %s ago (%s)", status ? status : "there",
+		               span_of(lag_ns).s, now_rfc3339(cut->cut_ns).s);
 		if (!live)
 			advise(&v, "look at the account's geo-replication: it is not live");
 		else if (v.result == DOCTOR_WARNING)
@@ -336,8 +337,8 @@ struct doctor_verdict doctor_judge_cut(const struct store_cut *cut, int64_t now_
 	size_t n = strlen(v.detail);
 	if (cut->cut_ns > 0)
 		(void)snprintf(v.detail + n, sizeof(v.detail) - n,
-		               "; it has everything up to %s, %s ago", now_rfc3339(cut->cut_ns).s,
-		               span_of(lag_ns).s);
+		               "; it has everything up to %s ago (%s)", span_of(lag_ns).s,
+		               now_rfc3339(cut->cut_ns).s);
 	if (v.result == DOCTOR_WARNING)
 		advise(&v, "does the replication, or aksdr-catalog mirror, run?");
 	return v;

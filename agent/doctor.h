@@ -32,7 +32,7 @@ struct doctor_verdict {
 /* printf for the detail, with the result and without a remedy. */
 struct doctor_verdict doctor_say(enum doctor_result result, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* The cause in a message of the store: without what its calls put before it, up to "'URL': ". */
+/* The cause in a message of the store: without what its calls put before it, URL and all. */
 const char *doctor_cause(const char *msg, const char *url);
 
 /* ---- rights ---- */

@@ -137,19 +137,32 @@ static void try_rights(struct run *r)
 	drop->gone |= store_delete(s, drop->key, &r->why[RIGHT_DELETE]) == 0;
 }
 
-static void tell_rights(struct run *r)
+/* True: all is refused, and for one and the same reason, which no single right can mend. */
+static bool refused(const struct run *r)
 {
-	static const char *const names[] = { "create", "read", "list", "delete" };
-	bool denied = true;
-	struct doctor_verdict v;
+	const char *cause = doctor_cause(r->why[RIGHT_LIST].msg, r->url);
 
 	for (enum store_right i = RIGHT_CREATE; i <= RIGHT_DELETE; i++)
-		denied &= r->why[i].class == ERR_DENIED;
-	if (denied) {
-		v = doctor_say(DOCTOR_FAILED, "nothing at all is allowed: %s",
-		               doctor_cause(r->why[RIGHT_LIST].msg, r->url));
+		if (r->why[i].class != ERR_DENIED ||
+		    strcmp(doctor_cause(r->why[i].msg, r->url), cause) != 0)
+			return false;
+	return true;
+}
+
+/* False: nothing else can be seen. */
+static bool tell_rights(struct run *r)
+{
+	static const char *const names[] = { "create", "read", "list", "delete" };
+	struct doctor_verdict v;
+
+	if (refused(r)) {
+		v = doctor_say(DOCTOR_FAILED, "%s", doctor_cause(r->why[RIGHT_LIST].msg, r->url));
 		tell(r, rights_group, "credentials", &v);
-	} else if (r->remote) {
+		v = doctor_say(DOCTOR_NONE, "the other checks need credentials that are accepted");
+		tell(r, rights_group, "all else", &v);
+		return false;
+	}
+	if (r->remote) {
 		v = doctor_say(DOCTOR_OK, "accepted");
 		tell(r, rights_group, "credentials", &v);
 	}
@@ -157,6 +170,7 @@ static void tell_rights(struct run *r)
 		v = doctor_judge_right(i, &r->why[i], store_right(r->x->store, i), r->url);
 		tell(r, rights_group, names[i], &v);
 	}
+	return true;
 }
 
 /* What is stored here is deletable a moment later, whatever comes of it. */
@@ -397,7 +411,8 @@ static void tell_checksum(struct run *r)
 	if (!r->remote)
 		return;
 	v = r->x->store->caps & STORE_CAP_CHECKSUM
-	            ? doctor_say(DOCTOR_OK, "each upload carries a CRC-64 for the service to check")
+	            ? doctor_say(DOCTOR_OK,
+	                         "each upload carries a checksum, which the service verifies")
 	            : doctor_say(DOCTOR_WARNING,
 	                         "the service checks no upload: what is damaged on its way is "
 	                         "found by aksdr-catalog check only");
@@ -855,19 +870,19 @@ int examine_store(const struct examine *x, struct examine_figures *ret, struct e
 	if (!try_answer(r))
 		return cancel_check(x->cancel, e);
 	try_rights(r);
-	if (!cancel_requested(x->cancel))
-		tell_rights(r);
+	if (!cancel_requested(x->cancel) && !tell_rights(r))
+		return 0;
 	if (x->locking && may(r, RIGHT_CREATE) && !cancel_requested(x->cancel))
 		try_lock(r);
 	if (usable(r)) {
 		for (size_t i = 0; i < ARRAY_LEN(steps) && !cancel_requested(x->cancel); i++)
 			steps[i](r);
-	} else {
-		struct doctor_verdict v = doctor_say(DOCTOR_NONE,
-		                                     "guarantees and speed need the rights above");
+	} else if (!cancel_requested(x->cancel)) {
+		struct doctor_verdict v = doctor_say(DOCTOR_NONE, "they need the rights above");
 
+		tell(r, promises_group, "guarantees", &v);
 		try_second(r);
-		tell(r, speed_group, "all else", &v);
+		tell(r, speed_group, "speed", &v);
 	}
 	if (!cancel_requested(x->cancel))
 		tell_requests(r);

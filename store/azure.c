@@ -645,7 +645,7 @@ static const char *azure_right(struct store *base, enum store_right right)
 	case AZURE_KEY:
 		break;
 	}
-	return "an account that takes this account key, which allows everything";
+	return NULL; /* which allows everything */
 }
 
 static void azure_traffic(struct store *base, struct store_traffic *ret)
