@@ -293,8 +293,7 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	} else {
 		v = c->key ? doctor_say(DOCTOR_FAILED, "%s", no_repository.msg)
 		           : doctor_say(DOCTOR_NONE,
-		                        "not looked at, for want of a key; give --key FILE to see "
-		                        "whether a backup can be made");
+		                        "not looked at: no key was given (--key FILE)");
 		tell(&d, "repository", "repository and key", &v);
 	}
 	return finish(&d, &figures, e);

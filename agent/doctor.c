@@ -84,6 +84,14 @@ static struct span span_of(int64_t ns)
 	return t;
 }
 
+struct doctor_verdict doctor_judge_answer(int64_t first_ns, int64_t next_ns, bool remote)
+{
+	if (!remote)
+		return doctor_say(DOCTOR_OK, "it is there");
+	return doctor_say(DOCTOR_OK, "in %s; the first in %s (name, TLS, token)",
+	                  span_of(next_ns).s, span_of(first_ns).s);
+}
+
 /* ---- rights ---- */
 
 static const struct {
@@ -105,8 +113,7 @@ struct doctor_verdict doctor_judge_right(enum store_right right, const struct er
 	if (right == RIGHT_DELETE) {
 		if (why->class == ERR_NONE)
 			return doctor_say(DOCTOR_OK,
-			                  "allowed; collections need it, backups do not: a machine "
-			                  "that only backs up is safer without");
+			                  "allowed; collections need it, backups do not");
 		if (why->class == ERR_DENIED || why->class == ERR_BUSY) {
 			struct doctor_verdict v =
 				doctor_say(DOCTOR_OK,
@@ -133,8 +140,7 @@ struct doctor_verdict doctor_judge_right(enum store_right right, const struct er
 struct doctor_verdict doctor_judge_race(const struct doctor_race *r, bool forgiven)
 {
 	if (r->rounds > 0 && r->single == r->rounds)
-		return doctor_say(DOCTOR_OK,
-		                  "of %u writers of one name at once, one wins (%u times)",
+		return doctor_say(DOCTOR_OK, "%u writers of one name at once: one wins (%u races)",
 		                  r->racers, r->rounds);
 	if (r->many == 0 && r->other > 0)
 		return doctor_say(DOCTOR_FAILED,
@@ -174,7 +180,7 @@ struct doctor_verdict doctor_judge_list(const struct doctor_list *after_write,
 		return doctor_say(DOCTOR_FAILED,
 		                  "the list is not in order of bytes: what is read in pieces would "
 		                  "miss objects");
-	return doctor_say(DOCTOR_OK, "all %u objects are listed at once, in order, from any place",
+	return doctor_say(DOCTOR_OK, "all %u objects are listed at once, and in order",
 	                  after_write->wanted);
 }
 
@@ -344,6 +350,18 @@ struct doctor_verdict doctor_judge_cut(const struct store_cut *cut, int64_t now_
 	return v;
 }
 
+struct doctor_verdict doctor_judge_no_cut(const struct err *why, const char *url)
+{
+	struct doctor_verdict v = doctor_say(DOCTOR_WARNING, "%s", doctor_cause(why->msg, url));
+
+	if (why->class == ERR_DENIED)
+		advise(&v, "how far it is can be asked by who may read the whole account, not one "
+		           "container of it; backups and restores do without");
+	else
+		advise(&v, "if the store has no second region, say so in its URL: secondary=none");
+	return v;
+}
+
 /* ---- speed ---- */
 
 static int compare(const void *a, const void *b)
@@ -365,7 +383,7 @@ struct doctor_verdict doctor_judge_latency(const struct doctor_spread *s, size_t
 {
 	bool slow = s->median_ns >= LATENCY_WARN_NS;
 	struct doctor_verdict v = doctor_say(slow ? DOCTOR_WARNING : DOCTOR_OK,
-	                                     "median %s, from %s to %s (%zu reads of 1 KiB)",
+	                                     "median %s, %s to %s (%zu reads)",
 	                                     span_of(s->median_ns).s, span_of(s->min_ns).s,
 	                                     span_of(s->max_ns).s, n);
 

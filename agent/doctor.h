@@ -35,6 +35,9 @@ struct doctor_verdict doctor_say(enum doctor_result result, const char *fmt, ...
 /* The cause in a message of the store: without what its calls put before it, URL and all. */
 const char *doctor_cause(const char *msg, const char *url);
 
+/* The first request, with all that comes before one, and the next. */
+struct doctor_verdict doctor_judge_answer(int64_t first_ns, int64_t next_ns, bool remote);
+
 /* ---- rights ---- */
 
 /*
@@ -98,6 +101,9 @@ struct doctor_verdict doctor_judge_clock(const struct doctor_clock *c);
 /* now_ns: the store's time. Its lag goes to *ret_lag_ns, -1: not known. */
 struct doctor_verdict doctor_judge_cut(const struct store_cut *cut, int64_t now_ns,
                                        int64_t *ret_lag_ns);
+
+/* It could not be asked. */
+struct doctor_verdict doctor_judge_no_cut(const struct err *why, const char *url);
 
 /* ---- speed ---- */
 

@@ -40,8 +40,9 @@ static const char *const small_names[] = { "0", "0a", "1", "a-b", "a.b", "a0", "
 struct made {
 	char key[KEY_BYTES];
 	size_t bytes;
-	bool gone; /* deleted, or never there */
-	bool kept; /* by a lock, for a while */
+	bool gone;   /* deleted, or never there */
+	bool kept;   /* by a lock, for a while */
+	bool absent; /* it was never there */
 };
 
 struct run {
@@ -52,7 +53,9 @@ struct run {
 	uint8_t *noise;             /* SINGLE_BYTES that do not compress */
 	struct made made[NAMES_MAX];
 	size_t nmade;
-	bool remote;                  /* there is a service that gets requests */
+	uint64_t excused; /* requests that failed because the service lacks something */
+	bool uncertain;   /* a create of a name that is taken failed for another reason */
+	bool remote;      /* there is a service that gets requests */
 	struct err why[STORE_RIGHTS]; /* what each right's trial failed with */
 };
 
@@ -124,8 +127,11 @@ static void try_rights(struct run *r)
 	struct made *drop = note(r, "dropped", sizeof(bytes));
 
 	keep->gone = put(r, s, keep->key, 0, sizeof(bytes), &r->why[RIGHT_CREATE]) < 0;
-	drop->gone = keep->gone;
-	if (!keep->gone) {
+	/* A failure without a clear answer may have left it there. */
+	keep->gone &= r->why[RIGHT_CREATE].class == ERR_DENIED;
+	keep->absent = keep->gone;
+	drop->gone = drop->absent = keep->gone;
+	if (may(r, RIGHT_CREATE)) {
 		struct err why;
 
 		drop->gone = put(r, s, drop->key, 0, sizeof(bytes), &why) < 0;
@@ -207,7 +213,8 @@ static void try_create_only(struct run *r)
 	bool kept = put(r, r->x->store, key, 1, sizeof(bytes), &why) < 0;
 	struct doctor_verdict v;
 
-	if (kept && why.class != ERR_EXISTS)
+	r->uncertain = kept && why.class != ERR_EXISTS;
+	if (r->uncertain)
 		v = doctor_say(DOCTOR_FAILED, "%s", doctor_cause(why.msg, r->url));
 	else if (store_get(r->x->store, key, 0, bytes, sizeof(bytes), &read) < 0)
 		v = doctor_say(DOCTOR_FAILED, "%s", doctor_cause(read.msg, r->url));
@@ -257,6 +264,8 @@ static void try_races(struct run *r)
 	uint8_t bytes[SMALL_BYTES];
 	char name[16];
 
+	if (r->uncertain)
+		return;
 	for (unsigned i = 0; i < result.rounds && !cancel_requested(r->x->cancel); i++) {
 		struct err why = ERR_INIT;
 		(void)snprintf(name, sizeof(name), "race-%u", i);
@@ -411,8 +420,7 @@ static void tell_checksum(struct run *r)
 	if (!r->remote)
 		return;
 	v = r->x->store->caps & STORE_CAP_CHECKSUM
-	            ? doctor_say(DOCTOR_OK,
-	                         "each upload carries a checksum, which the service verifies")
+	            ? doctor_say(DOCTOR_OK, "each upload carries one, which the service verifies")
 	            : doctor_say(DOCTOR_WARNING,
 	                         "the service checks no upload: what is damaged on its way is "
 	                         "found by aksdr-catalog check only");
@@ -461,6 +469,16 @@ static int64_t store_time(const struct run *r)
 	return now_wall_ns() + (r->f->clock.lo_ns + r->f->clock.hi_ns) / 2;
 }
 
+static uint64_t failed_requests(struct store *s)
+{
+	struct store_traffic t = store_traffic(s);
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < STORE_TRAFFIC_OPS; i++)
+		n += t.ops[i].failures;
+	return n;
+}
+
 static void try_second(struct run *r)
 {
 	struct store *s = r->x->store;
@@ -470,16 +488,16 @@ static void try_second(struct run *r)
 	char key[KEY_BYTES];
 	uint8_t byte;
 
-	if (store_cut(s, 0, &cut, &why) == 0) {
+	uint64_t failures = failed_requests(s);
+	if (store_cut(s, 0, &cut, &why) == 0)
 		v = doctor_judge_cut(&cut, store_time(r), &r->f->lag_ns);
-	} else {
-		v = doctor_say(DOCTOR_WARNING, "%s", doctor_cause(why.msg, r->url));
-		(void)snprintf(v.remedy, sizeof(v.remedy),
-		               "if the store has no second region, say so in the URL: "
-		               "secondary=none");
-	}
+	else
+		v = doctor_judge_no_cut(&why, r->url);
+	/* A service that knows of no replication may say so by a failure. */
+	r->excused += failed_requests(s) - failures;
 	tell(r, regions_group, "second region", &v);
-	if (!r->x->second || (cut.kind == CUT_NONE && why.class == ERR_NONE))
+	if (!r->x->second || (why.class == ERR_NONE && cut.kind == CUT_NONE) ||
+	    why.class == ERR_RETRY || why.class == ERR_UNSUPPORTED)
 		return;
 	why = (struct err)ERR_INIT;
 	(void)snprintf(key, sizeof(key), "%snever", r->prefix);
@@ -657,19 +675,19 @@ static int download_single(struct run *r, size_t first, size_t n, struct progres
 	return 0;
 }
 
-/* What may be written each way: little, where it would stay. */
+/* What may be written: little, where it would stay, or as a version that nobody sees. */
 static uint64_t single_limit(const struct run *r)
 {
 	if (!may(r, RIGHT_DELETE))
 		return 512 * KIB;
-	return r->x->quick ? 2 * MIB : 16 * MIB;
+	return r->x->quick || r->x->locking ? 2 * MIB : 16 * MIB;
 }
 
 static size_t share_limit(const struct run *r)
 {
 	if (!may(r, RIGHT_DELETE))
 		return 96 * KIB;
-	return r->x->quick ? 384 * KIB : SHARE_BYTES;
+	return r->x->quick || r->x->locking ? 384 * KIB : SHARE_BYTES;
 }
 
 static void tell_rate(struct run *r, bool up, int rc, const struct err *why)
@@ -718,14 +736,13 @@ static void try_rates(struct run *r)
 static void tell_requests(struct run *r)
 {
 	struct store_traffic t = store_traffic(r->x->store);
-	uint64_t all = 0, failures = 0;
+	uint64_t all = 0, failures = failed_requests(r->x->store) - r->excused;
 	struct doctor_verdict v = { .result = DOCTOR_OK };
 	char parts[256] = "";
 	size_t n = 0;
 
 	for (unsigned i = 0; i < STORE_TRAFFIC_OPS; i++) {
 		all += t.ops[i].requests;
-		failures += t.ops[i].failures;
 		if (t.ops[i].requests > 0 && n < sizeof(parts))
 			n += (size_t)snprintf(parts + n, sizeof(parts) - n, "%s%llu %s",
 			                      n > 0 ? ", " : "",
@@ -775,7 +792,10 @@ static int sweep_some(void *arg, unsigned thread, const atomic_bool *stop, struc
 
 static void sweep(struct run *r, bool say)
 {
+	static const char versions[] = "; where versions are kept, those of what was deleted stay "
+				       "until a rule of the container (bucket) removes them";
 	struct sweep w = { .r = r, .tasks = { .n = r->nmade } };
+	unsigned was = 0;
 	struct err why;
 	struct doctor_verdict v;
 
@@ -785,16 +805,20 @@ static void sweep(struct run *r, bool say)
 		r->f->left += !r->made[i].gone;
 		r->f->left_bytes += r->made[i].gone ? 0 : r->made[i].bytes;
 	}
-	if (!say)
+	for (size_t i = 0; i < r->nmade; i++)
+		was += !r->made[i].absent;
+	if (!say || was == 0)
 		return;
 	if (r->f->left == 0)
-		v = doctor_say(DOCTOR_OK, "nothing: all %zu objects are deleted again", r->nmade);
+		v = doctor_say(DOCTOR_OK, "nothing: all %u objects are deleted again%s", was,
+		               r->x->locking ? versions : "");
 	else
 		v = doctor_say(DOCTOR_OK,
-		               "%u objects of %llu KiB in all, under %s*; a collection "
-		               "(aksdr-catalog gc) removes them after a day",
-		               r->f->left, (unsigned long long)(r->f->left_bytes + 1023) / 1024,
-		               r->prefix);
+		               "%u object%s, %llu KiB, under %s*; aksdr-catalog gc removes what "
+		               "is older than a day%s",
+		               r->f->left, r->f->left == 1 ? "" : "s",
+		               (unsigned long long)(r->f->left_bytes + 1023) / 1024, r->prefix,
+		               r->x->locking ? versions : "");
 	tell(r, speed_group, "left behind", &v);
 }
 
@@ -823,13 +847,7 @@ static bool try_answer(struct run *r)
 	(void)!ask(s, key, &why);
 	r->f->first_ns = mid_ns - start_ns;
 	r->remote = store_requests(s) > 0;
-	v = !r->remote
-	            ? doctor_say(DOCTOR_OK, "it is there")
-	            : doctor_say(DOCTOR_OK,
-	                         "after %lld ms with name, connection and credentials, then after "
-	                         "%lld ms",
-	                         (long long)(r->f->first_ns / 1000000),
-	                         (long long)((now_mono_ns() - mid_ns) / 1000000));
+	v = doctor_judge_answer(r->f->first_ns, now_mono_ns() - mid_ns, r->remote);
 	tell(r, rights_group, "answer", &v);
 	return true;
 }

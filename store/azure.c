@@ -622,7 +622,8 @@ static int azure_cut(struct store *base, int64_t since_ns, struct store_cut *ret
 static const char *azure_right(struct store *base, enum store_right right)
 {
 	static const char *const letters[STORE_RIGHTS] = {
-		[RIGHT_CREATE] = "the permission c (create) in the shared access signature",
+		[RIGHT_CREATE] =
+			"the permissions c (create) and w (write) in the shared access signature",
 		[RIGHT_READ] = "the permission r (read) in the shared access signature",
 		[RIGHT_LIST] = "the permission l (list) in the shared access signature",
 		[RIGHT_DELETE] = "the permission d (delete) in the shared access signature",

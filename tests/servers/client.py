@@ -11,6 +11,7 @@ ask servers with, so that neither our drivers nor the official clients judge the
   client.py delete KIND ENDPOINT KEY
   client.py list KIND ENDPOINT CONTAINER one key a line, in the order of the server
   client.py control PORT METHOD TARGET   a command to a proxy (proxy.py says which); prints its answer
+  client.py sas ENDPOINT CONTAINER RIGHTS   a shared access signature for the container, for an hour: rl, rcwl, ...
   client.py token                        a bearer token as Azurite's `--oauth basic` wants it: not signed
 
 KIND is azure or s3; ENDPOINT is http://HOST:PORT, with /ACCOUNT for azure. KEY and NAME begin with
@@ -243,6 +244,17 @@ def jwt():
     return f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{part(claims)}.c2lnbmF0dXJl"
 
 
+def sas(endpoint, container, rights):
+    """A service SAS, as documented for versions from 2020-12-06 on."""
+    account = endpoint.rstrip("/").rsplit("/", 1)[-1]
+    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+    end = end.strftime("%Y-%m-%dT%H:%M:%SZ")
+    fields = [rights, "", end, f"/blob/{account}/{container}", "", "", "", API, "c", "", "", "", "", "", "", ""]
+    mac = hmac.new(base64.b64decode(os.environ["AZURE_STORAGE_KEY"]), "\n".join(fields).encode(), hashlib.sha256)
+    return urllib.parse.urlencode({"sv": API, "sr": "c", "sp": rights, "se": end,
+                                   "sig": base64.b64encode(mac.digest()).decode()})
+
+
 def done(a):
     if a.status >= 300:
         sys.exit(f"client: {a.status} {a.code()}")
@@ -259,6 +271,8 @@ def main(verb, *args):
         r = conn.getresponse()
         sys.stdout.write(r.read().decode())
         sys.exit(0 if r.status == 200 else f"client: {r.status}")
+    elif verb == "sas":
+        print(sas(*args))
     elif verb == "token":
         print(jwt())
     else:
