@@ -29,7 +29,7 @@
 static bool quick;
 
 static const struct verb_option options[] = {
-	{ "quick", NULL, "move 8 MiB each way instead of up to 64, and repeat less", 'q' },
+	{ "quick", NULL, "move 8 MiB each way instead of up to 64, and repeat less", 256 },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -306,16 +306,18 @@ const struct verb cmd_doctor = {
 	.text = "Tries the store out on objects of its own under probe/, tells each check with its "
 		"result and what to do about it, and takes the objects away again where that is "
 		"allowed. With a key also the repository and the local state are looked at.\n\n"
-		"  rights         create, read, list, delete, lock: each by itself, and what is to be\n"
-		"                 given where one is missing\n"
-		"  guarantees     one name has one writer, what is written is there and listed at\n"
-		"                 once, what is deleted is gone, parts of objects, the clock\n"
+		"  rights         create, read, list, delete, lock: each by itself, and\n"
+		"                 what is to be given where one is missing\n"
+		"  guarantees     one name has one writer; what is written is there and\n"
+		"                 listed at once, what is deleted is gone; parts of\n"
+		"                 objects, checksums, the clock\n"
 		"  second region  how far it is, and whether it answers\n"
-		"  speed          latency, upload and download with one request and with 16 at once,\n"
-		"                 by at most 64 MiB each way (2 MiB where nothing can be deleted)\n\n"
+		"  speed          latency, upload and download, one and 16 at once\n\n"
+		"At most 64 MiB go each way; 8 with --quick and where the store's URL has a lock, "
+		"2 where nothing can be deleted. A lock is tried with one small object that is kept "
+		"for two minutes.\n\n"
 		"The exit status is 1 when something failed that a backup needs, or that the "
-		"store's URL asks for, as a lock; warnings leave it 0. A lock is tried with one "
-		"object that is kept for two minutes.",
+		"store's URL asks for, as a lock; warnings leave it 0.",
 	.examples = "aksdr-agent doctor --store azure://ACCOUNT/CONTAINER\n"
 		    "aksdr-agent doctor --quick --quiet --store file:///srv/backup --key agent.key",
 	.options = options,

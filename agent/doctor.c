@@ -73,6 +73,8 @@ static struct span span_of(int64_t ns)
 
 	if (ns == 0)
 		(void)snprintf(t.s, sizeof(t.s), "0 s");
+	else if (ns < NS_PER_MS / 10)
+		(void)snprintf(t.s, sizeof(t.s), "%.3f ms", (double)ns / (double)NS_PER_MS);
 	else if (ns < NS_PER_MS)
 		(void)snprintf(t.s, sizeof(t.s), "%.2f ms", (double)ns / (double)NS_PER_MS);
 	else if (ns < NS_PER_S)
@@ -222,8 +224,8 @@ struct doctor_verdict doctor_judge_lock(const struct doctor_lock *l, const char 
 		                  l->asked);
 	if (l->kept_ns != 0 && l->deleted)
 		return doctor_say(DOCTOR_OK,
-		                  "asked for %s: the store keeps it; a delete hides the object, and "
-		                  "its version stays",
+		                  "asked for %s: the store keeps it; a delete hides the object, "
+		                  "and its version stays",
 		                  l->asked);
 	if (l->kept_ns != 0)
 		return doctor_say(DOCTOR_OK,

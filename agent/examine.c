@@ -508,8 +508,8 @@ static void try_second(struct run *r)
 	if (rc < 0) {
 		v = doctor_say(DOCTOR_WARNING, "%s", doctor_cause(why.msg, r->x->second->url));
 		(void)snprintf(v.remedy, sizeof(v.remedy),
-		               "restores from there would not work: it takes the same rights as the "
-		               "first region");
+		               "restores from there would not work: it takes the same rights as "
+		               "the first region");
 	} else {
 		bool there = may(r, RIGHT_CREATE) &&
 		             store_get(r->x->second, r->made[0].key, 0, &byte, 1, &missing) == 0;

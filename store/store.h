@@ -37,7 +37,7 @@ struct store_stat {
 	uint64_t size; /* bytes */
 	/* the store's own time of receipt, ns since 1970: from 0 to the year 2200 */
 	int64_t received_ns;
-	/* until when the store lets nobody delete it; 0: no such time, or not told. Lists never do. */
+	/* until when nobody may delete it; 0: no such time, or not told. Lists never do. */
 	int64_t kept_ns;
 };
 
