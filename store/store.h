@@ -117,7 +117,10 @@ struct store {
 enum store_open_flags {
 	STORE_CREATE = 1,
 	STORE_READONLY = 2,
-	/* Reads may be answered by the second region: for those who only read, see docs/STORES.md. */
+	/*
+	 * Reads may be answered by the second region: for those who only read, see
+	 * docs/STORES.md.
+	 */
 	STORE_FAIL_OVER = 4
 };
 MUST_CHECK struct store *store_open(const char *url, unsigned flags, struct err *e);
