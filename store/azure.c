@@ -309,7 +309,7 @@ static int ask_send(struct ask *x, struct err *e)
 			                      memory_order_relaxed);
 		if (x->answer.status / 100 == 2)
 			return 0;
-		if (x->answer.status != 401 || try > 0 || !azure_auth_rejected(s->auth))
+		if (x->answer.status != 401 || try > 0 || !azure_auth_rejected(s->auth, &x->w))
 			return explain(s, x->call, &x->answer, e);
 		wire_header_drop(&x->w, "authorization");
 		wire_header_drop(&x->w, "x-ms-date");
