@@ -105,20 +105,26 @@ static bool clock_is_off(const struct http_answer *a, struct err *e)
 	return true;
 }
 
-static int not_authenticated(const struct azure *s, const struct http_answer *a, struct err *e)
+/* A signature that has ended, as it says itself. */
+static bool has_ended(const struct azure *s, struct err *e)
 {
 	const char *expiry = azure_auth_expiry(s->auth);
 	int64_t end_ns;
 	struct err ignored;
 
-	if (clock_is_off(a, e))
+	if (!expiry || now_parse(expiry, &end_ns, &ignored) < 0 || end_ns >= now_wall_ns())
+		return false;
+	err_set(e, ERR_DENIED, "the shared access signature ended at %.40s; make a new one",
+	        expiry);
+	return true;
+}
+
+static int not_authenticated(const struct azure *s, const struct http_answer *a, struct err *e)
+{
+	if (clock_is_off(a, e) || has_ended(s, e))
 		return -1;
 	switch (azure_auth_kind(s->auth)) {
 	case AZURE_SAS:
-		if (expiry && now_parse(expiry, &end_ns, &ignored) == 0 && end_ns < now_wall_ns())
-			return err_set(e, ERR_DENIED,
-			               "the shared access signature ended at %.40s; make a new one",
-			               expiry);
 		return err_set(e, ERR_DENIED,
 		               "the shared access signature is not accepted: it is for another "
 		               "container or account, or its key was changed; make a new one");
@@ -133,6 +139,22 @@ static int not_authenticated(const struct azure *s, const struct http_answer *a,
 	return err_set(e, ERR_DENIED,
 	               "the token of %s is not accepted; is it of the account's tenant?",
 	               azure_auth_who(s->auth));
+}
+
+/* The account's firewall says so; emulators say it of credentials as well. */
+static int not_let_in(const struct azure *s, const struct http_answer *a, struct err *e)
+{
+	if (clock_is_off(a, e) || has_ended(s, e))
+		return -1;
+	return err_set(e, ERR_DENIED,
+	               "the account lets in neither this network nor %s: look at its firewall and "
+	               "private endpoints, and whether %s",
+	               azure_auth_who(s->auth),
+	               azure_auth_kind(s->auth) == AZURE_KEY
+	                       ? "the key is this account's present one"
+	               : azure_auth_kind(s->auth) == AZURE_SAS
+	                       ? "the signature is for blobs of this container"
+	                       : "it has a role on the container");
 }
 
 static int not_allowed(const struct azure *s, enum store_call call, struct err *e)
@@ -171,9 +193,6 @@ static const struct {
 	{ "Crc64Mismatch", ERR_RETRY, "the upload was damaged on its way" },
 	{ "Md5Mismatch", ERR_RETRY, "the upload was damaged on its way" },
 	{ "RequestBodyTooLarge", ERR_TOO_BIG, "the service takes no object of this size" },
-	{ "AuthorizationFailure", ERR_DENIED,
-	  "the account refuses this network: look at its firewall, at private endpoints, and at "
-	  "whether the identity or the signature is for this service" },
 	{ "KeyBasedAuthenticationNotPermitted", ERR_DENIED,
 	  "the account allows no account keys; use a workload's identity" },
 	{ "AccountIsDisabled", ERR_DENIED, "the storage account is disabled" },
@@ -223,9 +242,12 @@ static int explain(const struct azure *s, enum store_call call, bool secondary,
 	    strcmp(code, "AuthorizationProtocolMismatch") == 0 ||
 	    strcmp(code, "AuthorizationResourceTypeMismatch") == 0)
 		return not_allowed(s, call, e);
+	if (strcmp(code, "AuthorizationFailure") == 0)
+		return not_let_in(s, a, e);
 	if (strcmp(code, "AuthenticationFailed") == 0 || a->status == 401)
 		return not_authenticated(s, a, e);
-	if (strcmp(code, "InvalidHeaderValue") == 0 && strstr(a->text, "x-ms-version"))
+	if (strcmp(code, "InvalidHeaderValue") == 0 &&
+	    (strstr(a->text, "x-ms-version") || strstr(a->text, s->api)))
 		return err_set(e, ERR_UNSUPPORTED,
 		               "the service does not know version %s of its interface; name an "
 		               "older one by the parameter 'api'",

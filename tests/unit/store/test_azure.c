@@ -506,7 +506,8 @@ static void test_put__each_refusal_has_its_class_and_sentence(void **state)
 		{ 400, "Md5Mismatch", ERR_RETRY, "damaged on its way" },
 		{ 413, "RequestBodyTooLarge", ERR_TOO_BIG, "no object of this size" },
 		{ 400, "InvalidInput", ERR_IO, "status 400, InvalidInput: words" },
-		{ 403, "AuthorizationFailure", ERR_DENIED, "firewall" },
+		{ 403, "AuthorizationFailure", ERR_DENIED,
+		  "lets in neither this network nor the account key: look at its firewall" },
 		{ 403, "AuthorizationPermissionMismatch", ERR_DENIED,
 		  "assign the role 'Storage Blob Data Contributor' on the container 'data'" },
 		{ 403, "AuthenticationFailed", ERR_DENIED, "the account key is not accepted" },
@@ -572,11 +573,14 @@ static void test_get__a_signature_that_has_ended_says_when(void **state)
 	char p[1];
 
 	(void)state;
-	script({ 403, NULL, ERROR("AuthenticationFailed") });
+	script({ 403, NULL, ERROR("AuthenticationFailed") },
+	       { 403, NULL, ERROR("AuthorizationFailure") },
+	       { 403, NULL, ERROR("AuthenticationFailed") });
 	setenv("AZURE_STORAGE_SAS_TOKEN", "se=2020-01-02T03%3A04%3A05Z&sig=" SECRET, 1);
 	auto_store struct store *ended = opened("", 0);
 	fails_saying(ERR_DENIED, "ended at 2020-01-02T03:04:05Z; make a new one",
 	             store_get(ended, "a", 0, p, 1, e));
+	fails_saying(ERR_DENIED, "ended at 2020-01-02", store_get(ended, "a", 0, p, 1, e));
 	assert_asked(0, "GET", "/acct1/data/pre/a?se=2020-01-02T03%3A04%3A05Z&sig=" SECRET);
 	assert_header(0, "authorization", "");
 	setenv("AZURE_STORAGE_SAS_TOKEN", "se=2199-01-02&sig=" SECRET, 1);
@@ -638,10 +642,18 @@ static void test_get__a_version_that_the_service_does_not_know(void **state)
 	script({ 400, NULL,
 	         "<Error><Code>InvalidHeaderValue</Code><Message>The value for one of the HTTP "
 	         "headers is not in the correct format.</Message><HeaderName>x-ms-version"
-	         "</HeaderName></Error>" });
+	         "</HeaderName></Error>" },
+	       { 400, NULL,
+	         "<Error><Code>InvalidHeaderValue</Code><Message>The API version 2030-01-01 is not "
+	         "supported by Azurite.</Message></Error>" },
+	       { 400, NULL,
+	         "<Error><Code>InvalidHeaderValue</Code><Message>words</Message></Error>" });
 	auto_store struct store *s = opened("&api=2030-01-01", 0);
 	fails_saying(ERR_UNSUPPORTED, "does not know version 2030-01-01",
 	             store_get(s, "a", 0, p, 1, e));
+	fails_saying(ERR_UNSUPPORTED, "name an older one by the parameter 'api'",
+	             store_get(s, "a", 0, p, 1, e));
+	fails_saying(ERR_IO, "InvalidHeaderValue: words", store_get(s, "a", 0, p, 1, e));
 	assert_header(0, "x-ms-version", "2030-01-01");
 }
 
