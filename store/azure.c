@@ -147,7 +147,7 @@ static int not_let_in(const struct azure *s, const struct http_answer *a, struct
 	if (clock_is_off(a, e) || has_ended(s, e))
 		return -1;
 	return err_set(e, ERR_DENIED,
-	               "the account lets in neither this network nor %s: look at its firewall and "
+	               "the account refuses this network or %s: look at its firewall and "
 	               "private endpoints, and whether %s",
 	               azure_auth_who(s->auth),
 	               azure_auth_kind(s->auth) == AZURE_KEY

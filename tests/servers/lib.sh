@@ -15,6 +15,7 @@
 #                                its settings); sets azurite_url with both endpoints, first_endpoint, second_endpoint
 #   start_proxy A-PORT [KEY=VALUE...]     a proxy before one server; both set proxy_primary, proxy_control
 #   proxy METHOD TARGET          a command to the proxy: proxy POST '/set?lag_ms=100'
+#   start_answer STATUS CODE [SECONDS]    a blob service with one answer (answer.py); sets answer_url
 #   stop_server NAME             ends one (SIGKILL); the proxy is called proxy
 #   servers_client VERB ...      tests/servers/client.py
 #
@@ -237,4 +238,18 @@ start_geo() {
 	azurite_endpoint=http://127.0.0.1:$proxy_primary/acct1
 	azurite_secondary=http://127.0.0.1:$proxy_secondary/acct1-secondary
 	azurite_url="azure://acct1/data?endpoint=$azurite_endpoint&secondary=$azurite_secondary"
+}
+
+start_answer() {
+	local port=''
+	stop_server answer
+	rm -f "$servers/answer.port"
+	mkfifo "$servers/answer.port"
+	servers_spawn answer bash -c 'exec "$@" >"$0"' "$servers/answer.port" "$servers_python" \
+		"$servers_here/answer.py" "$@"
+	exec {answer_fd}<"$servers/answer.port"
+	read -r port <&"$answer_fd"
+	[ -n "$port" ] || servers_failed answer
+	# shellcheck disable=SC2034 # for those who source this
+	answer_url="azure://acct1/data?endpoint=http://127.0.0.1:$port/acct1"
 }

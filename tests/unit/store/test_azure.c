@@ -507,7 +507,7 @@ static void test_put__each_refusal_has_its_class_and_sentence(void **state)
 		{ 413, "RequestBodyTooLarge", ERR_TOO_BIG, "no object of this size" },
 		{ 400, "InvalidInput", ERR_IO, "status 400, InvalidInput: words" },
 		{ 403, "AuthorizationFailure", ERR_DENIED,
-		  "lets in neither this network nor the account key: look at its firewall" },
+		  "refuses this network or the account key: look at its firewall" },
 		{ 403, "AuthorizationPermissionMismatch", ERR_DENIED,
 		  "assign the role 'Storage Blob Data Contributor' on the container 'data'" },
 		{ 403, "AuthenticationFailed", ERR_DENIED, "the account key is not accepted" },
