@@ -624,8 +624,8 @@ static int azure_list(struct store *base, const char *prefix, const char *after,
 		const char *next = xml_text(xml, XML_NEXT);
 		if (next && *next && strcmp(next, marker) == 0)
 			return err_set(e, ERR_FORMAT,
-			               "the service's listing does not go on: a page is followed by "
-			               "itself");
+			               "the service's listing does not go on: a page is "
+			               "followed by itself");
 		free(marker);
 		marker = strdup(next ? next : "");
 		if (!marker)
@@ -749,8 +749,8 @@ static int check_names(struct azure *s, struct err *e)
 }
 
 /*
- * The secondary's address: "ACCOUNT-secondary" where the account's name stands in the primary's. There
- * is none (NULL) where it does not.
+ * The secondary's address: "ACCOUNT-secondary" where the account's name stands in the primary's.
+ * There is none (NULL) where it does not.
  */
 static int derive_secondary(struct azure *s, struct err *e)
 {

@@ -341,7 +341,10 @@ static int use(struct azure_auth *a, const struct place *p, enum azure_auth_kind
 static int choose(struct azure_auth *a, const struct place *p, struct err *e)
 {
 	static const char *const names[] = {
-		[AZURE_WORKLOAD] = "workload", [AZURE_SAS] = "sas", [AZURE_KEY] = "key", [AZURE_IMDS] = "imds"
+		[AZURE_WORKLOAD] = "workload",
+		[AZURE_SAS] = "sas",
+		[AZURE_KEY] = "key",
+		[AZURE_IMDS] = "imds",
 	};
 	bool string = place_setting(p, "AZURE_STORAGE_CONNECTION_STRING") != NULL;
 	const bool there[] = {

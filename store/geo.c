@@ -247,7 +247,7 @@ static int run_list(struct store *s, void *args, struct err *e)
 	struct list_args *a = args;
 	int rc = s->ops->list(s, a->prefix, a->after, list_each, a, e);
 
-	/* What the caller itself fails with is an answer, and no failure of the region; an end, too. */
+	/* What the caller itself fails with, or ends, is no failure of the region. */
 	return a->each_failed || a->ended ? 0 : rc;
 }
 

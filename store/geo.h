@@ -27,8 +27,6 @@ bool geo_breaker_ask(struct geo_breaker *b, int64_t now_ms);
 /* How it went: answered (whatever the answer was), or not. */
 void geo_breaker_tell(struct geo_breaker *b, bool answered, int64_t now_ms);
 
-
-
 /* Another monotonic clock for a store of store_geo_new(), before its first call. */
 void geo_clock(struct store *geo, int64_t (*now_ms)(void *arg), void *arg);
 

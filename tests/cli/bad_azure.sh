@@ -170,7 +170,7 @@ run 0 backup data="$work/src"
 t 'no secret is in anything that was written'
 ok test "$(wc -l <written)" -gt 50
 find keys state -type f -exec cat {} + >>written
-for secret in s3cr3t "$key" "${key:0:24}" "$wrong" "${wrong:0:24}" "${ended##*sig=}" "${false##*sig=}" "${reader##*sig=}" \
+for secret in s3cr3t "${key:0:24}" "${wrong:0:24}" "${ended##*sig=}" "${false##*sig=}" "${reader##*sig=}" \
 	"${good##*sig=}" "${blind##*sig=}"; do
 	ok not grep -aqF -- "$secret" written
 done

@@ -65,7 +65,7 @@ t 'an identity that trusts another cluster'
 for code in AADSTS700211 AADSTS700213; do
 	start_tokens "$jwt" "$work/refused" 3600 "$code"
 	run 1 "$restore" points --key "$recovery"
-	err "the identity 'client' gets no token, status 400, $code: .*: each cluster has an issuer of its own: add a fed"
+	err "the identity 'client' gets no token, status 400, $code: .*: each cluster has an issuer of its own"
 	ok test "$(grep -c . .err)" -eq 1
 	cat .err >>written
 done

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * URLs of object stores. What is taken is taken apart without a loss, has only parameters that are
- * known, and no secret where one would be seen; of a parameter that is refused no value is repeated.
+ * URLs of object stores. What is taken is taken apart without a loss, and has only parameters that
+ * are known; of a parameter that is refused no value is repeated.
  */
 #include "store/place.h"
 

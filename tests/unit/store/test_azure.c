@@ -54,7 +54,9 @@ static int answer(void *arg, const struct http_seen *q, struct buf *reply)
 		harness_die("too many requests");
 	const struct reply *r = &w.replies[w.n < w.nreplies ? w.n : w.nreplies - 1];
 	w.seen[w.n] = *q;
-	w.bodies[w.n] = strndup((const char *)q->body, q->body_len);
+	w.bodies[w.n] = calloc(1, q->body_len + 1);
+	assert_non_null(w.bodies[w.n]);
+	memcpy(w.bodies[w.n], q->body, q->body_len);
 	w.n++;
 	if (r->status < 0)
 		return -1;
