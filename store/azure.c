@@ -39,6 +39,7 @@
 #define PAGE_ITEMS "5000"
 #define SKEW_MAX_S 900 /* the service takes no request that is older */
 #define PACKS "pack/"
+#define KEPT_UNTIL "x-ms-immutability-policy-until-date"
 #define FAIL_OVER_MS 5000 /* to connect, for those who can go elsewhere */
 
 struct azure {
@@ -361,9 +362,9 @@ static int ask_send(struct ask *x, struct err *e)
 	}
 }
 
-static int64_t when(const struct http_answer *a)
+static int64_t when(const struct http_answer *a, const char *header)
 {
-	const char *text = http_header(a, "last-modified");
+	const char *text = http_header(a, header);
 	struct err ignored;
 	int64_t ns;
 
@@ -381,7 +382,9 @@ static int azure_head(struct store *base, const char *key, struct store_stat *re
 	const char *length = http_header(&x->answer, "content-length");
 	if (!length || num_u64("Content-Length", length, 0, INT64_MAX, &size, e) < 0)
 		return err_set(e, ERR_RETRY, "the service does not tell the object's size");
-	*ret = (struct store_stat){ .size = size, .received_ns = when(&x->answer) };
+	*ret = (struct store_stat){ .size = size,
+		                    .received_ns = when(&x->answer, "last-modified"),
+		                    .kept_ns = when(&x->answer, KEPT_UNTIL) };
 	return 0;
 }
 
@@ -475,8 +478,7 @@ static void add_properties(struct ask *x, const char *key)
 		int64_t until_s = now_wall_ns() / 1000000000 + s->lock_s +
 		                  atomic_load_explicit(&s->ahead_s, memory_order_relaxed);
 
-		wire_header(&x->w, "x-ms-immutability-policy-until-date", "%s",
-		            now_http(until_s * 1000000000).s);
+		wire_header(&x->w, KEPT_UNTIL, "%s", now_http(until_s * 1000000000).s);
 		wire_header(&x->w, "x-ms-immutability-policy-mode", "%s", s->lock_mode);
 	}
 }
@@ -681,6 +683,37 @@ static int azure_cut(struct store *base, int64_t since_ns, struct store_cut *ret
 	return 0;
 }
 
+/* Rights and the role with the least of them: "Blob service REST API", operation by operation. */
+static const char *azure_right(struct store *base, enum store_right right)
+{
+	static const char *const letters[STORE_RIGHTS] = {
+		[RIGHT_CREATE] =
+			"the permissions c (create) and w (write) in the shared access signature",
+		[RIGHT_READ] = "the permission r (read) in the shared access signature",
+		[RIGHT_LIST] = "the permission l (list) in the shared access signature",
+		[RIGHT_DELETE] = "the permission d (delete) in the shared access signature",
+		[RIGHT_LOCK] = "the permission i (immutability) in the shared access signature",
+	};
+	static const char *const roles[STORE_RIGHTS] = {
+		[RIGHT_CREATE] = "the role 'Storage Blob Data Contributor' on the container",
+		[RIGHT_READ] = "the role 'Storage Blob Data Reader' on the container",
+		[RIGHT_LIST] = "the role 'Storage Blob Data Reader' on the container",
+		[RIGHT_DELETE] = "the role 'Storage Blob Data Contributor' on the container",
+		[RIGHT_LOCK] = "the role 'Storage Blob Data Owner' on the container",
+	};
+
+	switch (azure_auth_kind(((struct azure *)base)->auth)) {
+	case AZURE_SAS:
+		return letters[right];
+	case AZURE_WORKLOAD:
+	case AZURE_IMDS:
+		return roles[right];
+	case AZURE_KEY:
+		break;
+	}
+	return NULL; /* which allows everything */
+}
+
 static void azure_traffic(struct store *base, struct store_traffic *ret)
 {
 	traffic_add(ret, ((struct azure *)base)->http);
@@ -709,6 +742,7 @@ static const struct store_ops azure_ops = {
 	.del = azure_del,
 	.get_all = azure_get_all,
 	.cut = azure_cut,
+	.right = azure_right,
 	.traffic = azure_traffic,
 	.free = azure_free,
 };
@@ -919,6 +953,17 @@ struct store *store_azure_open(const char *url, unsigned flags, const struct can
 	auto_store struct store *s = &first->base;
 	const char *other = place_param(&first->place, "secondary");
 	bool copy = other && is_copy(other);
+	if (flags & STORE_SECOND) {
+		if (copy)
+			return store_open_driver(other, STORE_READONLY, cancel, e);
+		if (first->secondary) {
+			struct azure *second = open_one(url, flags, true, cancel, e);
+
+			return second ? store_readonly_new(&second->base, e) : NULL;
+		}
+		err_set(e, ERR_UNSUPPORTED, "'%s' has no second region", s->url);
+		return NULL;
+	}
 	if (copy || (flags & STORE_FAIL_OVER && first->secondary)) {
 		struct store *second = copy ? store_open_driver(other, flags | STORE_READONLY,
 		                                                cancel, e)

@@ -70,6 +70,7 @@ int store_wrap_list(struct store *s, const char *prefix, const char *after,
 int store_wrap_get_all(struct store *s, const char *key, struct buf *b, struct err *e);
 int store_wrap_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e);
 bool store_wrap_away(struct store *s);
+const char *store_wrap_right(struct store *s, enum store_right right);
 void store_wrap_traffic(struct store *s, struct store_traffic *ret);
 void store_wrap_free(struct store *s);
 

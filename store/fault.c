@@ -145,6 +145,7 @@ static const struct store_ops fault_ops = {
 	.del = fault_del,
 	.cut = store_wrap_cut,
 	.away = store_wrap_away,
+	.right = store_wrap_right,
 	.traffic = store_wrap_traffic,
 	.free = store_wrap_free,
 };

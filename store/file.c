@@ -230,6 +230,22 @@ static void file_free(struct store *s)
 	free(f);
 }
 
+static const char *file_right(struct store *s, enum store_right right)
+{
+	(void)s;
+	switch (right) {
+	case RIGHT_CREATE:
+	case RIGHT_DELETE:
+		return "permission to write in the directory, for the user it runs as";
+	case RIGHT_READ:
+	case RIGHT_LIST:
+		return "permission to read the directory, for the user it runs as";
+	case RIGHT_LOCK:
+		break;
+	}
+	return NULL;
+}
+
 static const struct store_ops file_ops = {
 	.name = "file",
 	.put = file_put,
@@ -237,6 +253,7 @@ static const struct store_ops file_ops = {
 	.head = file_head,
 	.list = file_list,
 	.del = file_del,
+	.right = file_right,
 	.free = file_free,
 };
 

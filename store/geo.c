@@ -346,6 +346,7 @@ static const struct store_ops geo_ops = {
 	.get_all = geo_get_all,
 	.cut = geo_cut,
 	.away = geo_away,
+	.right = store_wrap_right,
 	.traffic = geo_traffic,
 	.free = geo_free,
 };

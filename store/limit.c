@@ -125,6 +125,7 @@ static const struct store_ops limit_ops = {
 	.del = limit_del,
 	.cut = store_wrap_cut,
 	.away = store_wrap_away,
+	.right = store_wrap_right,
 	.traffic = store_wrap_traffic,
 	.free = limit_free,
 };

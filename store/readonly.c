@@ -40,6 +40,7 @@ static const struct store_ops readonly_ops = {
 	.get_all = store_wrap_get_all,
 	.cut = store_wrap_cut,
 	.away = store_wrap_away,
+	.right = store_wrap_right,
 	.traffic = store_wrap_traffic,
 	.free = store_wrap_free,
 };

@@ -302,6 +302,7 @@ static const struct store_ops retry_ops = {
 	.get_all = retry_get_all,
 	.cut = retry_cut,
 	.away = store_wrap_away,
+	.right = store_wrap_right,
 	.traffic = store_wrap_traffic,
 	.free = store_wrap_free,
 };

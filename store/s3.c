@@ -41,6 +41,16 @@ static int64_t when(const struct http_answer *a)
 	return text && now_http_parse(text, &ns, &ignored) == 0 && ns > 0 ? ns : 0;
 }
 
+/* Told to those who may know it (s3:GetObjectRetention). */
+static int64_t kept_until(const struct http_answer *a)
+{
+	const char *text = http_header(a, "x-amz-object-lock-retain-until-date");
+	struct err ignored;
+	int64_t ns;
+
+	return text && now_parse(text, &ns, &ignored) == 0 && ns > 0 ? ns : 0;
+}
+
 int s3_head(struct store *base, const char *key, struct store_stat *ret, struct err *e)
 {
 	struct err why = ERR_INIT;
@@ -52,7 +62,9 @@ int s3_head(struct store *base, const char *key, struct store_stat *ret, struct 
 	const char *length = http_header(&x->answer, "content-length");
 	if (!length || num_u64("Content-Length", length, 0, INT64_MAX, &size, &why) < 0)
 		return err_set(e, ERR_RETRY, "the service does not tell the object's size");
-	*ret = (struct store_stat){ .size = size, .received_ns = when(&x->answer) };
+	*ret = (struct store_stat){ .size = size,
+		                    .received_ns = when(&x->answer),
+		                    .kept_ns = kept_until(&x->answer) };
 	return 0;
 }
 
@@ -237,6 +249,24 @@ int s3_list(struct store *base, const char *prefix, const char *after,
 
 /* ---- the driver ---- */
 
+static const char *s3_right(struct store *base, enum store_right right)
+{
+	(void)base;
+	switch (right) {
+	case RIGHT_CREATE:
+		return "s3:PutObject on the objects of the bucket";
+	case RIGHT_READ:
+		return "s3:GetObject on the objects of the bucket, and s3:ListBucket on it";
+	case RIGHT_LIST:
+		return "s3:ListBucket on the bucket";
+	case RIGHT_DELETE:
+		return "s3:DeleteObject on the objects of the bucket";
+	case RIGHT_LOCK:
+		break;
+	}
+	return "s3:PutObjectRetention and s3:GetObjectRetention on the objects of the bucket";
+}
+
 static void s3_traffic(struct store *base, struct store_traffic *ret)
 {
 	traffic_add(ret, ((struct s3 *)base)->http);
@@ -263,6 +293,7 @@ static const struct store_ops s3_ops = {
 	.del = s3_del,
 	.get_all = s3_get_all,
 	.cut = s3_cut,
+	.right = s3_right,
 	.traffic = s3_traffic,
 	.free = s3_free,
 };
@@ -457,6 +488,12 @@ struct store *store_s3_open(const char *url, unsigned flags, const struct cancel
 	if (!s)
 		return NULL;
 	const char *other = place_param(&((struct s3 *)s)->place, "secondary");
+	if (flags & STORE_SECOND) {
+		if (other && strcmp(other, "none") != 0)
+			return store_open_driver(other, STORE_READONLY, cancel, e);
+		err_set(e, ERR_UNSUPPORTED, "'%s' has no second region that can be read", s->url);
+		return NULL;
+	}
 	if (other && strcmp(other, "none") != 0) {
 		struct store *second = store_open_driver(other, flags | STORE_READONLY, cancel, e);
 

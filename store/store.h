@@ -37,6 +37,8 @@ struct store_stat {
 	uint64_t size; /* bytes */
 	/* the store's own time of receipt, ns since 1970: from 0 to the year 2200 */
 	int64_t received_ns;
+	/* until when nobody may delete it; 0: no such time, or not told. Lists never do. */
+	int64_t kept_ns;
 };
 
 struct store_item {
@@ -64,6 +66,10 @@ struct store_cut {
 	uint64_t behind; /* objects that are known to lack in the second region */
 	char status[24]; /* the service's own word, else "" */
 };
+
+/* What somebody must be allowed to do in a store. */
+enum store_right { RIGHT_CREATE, RIGHT_READ, RIGHT_LIST, RIGHT_DELETE, RIGHT_LOCK };
+#define STORE_RIGHTS 5
 
 /* Requests to a service, by what they were for: enum store_call, and one for credentials. */
 enum store_call { CALL_PUT, CALL_GET, CALL_HEAD, CALL_LIST, CALL_DELETE };
@@ -93,6 +99,8 @@ struct store_ops {
 	int (*cut)(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e);
 	/* NULL: never */
 	bool (*away)(struct store *s);
+	/* how that right is called where it is given: a static text; NULL: not known */
+	const char *(*right)(struct store *s, enum store_right right);
 	/* adds to ret; NULL: there is nothing to count */
 	void (*traffic)(struct store *s, struct store_traffic *ret);
 	void (*free)(struct store *s);
@@ -121,13 +129,20 @@ enum store_open_flags {
 	 * Reads may be answered by the second region: for those who only read, see
 	 * docs/STORES.md.
 	 */
-	STORE_FAIL_OVER = 4
+	STORE_FAIL_OVER = 4,
+	/* The second region itself, for reading: ERR_UNSUPPORTED when there is none. */
+	STORE_SECOND = 8
 };
 MUST_CHECK struct store *store_open(const char *url, unsigned flags, struct err *e);
 
 /* The same; cancel (borrowed, may be NULL) ends waits between tries with ERR_CANCELLED. */
 MUST_CHECK struct store *store_open_cancel(const char *url, unsigned flags,
                                            const struct cancel *cancel, struct err *e);
+
+/* The same with other patience; params are copied, NULL: all defaults. */
+struct store_retry_params;
+MUST_CHECK struct store *store_open_retry(const char *url, unsigned flags,
+                                          const struct store_retry_params *params, struct err *e);
 
 void store_free(struct store *s);
 static inline void clean_store(struct store *const *s)
@@ -188,6 +203,12 @@ MUST_CHECK int store_cut(struct store *s, int64_t since_ns, struct store_cut *re
 
 /* True while the second region answers instead of the first: what is read may be behind. */
 bool store_away(struct store *s);
+
+/*
+ * What must be given to who uses the store for that: a role, a letter of a signature, a
+ * permission. Static text that goes on from "it needs", or NULL: not known.
+ */
+const char *store_right(struct store *s, enum store_right right);
 
 /* What was asked of a service so far through this handle; nothing for other stores. */
 struct store_traffic store_traffic(struct store *s);

@@ -154,6 +154,11 @@ bool store_wrap_away(struct store *s)
 	return store_away(store_inner(s));
 }
 
+const char *store_wrap_right(struct store *s, enum store_right right)
+{
+	return store_right(store_inner(s), right);
+}
+
 void store_wrap_traffic(struct store *s, struct store_traffic *ret)
 {
 	struct store *inner = store_inner(s);

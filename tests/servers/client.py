@@ -11,7 +11,7 @@ ask servers with, so that neither our drivers nor the official clients judge the
   client.py delete KIND ENDPOINT KEY
   client.py list KIND ENDPOINT CONTAINER one key a line, in the order of the server
   client.py control PORT METHOD TARGET   a command to a proxy (proxy.py says which); prints its answer
-  client.py sas ENDPOINT CONTAINER RIGHTS SECONDS   a service signature for a container that ends in so long
+  client.py sas ENDPOINT CONTAINER RIGHTS [SECONDS]   a service signature for a container; it ends in an hour, or so long
   client.py token                        a bearer token as Azurite's `--oauth basic` wants it: not signed
 
 KIND is azure or s3; ENDPOINT is http://HOST:PORT, with /ACCOUNT for azure. KEY and NAME begin with
@@ -271,7 +271,7 @@ def main(verb, *args):
         sys.stdout.write(r.read().decode())
         sys.exit(0 if r.status == 200 else f"client: {r.status}")
     elif verb == "sas":
-        print(sas(*args[:3], int(args[3])))
+        print(sas(*args[:3], int(args[3]) if args[3:] else 3600))
     elif verb == "token":
         print(jwt())
     else:

@@ -7,7 +7,7 @@
 #   need_server azurite seaweed versity sdk     skips the test (77) when one is not installed
 #   start_azurite [NAME] [tls]   sets azurite_endpoint (http://127.0.0.1:PORT/acct1), azurite_port, azurite_url
 #   start_versity [NAME]         sets s3_endpoint, s3_url
-#   start_seaweed [NAME]         the same
+#   start_seaweed [NAME]         the same; ${AWS_ACCESS_KEY_ID}R with the same secret may only read and list
 #   make_container ENDPOINT NAME; make_bucket ENDPOINT NAME [lock]
 #                                one more; from the start there is `data`, and with S3 `locked`, a
 #                                bucket with versions and object lock
@@ -192,7 +192,9 @@ start_seaweed() {
 	mkdir -p "$data"
 	cat >"$data/s3.json" <<-JSON
 		{"identities": [{"name": "test", "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-		"credentials": [{"accessKey": "$AWS_ACCESS_KEY_ID", "secretKey": "$AWS_SECRET_ACCESS_KEY"}]}]}
+		"credentials": [{"accessKey": "$AWS_ACCESS_KEY_ID", "secretKey": "$AWS_SECRET_ACCESS_KEY"}]},
+		{"name": "reader", "actions": ["Read", "List"],
+		"credentials": [{"accessKey": "${AWS_ACCESS_KEY_ID}R", "secretKey": "$AWS_SECRET_ACCESS_KEY"}]}]}
 	JSON
 	seaweed_on() {
 		s3_endpoint=http://127.0.0.1:$1
