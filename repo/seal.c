@@ -21,6 +21,7 @@
 #include "common/queue.h"
 #include "repo/chunker.h"
 #include "repo/compress.h"
+#include "repo/meta_cache.h"
 
 #define OPEN_DATA 2      /* data packs that are filled at the same time */
 #define PACKS_MAX 4      /* data packs in memory: open, closing, uploading */
@@ -354,6 +355,8 @@ static int upload(struct sealer *s, struct pack_build *b, struct err *e)
 	struct iovec iov = { b->data, b->len };
 	if (!s->params.dry_run && store_put(s->repo->store, name, &iov, 1, e) < 0)
 		return err_wrap(e, "uploading '%s'", name);
+	if (!s->params.dry_run && b->kind == CHUNK_NODE)
+		meta_cache_keep(s->repo, b->id, b->data, b->len);
 	if (s->params.counts)
 		atomic_fetch_add(&s->params.counts->bytes_stored, b->len);
 	return uploaded(s, b, e);
