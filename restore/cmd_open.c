@@ -2,6 +2,7 @@
 /* Opening what the verbs of aksdr-restore work on. */
 #include "common/cancel.h"
 #include "repo/expiry.h"
+#include "restore/choose.h"
 #include "restore/cmd.h"
 
 int cmd_open(const struct verb_common *common, struct repo **ret, struct err *e)
@@ -15,7 +16,8 @@ int cmd_open_point(const struct verb_common *common, const char *text, struct re
 {
 	auto_repo struct repo *r = NULL;
 
-	if (cmd_open(common, &r, e) < 0 || repo_find(r, text, ret_point, e) < 0)
+	if (cmd_open(common, &r, e) < 0 || repo_find(r, text, ret_point, e) < 0 ||
+	    choose_complete(r, text, ret_point, e) < 0)
 		return -1;
 	*ret = STEAL(&r);
 	return 0;
@@ -33,7 +35,7 @@ int cmd_open_data(const struct verb_common *common, const char *text, struct rep
 		return err_set(e, ERR_DENIED,
 		               "'%s' is no recovery key: contents can only be read with that one",
 		               common->key);
-	if (repo_find(r, text, ret_point, e) < 0)
+	if (repo_find(r, text, ret_point, e) < 0 || choose_complete(r, text, ret_point, e) < 0)
 		return -1;
 	*ret = STEAL(&r);
 	return 0;

@@ -10,6 +10,7 @@ ask servers with, so that neither our drivers nor the official clients judge the
   client.py put KIND ENDPOINT KEY [HEADER:VALUE...]    an object from standard input
   client.py delete KIND ENDPOINT KEY
   client.py list KIND ENDPOINT CONTAINER one key a line, in the order of the server
+  client.py control PORT METHOD TARGET   a command to a proxy (proxy.py says which); prints its answer
   client.py token                        a bearer token as Azurite's `--oauth basic` wants it: not signed
 
 KIND is azure or s3; ENDPOINT is http://HOST:PORT, with /ACCOUNT for azure. KEY and NAME begin with
@@ -252,6 +253,12 @@ def main(verb, *args):
         print(*free_ports(int(args[0])))
     elif verb == "wait":
         sys.exit(0 if wait(args[0], args[1], int(args[2])) else 1)
+    elif verb == "control":
+        conn = http.client.HTTPConnection("127.0.0.1", int(args[0]), timeout=600)
+        conn.request(args[1], args[2])
+        r = conn.getresponse()
+        sys.stdout.write(r.read().decode())
+        sys.exit(0 if r.status == 200 else f"client: {r.status}")
     elif verb == "token":
         print(jwt())
     else:
