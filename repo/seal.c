@@ -31,6 +31,7 @@
 #define PACK_MEMORY (160 * MIB)
 #define NODE_PACKS_MAX 3 /* the same of tree nodes: a tree may be made faster than it is stored */
 #define NODE_PACK_BYTES (16 * MIB) /* at most, whatever data packs have */
+#define EARLY_BYTES (2 * MIB)      /* before its target a pack may end, if that saves padding */
 #define UPLOADERS_MAX (PACKS_MAX - OPEN_DATA)
 #define UPLOADS_MAX 16 /* waiting: more than can be, see open_pack_new_locked() */
 #define TASKS_MAX 64   /* waiting for the pool */
@@ -218,10 +219,11 @@ static bool close_pack_locked(struct sealer *s, struct open_pack *p)
 static bool full_enough(const struct sealer *s, const struct pack_build *b)
 {
 	uint64_t target = s->target[b->kind];
+	uint64_t early = target / 8 < EARLY_BYTES ? target / 8 : EARLY_BYTES;
 
 	if (b->payload >= target)
 		return true;
-	return b->payload >= target - target / 8 &&
+	return b->payload >= target - early &&
 	       pack_padme(b->payload) - b->payload < b->payload / 256;
 }
 
