@@ -12,9 +12,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "common/fd.h"
 #include "common/now.h"
@@ -304,6 +306,26 @@ static int open_root(const char *dir, unsigned flags, struct err *e)
 	return err_sys(e, errno, "opening the store's directory '%s'%s", dir, hint);
 }
 
+/* Whether a read costs no round trip. Of what is not known to be far, yes. */
+static bool is_near(int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0)
+		return true;
+	switch ((unsigned long)st.f_type & UINT32_MAX) {
+	case NFS_SUPER_MAGIC:
+	case SMB_SUPER_MAGIC:
+	case CIFS_SUPER_MAGIC:
+	case SMB2_SUPER_MAGIC:
+	case CEPH_SUPER_MAGIC:
+	case FUSE_SUPER_MAGIC:
+		return false;
+	default:
+		return true;
+	}
+}
+
 struct store *store_file_open(const char *dir, unsigned flags, struct err *e)
 {
 	auto_close int root = open_root(dir, flags, e);
@@ -329,6 +351,8 @@ struct store *store_file_open(const char *dir, unsigned flags, struct err *e)
 	}
 	if (faccessat(f->root, ".", W_OK | X_OK, AT_EACCESS) == 0)
 		caps |= STORE_CAP_WRITE;
+	if (is_near(f->root))
+		caps |= STORE_CAP_LOCAL;
 	if (store_base_init(s, &file_ops, caps, "file://", dir, e) < 0)
 		return NULL;
 	/* Names in .tmp are made exclusively: without the salt one would cost more tries. */

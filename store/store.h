@@ -125,7 +125,10 @@ struct store {
 enum store_open_flags {
 	STORE_CREATE = 1,
 	STORE_READONLY = 2,
-	/* Reads may be answered by the second region: for those who only read, see docs/STORES.md. */
+	/*
+	 * Reads may be answered by the second region: for those who only read, see
+	 * docs/STORES.md.
+	 */
 	STORE_FAIL_OVER = 4,
 	/* The second region itself, for reading: ERR_UNSUPPORTED when there is none. */
 	STORE_SECOND = 8

@@ -11,7 +11,7 @@ ask servers with, so that neither our drivers nor the official clients judge the
   client.py delete KIND ENDPOINT KEY
   client.py list KIND ENDPOINT CONTAINER one key a line, in the order of the server
   client.py control PORT METHOD TARGET   a command to a proxy (proxy.py says which); prints its answer
-  client.py sas ENDPOINT CONTAINER RIGHTS   a shared access signature for the container, for an hour: rl, rcwl, ...
+  client.py sas ENDPOINT CONTAINER RIGHTS [SECONDS]   a service signature for a container; it ends in an hour, or so long
   client.py token                        a bearer token as Azurite's `--oauth basic` wants it: not signed
 
 KIND is azure or s3; ENDPOINT is http://HOST:PORT, with /ACCOUNT for azure. KEY and NAME begin with
@@ -244,14 +244,13 @@ def jwt():
     return f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{part(claims)}.c2lnbmF0dXJl"
 
 
-def sas(endpoint, container, rights):
-    """A service SAS, as documented for versions from 2020-12-06 on."""
-    account = endpoint.rstrip("/").rsplit("/", 1)[-1]
-    end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
-    end = end.strftime("%Y-%m-%dT%H:%M:%SZ")
-    fields = [rights, "", end, f"/blob/{account}/{container}", "", "", "", API, "c", "", "", "", "", "", "", ""]
-    mac = hmac.new(base64.b64decode(os.environ["AZURE_STORAGE_KEY"]), "\n".join(fields).encode(), hashlib.sha256)
-    return urllib.parse.urlencode({"sv": API, "sr": "c", "sp": rights, "se": end,
+def sas(endpoint, container, rights, seconds):
+    """Of version 2021-12-02: "Create a service SAS" of the REST reference."""
+    account = urllib.parse.urlsplit(endpoint).path.rsplit("/", 1)[-1]
+    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+    text = [rights, "", ends, f"/blob/{account}/{container}", "", "", "", API, "c"] + [""] * 7
+    mac = hmac.new(base64.b64decode(os.environ["AZURE_STORAGE_KEY"]), "\n".join(text).encode(), hashlib.sha256)
+    return urllib.parse.urlencode({"sv": API, "sr": "c", "sp": rights, "se": ends,
                                    "sig": base64.b64encode(mac.digest()).decode()})
 
 
@@ -272,7 +271,7 @@ def main(verb, *args):
         sys.stdout.write(r.read().decode())
         sys.exit(0 if r.status == 200 else f"client: {r.status}")
     elif verb == "sas":
-        print(sas(*args))
+        print(sas(*args[:3], int(args[3]) if args[3:] else 3600))
     elif verb == "token":
         print(jwt())
     else:

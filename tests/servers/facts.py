@@ -80,8 +80,9 @@ def below(s):
     """An object whose key lies below another one's, and one whose key lies above."""
     out = []
     for d, first, second in (("1", "a", "a/b"), ("2", "a/b", "a")):
-        s.put(f"data/below{d}/{first}", b"1")
-        a = s.put(f"data/below{d}/{second}", b"2")
+        only = {"if-none-match": "*"}
+        s.put(f"data/below{d}/{first}", b"1", only)
+        a = s.put(f"data/below{d}/{second}", b"2", only)
         keys = [k.removeprefix(f"below{d}/") for k in client.keys_of(s, "data", f"below{d}/")]
         read = [s.request("GET", f"/data/below{d}/{k}").body for k in (first, second)]
         whole = sorted(keys) == ["a", "a/b"] and read == [b"1", b"2"]
@@ -156,6 +157,18 @@ def start_after(s):
     return "yes" if keys == want else "not in order"
 
 
+def no_path(s, kind):
+    """Prefixes that no key begins with, and a start that is no key."""
+    out = []
+    for prefix in ("/", "a//"):
+        keys, _ = s.page("data", "order/" + prefix)
+        out.append(f"`{prefix}` {len(keys)}")
+    if kind == "s3":
+        keys, _ = s.page("data", "order/", after="order/a/")
+        out.append(f"after `a/` {len(keys)}")
+    return ", ".join(out)
+
+
 def put_again(s, container):
     """Create-only over an object, and over one that was deleted."""
     key = container + "/again"
@@ -206,6 +219,8 @@ def main(azurite, versity, seaweed):
                                                    (("azure", azurite), ("s3", versity), ("s3", seaweed))]),
         ("order of a listing", [guard(order, s, False) for s in (az, *s3)]),
         ("`start-after`", [none] + [guard(start_after, s) for s in s3]),
+        ("listed by a prefix that no key has; 8 are after `a/`", [guard(no_path, az, "azure")] +
+            [guard(no_path, s, "s3") for s in s3]),
         ("`a`, then `a/b`; the other way round", [guard(below, s) for s in (az, *s3)]),
         ("of 5 bytes 1–2, 3–9, 5–9; of none 0–0", [guard(ranges, az, "x-ms-range")] +
             [guard(ranges, s, "range") for s in s3]),

@@ -15,6 +15,9 @@
 #                                its settings); sets azurite_url with both endpoints, first_endpoint, second_endpoint
 #   start_proxy A-PORT [KEY=VALUE...]     a proxy before one server; both set proxy_primary, proxy_control
 #   proxy METHOD TARGET          a command to the proxy: proxy POST '/set?lag_ms=100'
+#   start_answer STATUS CODE [SECONDS]    a blob service with one answer (answer.py); sets answer_url
+#   start_tokens ASSERTION LOG EXPIRES_IN [ERROR]    who gives tokens (tokens.py); sets AZURE_AUTHORITY_HOST
+#   start_tire REQUESTS          before the Azurite that has TLS, with a 401 for tokens used so often; sets tire_url
 #   stop_server NAME             ends one (SIGKILL); the proxy is called proxy
 #   servers_client VERB ...      tests/servers/client.py
 #
@@ -239,4 +242,39 @@ start_geo() {
 	azurite_endpoint=http://127.0.0.1:$proxy_primary/acct1
 	azurite_secondary=http://127.0.0.1:$proxy_secondary/acct1-secondary
 	azurite_url="azure://acct1/data?endpoint=$azurite_endpoint&secondary=$azurite_secondary"
+}
+
+# servers_print NAME PROGRAM ARGUMENT...: starts it anew; what it prints comes by $answer_fd, and first a port,
+# which it sets answer_port to
+servers_print() {
+	local name=$1
+	shift
+	stop_server "$name"
+	answer_port=
+	mkfifo "$servers/$name.fifo"
+	servers_spawn "$name" bash -c 'exec "$@" >"$0"' "$servers/$name.fifo" "$servers_python" \
+		"$servers_here/$1" "${@:2}"
+	exec {answer_fd}<"$servers/$name.fifo"
+	rm "$servers/$name.fifo"
+	read -r answer_port <&"$answer_fd"
+	[ -n "$answer_port" ] || servers_failed "$name"
+}
+
+start_answer() {
+	servers_print answer answer.py "$@"
+	# shellcheck disable=SC2034 # for those who source this
+	answer_url="azure://acct1/data?endpoint=http://127.0.0.1:$answer_port/acct1"
+}
+
+start_tokens() {
+	servers_certificates
+	servers_print tokens tokens.py give "$servers/server.pem" "$servers/server.key" "$@"
+	export AZURE_AUTHORITY_HOST=https://127.0.0.1:$answer_port/
+}
+
+start_tire() {
+	servers_print tire tokens.py tire "$servers/server.pem" "$servers/server.key" "$servers_ca" \
+		"127.0.0.1:$azurite_port" "$1"
+	# shellcheck disable=SC2034
+	tire_url="azure://acct1/data?endpoint=https://127.0.0.1:$answer_port/acct1&ca=$servers_ca"
 }
