@@ -38,7 +38,8 @@ static int note(struct catalog *c, const struct store_cut *cut, int64_t now_ns, 
 	bool known = cut->kind != CUT_UNKNOWN;
 	auto_stmt sqlite3_stmt *s =
 		catalog_prepare(c,
-	                        "INSERT INTO cuts (observed_ns, at_ns, kind, cut_ns, behind, status)"
+	                        "INSERT INTO cuts (observed_ns, at_ns, kind, cut_ns, behind,"
+	                        " status)"
 	                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 	                        e);
 
@@ -58,11 +59,11 @@ static int note(struct catalog *c, const struct store_cut *cut, int64_t now_ns, 
 static int mark_points(struct catalog *c, const struct store_cut *cut, int64_t now_ns,
                        uint64_t *ret, struct err *e)
 {
-	auto_stmt sqlite3_stmt *s =
-		catalog_prepare(c,
-	                        "UPDATE points SET geo_kind = ?1, geo_ns = ?2"
-	                        " WHERE geo_ns IS NULL AND gone_at_ns IS NULL AND received_ns <= ?3",
-	                        e);
+	auto_stmt sqlite3_stmt *s = catalog_prepare(c,
+	                                            "UPDATE points SET geo_kind = ?1, geo_ns = ?2"
+	                                            " WHERE geo_ns IS NULL AND gone_at_ns IS NULL"
+	                                            " AND received_ns <= ?3",
+	                                            e);
 
 	if (!s)
 		return -1;

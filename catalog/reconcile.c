@@ -80,10 +80,10 @@ static int check_points(struct catalog *c, const struct repo *repo,
                         const struct reconcile_params *params, struct reconcile_result *r,
                         struct err *e)
 {
-	auto_stmt sqlite3_stmt *add =
-		catalog_prepare(c,
-	                        "INSERT INTO temp.hurt (session) VALUES (?1) ON CONFLICT DO NOTHING",
-	                        e);
+	auto_stmt sqlite3_stmt *add = catalog_prepare(c,
+	                                              "INSERT INTO temp.hurt (session) VALUES (?1)"
+	                                              " ON CONFLICT DO NOTHING",
+	                                              e);
 	struct finding f = { .c = c, .add = add };
 	const struct check_params p = {
 		.level = params->level,

@@ -45,7 +45,7 @@ MUST_CHECK int reconcile_run(struct catalog *c, const struct repo *r,
  */
 extern const char reconcile_volumes_sql[];
 
-/* Points that are lost or incomplete: state, volume, session, frozen_ns, received_ns. ?1 as above. */
+/* Points that are lost or incomplete: state, volume, session, frozen_ns, received_ns. ?1: same. */
 extern const char reconcile_points_sql[];
 
 #endif

@@ -21,14 +21,19 @@ struct metric_label {
 
 enum metric_kind { METRIC_GAUGE, METRIC_COUNTER };
 
-/* Begins a family. name: [a-z_][a-z0-9_]*; help: one line. Appended to b, whose failure is sticky. */
+/*
+ * Begins a family. name: [a-z_][a-z0-9_]*; help: one line. Appended to b, whose failure is sticky.
+ */
 void metric_family(struct buf *b, const char *name, enum metric_kind kind, const char *help);
 
 /* A sample of the family that was begun last. labels may be NULL when n is 0. */
 void metric_sample(struct buf *b, const char *name, const struct metric_label *labels, size_t n,
                    double value);
 
-/* Replaces the file, for all to read. ERR_TOO_BIG when b's text had no room, else as fd_create_file(). */
+/*
+ * Replaces the file, for all to read. ERR_TOO_BIG when b's text had no room, else as
+ * fd_create_file().
+ */
 MUST_CHECK int metric_write(const struct buf *b, const char *path, struct err *e);
 
 #endif

@@ -38,7 +38,7 @@ static void test_measure_put__of_an_empty_catalog(void **state)
 	assert_not_measured(c, "aksdr_catalog_synced");
 }
 
-static void test_measure_put__has_the_age_of_each_volume_and_of_what_is_in_both_regions(void **state)
+static void test_measure_put__has_the_age_of_each_volume_in_one_and_both_regions(void **state)
 {
 	auto_kit struct kit k = kit_new();
 	auto_catalog struct catalog *c = kit_catalog(k.dir, "catalog.db");
@@ -94,7 +94,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_measure_put__of_an_empty_catalog),
 		cmocka_unit_test(
-			test_measure_put__has_the_age_of_each_volume_and_of_what_is_in_both_regions),
+			test_measure_put__has_the_age_of_each_volume_in_one_and_both_regions),
 		cmocka_unit_test(test_measure_put__says_when_nothing_is_known_now),
 	};
 
