@@ -204,8 +204,7 @@ static const struct verb readers[] = {
 	{
 		.name = "list",
 		.args = "[points|volumes|anomalies|checks|holds|deletions|geo|cuts]",
-		.summary = "list restore points (default), volumes, anomalies, checks, holds, "
-			   "deletions, what is in the second region, or how far that was",
+		.summary = "list restore points (default), or what else the catalog knows",
 		.text = "Reads the catalog only: 'sync' first to see what is new in the store. "
 			"The catalog "
 			"is found by --catalog, or by the repository that --key names, or it is "
