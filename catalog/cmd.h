@@ -20,6 +20,8 @@ struct cmd_options {
 	uint64_t limit;
 	int64_t timeout_ms;
 	unsigned threads;
+	const char *mirror;  /* URL of a copy, or NULL */
+	const char *metrics; /* file, or NULL */
 };
 
 /* Opens the repository that the common options name, for reading only. */
