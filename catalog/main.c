@@ -250,6 +250,7 @@ int main(int argc, char **argv)
 {
 	const struct verb others[] = {
 		cmd_check,          cmd_repair,
+		cmd_mirror,         cmd_mirror_verify,
 		cmd_retain,         cmd_retain_simulate,
 		cmd_expire,         cmd_hold,
 		cmd_release,        cmd_gc,

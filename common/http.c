@@ -194,16 +194,17 @@ static size_t on_send(char *p, size_t size, size_t n, void *arg)
 	return done;
 }
 
-/* A kept connection that turned out to be closed: curl sends the body again from its start. */
+/*
+ * A kept connection broke before an answer came, and curl would send the body again by itself. But the
+ * request may have been applied, and then the answer to the second one is another: who repeats
+ * must know that it is a repetition.
+ */
 static int on_seek(void *arg, curl_off_t offset, int origin)
 {
-	struct transfer *t = arg;
-
-	if (offset != 0 || origin != SEEK_SET)
-		return CURL_SEEKFUNC_CANTSEEK;
-	t->piece = 0;
-	t->off = 0;
-	return CURL_SEEKFUNC_OK;
+	(void)arg;
+	(void)offset;
+	(void)origin;
+	return CURL_SEEKFUNC_FAIL;
 }
 
 static void keep_header(struct transfer *t, const char *line, size_t n)
@@ -392,6 +393,9 @@ static void set_body(CURL *c, struct transfer *t)
 		return;
 	for (int i = 0; i < rq->niov; i++)
 		bytes += (curl_off_t)rq->iov[i].iov_len;
+	/* Without a body there is nothing to be asked for again: only a new connection is never left. */
+	if (bytes == 0)
+		curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
 	curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, bytes);
 	curl_easy_setopt(c, CURLOPT_READFUNCTION, on_send);

@@ -301,18 +301,38 @@ struct store *store_open_driver(const char *url, unsigned flags, const struct ca
 	return NULL;
 }
 
+/* "BUDGET[/FIRST]": a duration, and the ceiling of the first wait in ms. */
+static int retry_setting(struct store_retry_params *p, struct err *e)
+{
+	const char *text = getenv("AKSDR_RETRY");
+	uint64_t first_ms;
+	int64_t s;
+
+	if (!text || !*text)
+		return 0;
+	auto_free char *budget = strdup(text);
+	if (!budget)
+		return err_set(e, ERR_NOMEM, "no memory for a setting");
+	char *slash = strchr(budget, '/');
+	if (slash) {
+		*slash = '\0';
+		if (num_u64("AKSDR_RETRY", slash + 1, 1, 60000, &first_ms, e) < 0)
+			return -1;
+		p->first_ms = (int64_t)first_ms;
+	}
+	if (num_duration("AKSDR_RETRY", budget, &s, e) < 0)
+		return -1;
+	p->budget_ms = s <= 0 ? 1 : s < 86400 ? s * 1000 : 86400000;
+	return 0;
+}
+
 struct store *store_open_cancel(const char *url, unsigned flags, const struct cancel *cancel,
                                 struct err *e)
 {
 	struct store_retry_params params = { .cancel = cancel };
-	const char *budget = getenv("AKSDR_RETRY");
-	int64_t budget_s;
 
-	if (budget && *budget) {
-		if (num_duration("AKSDR_RETRY", budget, &budget_s, e) < 0)
-			return NULL;
-		params.budget_ms = budget_s > 0 && budget_s < 86400 ? budget_s * 1000 : 1;
-	}
+	if (retry_setting(&params, e) < 0)
+		return NULL;
 	struct store *s = store_open_driver(url, flags, cancel, e);
 	return s ? store_retry_new(s, &params, e) : NULL;
 }

@@ -107,8 +107,9 @@ struct store {
 /*
  * Opens the store of a URL: file:///dir, mem:NAME (one process, kept until it
  * ends; for tests and dry runs). `create`: makes the directory when it is
- * missing (init only); else a missing one is ERR_NOT_FOUND. Wrapped in retry, whose budget is the
- * duration in the environment's AKSDR_RETRY, or its default.
+ * missing (init only); else a missing one is ERR_NOT_FOUND. Wrapped in retry; the environment's
+ * AKSDR_RETRY=BUDGET[/FIRST] says how long a call is tried again at most (a duration), and how long
+ * the first wait is at most (ms).
  *   ERR_INVALID    the URL does not parse, its scheme is unknown, or the place is no directory
  *   ERR_NOT_FOUND  the place is not there
  *   ERR_DENIED     no right to read it

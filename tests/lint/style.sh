@@ -16,7 +16,7 @@ with_shebang() {
 }
 mapfile -t python < <({ lint_files '*.py'; with_shebang 'python3?'; } | sort -u)
 mapfile -t scripts < <({ lint_files '*.sh'; with_shebang '(ba|da)?sh'; } | sort -u)
-mapfile -t texts < <(lint_files '*.md' '*.yaml' '*.json' '*.toml' 'changelog/*')
+mapfile -t texts < <(lint_files '*.md' '*.yaml' '*.json' '*.toml' 'changelog/*' | grep -v '/package-lock\.json$')
 
 # Length is counted as shown: a tab goes to the next multiple of 8.
 perl -CSD -e '

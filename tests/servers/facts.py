@@ -207,7 +207,8 @@ def main(azurite, versity, seaweed):
         ("order of a listing", [guard(order, s, False) for s in (az, *s3)]),
         ("`start-after`", [none] + [guard(start_after, s) for s in s3]),
         ("`a`, then `a/b`; the other way round", [guard(below, s) for s in (az, *s3)]),
-        ("of 5 bytes 1–2, 3–9, 5–9; of none 0–0", [guard(ranges, az, "x-ms-range")] + [guard(ranges, s, "range") for s in s3]),
+        ("of 5 bytes 1–2, 3–9, 5–9; of none 0–0", [guard(ranges, az, "x-ms-range")] +
+            [guard(ranges, s, "range") for s in s3]),
         ("HEAD, GET of a missing key", [guard(head_missing, s) for s in (az, *s3)]),
         ("times in a listing are of", [guard(times, az, "azure")] + [guard(times, s, "s3") for s in s3]),
         ("CRC-64/NVME", [guard(checks, az, "x-ms-content-crc64", "little")] +

@@ -59,7 +59,9 @@ servers_client() { "$servers_python" "$servers_here/client.py" "$@"; }
 need_server() {
 	local name
 	for name; do
-		[ -e "${servers_dir[$name]}/complete" ] || { echo "$name is not installed: scripts/bootstrap does it"; exit 77; }
+		[ ! -e "${servers_dir[$name]}/complete" ] || continue
+		echo "$name is not installed: scripts/bootstrap does it"
+		exit 77
 	done
 }
 
@@ -105,13 +107,14 @@ make_bucket() { servers_client make s3 "$@" || exit 1; }
 # A CA of the test's own, and a certificate for 127.0.0.1.
 servers_certificates() {
 	[ ! -e "$servers/server.pem" ] || return 0
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=CA of a test' \
-		-keyout "$servers/ca.key" -out "$servers/ca.pem" 2>/dev/null &&
-		openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=127.0.0.1' \
-			-keyout "$servers/server.key" -out "$servers/server.csr" 2>/dev/null &&
-		openssl x509 -req -in "$servers/server.csr" -CA "$servers/ca.pem" -CAkey "$servers/ca.key" -days 2 \
-			-extfile <(echo 'subjectAltName=IP:127.0.0.1,DNS:localhost') -out "$servers/server.pem" 2>/dev/null ||
-		{ echo 'openssl made no certificate'; exit 1; }
+	(
+		cd "$servers" || exit
+		new=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
+		openssl req -x509 "${new[@]}" -days 2 -subj '/CN=CA of a test' -keyout ca.key -out ca.pem &&
+			openssl req "${new[@]}" -subj '/CN=127.0.0.1' -keyout server.key -out server.csr &&
+			openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -days 2 -out server.pem \
+				-extfile <(echo 'subjectAltName=IP:127.0.0.1,DNS:localhost')
+	) >"$servers/openssl.log" 2>&1 || { cat "$servers/openssl.log" && exit 1; }
 }
 
 start_azurite() {
@@ -165,14 +168,15 @@ servers_buckets() {
 }
 
 start_versity() {
-	local name=${1:-versity}
+	local name=${1:-versity} data
 	need_server versity
-	mkdir -p "$servers/$name.data/root" "$servers/$name.data/versions"
+	data=$servers/$name.data
+	mkdir -p "$data/root" "$data/versions"
 	versity_on() {
 		s3_endpoint=http://127.0.0.1:$1
 		ROOT_ACCESS_KEY=$AWS_ACCESS_KEY_ID ROOT_SECRET_KEY=$AWS_SECRET_ACCESS_KEY \
-			servers_spawn "$name" "${servers_dir[versity]}/versitygw" --quiet --keep-alive --port "127.0.0.1:$1" \
-			posix --versioning-dir "$servers/$name.data/versions" "$servers/$name.data/root"
+			servers_spawn "$name" "${servers_dir[versity]}/versitygw" --quiet --keep-alive \
+			--port "127.0.0.1:$1" posix --versioning-dir "$data/versions" "$data/root"
 	}
 	servers_on_ports 1 versity_on "$name"
 	servers_buckets "$name"
@@ -189,12 +193,13 @@ start_seaweed() {
 	JSON
 	seaweed_on() {
 		s3_endpoint=http://127.0.0.1:$1
-		HOME=$data servers_spawn "$name" "${servers_dir[seaweed]}/bin/weed" -logtostderr server -ip=127.0.0.1 \
-			-ip.bind=127.0.0.1 -dir="$data" -master.telemetry=false -master.volumeSizeLimitMB=512 -volume.max=0 \
+		HOME=$data servers_spawn "$name" "${servers_dir[seaweed]}/bin/weed" -logtostderr server \
+			-ip=127.0.0.1 -ip.bind=127.0.0.1 -dir="$data" -volume.max=0 \
+			-master.telemetry=false -master.volumeSizeLimitMB=512 \
 			-master.port="$2" -master.port.grpc="$3" -volume.port="$4" -volume.port.grpc="$5" \
 			-filer.port="$6" -filer.port.grpc="$7" -filer.localSocket="$data/filer.sock" \
-			-s3 -s3.config="$data/s3.json" -s3.port="$1" -s3.port.grpc="$8" -s3.port.iceberg=0 -s3.port.lance=0 \
-			-s3.localSocket="$data/s3.sock"
+			-s3 -s3.config="$data/s3.json" -s3.port="$1" -s3.port.grpc="$8" \
+			-s3.port.iceberg=0 -s3.port.lance=0 -s3.localSocket="$data/s3.sock"
 	}
 	servers_on_ports 8 seaweed_on "$name"
 	servers_buckets "$name"
@@ -206,7 +211,8 @@ servers_proxy() {
 	proxy_primary='' proxy_secondary='' proxy_control=''
 	: >"$servers/proxy.log"
 	mkfifo "$servers/proxy.ports"
-	servers_spawn proxy bash -c 'exec "$@" >"$0"' "$servers/proxy.ports" "$servers_python" "$servers_here/proxy.py" "$@"
+	servers_spawn proxy bash -c 'exec "$@" >"$0"' "$servers/proxy.ports" "$servers_python" \
+		"$servers_here/proxy.py" "$@"
 	while read -r name port; do
 		printf -v "proxy_$name" %s "$port"
 		[ "$name" != control ] || break
@@ -222,9 +228,10 @@ proxy() { servers_client control "$proxy_control" "$@"; }
 start_geo() {
 	local a
 	start_azurite first
+	# shellcheck disable=SC2034 # for those who source this
 	first_endpoint=$azurite_endpoint a=$azurite_port
 	start_azurite second
-	# shellcheck disable=SC2034 # for those who source this
+	# shellcheck disable=SC2034
 	second_endpoint=$azurite_endpoint
 	servers_proxy --a "127.0.0.1:$a" --b "127.0.0.1:$azurite_port" "$@"
 	azurite_endpoint=http://127.0.0.1:$proxy_primary/acct1

@@ -52,7 +52,7 @@ the head of the request; `stall`: never answered; `slow`, `skew`: see above; `cu
 within the answer; `lost`: applied, and the connection is reset instead of the answer.
 
 Counts, for each side: requests by method, `repeated` ones (the same method, path, query and range as an
-earlier one), faults by name, bytes up and down, and statuses.
+earlier one), `needless` PUTs (repeated, though each earlier one was answered), faults by name, bytes up and down, and statuses.
 """
 import asyncio
 import collections
@@ -305,6 +305,8 @@ class Side:
         self.methods, self.faults, self.statuses = (collections.Counter() for _ in range(3))
         self.repeated = self.up = self.down = 0
         self.seen = collections.Counter()
+        self.struck = collections.Counter()
+        self.needless = []
 
     def reset_all(self):
         for link in self.links:
@@ -312,7 +314,8 @@ class Side:
             link.task.cancel()
 
     def counts(self):
-        return {"methods": dict(self.methods), "repeated": self.repeated, "faults": dict(self.faults),
+        return {"methods": dict(self.methods), "repeated": self.repeated,
+                "needless": self.needless, "faults": dict(self.faults),
                 "statuses": dict(self.statuses), "bytes_up": self.up, "bytes_down": self.down}
 
 
@@ -412,8 +415,11 @@ class Proxy:
         side.methods[method] += 1
         side.repeated += nth > 0
         fault = self.fault(side, method, path, nth)
+        if method == "PUT" and nth > side.struck[again] and len(side.needless) < 1000:
+            side.needless.append(target)
         if fault:
             side.faults[fault] += 1
+            side.struck[again] += fault not in ("slow", "skew")
         goes_on = head.get("connection").lower() != "close"
         if self.settings["latency_ms"]:
             await asyncio.sleep(self.settings["latency_ms"] / 1000)
@@ -481,7 +487,7 @@ class Proxy:
                 await link.send(raw)
                 await relay(server, reply, True, link, self.down, None, max(reply.length() // 2, 1))
             else:
-                await link.send(raw[:7]) # "HTTP/1.": clients forgive less there than among the fields
+                await link.send(raw[:7]) # a client may forgive what is missing after the first line
             return False
         await link.send(raw)
         n, well = await relay(server, reply, has_body, link, self.down)
@@ -523,8 +529,9 @@ class Proxy:
                 await link.send(p.raw)
                 reply = Head(await link.until(b"\r\n\r\n"))
                 status = reply.first[1]
-                # What is there already is an earlier try of the same, or came by a container of its own.
-                if not (status.startswith("2") or status in ("409", "412") or (p.method, status) == ("DELETE", "404")):
+                # What is there, or gone, already is so by an earlier try of the same.
+                there = status in ("409", "412") or (p.method, status) == ("DELETE", "404")
+                if not status.startswith("2") and not there:
                     self.errors.append(f"{p.method} {p.path}: {status}")
             finally:
                 link.close()
@@ -588,8 +595,8 @@ class Proxy:
 
     def state(self):
         return {"settings": self.settings, "failed_over": self.failed_over, "replicated": self.replicated,
-                "errors": self.errors, "pending": [f"{p.method} {p.path}" for p in self.pending], "last_sync_s": self.last_sync(),
-                "rules": self.rules, **{n: s.counts() for n, s in self.sides.items()}}
+                "errors": self.errors, "pending": [f"{p.method} {p.path}" for p in self.pending],
+                "last_sync_s": self.last_sync(), "rules": self.rules, **{n: s.counts() for n, s in self.sides.items()}}
 
     async def command(self, method, target):
         url = urllib.parse.urlsplit(target)
