@@ -147,9 +147,10 @@ static int s3_del(struct store *base, const char *key, struct err *e)
 
 /* What is asked for, from page to page. */
 struct listing {
-	const char *prefix; /* full, with the store's own */
-	const char *from;   /* full, or "": keys begin behind it */
-	char *next;         /* where the service said it goes on; NULL: at the beginning */
+	const char *within, *after; /* as the caller said; what the service adds is left out */
+	const char *prefix;         /* full, with the store's own */
+	const char *from;           /* full, or "": the service begins behind it */
+	char *next;                 /* where the service said it goes on; NULL: at the beginning */
 };
 
 static int page(struct s3 *s, const struct listing *l, struct xml *xml, struct err *e)
@@ -202,6 +203,9 @@ static int list_pages(struct s3 *s, struct listing *l, struct xml *xml,
 		if (page(s, l, xml, e) < 0)
 			return -1;
 		while ((rc = xml_next(xml, item, e)) > 0) {
+			if (strcmp(item->key, l->after) <= 0 ||
+			    strncmp(item->key, l->within, strlen(l->within)) != 0)
+				continue;
 			item->st.received_ns -= item->st.received_ns % NS_PER_S;
 			rc = each(arg, item, e);
 			if (rc != 0)
@@ -215,6 +219,22 @@ static int list_pages(struct s3 *s, struct listing *l, struct xml *xml,
 	return more;
 }
 
+/*
+ * How much of `after` the service is told. Some take what is the name of a "directory" for all
+ * that is in it, so that it would be passed over: the last character is left out, or more, until
+ * what would be passed over is not behind `after`. That gives a few keys too many.
+ */
+static size_t start_of(const char *after)
+{
+	size_t n = strlen(after);
+
+	if (n == 0 || after[n - 1] == '/')
+		return n;
+	while (n > 0 && (uint8_t)after[n - 1] <= '/')
+		n--;
+	return n > 0 ? n - 1 : 0;
+}
+
 int s3_list(struct store *base, const char *prefix, const char *after,
             int (*each)(void *arg, const struct store_item *item, struct err *e), void *arg,
             struct err *e)
@@ -224,6 +244,7 @@ int s3_list(struct store *base, const char *prefix, const char *after,
 	CLEANUP(buf_clear) struct buf strip = BUF_INIT(2 * STORE_KEY_MAX);
 	CLEANUP(buf_clear) struct buf full = BUF_INIT(4 * STORE_KEY_MAX);
 	CLEANUP(buf_clear) struct buf from = BUF_INIT(4 * STORE_KEY_MAX);
+	size_t start = start_of(after);
 	int before = strncmp(after, prefix, strlen(prefix));
 
 	/* all that begins with the prefix is before what is asked for */
@@ -232,16 +253,17 @@ int s3_list(struct store *base, const char *prefix, const char *after,
 	(void)buf_printf(&strip, "%s%s", s->place.rest, slash);
 	(void)buf_printf(&full, "%s%s%s", s->place.rest, slash, prefix);
 	/* not every server bears one that is outside of the prefix */
-	if (*after && before == 0)
-		(void)buf_printf(&from, "%s%s%s", s->place.rest, slash, after);
+	if (before == 0 && start > strlen(prefix) && start <= STORE_KEY_MAX)
+		(void)buf_printf(&from, "%s%s%.*s", s->place.rest, slash, (int)start, after);
 	if (buf_check(&strip, "a prefix", e) < 0 || buf_check(&full, "a prefix", e) < 0 ||
 	    buf_check(&from, "a prefix", e) < 0)
 		return -1;
-	struct listing l = { .prefix = buf_cstr(&full), .from = buf_cstr(&from) };
+	struct listing l = {
+		.within = prefix, .after = after, .prefix = buf_cstr(&full), .from = buf_cstr(&from)
+	};
 	auto_xml struct xml *xml = xml_new(&xml_s3_list, buf_cstr(&strip), e);
 	if (!xml)
 		return -1;
-	xml_begin(xml, before == 0 ? after : "");
 	int r = list_pages(s, &l, xml, each, arg, e);
 	free(l.next);
 	return r;

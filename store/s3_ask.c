@@ -27,6 +27,7 @@ static const struct {
 	{ "ConditionalRequestConflict", ERR_RETRY, "the key is being written by another one" },
 	{ "OperationAborted", ERR_RETRY, "another operation on the object is under way" },
 	{ "NoSuchKey", ERR_NOT_FOUND, "no such object" },
+	{ "NoSuchVersion", ERR_NOT_FOUND, "no such object" },
 	{ "NoSuchUpload", ERR_RETRY, "the upload was aborted by somebody else" },
 	{ "InvalidRange", ERR_CORRUPT, "the object ends before the range that was asked for" },
 	{ "InvalidObjectState", ERR_UNSUPPORTED,
@@ -89,7 +90,12 @@ static int not_allowed(const struct s3 *s, enum store_call call, const char *mes
 	return err_set(e, ERR_DENIED,
 	               "the credentials have no right to do it: a policy must allow %s on the "
 	               "bucket '%s'%s%s",
-	               right_of(s, call), bucket, *message ? "; the service says: " : "", message);
+	               right_of(s, call), bucket,
+	               *message            ? "; the service says: "
+	               : call == CALL_HEAD ? "; or they are not accepted at all, which no answer "
+	                                     "to a HEAD says"
+	                                   : "",
+	               message);
 }
 
 static int off_clock(const struct http_answer *a, struct err *e)
@@ -150,7 +156,8 @@ static int by_status(const struct s3 *s, enum store_call call, const struct http
 			return not_allowed(s, call, message, e);
 		break;
 	case 404:
-		if (call == CALL_GET || call == CALL_HEAD || call == CALL_DELETE)
+		/* with a code it is something else that is missing: an account, an upload */
+		if (!*code && (call == CALL_GET || call == CALL_HEAD))
 			return err_set(e, ERR_NOT_FOUND, "no such object");
 		break;
 	case 416:
@@ -158,20 +165,14 @@ static int by_status(const struct s3 *s, enum store_call call, const struct http
 		               "the object ends before the range that was asked for");
 	case 507:
 		return err_set(e, ERR_QUOTA, "the service has no space left");
-	case 408:
-	case 429:
-	case 500:
-	case 502:
-	case 503:
-	case 504:
-		return err_set(e, ERR_RETRY, "the service answered with status %d%s%s", a->status,
-		               *code ? ", " : "", code);
 	default:
 		break;
 	}
-	enum err_class class = a->status == 401 || a->status == 403 ? ERR_DENIED
-	                       : a->status == 501                   ? ERR_UNSUPPORTED
-	                                                            : ERR_IO;
+	enum err_class class = a->status == 401 || a->status == 403   ? ERR_DENIED
+	                       : a->status == 501                     ? ERR_UNSUPPORTED
+	                       : a->status == 408 || a->status == 429 ? ERR_RETRY
+	                       : a->status >= 500                     ? ERR_RETRY
+	                                                              : ERR_IO;
 	return err_set(e, class, "the service answered with status %d%s%s%s%s", a->status,
 	               *code ? ", " : "", code, *message ? ": " : "", message);
 }
@@ -194,12 +195,11 @@ int s3_explain(const struct s3 *s, enum store_call call, const struct http_answe
 		               "be "
 		               "chosen then), or mend the URL",
 		               bucket);
-	if (s->lock_s && call == CALL_PUT && a->status == 400 &&
-	    (strcasestr(message, "object lock") || strcasestr(message, "ObjectLock")))
+	if (s->lock_s && call == CALL_PUT && strcmp(code, "InvalidRequest") == 0)
 		return err_set(e, ERR_INVALID,
-		               "the bucket '%s' has no object lock, which the parameter 'lock' of "
-		               "the store's URL needs: %s",
-		               bucket, message);
+		               "the service refuses the upload (%s); has the bucket '%s' object "
+		               "lock, which the parameter 'lock' of the store's URL needs?",
+		               message, bucket);
 	if (s->checksum != S3_NO_CHECKSUM && call == CALL_PUT &&
 	    (a->status == 400 || a->status == 501) && strcasestr(message, "checksum"))
 		return err_set(e, ERR_UNSUPPORTED,
