@@ -66,9 +66,11 @@ static const char *right_of(const struct s3 *s, enum store_call call)
 {
 	switch (call) {
 	case CALL_PUT:
-		return s->lock_s ? "s3:PutObject and s3:PutObjectRetention" : "s3:PutObject";
+		return s->base.lock_s ? "s3:PutObject and s3:PutObjectRetention" : "s3:PutObject";
 	case CALL_DELETE:
 		return "s3:DeleteObject";
+	case CALL_LOCK:
+		return "s3:GetObject, s3:GetObjectRetention and s3:PutObjectRetention";
 	case CALL_LIST:
 		return "s3:ListBucket";
 	case CALL_GET:
@@ -193,7 +195,7 @@ int s3_explain(const struct s3 *s, enum store_call call, const struct http_answe
 		               "there is no bucket '%s'; create it (versions and object lock can be "
 		               "chosen then), or mend the URL",
 		               bucket);
-	if (s->lock_s && call == CALL_PUT && a->status == 400 &&
+	if (((s->base.lock_s && call == CALL_PUT) || call == CALL_LOCK) && a->status == 400 &&
 	    (strcasestr(message, "object lock") || strcasestr(message, "ObjectLock")))
 		return err_set(e, ERR_INVALID,
 		               "the bucket '%s' has no object lock, which the parameter 'lock' of "
