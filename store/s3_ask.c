@@ -197,9 +197,9 @@ int s3_explain(const struct s3 *s, enum store_call call, const struct http_answe
 		               bucket);
 	if (((s->base.lock_s && call == CALL_PUT) || call == CALL_LOCK) && a->status == 400 &&
 	    (strcasestr(message, "object lock") || strcasestr(message, "ObjectLock")))
-		return err_set(e, ERR_INVALID,
-		               "the bucket '%s' has no object lock, which the parameter 'lock' of "
-		               "the store's URL needs: %s",
+		return err_set(e, call == CALL_LOCK ? ERR_UNSUPPORTED : ERR_INVALID,
+		               "the bucket '%s' has no object lock: make another one that has it, "
+		               "or leave the parameter 'lock' of the store's URL out: %s",
 		               bucket, message);
 	if (s->checksum != S3_NO_CHECKSUM && call == CALL_PUT &&
 	    (a->status == 400 || a->status == 501) && strcasestr(message, "checksum"))
