@@ -32,23 +32,16 @@ static const char *const params[] = { "endpoint", "region",      "style", "secon
 
 /* ---- reading ---- */
 
-static int64_t when(const struct http_answer *a)
+int64_t s3_time_of(const struct http_answer *a, const char *name)
 {
-	const char *text = http_header(a, "last-modified");
+	const char *text = http_header(a, name);
 	struct err ignored;
 	int64_t ns;
 
-	return text && now_http_parse(text, &ns, &ignored) == 0 && ns > 0 ? ns : 0;
-}
-
-/* Told to those who may know it (s3:GetObjectRetention). */
-static int64_t kept_until(const struct http_answer *a)
-{
-	const char *text = http_header(a, "x-amz-object-lock-retain-until-date");
-	struct err ignored;
-	int64_t ns;
-
-	return text && now_parse(text, &ns, &ignored) == 0 && ns > 0 ? ns : 0;
+	if (!text ||
+	    (now_http_parse(text, &ns, &ignored) < 0 && now_parse(text, &ns, &ignored) < 0))
+		return 0;
+	return ns > 0 ? ns : 0;
 }
 
 int s3_head(struct store *base, const char *key, struct store_stat *ret, struct err *e)
@@ -63,8 +56,8 @@ int s3_head(struct store *base, const char *key, struct store_stat *ret, struct 
 	if (!length || num_u64("Content-Length", length, 0, INT64_MAX, &size, &why) < 0)
 		return err_set(e, ERR_RETRY, "the service does not tell the object's size");
 	*ret = (struct store_stat){ .size = size,
-		                    .received_ns = when(&x->answer),
-		                    .kept_ns = kept_until(&x->answer) };
+		                    .received_ns = s3_time_of(&x->answer, "last-modified"),
+		                    .locked_until_ns = s3_time_of(&x->answer, S3_UNTIL) };
 	return 0;
 }
 
@@ -313,6 +306,7 @@ static const struct store_ops s3_ops = {
 	.head = s3_head,
 	.list = s3_list,
 	.del = s3_del,
+	.lock = s3_lock,
 	.get_all = s3_get_all,
 	.cut = s3_cut,
 	.right = s3_right,
@@ -426,9 +420,9 @@ static int set_lock(struct s3 *s, struct err *e)
 		               mode);
 	if (!lock)
 		return 0;
-	if (num_duration("the store's parameter 'lock'", lock, &s->lock_s, e) < 0)
+	if (num_duration("the store's parameter 'lock'", lock, &s->base.lock_s, e) < 0)
 		return -1;
-	if (s->lock_s > 0 && s->checksum == S3_NO_CHECKSUM)
+	if (s->base.lock_s > 0 && s->checksum == S3_NO_CHECKSUM)
 		return err_set(e, ERR_INVALID,
 		               "the store's parameters lock and checksum=none exclude each other: "
 		               "the service takes no locked object without a checksum");

@@ -67,9 +67,11 @@ static const char *right_of(const struct s3 *s, enum store_call call)
 {
 	switch (call) {
 	case CALL_PUT:
-		return s->lock_s ? "s3:PutObject and s3:PutObjectRetention" : "s3:PutObject";
+		return s->base.lock_s ? "s3:PutObject and s3:PutObjectRetention" : "s3:PutObject";
 	case CALL_DELETE:
 		return "s3:DeleteObject";
+	case CALL_LOCK:
+		return "s3:GetObject, s3:GetObjectRetention and s3:PutObjectRetention";
 	case CALL_LIST:
 		return "s3:ListBucket";
 	case CALL_GET:
@@ -195,11 +197,12 @@ int s3_explain(const struct s3 *s, enum store_call call, const struct http_answe
 		               "be "
 		               "chosen then), or mend the URL",
 		               bucket);
-	if (s->lock_s && call == CALL_PUT && strcmp(code, "InvalidRequest") == 0)
-		return err_set(e, ERR_INVALID,
-		               "the service refuses the upload (%s); has the bucket '%s' object "
-		               "lock, which the parameter 'lock' of the store's URL needs?",
-		               message, bucket);
+	if (((s->base.lock_s && call == CALL_PUT) || call == CALL_LOCK) && a->status == 400 &&
+	    (strcasestr(message, "object lock") || strcasestr(message, "ObjectLock")))
+		return err_set(e, call == CALL_LOCK ? ERR_UNSUPPORTED : ERR_INVALID,
+		               "the bucket '%s' has no object lock: make another one that has it, "
+		               "or leave the parameter 'lock' of the store's URL out: %s",
+		               bucket, message);
 	if (s->checksum != S3_NO_CHECKSUM && call == CALL_PUT &&
 	    (a->status == 400 || a->status == 501) && strcasestr(message, "checksum"))
 		return err_set(e, ERR_UNSUPPORTED,

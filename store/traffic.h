@@ -6,7 +6,7 @@
 #include "common/http.h"
 #include "store/store.h"
 
-enum { TRAFFIC_AUTH = CALL_DELETE + 1 }; /* the others are enum store_call */
+enum { TRAFFIC_AUTH = CALL_LOCK + 1 }; /* the others are enum store_call */
 
 /* Adds the counts of h. */
 void traffic_add(struct store_traffic *t, struct http *h);
