@@ -7,10 +7,12 @@
 #include "agent/job.h"
 #include "common/hex.h"
 #include "common/log.h"
+#include "common/metric.h"
 #include "common/now.h"
 #include "common/num.h"
 #include "common/secret.h"
 #include "common/table.h"
+#include "store/traffic.h"
 
 #define EXCLUDES_MAX 256
 #define VOLUMES_MAX 64
@@ -33,7 +35,8 @@ enum {
 	OPT_NO_VERIFY,
 	OPT_LEVEL,
 	OPT_THREADS,
-	OPT_PAGE_CACHE
+	OPT_PAGE_CACHE,
+	OPT_METRICS
 };
 
 static const char *excludes[EXCLUDES_MAX];
@@ -42,7 +45,7 @@ static struct job_params job = {
 	.excludes = excludes,
 	.verify_encode = true,
 };
-static const char *domain, *cluster = "", *namespace = "", *uid = "";
+static const char *domain, *cluster = "", *namespace = "", *uid = "", *metrics;
 
 static const struct verb_option options[] = {
 	{ "driver", "auto|live", "how the volume is frozen for reading", OPT_DRIVER },
@@ -73,6 +76,8 @@ static const struct verb_option options[] = {
 	  OPT_THREADS },
 	{ "page-cache", "SIZE", "local fingerprints of pages that may change; default 2GiB",
 	  OPT_PAGE_CACHE },
+	{ "metrics", "FILE", "write what was asked of the store for Prometheus' textfile collector",
+	  OPT_METRICS },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -101,6 +106,9 @@ static int set(void *state, int key, const char *value, struct err *e)
 
 	(void)state;
 	switch (key) {
+	case OPT_METRICS:
+		metrics = value;
+		return *value ? 0 : err_set(e, ERR_INVALID, "--metrics needs the name of a file");
 	case OPT_DRIVER:
 		job.driver = value;
 		return 0;
@@ -270,6 +278,15 @@ static int parse_all(int argc, char **argv, struct point_volume *volumes, const 
 	return 0;
 }
 
+static int write_metrics(struct store *s, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(METRIC_TEXT_MAX);
+	struct store_traffic t = store_traffic(s);
+
+	traffic_put(&t, &b);
+	return metric_write(&b, metrics, e);
+}
+
 static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
 {
 	static struct point_volume volumes[VOLUMES_MAX];
@@ -341,6 +358,8 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 		point_clear(&p);
 		done++;
 	}
+	if (metrics && write_metrics(r->store, e) < 0)
+		return -1;
 	if (done && !(c->quiet && c->output == OUTPUT_TABLE) && table_print(t, stdout, NULL, e) < 0)
 		return -1;
 	if (rc < 0) {
