@@ -275,6 +275,7 @@ int main(int argc, char **argv)
 		cmd_expire,
 		cmd_hold,
 		cmd_release,
+		cmd_lock,
 		cmd_gc,
 		cmd_key_list,
 		cmd_key_add_agent,

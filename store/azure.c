@@ -257,6 +257,11 @@ static int explain(const struct azure *s, enum store_call call, bool secondary,
 		               "the service does not know version %s of its interface; name an "
 		               "older one by the parameter 'api'",
 		               s->api);
+	if (call == CALL_LOCK && (a->status == 400 || a->status == 409 || a->status == 501))
+		return err_set(e, ERR_UNSUPPORTED,
+		               "the container '%s' takes no locks (status %d, %.60s): versions and "
+		               "immutability by version must be enabled on it",
+		               s->container, a->status, code);
 	switch (a->status) {
 	case 404:
 		return err_set(e, ERR_NOT_FOUND, "no such object");
