@@ -215,19 +215,19 @@ struct doctor_verdict doctor_judge_lock(const struct doctor_lock *l, const char 
 			           "container (bucket)");
 		return v;
 	}
-	if (l->del.class != ERR_NONE && l->kept_ns == 0)
+	if (l->del.class != ERR_NONE && l->locked_until_ns == 0)
 		return doctor_say(l->del.class == ERR_BUSY ? DOCTOR_OK : DOCTOR_WARNING,
 		                  l->del.class == ERR_BUSY
 		                          ? "asked for %s: its delete is refused by a lock"
 		                          : "asked for %s; the store does not tell until when it "
 		                            "keeps an object, and nothing may be deleted anyway",
 		                  l->asked);
-	if (l->kept_ns != 0 && l->deleted)
+	if (l->locked_until_ns != 0 && l->deleted)
 		return doctor_say(DOCTOR_OK,
 		                  "asked for %s: the store keeps it; a delete hides the object, "
 		                  "and its version stays",
 		                  l->asked);
-	if (l->kept_ns != 0)
+	if (l->locked_until_ns != 0)
 		return doctor_say(DOCTOR_OK,
 		                  "asked for %s: the store keeps it, a delete is refused",
 		                  l->asked);

@@ -77,8 +77,8 @@ struct doctor_verdict doctor_judge_gone(const struct doctor_list *after_delete, 
 struct doctor_lock {
 	const char *asked;
 	struct err put, del;
-	int64_t kept_ns; /* struct store_stat */
-	bool deleted;    /* del was tried, and the object is not found any more */
+	int64_t locked_until_ns; /* struct store_stat */
+	bool deleted;            /* del was tried, and the object is not found any more */
 };
 struct doctor_verdict doctor_judge_lock(const struct doctor_lock *l, const char *needs,
                                         const char *url);

@@ -29,6 +29,7 @@
 #define PHASE_S 5 /* of moving with one stream, and about of moving with many */
 #define FAST_NS 300000000
 #define NS_PER_S INT64_C(1000000000)
+#define LOCK_NS (60 * NS_PER_S) /* of the object that tries it out */
 
 static const char rights_group[] = "rights", promises_group[] = "guarantees",
 		  regions_group[] = "second region", speed_group[] = "speed";
@@ -189,13 +190,16 @@ static void try_lock(struct run *r)
 	struct err why = ERR_INIT;
 
 	m->gone = put(r, x->locking, m->key, 0, SMALL_BYTES, &l.put) < 0;
+	/* Short-lived names are not locked by themselves. */
+	if (!m->gone)
+		(void)!store_lock(x->locking, m->key, now_wall_ns() + LOCK_NS, &l.put);
 	if (!m->gone && store_head(x->locking, m->key, &st, &why) == 0)
-		l.kept_ns = st.kept_ns;
+		l.locked_until_ns = st.locked_until_ns;
 	if (!m->gone && store_delete(x->locking, m->key, &l.del) == 0) {
 		why = (struct err)ERR_INIT;
 		l.deleted = store_head(x->locking, m->key, &st, &why) < 0 &&
 		            why.class == ERR_NOT_FOUND;
-		m->gone = l.deleted && l.kept_ns == 0;
+		m->gone = l.deleted && l.locked_until_ns == 0;
 	}
 	/* With S3 another delete would only hide it again. */
 	m->kept = !m->gone;

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/crc64.h"
 #include "common/hex.h"
@@ -25,6 +26,7 @@
 #include "common/secret.h"
 #include "store/azure_auth.h"
 #include "store/driver.h"
+#include "store/lock.h"
 #include "store/place.h"
 #include "store/traffic.h"
 #include "store/wire.h"
@@ -39,7 +41,8 @@
 #define PAGE_ITEMS "5000"
 #define SKEW_MAX_S 900 /* the service takes no request that is older */
 #define PACKS "pack/"
-#define KEPT_UNTIL "x-ms-immutability-policy-until-date"
+#define UNTIL "x-ms-immutability-policy-until-date"
+#define NS_PER_S INT64_C(1000000000)
 #define FAIL_OVER_MS 5000 /* to connect, for those who can go elsewhere */
 
 struct azure {
@@ -53,7 +56,6 @@ struct azure {
 	bool derived;              /* the secondary's is only supposed, by the primary's */
 	const char *at;            /* the one of them that this store asks */
 	const char *api, *tier, *lock_mode;
-	int64_t lock_s;
 	uint64_t block_bytes;
 	atomic_int_least64_t ahead_s; /* the service's clock before ours, as last heard */
 };
@@ -83,6 +85,8 @@ static struct right right_of(enum store_call call)
 			               "c (create) and w (write)" };
 	case CALL_DELETE:
 		return (struct right){ "Storage Blob Data Contributor", "d (delete)" };
+	case CALL_LOCK:
+		return (struct right){ "Storage Blob Data Owner", "i (set immutability policy)" };
 	case CALL_LIST:
 		return (struct right){ "Storage Blob Data Reader", "l (list)" };
 	case CALL_GET:
@@ -253,6 +257,11 @@ static int explain(const struct azure *s, enum store_call call, bool secondary,
 		               "the service does not know version %s of its interface; name an "
 		               "older one by the parameter 'api'",
 		               s->api);
+	if (call == CALL_LOCK && (a->status == 400 || a->status == 409 || a->status == 501))
+		return err_set(e, ERR_UNSUPPORTED,
+		               "the container '%s' takes no locks (status %d, %.60s): versions and "
+		               "immutability by version must be enabled on it",
+		               s->container, a->status, code);
 	switch (a->status) {
 	case 404:
 		return err_set(e, ERR_NOT_FOUND, "no such object");
@@ -362,18 +371,28 @@ static int ask_send(struct ask *x, struct err *e)
 	}
 }
 
-static int64_t when(const struct http_answer *a, const char *header)
+/* The time that a header says; 0: it says none. */
+static int64_t time_of(const struct http_answer *a, const char *name)
 {
-	const char *text = http_header(a, header);
+	const char *text = http_header(a, name);
 	struct err ignored;
 	int64_t ns;
 
 	return text && now_http_parse(text, &ns, &ignored) == 0 && ns > 0 ? ns : 0;
 }
 
-static int azure_head(struct store *base, const char *key, struct store_stat *ret, struct err *e)
+/* A policy that was locked for good; one that is not may still be taken away by who has the right. */
+static bool is_locked(const struct http_answer *a)
 {
-	struct azure *s = (struct azure *)base;
+	const char *mode = http_header(a, "x-ms-immutability-policy-mode");
+
+	return mode && strcasecmp(mode, "locked") == 0;
+}
+
+/* ret_mode (may be NULL): the mode that a longer policy must have. */
+static int head(struct azure *s, const char *key, struct store_stat *ret, const char **ret_mode,
+                struct err *e)
+{
 	CLEANUP(clean_ask) struct ask *x = ask_new(s, CALL_HEAD, "HEAD", key, e);
 	uint64_t size;
 
@@ -383,9 +402,16 @@ static int azure_head(struct store *base, const char *key, struct store_stat *re
 	if (!length || num_u64("Content-Length", length, 0, INT64_MAX, &size, e) < 0)
 		return err_set(e, ERR_RETRY, "the service does not tell the object's size");
 	*ret = (struct store_stat){ .size = size,
-		                    .received_ns = when(&x->answer, "last-modified"),
-		                    .kept_ns = when(&x->answer, KEPT_UNTIL) };
+		                    .received_ns = time_of(&x->answer, "last-modified"),
+		                    .locked_until_ns = time_of(&x->answer, UNTIL) };
+	if (ret_mode)
+		*ret_mode = is_locked(&x->answer) ? "locked" : s->lock_mode;
 	return 0;
+}
+
+static int azure_head(struct store *base, const char *key, struct store_stat *ret, struct err *e)
+{
+	return head((struct azure *)base, key, ret, NULL, e);
 }
 
 static int azure_get(struct store *base, const char *key, uint64_t off, void *p, size_t n,
@@ -466,6 +492,12 @@ static void add_crc(struct wire *w, const struct iovec *iov, int niov)
 	wire_header(w, "x-ms-content-crc64", "%s", crc64_little(crc_of(iov, niov)).s);
 }
 
+static void add_lock(struct ask *x, int64_t until_ns, const char *mode)
+{
+	wire_header(&x->w, UNTIL, "%s", now_http(until_ns).s);
+	wire_header(&x->w, "x-ms-immutability-policy-mode", "%s", mode);
+}
+
 /* What the blob shall be: created only, in a tier, kept for a while. */
 static void add_properties(struct ask *x, const char *key)
 {
@@ -474,12 +506,11 @@ static void add_properties(struct ask *x, const char *key)
 	wire_header(&x->w, "if-none-match", "*");
 	if (s->tier && strncmp(key, PACKS, sizeof(PACKS) - 1) == 0)
 		wire_header(&x->w, "x-ms-access-tier", "%s", s->tier);
-	if (s->lock_s > 0) {
-		int64_t until_s = now_wall_ns() / 1000000000 + s->lock_s +
-		                  atomic_load_explicit(&s->ahead_s, memory_order_relaxed);
+	if (s->base.lock_s > 0 && lock_applies(key)) {
+		int64_t now_s = now_wall_ns() / NS_PER_S +
+		                atomic_load_explicit(&s->ahead_s, memory_order_relaxed);
 
-		wire_header(&x->w, KEPT_UNTIL, "%s", now_http(until_s * 1000000000).s);
-		wire_header(&x->w, "x-ms-immutability-policy-mode", "%s", s->lock_mode);
+		add_lock(x, lock_until_s(now_s, s->base.lock_s) * NS_PER_S, s->lock_mode);
 	}
 }
 
@@ -563,6 +594,30 @@ static int azure_put(struct store *base, const char *key, const struct iovec *io
 	add_properties(x, key);
 	x->rq.iov = iov;
 	x->rq.niov = niov;
+	return ask_send(x, e);
+}
+
+/*
+ * A policy that is not locked for good can be made shorter by the same request, so it is looked at
+ * first. Two that do this at the same moment may leave the shorter one: whoever looks next sees it.
+ */
+static int azure_lock(struct store *base, const char *key, int64_t until_ns, struct err *e)
+{
+	struct azure *s = (struct azure *)base;
+	int64_t until_s = (until_ns + NS_PER_S - 1) / NS_PER_S;
+	struct store_stat st;
+	const char *mode;
+
+	if (head(s, key, &st, &mode, e) < 0)
+		return -1;
+	if (st.locked_until_ns >= until_ns)
+		return 0;
+	CLEANUP(clean_ask) struct ask *x = ask_new(s, CALL_LOCK, "PUT", key, e);
+	if (!x)
+		return -1;
+	wire_query(&x->w, "comp", "immutabilityPolicies");
+	add_lock(x, until_s * NS_PER_S, mode);
+	x->rq.niov = 0;
 	return ask_send(x, e);
 }
 
@@ -740,6 +795,7 @@ static const struct store_ops azure_ops = {
 	.head = azure_head,
 	.list = azure_list,
 	.del = azure_del,
+	.lock = azure_lock,
 	.get_all = azure_get_all,
 	.cut = azure_cut,
 	.right = azure_right,
@@ -900,7 +956,7 @@ static int set_rest(struct azure *s, struct err *e)
 		               "the store's parameter lock-mode=%.20s is neither unlocked nor "
 		               "locked",
 		               s->lock_mode);
-	if (lock && num_duration("the store's parameter 'lock'", lock, &s->lock_s, e) < 0)
+	if (lock && num_duration("the store's parameter 'lock'", lock, &s->base.lock_s, e) < 0)
 		return -1;
 	s->block_bytes = BLOCK_BYTES;
 	if (block && num_size("the store's parameter 'block'", block, (uint64_t)4000 << 20,

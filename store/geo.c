@@ -300,6 +300,15 @@ static int geo_del(struct store *s, const char *key, struct err *e)
 	return first->ops->del(first, key, e);
 }
 
+static int geo_lock(struct store *s, const char *key, int64_t until_ns, struct err *e)
+{
+	struct geo *g = (struct geo *)s;
+
+	if (g->fail_over && is_open(g))
+		return refuse(e);
+	return store_wrap_lock(s, key, until_ns, e);
+}
+
 static int geo_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e)
 {
 	struct geo *g = (struct geo *)s;
@@ -344,6 +353,7 @@ static const struct store_ops geo_ops = {
 	.list = geo_list,
 	.del = geo_del,
 	.get_all = geo_get_all,
+	.lock = geo_lock,
 	.cut = geo_cut,
 	.away = geo_away,
 	.right = store_wrap_right,

@@ -164,6 +164,15 @@ int store_delete(struct store *s, const char *key, struct err *e)
 	return 0;
 }
 
+int store_lock(struct store *s, const char *key, int64_t until_ns, struct err *e)
+{
+	if (key_check(s, key, e) < 0)
+		return -1;
+	if (store_base_lock(s, key, until_ns, e) < 0)
+		return err_wrap(e, "locking object '%s' of '%s'", key, s->url);
+	return 0;
+}
+
 bool store_away(struct store *s)
 {
 	return s->ops->away && s->ops->away(s);
@@ -195,8 +204,8 @@ uint64_t store_requests(struct store *s)
 
 const char *store_traffic_name(unsigned op)
 {
-	static const char *const names[STORE_TRAFFIC_OPS] = { "put",  "get",    "head",
-		                                              "list", "delete", "auth" };
+	static const char *const names[STORE_TRAFFIC_OPS] = { "put",    "get",  "head", "list",
+		                                              "delete", "lock", "auth" };
 
 	return names[op];
 }

@@ -51,9 +51,9 @@ ok test "$(given short)" -gt 20
 
 t 'tokens that are refused in the middle of a run are replaced'
 start_tokens "$jwt" "$work/tired" 3600
-start_tire 16
+start_tire 5
 AKSDR_STORE=$tire_url back_and_forth tired
-ok test "$(given tired)" -gt 2
+ok test "$(given tired)" -eq 4
 ok not grep -q '^refused' tired
 
 t 'a service that takes no token at all'

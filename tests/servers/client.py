@@ -10,6 +10,9 @@ ask servers with, so that neither our drivers nor the official clients judge the
   client.py put KIND ENDPOINT KEY [HEADER:VALUE...]    an object from standard input
   client.py delete KIND ENDPOINT KEY
   client.py list KIND ENDPOINT CONTAINER one key a line, in the order of the server
+  client.py attack KIND ENDPOINT CONTAINER    deletes all that it is let, with S3 every version; "N gone, M kept"
+  client.py hide s3 ENDPOINT BUCKET      deletes every object as clients do: the versions stay below a marker
+  client.py unhide s3 ENDPOINT BUCKET    takes those markers away
   client.py control PORT METHOD TARGET   a command to a proxy (proxy.py says which); prints its answer
   client.py sas ENDPOINT CONTAINER RIGHTS [SECONDS]   a service signature for a container; it ends in an hour, or so long
   client.py token                        a bearer token as Azurite's `--oauth basic` wants it: not signed
@@ -131,6 +134,10 @@ class Azure(Service):
         root = ET.fromstring(a.body)
         return [b.findtext("Name") for b in root.iter("Blob")], root.findtext("NextMarker") or ""
 
+    def versions(self, container):
+        for key in list(keys_of(self, container)):
+            yield key, None, False
+
     def alive(self):
         return self.request("GET", "/", {"comp": "list"}).status == 200
 
@@ -181,6 +188,22 @@ class S3(Service):
         ns = root.tag[:root.tag.index("}") + 1] if root.tag.startswith("{") else ""
         keys = [c.findtext(ns + "Key") for c in root.iter(ns + "Contents")]
         return keys, root.findtext(ns + "NextContinuationToken") or ""
+
+    def versions(self, bucket):
+        """Key, version, whether it is a marker: of all versions of all keys."""
+        found, query = [], {"versions": ""}
+        while True:
+            a = self.request("GET", "/" + bucket, query)
+            if a.status != 200:
+                raise OSError(f"listing versions: {a.status} {a.code()}")
+            root = ET.fromstring(a.body)
+            ns = root.tag[:root.tag.index("}") + 1] if root.tag.startswith("{") else ""
+            found += [(v.findtext(ns + "Key"), v.findtext(ns + "VersionId"), v.tag == ns + "DeleteMarker")
+                      for v in root if v.tag in (ns + "Version", ns + "DeleteMarker")]
+            if root.findtext(ns + "IsTruncated") != "true":
+                return found
+            query = {"versions": "", "key-marker": root.findtext(ns + "NextKeyMarker") or "",
+                     "version-id-marker": root.findtext(ns + "NextVersionIdMarker") or ""}
 
     def alive(self):
         return self.request("GET", "/").status == 200
@@ -286,6 +309,16 @@ def main(verb, *args):
             a = s.request("GET", "/" + args[2])
             done(a)
             sys.stdout.buffer.write(a.body)
+        elif verb in ("attack", "unhide"):
+            gone = kept = 0
+            for key, version, marker in list(s.versions(args[2])):
+                if marker or verb == "attack":
+                    a = s.request("DELETE", f"/{args[2]}/{key}", {"versionId": version} if version else None)
+                    gone, kept = gone + (a.status < 300), kept + (a.status >= 300)
+            print(f"{gone} gone, {kept} kept")
+        elif verb == "hide":
+            for key in list(keys_of(s, args[2])):
+                done(s.request("DELETE", f"/{args[2]}/{key}"))
         elif verb == "list":
             for key in keys_of(s, args[2]):
                 print(key)

@@ -17,7 +17,7 @@
 #   proxy METHOD TARGET          a command to the proxy: proxy POST '/set?lag_ms=100'
 #   start_answer STATUS CODE [SECONDS]    a blob service with one answer (answer.py); sets answer_url
 #   start_tokens ASSERTION LOG EXPIRES_IN [ERROR]    who gives tokens (tokens.py); sets AZURE_AUTHORITY_HOST
-#   start_tire REQUESTS          before the Azurite that has TLS, with a 401 for tokens used so often; sets tire_url
+#   start_tire REQUESTS          tokens.py before the Azurite that has TLS: 401 for tokens used so often; sets tire_url
 #   stop_server NAME             ends one (SIGKILL); the proxy is called proxy
 #   servers_client VERB ...      tests/servers/client.py
 #

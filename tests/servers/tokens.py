@@ -7,7 +7,8 @@ tokens; both over TLS on a loopback port that they print.
           a bearer token for whoever sends what the file ASSERTION has now; says that it ends in so many seconds;
           a line in LOG for each exchange. With ERROR (AADSTS...) it refuses.
   tokens.py tire CERT KEY CA HOST:PORT REQUESTS
-          hands requests on; a token that was used so often is answered with 401
+          hands requests on; of the tokens that come, the first, third, ... are answered with 401 when they were
+          used so often, the others are good for ever: a request that is sent again once must come through
 """
 import collections
 import http.client
@@ -75,8 +76,9 @@ def tire(ca, upstream, requests):
             local.conn = http.client.HTTPSConnection(upstream, context=context)
         body = self.body()
         with lock:
-            used[self.headers["authorization"]] += 1
-            tired = used[self.headers["authorization"]] > int(requests)
+            token = self.headers["authorization"]
+            used[token] += 1
+            tired = used[token] > int(requests) and list(used).index(token) % 2 == 0
         if tired:
             self.reply(401, [("x-ms-error-code", "InvalidAuthenticationInfo"), ("Content-Length", "0")])
             return

@@ -157,7 +157,7 @@ static void test_doctor_judge_lock__kept_hidden_or_not(void **state)
 	               "stored with one could be deleted at once",
 	               "switch versions and immutability (object lock) on for the container "
 	               "(bucket), or take 'lock' out of the URL");
-	l.kept_ns = 100 * S;
+	l.locked_until_ns = 100 * S;
 	assert_verdict(doctor_judge_lock(&l, "a role", URL), DOCTOR_OK,
 	               "asked for 30d: the store keeps it; a delete hides the object, and its "
 	               "version stays",
@@ -166,7 +166,7 @@ static void test_doctor_judge_lock__kept_hidden_or_not(void **state)
 	l.del = error_of(ERR_BUSY, "kept");
 	assert_verdict(doctor_judge_lock(&l, "a role", URL), DOCTOR_OK,
 	               "asked for 30d: the store keeps it, a delete is refused", "");
-	l.kept_ns = 0;
+	l.locked_until_ns = 0;
 	assert_verdict(doctor_judge_lock(&l, "a role", URL), DOCTOR_OK,
 	               "asked for 30d: its delete is refused by a lock", "");
 	l.del = error_of(ERR_DENIED, "not for you");

@@ -203,7 +203,11 @@ static void test_store_compare_is_local__of_what_is_about_the_place(void **state
 	assert_true(store_compare_is_local("check/2026-11-22/x"));
 	assert_false(store_compare_is_local("commit/2026-11-22/x"));
 	assert_false(store_compare_is_local("config"));
+	assert_true(store_compare_is_local("ctl/gc/00000001/condemn"));
+	assert_true(store_compare_is_local("ctl/gc/00000001/sessions"));
 	assert_false(store_compare_is_local("ctl/gc/00000001/final"));
+	assert_false(store_compare_is_local("ctl/gc/00000001/live"));
+	assert_false(store_compare_is_local("pack/condemn"));
 	assert_false(store_compare_is_local("session"));
 }
 

@@ -48,10 +48,28 @@ static void test_add__counts_by_what_it_was_for(void **state)
 	http_server_stop(server);
 }
 
+static void test_put__has_a_sample_for_what_was_asked(void **state)
+{
+	const struct store_traffic t = {
+		.ops[CALL_GET] = { .requests = 3, .failures = 1, .received_bytes = 1000 }
+	};
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(4 * KIB);
+
+	(void)state;
+	traffic_put(&t, &b);
+	const char *text = buf_cstr(&b);
+	assert_non_null(strstr(text, "# TYPE aksdr_store_requests gauge\n"));
+	assert_non_null(strstr(text, "\naksdr_store_requests{operation=\"get\"} 3\n"));
+	assert_non_null(strstr(text, "\naksdr_store_failures{operation=\"get\"} 1\n"));
+	assert_non_null(strstr(text, "\naksdr_store_received_bytes{operation=\"get\"} 1000\n"));
+	assert_null(strstr(text, "put"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_add__counts_by_what_it_was_for),
+		cmocka_unit_test(test_put__has_a_sample_for_what_was_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

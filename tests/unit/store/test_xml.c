@@ -203,19 +203,12 @@ static void test_xml_next__demands_the_order_from_page_to_page(void **state)
 
 	(void)state;
 	auto_xml struct xml *x = xml_new(&xml_s3_list, NULL, &e);
-	xml_begin(x, "b");
 	assert_int_equal(read_all(x, PAGE(ITEM("c")), 1000, &e), 0);
 	item_is(x, "c", 1, 1795341845 * S);
 	xml_reset(x);
 	assert_int_equal(read_all(x, PAGE(ITEM("c")), 1000, &e), 0);
 	assert_int_equal(xml_next(x, &item, &e), -1);
 	assert_int_equal(e.class, ERR_UNSUPPORTED);
-	xml_begin(x, "");
-	assert_int_equal(read_all(x, PAGE(ITEM("a")), 1000, &e), 0);
-	item_is(x, "a", 1, 1795341845 * S);
-	xml_begin(x, "b");
-	assert_int_equal(read_all(x, PAGE(ITEM("b")), 1000, &e), 0);
-	assert_int_equal(xml_next(x, &item, &e), -1);
 }
 
 static void test_xml_text__gives_short_documents(void **state)
