@@ -135,8 +135,8 @@ static bool other_region(const struct s3 *s, const struct http_answer *a, const 
 		err_set(e, ERR_RETRY, "the service does not know a new bucket everywhere yet");
 	else
 		err_set(e, ERR_INVALID,
-		        "the bucket '%s' is not in the region '%s' or not at this address; mend the "
-		        "parameters 'region' and 'endpoint' of the store's URL",
+		        "the bucket '%s' is not in the region '%s' or not at this address; mend "
+		        "the parameters 'region' and 'endpoint' of the store's URL",
 		        s->place.host, s->region);
 	return true;
 }
@@ -191,8 +191,8 @@ int s3_explain(const struct s3 *s, enum store_call call, const struct http_answe
 	/* of another class than a missing object, which may mean something to who asked */
 	if (strcmp(code, "NoSuchBucket") == 0)
 		return err_set(e, ERR_IO,
-		               "there is no bucket '%s'; create it (versions and object lock can be "
-		               "chosen then), or mend the URL",
+		               "there is no bucket '%s'; create it (versions and object lock can "
+		               "be chosen then), or mend the URL",
 		               bucket);
 	if (s->lock_s && call == CALL_PUT && strcmp(code, "InvalidRequest") == 0)
 		return err_set(e, ERR_INVALID,

@@ -91,15 +91,18 @@ static void parse_head(struct http_seen *q, char *head)
 static bool serve(struct connection *c, struct buf *in)
 {
 	struct http_server *s = c->server;
-	struct http_seen *q = calloc(1, sizeof(*q));
+	auto_free struct http_seen *q = calloc(1, sizeof(*q));
 	CLEANUP(buf_clear) struct buf reply = BUF_INIT(64 * MIB);
-	auto_free struct http_seen *owned = q;
 	char length[32];
 	size_t head = read_head(c->fd, in);
 
 	if (head == 0 || !q)
 		return false;
-	auto_free char *text = strndup((char *)in->data, head);
+	auto_free char *text = malloc(head + 1);
+	if (!text)
+		return false;
+	memcpy(text, in->data, head);
+	text[head] = '\0';
 	parse_head(q, text);
 	http_seen_header(q, "content-length", length, sizeof(length));
 	size_t body = strtoull(length, NULL, 10);

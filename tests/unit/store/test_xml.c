@@ -47,8 +47,8 @@ static const char s3_page[] =
 	"  <Contents><Key>p/pack/01</Key><LastModified>2026-11-22T10:04:06Z</LastModified>"
 	"<Size>18</Size></Contents>\n"
 	"  <EncodingType>url</EncodingType>\n"
-	"  <NextContinuationToken>1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J/wm36Hy4vbOwM=</NextContinuationToken>"
-	"\n</ListBucketResult>\n";
+	"  <NextContinuationToken>1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J/wm36Hy4vbOwM="
+	"</NextContinuationToken>\n</ListBucketResult>\n";
 
 /* The whole text in pieces of `step` bytes, and its end. */
 static int read_all(struct xml *x, const char *text, size_t step, struct err *e)
@@ -279,7 +279,8 @@ static void test_xml_feed__refuses_what_is_no_such_document(void **state)
 		  "a listing has a document type, which no store sends" },
 		{ "<!DOCTYPE a SYSTEM \"http://127.0.0.1/\"><ListBucketResult/>",
 		  "a listing has a document type, which no store sends" },
-		{ PAGE("<Contents><Size>1</Size><LastModified>2026-11-22</LastModified></Contents>"),
+		{ PAGE("<Contents><Size>1</Size><LastModified>2026-11-22</LastModified>"
+		       "</Contents>"),
 		  "a listing has an object without name" },
 		{ PAGE("<Contents><Key>a</Key><LastModified>2026-11-22</LastModified></Contents>"),
 		  "a listing has an object without size" },
