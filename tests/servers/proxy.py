@@ -52,7 +52,8 @@ the head of the request; `stall`: never answered; `slow`, `skew`: see above; `cu
 within the answer; `lost`: applied, and the connection is reset instead of the answer.
 
 Counts, for each side: requests by method, `repeated` ones (the same method, path, query and range as an
-earlier one), `needless` PUTs (repeated, though each earlier one was answered), faults by name, bytes up and down, and statuses.
+earlier one), `needless` PUTs (repeated, though each earlier one was answered), faults by name, bytes up and down,
+and statuses.
 """
 import asyncio
 import collections
