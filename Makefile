@@ -304,6 +304,10 @@ check-fuzz: $(call needs,$(fuzz_tests)) ## replay the fuzz corpora
 check-reader: $(call needs,$(reader_tests)) ## the independent reader restores what the programs wrote
 	@$(run_tests) check-reader $(reader_tests)
 
+.PHONY: live
+live: all ## backups to real accounts, which AKSDR_LIVE_* name (docs/TESTING.md)
+	@$(run_tests) live $(call tests_of,live)
+
 tsan_tests := $(foreach k,unit contract,$(call tests_of,$k))
 check-tsan: $(call needs,$(tsan_tests)) ## the tests that matter under SAN=thread: unit, contract
 	@$(run_tests) check-tsan $(tsan_tests)

@@ -7,10 +7,13 @@
 #include "agent/job.h"
 #include "common/hex.h"
 #include "common/log.h"
+#include "common/metric.h"
 #include "common/now.h"
 #include "common/num.h"
 #include "common/secret.h"
 #include "common/table.h"
+#include "repo/protect.h"
+#include "store/traffic.h"
 
 #define EXCLUDES_MAX 256
 #define VOLUMES_MAX 64
@@ -33,7 +36,9 @@ enum {
 	OPT_NO_VERIFY,
 	OPT_LEVEL,
 	OPT_THREADS,
-	OPT_PAGE_CACHE
+	OPT_PAGE_CACHE,
+	OPT_METRICS,
+	OPT_EXTEND_LOCKS
 };
 
 static const char *excludes[EXCLUDES_MAX];
@@ -42,7 +47,7 @@ static struct job_params job = {
 	.excludes = excludes,
 	.verify_encode = true,
 };
-static const char *domain, *cluster = "", *namespace = "", *uid = "";
+static const char *domain, *cluster = "", *namespace = "", *uid = "", *metrics;
 
 static const struct verb_option options[] = {
 	{ "driver", "auto|live", "how the volume is frozen for reading", OPT_DRIVER },
@@ -73,8 +78,15 @@ static const struct verb_option options[] = {
 	  OPT_THREADS },
 	{ "page-cache", "SIZE", "local fingerprints of pages that may change; default 2GiB",
 	  OPT_PAGE_CACHE },
+	{ "metrics", "FILE", "write what was asked of the store for Prometheus' textfile collector",
+	  OPT_METRICS },
+	{ "extend-locks", NULL,
+	  "lock all that the new points use, as 'aksdr-catalog lock' does for every point",
+	  OPT_EXTEND_LOCKS },
 	{ NULL, NULL, NULL, 0 },
 };
+
+static bool extend_locks;
 
 static int set_exclude(const char *value, struct err *e)
 {
@@ -101,6 +113,9 @@ static int set(void *state, int key, const char *value, struct err *e)
 
 	(void)state;
 	switch (key) {
+	case OPT_METRICS:
+		metrics = value;
+		return *value ? 0 : err_set(e, ERR_INVALID, "--metrics needs the name of a file");
 	case OPT_DRIVER:
 		job.driver = value;
 		return 0;
@@ -154,6 +169,9 @@ static int set(void *state, int key, const char *value, struct err *e)
 		if (num_u64("--threads", value, 1, 64, &n, e) < 0)
 			return -1;
 		job.threads = (unsigned)n;
+		return 0;
+	case OPT_EXTEND_LOCKS:
+		extend_locks = true;
 		return 0;
 	default:
 		return num_size("--page-cache", value, (uint64_t)1 << 44, &job.page_cache_bytes, e);
@@ -250,6 +268,55 @@ static void tell_problems(const struct point *p)
 		         LOG_U("count", p->unreadable + p->changed - p->nproblems));
 }
 
+/* The points that were made, one after the other. */
+struct made {
+	char sessions[VOLUMES_MAX][POINT_SESSION_LEN + 1];
+	const char *names[VOLUMES_MAX];
+	size_t n;
+};
+
+static void note_made(struct made *m, const struct point *p)
+{
+	memcpy(m->sessions[m->n], p->session, POINT_SESSION_LEN);
+	m->names[m->n] = m->sessions[m->n];
+	m->n++;
+}
+
+static int may_lock(const struct repo *r, struct err *e)
+{
+	if (!extend_locks || r->store->lock_s > 0)
+		return 0;
+	return err_set(e, ERR_INVALID,
+	               "--extend-locks needs a store that locks what it gets: add lock=30d to its "
+	               "URL");
+}
+
+/* The points are made; whatever fails here is done by the next `aksdr-catalog lock`. */
+static int lock_made(const struct repo *r, const struct made *m, struct err *e)
+{
+	const struct protect_params params = {
+		.sessions = m->names,
+		.nsessions = m->n,
+		.lock_s = r->store->lock_s,
+		.margin_s = r->store->lock_s / 4,
+		.threads = job.threads,
+	};
+	struct protect_result result;
+
+	if (!extend_locks || job.dry_run || m->n == 0)
+		return 0;
+	if (protect_run(r, &params, &result, e) < 0) {
+		err_wrap(e, "the restore points are made, and not locked");
+		e->class = ERR_PARTIAL;
+		return -1;
+	}
+	if (result.covered == result.points && result.unreadable == 0)
+		return 0;
+	return err_set(e, ERR_PARTIAL, "the restore points are made, and not locked: %.300s",
+	               result.refusal.class == ERR_NONE ? "not all that they use can be read"
+	                                                : result.refusal.msg);
+}
+
 /* All names are looked at before the first byte is read. */
 static int parse_all(int argc, char **argv, struct point_volume *volumes, const char **paths,
                      struct err *e)
@@ -270,10 +337,20 @@ static int parse_all(int argc, char **argv, struct point_volume *volumes, const 
 	return 0;
 }
 
+static int write_metrics(struct store *s, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(METRIC_TEXT_MAX);
+	struct store_traffic t = store_traffic(s);
+
+	traffic_put(&t, &b);
+	return metric_write(&b, metrics, e);
+}
+
 static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
 {
 	static struct point_volume volumes[VOLUMES_MAX];
 	static const char *paths[VOLUMES_MAX];
+	static struct made made;
 	char set_id[33], default_domain[128];
 	uint8_t random[16];
 	uint64_t unreadable = 0;
@@ -295,6 +372,8 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	auto_repo struct repo *r = NULL;
 	if (repo_open_url(c->store, c->dry_run ? STORE_READONLY : 0, c->key, c->passphrase_file,
 	                  c->state, cancel_on_signals(), &r, e) < 0)
+		return -1;
+	if (may_lock(r, e) < 0)
 		return -1;
 	if (r->params.single_writer && !c->dry_run)
 		log_warn("this repository has a single writer at a time: its store cannot keep "
@@ -337,10 +416,17 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 		}
 		tell_problems(&p);
 		unreadable += p.unreadable;
+		note_made(&made, &p);
 		add_row(t, &p, store_requests(r->store) - before, c->output == OUTPUT_TABLE);
 		point_clear(&p);
 		done++;
 	}
+	struct err unlocked = ERR_INIT;
+	bool locked = lock_made(r, &made, &unlocked) == 0;
+	if (!locked && (rc < 0 || unreadable))
+		log_warn("restore points not locked", LOG_S("why", unlocked.msg));
+	if (metrics && write_metrics(r->store, e) < 0)
+		return -1;
 	if (done && !(c->quiet && c->output == OUTPUT_TABLE) && table_print(t, stdout, NULL, e) < 0)
 		return -1;
 	if (rc < 0) {
@@ -353,6 +439,10 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 		return err_set(e, ERR_PARTIAL,
 		               "%llu entries could not be read and are not in the restore point",
 		               (unsigned long long)unreadable);
+	if (!locked) {
+		*e = unlocked;
+		return -1;
+	}
 	return 0;
 }
 

@@ -462,3 +462,33 @@ int catalog_open(const char *path, enum catalog_mode mode, struct catalog **ret,
 	*ret = STEAL(&c);
 	return 0;
 }
+
+static int copy_pages(struct catalog *from, struct catalog *to, struct err *e)
+{
+	sqlite3_backup *b = sqlite3_backup_init(to->db, "main", from->db, "main");
+
+	if (!b)
+		return catalog_error(to, sqlite3_errcode(to->db), "copying into", e);
+	(void)sqlite3_backup_step(b, -1);
+	int rc = sqlite3_backup_finish(b);
+	return rc == SQLITE_OK ? 0 : catalog_error(to, rc, "copying into", e);
+}
+
+int catalog_copy(struct catalog *c, const char *path, struct err *e)
+{
+	auto_catalog struct catalog *to = calloc(1, sizeof(*to));
+	auto_close int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_sys(e, errno, "creating '%s'", path);
+	if (to)
+		to->path = strdup(path);
+	if (!to || !to->path) {
+		(void)unlink(path);
+		return err_set(e, ERR_NOMEM, "no memory to copy a catalog");
+	}
+	if (open_db(to, path, SQLITE_OPEN_READWRITE, e) == 0 && copy_pages(c, to, e) == 0)
+		return 0;
+	(void)unlink(path);
+	return -1;
+}

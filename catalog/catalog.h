@@ -47,6 +47,12 @@ static inline void clean_catalog(struct catalog *const *c)
 }
 #define auto_catalog CLEANUP(clean_catalog)
 
+/*
+ * Copies the database, as it is now, into a new file for its owner only. ERR_EXISTS when there is
+ * one; else as catalog_open(), and then nothing is left of it.
+ */
+MUST_CHECK int catalog_copy(struct catalog *c, const char *path, struct err *e);
+
 /* The version that this program writes: its newest migration. */
 int catalog_version(void);
 

@@ -142,6 +142,7 @@ static const struct field {
 	FIELD("bytes_deleted", TABLE_BYTES, deleted.bytes),
 	FIELD("packs_locked", TABLE_NUMBER, left.packs),
 	FIELD("bytes_locked", TABLE_BYTES, left.bytes),
+	FIELD("locked_until", TABLE_TIME, left_until_ns),
 	FIELD("points_deleted", TABLE_NUMBER, points_deleted),
 	FIELD("segments_before", TABLE_NUMBER, segments_before),
 	FIELD("segments_written", TABLE_NUMBER, segments_written),
@@ -205,8 +206,12 @@ static void print_state(const struct gc_result *r, bool dry_run)
 		line("sparse", &r->sparse,
 		     dry_run ? "which would be copied without their garbage"
 		             : "garbage beside what is needed");
+	if (r->left_until_ns > 0)
+		(void)snprintf(text, sizeof(text), "kept by locks of the store until %.19sZ",
+		               now_rfc3339(r->left_until_ns).s);
 	if (r->left.packs > 0)
-		line("locked", &r->left, "which the store refuses to delete yet");
+		line("locked", &r->left,
+		     r->left_until_ns > 0 ? text : "which the store refuses to delete yet");
 	if (r->damaged.packs > 0)
 		printf("%-10s %10llu chunks are known to be lost\n", "damaged",
 		       (unsigned long long)r->damaged.packs);

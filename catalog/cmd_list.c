@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* aksdr-catalog list: points, volumes, anomalies, checks, holds, deletions. */
+/* aksdr-catalog list: points, volumes, anomalies, checks, holds, deletions, the second region. */
 #include <string.h>
 
 #include "catalog/cmd.h"
@@ -28,6 +28,8 @@ static const struct table_column point_columns[] = {
 	{ "bytes_stored", "STORED", TABLE_BYTES },
 	{ "problems", "PROBLEMS", TABLE_NUMBER },
 	{ "state", "STATE", TABLE_TEXT },
+	{ "geo", "GEO", TABLE_TEXT },
+	{ "geo_since", NULL, TABLE_TIME },
 	{ "set", NULL, TABLE_TEXT },
 	{ "session", NULL, TABLE_TEXT },
 };
@@ -39,11 +41,13 @@ static const char point_rows[] =
 	" p.bytes_stored, p.unreadable + p.changed,"
 	" CASE WHEN p.ended_ns IS NULL OR p.ended_ns > ?4"
 	" THEN CASE p.expiry WHEN 'held' THEN 'held' WHEN 'proposed' THEN 'proposed'"
-	" ELSE 'present' END"
+	" ELSE CASE WHEN p.incomplete_ns IS NULL THEN 'present' ELSE 'incomplete' END END"
 	" WHEN p.expired_ns IS NULL AND p.revoked_ns IS NOT NULL THEN 'revoked'"
 	" WHEN p.expired_ns IS NULL THEN 'lost'"
 	" WHEN p.gone_at_ns IS NULL OR p.gone_at_ns > ?4 THEN 'expired' ELSE 'deleted' END,"
-	" p.set_id, p.session"
+	" CASE WHEN p.geo_ns IS NOT NULL THEN 'yes'"
+	" ELSE (SELECT CASE kind WHEN 'unknown' THEN 'unknown' ELSE 'no' END FROM cuts"
+	" ORDER BY id DESC LIMIT 1) END, p.geo_ns, p.set_id, p.session"
 	" FROM points p JOIN volumes v ON v.voltag = p.voltag"
 	" WHERE (?1 IS NULL OR p.voltag = ?1) AND p.frozen_ns >= ?2 AND p.frozen_ns <= ?3"
 	" AND p.received_ns <= ?4 AND (?5 OR p.ended_ns IS NULL OR p.ended_ns > ?4)"
@@ -154,6 +158,37 @@ static const char deletion_rows[] =
 	" WHERE (?1 IS NULL OR voltag = ?1) AND received_ns <= ?2 AND ?3 IS NOT NULL"
 	" ORDER BY tombstone, session";
 
+/* ---- the second region ---- */
+
+static const struct table_column geo_columns[] = {
+	{ "volume", "VOLUME", TABLE_TEXT },
+	{ "newest_frozen", "NEWEST", TABLE_TIME },
+	{ "geo_frozen", "IN BOTH REGIONS", TABLE_TIME },
+	{ "geo_rpo_ms", "AGE", TABLE_DURATION },
+	{ "lag_ms", "BEHIND", TABLE_DURATION },
+	{ "waiting", "WAITING", TABLE_NUMBER },
+	{ "newest_session", NULL, TABLE_TEXT },
+	{ "geo_session", NULL, TABLE_TEXT },
+};
+
+static const char geo_rows[] =
+	"SELECT volume, newest_frozen_ns, geo_frozen_ns, (?4 - geo_frozen_ns) / 1000000,"
+	" max(0, newest_frozen_ns - geo_frozen_ns) / 1000000, waiting, newest_session, geo_session"
+	" FROM v_geo WHERE (?1 IS NULL OR voltag = ?1) AND ?2 AND ?3 IS NOT NULL"
+	" ORDER BY volume, voltag";
+
+static const struct table_column cut_columns[] = {
+	{ "id", "NO", TABLE_NUMBER },        { "observed", "OBSERVED", TABLE_TIME },
+	{ "kind", "KIND", TABLE_TEXT },      { "cut", "IN BOTH REGIONS UNTIL", TABLE_TIME },
+	{ "lag_ms", "LAG", TABLE_DURATION }, { "behind", "BEHIND", TABLE_NUMBER },
+	{ "status", "STATUS", TABLE_TEXT },  { "at", NULL, TABLE_TIME },
+};
+
+static const char cut_rows[] =
+	"SELECT id, observed_ns, kind, cut_ns, CASE WHEN kind = 'unknown' THEN NULL"
+	" ELSE max(0, coalesce(at_ns, observed_ns) - cut_ns) / 1000000 END, behind, status, at_ns"
+	" FROM cuts WHERE observed_ns <= ?1 ORDER BY id";
+
 /* Fills the table with the rows of a statement, whose columns are those of the table. */
 static int fill(struct catalog *c, sqlite3_stmt *s, struct table *t, struct err *e)
 {
@@ -195,6 +230,8 @@ static const struct listing listings[] = {
 	{ "holds", "aksdr/holds/v1", hold_rows, hold_columns, ARRAY_LEN(hold_columns) },
 	{ "deletions", "aksdr/deletions/v1", deletion_rows, deletion_columns,
 	  ARRAY_LEN(deletion_columns) },
+	{ "geo", "aksdr/geo/v1", geo_rows, geo_columns, ARRAY_LEN(geo_columns) },
+	{ "cuts", "aksdr/cuts/v1", cut_rows, cut_columns, ARRAY_LEN(cut_columns) },
 };
 
 static void bind(const struct listing *l, const struct cmd_options *o, const char *voltag,
@@ -202,7 +239,7 @@ static void bind(const struct listing *l, const struct cmd_options *o, const cha
 {
 	int64_t as_of_ns = o->as_of_ns ? o->as_of_ns : INT64_MAX;
 
-	if (l->sql == check_rows) {
+	if (l->sql == check_rows || l->sql == cut_rows) {
 		(void)sqlite3_bind_int64(s, 1, as_of_ns);
 		return;
 	}
@@ -219,6 +256,8 @@ static void bind(const struct listing *l, const struct cmd_options *o, const cha
 	} else {
 		(void)sqlite3_bind_int64(s, 2, as_of_ns);
 		(void)sqlite3_bind_int(s, 3, o->gone);
+		if (l->sql == geo_rows)
+			(void)sqlite3_bind_int64(s, 4, now_wall_ns());
 	}
 }
 
@@ -237,8 +276,8 @@ static const struct listing *choose(const char *name, struct err *e)
 		              near);
 	else
 		(void)err_set(e, ERR_INVALID,
-		              "'%s' cannot be listed: points, volumes, anomalies, checks, holds "
-		              "and deletions can",
+		              "'%s' cannot be listed: points, volumes, anomalies, checks, holds, "
+		              "deletions, geo and cuts can",
 		              name);
 	return NULL;
 }
@@ -254,8 +293,11 @@ int cmd_list(void *state, const struct verb_common *common, int argc, char **arg
 		return -1;
 	if ((o->since_ns || o->until_ns) && l->sql != point_rows)
 		return err_set(e, ERR_INVALID, "--since and --until are for points");
-	if (o->volume && l->sql == check_rows)
-		return err_set(e, ERR_INVALID, "--volume has no meaning for checks");
+	if (o->volume && (l->sql == check_rows || l->sql == cut_rows))
+		return err_set(e, ERR_INVALID, "--volume has no meaning for %s", l->name);
+	if (o->as_of_ns && l->sql == geo_rows)
+		return err_set(e, ERR_INVALID,
+		               "--as-of has no meaning for geo: 'list cuts' has it");
 	if (cmd_catalog(o, common, &c, e) < 0 ||
 	    (o->volume && find_volume(c, o->volume, voltag, e) < 0))
 		return -1;

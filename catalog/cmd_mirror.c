@@ -169,11 +169,14 @@ static const char *text_of(const json_t *o, const char *name)
 	return json_string_value(json_object_get(o, name));
 }
 
-static void print_named(const struct named *n)
+/* deleted: also what was deleted, one by one. */
+static void print_named(const struct named *n, bool deleted)
 {
 	for (size_t i = 0; i < json_array_size(n->list); i++) {
 		const json_t *o = json_array_get(n->list, i);
 
+		if (!deleted && strcmp(text_of(o, "what"), mirror_what_name(MIRROR_DELETED)) == 0)
+			continue;
 		printf("%s: %s: %s\n", text_of(o, "what"), text_of(o, "object"),
 		       text_of(o, "detail"));
 	}
@@ -214,6 +217,9 @@ static void print_sentence(FILE *to, const struct mirror_result *r, bool dry_run
 	if (r->deleted > 0)
 		(void)fprintf(to, "; %s: %llu objects (%s)", dry_run ? "would delete" : "deleted",
 		              (unsigned long long)r->deleted, num_bytes_text(r->deleted_bytes).s);
+	if (r->foreign > 0)
+		(void)fprintf(to, "; not copied, since they are too long for a repository: %llu",
+		              (unsigned long long)r->foreign);
 	(void)fputc('\n', to);
 }
 
@@ -225,7 +231,7 @@ static int tell(const struct verb_common *common, const struct mirror_result *r,
 	auto_json json_t *extra = json_pack("{s:O}", "objects", named->list);
 
 	if (common->output == OUTPUT_TABLE) {
-		print_named(named);
+		print_named(named, common->dry_run);
 		if (!common->quiet || r->conflicts + r->damaged > 0)
 			print_sentence(stdout, r, common->dry_run);
 		return fflush(stdout) == 0 ? 0 : err_sys(e, errno, "writing what was copied");
@@ -392,7 +398,7 @@ static int tell_verified(const struct verb_common *common, const struct mirror_v
 		return -1;
 	if (common->output != OUTPUT_TABLE)
 		return 0;
-	print_named(&s->named);
+	print_named(&s->named, true);
 	printf("the same: %llu objects (%s%s); missing: %llu (%s); different: %llu; only in the "
 	       "copy: %llu; complete until %.23sZ\n",
 	       (unsigned long long)v->same, num_bytes_text(v->same_bytes).s,

@@ -3,7 +3,10 @@
 #include <string.h>
 
 #include "catalog/cmd.h"
+#include "catalog/measure.h"
 #include "catalog/rebuild.h"
+#include "common/cancel.h"
+#include "common/metric.h"
 #include "common/now.h"
 
 static const struct table_column columns[] = {
@@ -17,6 +20,10 @@ static const struct table_column columns[] = {
 	{ "anomalies_found", "NEW ANOMALIES", TABLE_NUMBER },
 	{ "anomalies_resolved", "RESOLVED", TABLE_NUMBER },
 	{ "anomalies", "ANOMALIES", TABLE_NUMBER },
+	{ "geo_durable", NULL, TABLE_NUMBER },
+	{ "geo_kind", NULL, TABLE_TEXT },
+	{ "geo_cut", NULL, TABLE_TIME },
+	{ "geo_behind", NULL, TABLE_NUMBER },
 	{ "catalog", NULL, TABLE_TEXT },
 };
 
@@ -45,6 +52,8 @@ static int warn(struct catalog *c, int64_t now_ns, const struct sync_result *r, 
 	if (r->open > r->found)
 		log_warn("anomalies of earlier times are not resolved: 'list anomalies' shows them",
 		         LOG_U("anomalies", r->open - r->found));
+	if (r->geo.why.class != ERR_NONE)
+		log_warn("nothing is known of the second region now", LOG_S("why", r->geo.why.msg));
 	return 0;
 }
 
@@ -67,8 +76,19 @@ static int tell(const struct verb_common *common, const char *path, const struct
 	table_number(t, (int64_t)r->found);
 	table_number(t, (int64_t)r->resolved);
 	table_number(t, (int64_t)r->open);
+	table_number(t, (int64_t)r->geo.durable);
+	table_text(t, geo_kind_name(r->geo.cut.kind));
+	table_number(t, r->geo.cut.cut_ns);
+	table_number(t, (int64_t)r->geo.cut.behind);
 	table_text(t, path);
 	return table_print(t, stdout, NULL, e);
+}
+
+static int write_metrics(struct catalog *c, const char *path, int64_t now_ns, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(METRIC_TEXT_MAX);
+
+	return measure_put(c, now_ns, &b, e) < 0 ? -1 : metric_write(&b, path, e);
 }
 
 static int run(const struct cmd_options *o, const struct verb_common *common, bool rebuild,
@@ -79,7 +99,9 @@ static int run(const struct cmd_options *o, const struct verb_common *common, bo
 	auto_catalog struct catalog *c = NULL;
 	struct progress_counts counts = { 0 };
 	struct sync_result result;
-	const struct sync_params params = {
+	auto_store struct store *mirror = NULL;
+	struct err why = ERR_INIT;
+	struct sync_params params = {
 		.now_ns = now_wall_ns(),
 		.threads = o->threads,
 		.counts = &counts,
@@ -87,6 +109,15 @@ static int run(const struct cmd_options *o, const struct verb_common *common, bo
 
 	if (cmd_repo(common, &r, e) < 0 || cmd_catalog_path(o, r, &path, e) < 0)
 		return -1;
+	if (o->mirror)
+		mirror = store_open_cancel(o->mirror, STORE_READONLY, cancel_on_signals(), &why);
+	/* A copy that is away now is no reason not to learn of the store. */
+	if (o->mirror && !mirror && (why.class == ERR_INVALID || why.class == ERR_CANCELLED)) {
+		*e = why;
+		return err_wrap(e, "the copy");
+	}
+	params.mirror = mirror;
+	params.mirror_why = o->mirror && !mirror ? &why : NULL;
 	if (!rebuild && catalog_open(path, CATALOG_WRITE, &c, e) < 0)
 		return -1;
 	struct progress *p = progress_start(rebuild ? "rebuilding the catalog"
@@ -96,7 +127,8 @@ static int run(const struct cmd_options *o, const struct verb_common *common, bo
 	                 : sync_run(c, r, &params, &result, e);
 	progress_stop(p);
 	if (rc < 0 || (!c && catalog_open(path, CATALOG_READ, &c, e) < 0) ||
-	    warn(c, params.now_ns, &result, e) < 0)
+	    warn(c, params.now_ns, &result, e) < 0 ||
+	    (o->metrics && write_metrics(c, o->metrics, params.now_ns, e) < 0))
 		return -1;
 	return tell(common, path, &result, e);
 }

@@ -17,7 +17,9 @@ enum {
 	OPT_GONE,
 	OPT_LIMIT,
 	OPT_TIMEOUT,
-	OPT_THREADS
+	OPT_THREADS,
+	OPT_MIRROR,
+	OPT_METRICS
 };
 
 #define CATALOG_OPTION                                                                   \
@@ -29,6 +31,9 @@ enum {
 static const struct verb_option sync_options[] = {
 	CATALOG_OPTION,
 	{ "threads", "N", "commits fetched at once (default 8)", OPT_THREADS },
+	{ "mirror", "URL", "the copy that 'mirror' keeps: what it has is in a second region, too",
+	  OPT_MIRROR },
+	{ "metrics", "FILE", "write metrics for Prometheus' textfile collector", OPT_METRICS },
 	{ 0 },
 };
 
@@ -95,6 +100,12 @@ static int set(void *state, int key, const char *value, struct err *e)
 		rc = num_u64("--threads", value, 1, 64, &n, e);
 		o->threads = (unsigned)n;
 		return rc;
+	case OPT_MIRROR:
+		o->mirror = value;
+		return *value ? 0 : err_set(e, ERR_INVALID, "--mirror is empty");
+	case OPT_METRICS:
+		o->metrics = value;
+		return *value ? 0 : err_set(e, ERR_INVALID, "--metrics needs the name of a file");
 	default:
 		return err_set(e, ERR_BUG, "option %d has no meaning", key);
 	}
@@ -161,6 +172,12 @@ static const struct verb readers[] = {
 			"ones "
 			"are told as warnings, and 'list anomalies' shows all.\n"
 			"\n"
+			"Where the store has a second region, or --mirror names a copy, it is "
+			"noted "
+			"how far that is, and which restore points are in it: 'list geo', 'list "
+			"cuts'. "
+			"That nothing can be learned of it is told, and no failure.\n"
+			"\n"
 			"Any key file will do; nothing is written to the store.",
 		.examples = "aksdr-catalog sync --store file:///backup --key audit.key",
 		.options = sync_options,
@@ -186,9 +203,8 @@ static const struct verb readers[] = {
 	},
 	{
 		.name = "list",
-		.args = "[points|volumes|anomalies|checks|holds|deletions]",
-		.summary = "list restore points (default), volumes, anomalies, checks, holds or "
-			   "deletions",
+		.args = "[points|volumes|anomalies|checks|holds|deletions|geo|cuts]",
+		.summary = "list restore points (default), or what else the catalog knows",
 		.text = "Reads the catalog only: 'sync' first to see what is new in the store. "
 			"The catalog "
 			"is found by --catalog, or by the repository that --key names, or it is "
@@ -249,15 +265,26 @@ static const struct verb readers[] = {
 int main(int argc, char **argv)
 {
 	const struct verb others[] = {
-		cmd_check,          cmd_repair,
-		cmd_mirror,         cmd_mirror_verify,
-		cmd_retain,         cmd_retain_simulate,
-		cmd_expire,         cmd_hold,
-		cmd_release,        cmd_gc,
-		cmd_key_list,       cmd_key_add_agent,
-		cmd_key_revoke,     cmd_key_add_recipient,
-		cmd_key_reseal,     cmd_key_remove_recipient,
-		cmd_key_passphrase, cmd_key_require_signatures,
+		cmd_check,
+		cmd_repair,
+		cmd_mirror,
+		cmd_mirror_verify,
+		cmd_reconcile,
+		cmd_retain,
+		cmd_retain_simulate,
+		cmd_expire,
+		cmd_hold,
+		cmd_release,
+		cmd_lock,
+		cmd_gc,
+		cmd_key_list,
+		cmd_key_add_agent,
+		cmd_key_revoke,
+		cmd_key_add_recipient,
+		cmd_key_reseal,
+		cmd_key_remove_recipient,
+		cmd_key_passphrase,
+		cmd_key_require_signatures,
 		cmd_upgrade,
 	};
 	struct verb verbs[ARRAY_LEN(readers) + ARRAY_LEN(others)]; /* the last one ends it */

@@ -176,7 +176,9 @@ int plan_make(struct catalog *c, const struct expiry *x, const struct retain_pol
 		c,
 		"SELECT volume, voltag, session, sequence, received_ns, frozen_ns, bytes_stored,"
 		" verified_ns IS NOT NULL FROM v_points"
-		" WHERE gone_at_ns IS NULL AND (?1 IS NULL OR voltag = ?1)"
+		/* One that is not whole protects nothing, and is not judged either. */
+		" WHERE gone_at_ns IS NULL AND incomplete_ns IS NULL"
+		" AND (?1 IS NULL OR voltag = ?1)"
 		" ORDER BY volume, voltag, received_ns, sequence, session",
 		e);
 

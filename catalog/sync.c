@@ -515,7 +515,8 @@ static int judge_volume(struct sync *s, const char *voltag, struct err *e)
 	auto_stmt sqlite3_stmt *get = catalog_prepare(
 		s->c,
 		"SELECT session, previous_session, hash, previous_hash, sequence, gone_at_ns,"
-		" expired_ns IS NOT NULL OR revoked_ns IS NOT NULL, previous_missing, 0"
+		" expired_ns IS NOT NULL OR revoked_ns IS NOT NULL OR loss IS NOT NULL,"
+		" previous_missing, 0"
 		" FROM points WHERE voltag = ?1"
 		/* those that had gone before anybody looked */
 		" UNION ALL SELECT DISTINCT session, NULL, '', NULL, 0, 0, 1, 0, 1"
@@ -730,8 +731,8 @@ static int mark(struct sync *s, const struct commits *l, bool gone, struct err *
 	auto_stmt sqlite3_stmt *update =
 		catalog_prepare(s->c,
 	                        gone ? "UPDATE points SET gone_at_ns = ?2 WHERE session = ?1"
-	                             : "UPDATE points SET gone_at_ns = NULL, revoked_ns = NULL"
-	                               " WHERE session = ?1",
+	                             : "UPDATE points SET gone_at_ns = NULL, revoked_ns = NULL,"
+	                               " loss = NULL WHERE session = ?1",
 	                        e);
 	if (!update)
 		return -1;
@@ -829,6 +830,9 @@ int sync_run(struct catalog *c, const struct repo *r, const struct sync_params *
              struct sync_result *ret, struct err *e)
 {
 	CLEANUP(sync_clear) struct sync s = { .c = c, .repo = r, .params = params };
+	const struct geo_source region = { .store = r->store,
+		                           .mirror = params->mirror,
+		                           .why = params->mirror_why };
 
 	if (row_bind_repository(c, r->keys, e) < 0)
 		return -1;
@@ -845,7 +849,7 @@ int sync_run(struct catalog *c, const struct repo *r, const struct sync_params *
 	if (fetch_and_write(&s, e) < 0 || mark(&s, &s.gone, true, e) < 0 || mark_voids(&s, e) < 0 ||
 	    mark(&s, &s.returned, false, e) < 0 || statement_sync(c, r, &s.said, e) < 0 ||
 	    sync_checks(&s, e) < 0 || judge(&s, e) < 0 || count_lost(&s, e) < 0 ||
-	    finish(&s, e) < 0)
+	    geo_sync(c, &region, params->now_ns, &s.result.geo, e) < 0 || finish(&s, e) < 0)
 		return -1;
 	s.result.tombstones = s.said.tombstones;
 	s.result.holds = s.said.holds;

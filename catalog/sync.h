@@ -9,6 +9,7 @@
 #define AKSDR_CATALOG_SYNC_H
 
 #include "catalog/catalog.h"
+#include "catalog/geo.h"
 #include "common/progress.h"
 #include "repo/repo.h"
 
@@ -16,6 +17,9 @@ struct sync_params {
 	int64_t now_ns;                 /* what is written as the time of seeing */
 	unsigned threads;               /* fetching at once; 0: 8 */
 	struct progress_counts *counts; /* may be NULL; files are commits here */
+	/* of the second region (catalog/geo.h): */
+	struct store *mirror;
+	const struct err *mirror_why;
 };
 
 struct sync_result {
@@ -27,6 +31,7 @@ struct sync_result {
 	uint64_t bad;                   /* commits that do not open, or do not count */
 	uint64_t tombstones, holds;     /* that are new here */
 	uint64_t found, resolved, open; /* anomalies: new, no longer so, now */
+	struct geo_result geo;          /* the second region */
 };
 
 /*

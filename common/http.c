@@ -195,9 +195,9 @@ static size_t on_send(char *p, size_t size, size_t n, void *arg)
 }
 
 /*
- * A kept connection broke before an answer came, and curl would send the body again by itself. But the
- * request may have been applied, and then the answer to the second one is another: who repeats
- * must know that it is a repetition.
+ * A kept connection broke before an answer came, and curl would send the body again by itself.
+ * But the request may have been applied, and then the answer to the second one is another: who
+ * repeats must know that it is a repetition.
  */
 static int on_seek(void *arg, curl_off_t offset, int origin)
 {
@@ -393,7 +393,10 @@ static void set_body(CURL *c, struct transfer *t)
 		return;
 	for (int i = 0; i < rq->niov; i++)
 		bytes += (curl_off_t)rq->iov[i].iov_len;
-	/* Without a body there is nothing to be asked for again: only a new connection is never left. */
+	/*
+	 * Without a body there is nothing to be asked for again: only a new connection is never
+	 * left.
+	 */
 	if (bytes == 0)
 		curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
@@ -438,7 +441,10 @@ static void set_options(struct handle *x, struct transfer *t, struct curl_slist 
 		curl_easy_setopt(c, CURLOPT_CAINFO, h->ca_file);
 		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
 	}
-	if (h->proxy)
+	/* What is sent in clear never leaves the machine, whatever proxy there is. */
+	if (strncmp(t->rq->url, "http:", 5) == 0)
+		curl_easy_setopt(c, CURLOPT_PROXY, "");
+	else if (h->proxy)
 		curl_easy_setopt(c, CURLOPT_PROXY, h->proxy);
 	set_body(c, t);
 }

@@ -25,7 +25,7 @@ struct http;
 struct http_params {
 	unsigned inflight;           /* requests at once, further ones wait; 0: 32 */
 	const char *ca_file;         /* NULL: the system's certificates */
-	const char *proxy;           /* NULL: the environment's; "": none */
+	const char *proxy;           /* of https. NULL: the environment's; "": none */
 	int64_t connect_ms;          /* 0: 15000 */
 	int64_t stall_ms;            /* no byte for so long: given up; 0: 60000 */
 	const struct cancel *cancel; /* borrowed, may be NULL */

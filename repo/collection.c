@@ -9,8 +9,9 @@
 #include "common/rd.h"
 #include "repo/note.h"
 
-#define GC "ctl/gc/"
-#define DAMAGE "ctl/damage/"
+#define CTL "ctl/"
+#define GC CTL "gc/"
+#define DAMAGE CTL "damage/"
 #define LIST_SCHEMA "aksdr/collection/v1"
 #define DAMAGE_SCHEMA "aksdr/damage/v1"
 #define SESSIONS_MAX 1000000
@@ -78,6 +79,65 @@ void collection_list_clear(struct collection_list *l)
 {
 	pack_list_clear(&l->packs);
 	session_names_clear(&l->sessions);
+}
+
+/* ---- marks of damage ---- */
+
+/* The places of one mark appended to a. */
+static int mark_read(const struct repo *r, const char *key, struct absent *a, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf list = BUF_INIT(NOTE_LIST_MAX);
+	auto_json json_t *o = NULL;
+	uint64_t n;
+
+	if (note_get_list(r, FORMAT_KIND_DAMAGE, key, &o, &list, NULL, e) < 0 ||
+	    note_schema(o, key, DAMAGE_SCHEMA, e) < 0 || json_get_u64(o, key, "places", &n, e) < 0)
+		return -1;
+	if (n > PLACES_MAX || list.len != n * PLACE_BYTES)
+		return err_set(e, ERR_FORMAT, "'%s' does not add up", key);
+	struct rd rd = rd_of(list.data, list.len);
+	for (uint64_t i = 0; i < n; i++) {
+		struct place p;
+
+		p.pack.kind = rd_u8(&rd);
+		rd_copy(&rd, p.pack.id, sizeof(p.pack.id));
+		p.off = rd_u32(&rd);
+		rd_copy(&rd, p.id, sizeof(p.id));
+		if (p.pack.kind > CHUNK_NODE)
+			return err_set(e, ERR_FORMAT, "'%s': a place of kind %u", key, p.pack.kind);
+		if (absent_add_place(a, &p, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+struct marks {
+	const struct repo *r;
+	struct absent *a;
+	int (*each)(void *arg, const char *key, const struct place *places, size_t n,
+	            struct err *e);
+	void *arg;
+};
+
+static int take_mark(void *arg, const struct store_item *item, struct err *e)
+{
+	const struct marks *m = arg;
+	size_t before = m->a->nplaces;
+	struct err why = ERR_INIT;
+
+	if (!note_name_valid(item->key + strlen(DAMAGE)))
+		return 0;
+	if (mark_read(m->r, item->key, m->a, &why) < 0) {
+		/* A mark that does not open marks nothing; check tells of it. */
+		m->a->nplaces = before;
+		if (note_is_bad(&why))
+			return 0;
+		*e = why;
+		return -1;
+	}
+	/* A mark of no place, with none before it, has no array. */
+	const struct place *places = m->a->places ? m->a->places + before : NULL;
+	return m->each ? m->each(m->arg, item->key, places, m->a->nplaces - before, e) : 0;
 }
 
 /* ---- state ---- */
@@ -221,13 +281,40 @@ static int list_generations(const struct repo *r, struct generations *l, struct 
 	               : 0;
 }
 
-/* One look. */
-static int look(const struct repo *r, struct collection_state *ret, struct err *e)
+/* What one list tells of all that is below ctl/. */
+struct ctl {
+	struct generations *generations;
+	struct marks marks;
+};
+
+static int take_ctl(void *arg, const struct store_item *item, struct err *e)
+{
+	struct ctl *c = arg;
+
+	if (strncmp(item->key, GC, strlen(GC)) == 0)
+		return take_part(c->generations, item, e);
+	return strncmp(item->key, DAMAGE, strlen(DAMAGE)) == 0 ? take_mark(&c->marks, item, e) : 0;
+}
+
+static int list_all(const struct repo *r, struct generations *l, struct absent *a, struct err *e)
+{
+	struct ctl c = { .generations = l, .marks = { .r = r, .a = a } };
+
+	a->nplaces = 0; /* of a look before */
+	return store_list(r->store, CTL, NULL, take_ctl, &c, e) < 0
+	               ? err_wrap(e, "reading the state of the collection and the marks of damage")
+	               : 0;
+}
+
+/* One look. marks: as for collection_state_and_marks(). */
+static int look(const struct repo *r, struct collection_state *ret, struct absent *marks,
+                struct err *e)
 {
 	CLEANUP(generations_clear) struct generations l = { 0 };
 	struct collection_state s = { 0 };
 
-	if (list_generations(r, &l, e) < 0 || judge(r, &l, NULL, NULL, e) < 0)
+	if ((marks ? list_all(r, &l, marks, e) : list_generations(r, &l, e)) < 0 ||
+	    judge(r, &l, NULL, NULL, e) < 0)
 		return -1;
 	for (size_t i = 0; i < l.n; i++) {
 		const struct generation *g = &l.v[i];
@@ -256,12 +343,13 @@ static int look(const struct repo *r, struct collection_state *ret, struct err *
 	return 0;
 }
 
-int collection_state(const struct repo *r, struct collection_state *ret, struct err *e)
+static int look_again(const struct repo *r, struct collection_state *ret, struct absent *marks,
+                      struct err *e)
 {
 	for (unsigned try = 1;; try++) {
 		struct err why = ERR_INIT;
 
-		if (look(r, ret, &why) == 0)
+		if (look(r, ret, marks, &why) == 0)
 			return 0;
 		/* A list takes its time: a collection may have come to its end behind its back. */
 		if (why.class == ERR_CORRUPT && try < LOOKS_MAX)
@@ -269,6 +357,17 @@ int collection_state(const struct repo *r, struct collection_state *ret, struct 
 		*e = why;
 		return -1;
 	}
+}
+
+int collection_state(const struct repo *r, struct collection_state *ret, struct err *e)
+{
+	return look_again(r, ret, NULL, e);
+}
+
+int collection_state_and_marks(const struct repo *r, struct collection_state *ret,
+                               struct absent *marks, struct err *e)
+{
+	return look_again(r, ret, marks, e);
 }
 
 static int drop_void(void *arg, const char *key, struct err *e)
@@ -373,7 +472,7 @@ int collection_get(const struct repo *r, uint64_t n, enum collection_part part,
 	return 0;
 }
 
-/* ---- damage ---- */
+/* ---- marks of damage: making and listing ---- */
 
 int damage_put(const struct repo *r, const struct place *places, size_t n, struct err *e)
 {
@@ -396,63 +495,6 @@ int damage_put(const struct repo *r, const struct place *places, size_t n, struc
 	if (note_put_list(r, FORMAT_KIND_DAMAGE, key, o, &list, e) < 0)
 		return err_wrap(e, "marking what is damaged");
 	return 0;
-}
-
-/* The places of one mark appended to a. */
-static int mark_read(const struct repo *r, const char *key, struct absent *a, struct err *e)
-{
-	CLEANUP(buf_clear) struct buf list = BUF_INIT(NOTE_LIST_MAX);
-	auto_json json_t *o = NULL;
-	uint64_t n;
-
-	if (note_get_list(r, FORMAT_KIND_DAMAGE, key, &o, &list, NULL, e) < 0 ||
-	    note_schema(o, key, DAMAGE_SCHEMA, e) < 0 || json_get_u64(o, key, "places", &n, e) < 0)
-		return -1;
-	if (n > PLACES_MAX || list.len != n * PLACE_BYTES)
-		return err_set(e, ERR_FORMAT, "'%s' does not add up", key);
-	struct rd rd = rd_of(list.data, list.len);
-	for (uint64_t i = 0; i < n; i++) {
-		struct place p;
-
-		p.pack.kind = rd_u8(&rd);
-		rd_copy(&rd, p.pack.id, sizeof(p.pack.id));
-		p.off = rd_u32(&rd);
-		rd_copy(&rd, p.id, sizeof(p.id));
-		if (p.pack.kind > CHUNK_NODE)
-			return err_set(e, ERR_FORMAT, "'%s': a place of kind %u", key, p.pack.kind);
-		if (absent_add_place(a, &p, e) < 0)
-			return -1;
-	}
-	return 0;
-}
-
-struct marks {
-	const struct repo *r;
-	struct absent *a;
-	int (*each)(void *arg, const char *key, const struct place *places, size_t n,
-	            struct err *e);
-	void *arg;
-};
-
-static int take_mark(void *arg, const struct store_item *item, struct err *e)
-{
-	const struct marks *m = arg;
-	size_t before = m->a->nplaces;
-	struct err why = ERR_INIT;
-
-	if (!note_name_valid(item->key + strlen(DAMAGE)))
-		return 0;
-	if (mark_read(m->r, item->key, m->a, &why) < 0) {
-		/* A mark that does not open marks nothing; check tells of it. */
-		m->a->nplaces = before;
-		if (note_is_bad(&why))
-			return 0;
-		*e = why;
-		return -1;
-	}
-	/* A mark of no place, with none before it, has no array. */
-	const struct place *places = m->a->places ? m->a->places + before : NULL;
-	return m->each ? m->each(m->arg, item->key, places, m->a->nplaces - before, e) : 0;
 }
 
 int damage_load(const struct repo *r, struct absent *a,

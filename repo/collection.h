@@ -53,6 +53,13 @@ struct collection_state {
 MUST_CHECK int collection_state(const struct repo *r, struct collection_state *ret, struct err *e);
 
 /*
+ * The same, and the marks of damage into marks, unsorted (it has no places before): one LIST of
+ * ctl/ and a GET for each mark.
+ */
+MUST_CHECK int collection_state_and_marks(const struct repo *r, struct collection_state *ret,
+                                          struct absent *marks, struct err *e);
+
+/*
  * Deletes objects of collections that do not count since their key was revoked: their names are
  * wanted. ERR_DENIED when the store refuses.
  */

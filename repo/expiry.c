@@ -309,7 +309,9 @@ static int tomb_cmp(const void *va, const void *vb)
 	return d ? d : (a->number > b->number) - (a->number < b->number);
 }
 
-static int load(const struct repo *r, uint64_t after, struct expiry *x, struct err *e)
+/* of: holds and pins are wanted only where a tombstone names this point (any, when it is ""). */
+static int load(const struct repo *r, uint64_t after, const char *of, struct expiry *x,
+                struct err *e)
 {
 	struct walk tombs = { .r = r, .x = x, .next = after + 1 };
 	struct walk holds = { .r = r, .x = x, .next = 1 };
@@ -322,25 +324,36 @@ static int load(const struct repo *r, uint64_t after, struct expiry *x, struct e
 		note_number_key(TOMB, after, last);
 	if (store_list(r->store, TOMB "/", last, take_tomb, &tombs, e) < 0)
 		return -1;
+	if (x->ntombs > 1)
+		qsort(x->tombs, x->ntombs, sizeof(*x->tombs), tomb_cmp);
+	size_t named = x->ntombs;
+	if (of && *of)
+		(void)expiry_tombs(x, of, &named);
+	if (of && named == 0)
+		return 0;
 	uint64_t missing_tombs = x->missing;
 	if (store_list(r->store, HOLD "/", NULL, take_hold, &holds, e) < 0 ||
 	    store_list(r->store, PIN "/", NULL, take_pin, &holds, e) < 0)
 		return -1;
 	x->missing_holds = x->missing - missing_tombs;
-	if (x->ntombs > 1)
-		qsort(x->tombs, x->ntombs, sizeof(*x->tombs), tomb_cmp);
+	return 0;
+}
+
+static int load_into(const struct repo *r, uint64_t after, const char *of, struct expiry *ret,
+                     struct err *e)
+{
+	CLEANUP(expiry_clear) struct expiry x = { 0 };
+
+	if (load(r, after, of, &x, e) < 0)
+		return err_wrap(e, "reading which restore points are expired");
+	*ret = x;
+	x = (struct expiry){ 0 };
 	return 0;
 }
 
 int expiry_load(const struct repo *r, uint64_t after, struct expiry *ret, struct err *e)
 {
-	CLEANUP(expiry_clear) struct expiry x = { 0 };
-
-	if (load(r, after, &x, e) < 0)
-		return err_wrap(e, "reading which restore points are expired");
-	*ret = x;
-	x = (struct expiry){ 0 };
-	return 0;
+	return load_into(r, after, NULL, ret, e);
 }
 
 void expiry_clear(struct expiry *x)
@@ -398,6 +411,17 @@ int expiry_now(const struct repo *r, struct expiry *ret, struct err *e)
 		ret->missing_holds += settled.holds - ret->last_hold;
 	}
 	return 0;
+}
+
+int expiry_for_readers(const struct repo *r, const struct collection_state *s, const char *session,
+                       struct expiry *ret, struct err *e)
+{
+	struct expiry_settled settled;
+
+	return settled_by(r, s->done, &settled, e) < 0 ||
+	                       load_into(r, settled.tombs, session ? session : "", ret, e) < 0
+	               ? -1
+	               : 0;
 }
 
 /* ---- asking ---- */
@@ -624,21 +648,19 @@ static void seen_clear(struct seen *s)
 	session_names_clear(&s->live);
 }
 
-static int seen_load(const struct repo *r, struct seen *ret, struct err *e)
+static int seen_by(const struct repo *r, const struct collection_state *s, struct seen *ret,
+                   struct err *e)
 {
 	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
 	struct expiry_settled settled;
-	struct collection_state s;
 	struct err why = ERR_INIT;
 
-	if (collection_state(r, &s, e) < 0)
-		return -1;
-	if (!s.done_live)
+	if (!s->done_live)
 		return 0;
 	/* Of the same collection: a later one may have seen the hold and taken the point. */
-	if (settled_by(r, s.done, &settled, e) < 0)
+	if (settled_by(r, s->done, &settled, e) < 0)
 		return -1;
-	if (collection_get(r, s.done, COLLECTION_LIVE, &l, NULL, &why) < 0) {
+	if (collection_get(r, s->done, COLLECTION_LIVE, &l, NULL, &why) < 0) {
 		/* One that does not open, or that the next collection took, says nothing. */
 		if (note_is_bad(&why))
 			return 0;
@@ -649,6 +671,13 @@ static int seen_load(const struct repo *r, struct seen *ret, struct err *e)
 	ret->live = l.sessions;
 	l.sessions = (struct session_names){ 0 };
 	return 0;
+}
+
+static int seen_load(const struct repo *r, struct seen *ret, struct err *e)
+{
+	struct collection_state s;
+
+	return collection_state(r, &s, e) < 0 ? -1 : seen_by(r, &s, ret, e);
 }
 
 /*
@@ -770,17 +799,23 @@ int expiry_put_release(const struct repo *r, uint64_t hold, const char *reason, 
 	return put_hold(r, o, NULL, NULL, ret_number, e);
 }
 
-/* After the pin was put: whether the point may go while it is read. */
+/*
+ * After the pin was put: whether the point may go while it is read. A state that is older than the
+ * tombstones only makes more of them be read, and fewer holds count for sure.
+ */
 static int look_pinned(const struct repo *r, const char *session, bool *ret, struct err *e)
 {
 	CLEANUP(expiry_clear) struct expiry x = { 0 };
 	CLEANUP(seen_clear) struct seen seen = { 0 };
+	struct collection_state at;
 	enum session_end end;
 
-	if (expiry_now(r, &x, e) < 0 || seen_load(r, &seen, e) < 0 ||
-	    session_look(r, session, &end, e) < 0)
+	if (collection_state(r, &at, e) < 0 || expiry_for_readers(r, &at, session, &x, e) < 0)
 		return -1;
 	enum expiry_state s = expiry_of(&x, session);
+	if ((s == EXPIRY_HELD && seen_by(r, &at, &seen, e) < 0) ||
+	    session_look(r, session, &end, e) < 0)
+		return -1;
 	bool expired = s == EXPIRY_PINNED || s == EXPIRY_EXPIRED ||
 	               (s == EXPIRY_HELD && !is_kept(&x, &seen, session));
 	*ret = end != SESSION_COMMITTED || expired;

@@ -108,6 +108,16 @@ MUST_CHECK int expiry_settled(const struct repo *r, struct expiry_settled *ret, 
  */
 MUST_CHECK int expiry_now(const struct repo *r, struct expiry *ret, struct err *e);
 
+struct collection_state;
+
+/*
+ * What says whether points are gone, for who only reads: s is the state of the collection, read
+ * before. Holds and pins, which only matter to points that a tombstone names, are listed only when
+ * one names this session (NULL: any); without them expiry_of() is right for this session (all).
+ */
+MUST_CHECK int expiry_for_readers(const struct repo *r, const struct collection_state *s,
+                                  const char *session, struct expiry *ret, struct err *e);
+
 enum expiry_state expiry_of(const struct expiry *x, const char *session);
 static inline bool expiry_is_gone(const struct expiry *x, const char *session)
 {

@@ -55,6 +55,14 @@ static bool is_refusal(const struct err *e)
 	return e->class == ERR_DENIED || e->class == ERR_BUSY || e->class == ERR_UNSUPPORTED;
 }
 
+static int64_t locked_until(const struct gc *g, const char *key)
+{
+	struct store_stat st;
+	struct err ignored = ERR_INIT;
+
+	return store_head(g->repo->store, key, &st, &ignored) == 0 ? st.locked_until_ns : 0;
+}
+
 static int sweep_one(struct sweep *s, const struct pack_name *p, struct err *e)
 {
 	struct gc *g = s->g;
@@ -69,9 +77,13 @@ static int sweep_one(struct sweep *s, const struct pack_name *p, struct err *e)
 			*e = why;
 			return -1;
 		}
+		const int64_t until_ns = locked_until(g, name);
+
 		(void)pthread_mutex_lock(&s->lock);
 		g->result->left.packs++;
 		g->result->left.bytes += bytes;
+		if (until_ns > g->result->left_until_ns)
+			g->result->left_until_ns = until_ns;
 		if (s->refusal.class == ERR_NONE)
 			s->refusal = why;
 		(void)pthread_mutex_unlock(&s->lock);
@@ -502,7 +514,7 @@ static int still_counts(const struct gc *g, struct err *e)
 }
 
 /* Names of segments that the last generation could not delete; nothing depends on them but cost. */
-static int load_locked(struct gc *g, struct gc_names *ret, struct err *e)
+int gc_replaced(struct gc *g, struct gc_names *ret, struct err *e)
 {
 	CLEANUP(collection_list_clear) struct collection_list l = { 0 };
 	const struct collection_state *s = &g->view.collection;
@@ -538,7 +550,7 @@ static int finish(struct gc *g, uint64_t n, const struct collection_list *final,
 	struct marks marks = { .g = g, .final = &final->packs };
 	struct absent ignored = { 0 };
 
-	if (still_counts(g, e) < 0 || load_locked(g, &locked, e) < 0 ||
+	if (still_counts(g, e) < 0 || gc_replaced(g, &locked, e) < 0 ||
 	    gc_index(g, n, &final->sessions, &locked, e) < 0)
 		return -1;
 	if (g->params->counts)
@@ -846,6 +858,7 @@ static int sweep_undead(struct gc *g, struct err *e)
 	CLEANUP(pack_list_clear) struct pack_list l = { 0 };
 
 	g->result->left = (struct gc_amount){ 0 };
+	g->result->left_until_ns = 0;
 	for (size_t i = 0; i < g->npacks; i++) {
 		const struct gc_pack *p = &g->packs[i];
 

@@ -171,7 +171,7 @@ size_t gc_pack_find(const struct gc *g, uint8_t kind, const uint8_t id[FORMAT_PA
 
 /* ---- points ---- */
 
-static int add_point_locked(struct gc *g, const struct point *p, struct err *e)
+static int add_point_locked(struct gc *g, const struct point *p, int64_t received_ns, struct err *e)
 {
 	int domain = gc_domain_number(g, p->domain, e);
 
@@ -191,6 +191,7 @@ static int add_point_locked(struct gc *g, const struct point *p, struct err *e)
 		.root = p->root,
 		.levels = p->levels,
 		.domain = (uint16_t)domain,
+		.received_ns = received_ns,
 		.logical_bytes = p->bytes_logical,
 	};
 	memcpy(x->session, p->session, sizeof(x->session));
@@ -228,6 +229,15 @@ static int note_void(struct gc *g, const struct commit_item *c, struct err *e)
 	return rc;
 }
 
+static int note_unreadable(struct gc *g, struct err *e)
+{
+	(void)pthread_mutex_lock(&g->lock);
+	g->unreadable++;
+	(void)pthread_mutex_unlock(&g->lock);
+	*e = (struct err)ERR_INIT;
+	return 0;
+}
+
 static int open_point(struct gc *g, const struct commit_item *c, struct err *e)
 {
 	CLEANUP(point_clear) struct point p = { 0 };
@@ -237,6 +247,8 @@ static int open_point(struct gc *g, const struct commit_item *c, struct err *e)
 			return note_void(g, c, e);
 		if (!note_is_bad(e))
 			return -1;
+		if (g->lenient)
+			return note_unreadable(g, e);
 		err_wrap(e,
 		         "restore point '%s' does not open, so nobody can say what it needs; "
 		         "nothing is collected until it is repaired or expired",
@@ -253,14 +265,15 @@ static int open_point(struct gc *g, const struct commit_item *c, struct err *e)
 		               p.session, (unsigned long long)p.config,
 		               (unsigned long long)g->repo->params.revision);
 	(void)pthread_mutex_lock(&g->lock);
-	int rc = add_point_locked(g, &p, e);
+	int rc = add_point_locked(g, &p, c->received_ns, e);
 	(void)pthread_mutex_unlock(&g->lock);
 	return rc;
 }
 
 static int open_commit(struct gc *g, const struct commit_item *c, struct err *e)
 {
-	if (c->kind == COMMIT_MAINTENANCE)
+	if (c->kind == COMMIT_MAINTENANCE || (g->lenient && c->kind == COMMIT_ABORT) ||
+	    (g->only && !session_names_has(g->only, c->session)))
 		return 0;
 	if (c->kind == COMMIT_ABORT) {
 		/*

@@ -33,6 +33,8 @@ struct gc_point {
 	struct chunk_ref root;
 	uint32_t levels;
 	uint16_t domain;
+	uint32_t until_s; /* how long it is needed, for who sets g->needs; s since 1970 */
+	int64_t received_ns;
 	uint64_t logical_bytes;
 };
 
@@ -70,6 +72,11 @@ struct gc {
 	int64_t now_ns; /* the store's */
 	/* Points that go by the final of the open generation, whatever came later; NULL: none */
 	const struct session_names *final;
+	/* Who only asks what is needed (repo/protect.h): */
+	const struct session_names *only; /* of these points; NULL: of all */
+	bool lenient;                     /* what cannot be read is counted, and stops nothing */
+	/* of each pack until when it is needed, by gc_mark(); NULL: nobody wants to know */
+	_Atomic uint32_t *needs;
 
 	/* of one look at the repository, by gc_gather() */
 	struct view view;
@@ -100,11 +107,16 @@ struct gc {
 	struct pack_list released;   /* guarded by lock: condemned, and needed all the same */
 	uint64_t known_lost;         /* guarded by lock */
 	uint64_t lost;               /* guarded by lock */
+	uint64_t unreadable;         /* guarded by lock; lenient: points and nodes */
 	struct chunk_ref lost_first; /* guarded by lock, as its pack's name */
 	char lost_name[PACK_KEY_MAX];
 };
 
 /* ---- gc.c ---- */
+
+/* Segments that the last generation has replaced and could not delete. */
+struct gc_names;
+MUST_CHECK int gc_replaced(struct gc *g, struct gc_names *ret, struct err *e);
 
 /* Deletes an object; one that the store keeps is not gone, and no error. */
 MUST_CHECK int gc_delete(struct gc *g, const char *key, bool *ret_gone, struct err *e);

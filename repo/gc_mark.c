@@ -259,8 +259,22 @@ static int flush(struct worker *w, struct err *e)
 	return 0;
 }
 
-static int add_mark(struct worker *w, const struct chunk_ref *ref, size_t pack, struct err *e)
+/* The pack is needed so long, at least. */
+static void need(struct gc *g, size_t pack, uint32_t until_s)
 {
+	uint32_t now = atomic_load_explicit(&g->needs[pack], memory_order_relaxed);
+
+	while (now < until_s &&
+	       !atomic_compare_exchange_weak_explicit(&g->needs[pack], &now, until_s,
+	                                              memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+static int add_mark(struct worker *w, const struct chunk_ref *ref, size_t pack, uint32_t until_s,
+                    struct err *e)
+{
+	if (w->g->needs)
+		need(w->g, pack, until_s);
 	if (w->nmarks == BATCH && flush(w, e) < 0)
 		return -1;
 	w->marks[w->nmarks++] =
@@ -268,8 +282,8 @@ static int add_mark(struct worker *w, const struct chunk_ref *ref, size_t pack, 
 	return 0;
 }
 
-static int visit_leaf(struct worker *w, uint16_t domain, const uint8_t *plain, size_t n,
-                      struct err *e)
+static int visit_leaf(struct worker *w, const struct refset_item *item, const uint8_t *plain,
+                      size_t n, struct err *e)
 {
 	struct leaf *leaf;
 	int rc = 0;
@@ -280,11 +294,11 @@ static int visit_leaf(struct worker *w, uint16_t domain, const uint8_t *plain, s
 		struct chunk_ref at;
 		size_t pack;
 
-		rc = resolve(w, domain, &leaf->chunks[i], &at, &pack, e);
+		rc = resolve(w, item->domain, &leaf->chunks[i], &at, &pack, e);
 		if (rc > 0)
-			rc = add_mark(w, &at, pack, e);
+			rc = add_mark(w, &at, pack, item->until_s, e);
 		if (rc == 0 && w->has_also)
-			rc = add_mark(w, &w->also, pack_number(w, &w->also), e);
+			rc = add_mark(w, &w->also, pack_number(w, &w->also), item->until_s, e);
 	}
 	leaf_unref(leaf);
 	return rc;
@@ -293,7 +307,7 @@ static int visit_leaf(struct worker *w, uint16_t domain, const uint8_t *plain, s
 static int add_node_at(struct worker *w, struct refset *to, const struct refset_item *item,
                        size_t pack, struct err *e)
 {
-	if (add_mark(w, &item->ref, pack, e) < 0)
+	if (add_mark(w, &item->ref, pack, item->until_s, e) < 0)
 		return -1;
 	if (to)
 		return refset_add(to, item, 1, e);
@@ -304,10 +318,10 @@ static int add_node_at(struct worker *w, struct refset *to, const struct refset_
 }
 
 /* The node will be read where it stays. */
-static int add_node(struct worker *w, struct refset *to, uint16_t domain,
+static int add_node(struct worker *w, struct refset *to, uint16_t domain, uint32_t until_s,
                     const struct chunk_ref *ref, struct err *e)
 {
-	struct refset_item item = { .domain = domain };
+	struct refset_item item = { .domain = domain, .until_s = until_s };
 	size_t pack;
 
 	int rc = resolve(w, domain, ref, &item.ref, &pack, e);
@@ -329,11 +343,11 @@ static int visit(void *arg, const struct refset_item *item, const uint8_t *plain
 	int rc = 0;
 
 	if (w->level == 0)
-		return visit_leaf(w, item->domain, plain, n, e);
+		return visit_leaf(w, item, plain, n, e);
 	if (tree_inner_decode(plain, n, &inner, e) < 0)
 		return nodes_is_finding(e) ? 1 : -1;
 	for (size_t i = 0; rc == 0 && i < inner->n; i++)
-		rc = add_node(w, NULL, item->domain, &inner->children[i].ref, e);
+		rc = add_node(w, NULL, item->domain, item->until_s, &inner->children[i].ref, e);
 	inner_free(inner);
 	return rc;
 }
@@ -347,6 +361,12 @@ static int bad(void *arg, const struct refset_item *item, const struct err *why,
 	/* Repair has found that out, and told which files are hurt. */
 	if (absent_has_place(&w->g->view.absent, &item->ref))
 		return 0;
+	if (w->g->lenient) {
+		(void)pthread_mutex_lock(&w->g->lock);
+		w->g->unreadable++;
+		(void)pthread_mutex_unlock(&w->g->lock);
+		return 0;
+	}
 	pack_key_name(name, item->ref.pack, CHUNK_NODE);
 	(void)err_set(e, ERR_CORRUPT,
 	              "a tree node at byte %u of '%s' cannot be read, so nobody can say what is "
@@ -480,7 +500,7 @@ static int add_roots(struct gc *g, struct err *e)
 		const struct gc_point *p = &g->points[i];
 		struct refset *set = level_set(g, p->levels - 1, e);
 
-		if (!set || add_node(w, set, p->domain, &p->root, e) < 0)
+		if (!set || add_node(w, set, p->domain, p->until_s, &p->root, e) < 0)
 			return -1;
 	}
 	return flush(w, e);
@@ -533,6 +553,7 @@ int gc_mark(struct gc *g, struct err *e)
 	pack_list_clear(&g->released);
 	g->lost = 0;
 	g->known_lost = 0;
+	runs_free(g->marks);
 	g->marks = runs_new(&mark_type, g->scratch);
 	if (!g->marks)
 		return err_set(e, ERR_NOMEM, "no memory for a collection");
@@ -549,7 +570,7 @@ int gc_mark(struct gc *g, struct err *e)
 			return err_wrap(e, "going through the trees");
 		refset_free(STEAL(&g->nodes[level]));
 	}
-	if (g->lost > 0)
+	if (g->lost > 0 && !g->lenient)
 		return stop_for_loss(g, e);
 	pack_list_sort(&g->released);
 	g->result->damaged.packs = g->known_lost;

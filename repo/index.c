@@ -5,6 +5,9 @@
  * adds. That is one mutex and a hash table by the first bytes of the id: a
  * claim is made once per chunk of about 1 MiB. When it has grown, what is
  * settled moves into a sorted run in scratch memory.
+ *
+ * An index that was opened lazily has the tables that were there, and gets a
+ * second set of all that the store has when something is not found.
  */
 #include "repo/index.h"
 
@@ -12,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -40,6 +44,8 @@ struct run {
 	size_t map_len; /* of its mapping */
 };
 
+enum loaded { LOADED_ALL, LOADED_KNOWN, LOADED_MORE };
+
 struct index {
 	struct store *store;
 	const struct keys *keys;
@@ -51,6 +57,13 @@ struct index {
 	struct index_tables tables, tentative; /* constant after index_open() */
 	struct index_names_list voids;         /* the same */
 	size_t damaged;
+	const struct view *view;     /* borrowed; may be NULL */
+	const struct cancel *cancel; /* the same */
+	struct index_known known;    /* what the tables are of */
+	bool knows;                  /* it may be remembered; of LOADED_KNOWN always */
+	pthread_mutex_t loading;     /* held while more is made */
+	atomic_int loaded;           /* enum loaded; MORE: */
+	struct index_tables more[2]; /* all of the store, settled and tentative; constant then */
 
 	pthread_mutex_t lock;
 	pthread_cond_t settled; /* something pending is stored or abandoned */
@@ -62,6 +75,13 @@ struct index {
 	size_t nruns;
 };
 
+static void names_clear(struct index_names_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->v[i]);
+	free(l->v);
+}
+
 void index_free(struct index *x)
 {
 	if (!x)
@@ -72,13 +92,14 @@ void index_free(struct index *x)
 	free(x->slots);
 	index_tables_clear(&x->tables);
 	index_tables_clear(&x->tentative);
-	for (size_t i = 0; i < x->voids.n; i++)
-		free(x->voids.v[i]);
-	free(x->voids.v);
+	index_tables_clear(&x->more[0]);
+	index_tables_clear(&x->more[1]);
+	names_clear(&x->voids);
 	clean_close(&x->dir);
 	secret_free(x->k);
 	free(x->scratch_dir);
 	(void)pthread_cond_destroy(&x->settled);
+	(void)pthread_mutex_destroy(&x->loading);
 	(void)pthread_mutex_destroy(&x->lock);
 	free(x);
 }
@@ -108,9 +129,48 @@ static int open_dir(struct index *x, const char *state_dir, struct err *e)
 	return x->scratch_dir ? 0 : err_set(e, ERR_NOMEM, "no memory for the index");
 }
 
-int index_open(struct store *store, const struct keys *keys, const struct domain_keys *domain,
-               const char *state_dir, const struct view *view, const struct cancel *cancel,
-               struct index **ret, struct err *e)
+/* Remembers the list that the tables are of; not one that has something to tell at each opening. */
+static void remember(const struct index *x, const struct index_names_list *voids, size_t damaged)
+{
+	if (x->knows && voids->n == 0 && damaged == 0)
+		index_known_write(x->k, x->dir, &x->known);
+}
+
+/* Everything that is in the store now. */
+static int load_all(struct index *x, struct err *e)
+{
+	if (index_load(x->store, x->keys, x->domain, x->k, x->dir, x->view, x->cancel, &x->tables,
+	               &x->tentative, &x->voids, &x->damaged, e) < 0)
+		return -1;
+	remember(x, &x->voids, x->damaged);
+	return 0;
+}
+
+/* Whether there is more to look at than the tables that were known. Loads it at the first call. */
+static bool has_more(struct index *x)
+{
+	if (atomic_load_explicit(&x->loaded, memory_order_acquire) == LOADED_ALL)
+		return false;
+	(void)pthread_mutex_lock(&x->loading);
+	if (atomic_load(&x->loaded) == LOADED_KNOWN) {
+		struct index_names_list voids = { 0 };
+		struct err ignored = ERR_INIT;
+		size_t damaged = 0;
+
+		if (index_load(x->store, x->keys, x->domain, x->k, x->dir, x->view, x->cancel,
+		               &x->more[0], &x->more[1], &voids, &damaged, &ignored) < 0)
+			x->knows = false;
+		names_clear(&voids);
+		atomic_store_explicit(&x->loaded, LOADED_MORE, memory_order_release);
+	}
+	(void)pthread_mutex_unlock(&x->loading);
+	return true;
+}
+
+static int open_index(struct store *store, const struct keys *keys,
+                      const struct domain_keys *domain, const char *state_dir,
+                      const struct view *view, const struct cancel *cancel, bool lazily,
+                      struct index **ret, struct err *e)
 {
 	uint8_t key[32];
 	uint8_t revoked[32];
@@ -119,7 +179,10 @@ int index_open(struct store *store, const struct keys *keys, const struct domain
 	if (!x)
 		return err_set(e, ERR_NOMEM, "no memory for the index");
 	(void)pthread_mutex_init(&x->lock, NULL);
+	(void)pthread_mutex_init(&x->loading, NULL);
 	(void)pthread_cond_init(&x->settled, NULL);
+	x->view = view;
+	x->cancel = cancel;
 	x->store = store;
 	x->keys = keys;
 	x->domain = domain;
@@ -136,11 +199,42 @@ int index_open(struct store *store, const struct keys *keys, const struct domain
 	secret_wipe(key, sizeof(key));
 	if (state_dir && *state_dir && open_dir(x, state_dir, e) < 0)
 		return -1;
-	if (index_load(store, keys, domain, x->k, x->dir, view, cancel, &x->tables, &x->tentative,
-	               &x->voids, &x->damaged, e) < 0)
+	/* Where a list costs no round trip there is nothing to remember. */
+	if (lazily && x->dir >= 0 && !(store->caps & STORE_CAP_LOCAL))
+		x->knows = index_known_of(x->k, view, &x->known);
+	if (x->knows && index_known_is(x->k, x->dir, &x->known) &&
+	    index_load_known(x->k, x->dir, view, &x->tables))
+		atomic_store(&x->loaded, LOADED_KNOWN);
+	else if (load_all(x, e) < 0)
 		return -1;
 	*ret = STEAL(&x);
 	return 0;
+}
+
+int index_open(struct store *store, const struct keys *keys, const struct domain_keys *domain,
+               const char *state_dir, const struct view *view, const struct cancel *cancel,
+               struct index **ret, struct err *e)
+{
+	return open_index(store, keys, domain, state_dir, view, cancel, false, ret, e);
+}
+
+int index_open_lazily(struct store *store, const struct keys *keys,
+                      const struct domain_keys *domain, const char *state_dir,
+                      const struct view *view, const struct cancel *cancel, struct index **ret,
+                      struct err *e)
+{
+	return open_index(store, keys, domain, state_dir, view, cancel, true, ret, e);
+}
+
+void index_committed(const struct index *x, const char *session)
+{
+	struct index_known known = x->known;
+
+	/* Of what it wrote there are tables already: index_learned(). */
+	if (!x->knows || x->voids.n > 0 || x->damaged > 0)
+		return;
+	index_known_add(x->k, session, &known);
+	index_known_write(x->k, x->dir, &known);
 }
 
 size_t index_damaged(const struct index *x)
@@ -201,13 +295,22 @@ static void find_in(const struct index *x, const struct index_tables *ts, const 
 		index_table_find(ts->t[i], x->k, id, consider, f);
 }
 
+static void find_everywhere(struct index *x, const uint8_t id[32], struct found *f)
+{
+	find_in(x, &x->tables, id, f);
+	find_in(x, &x->tentative, id, f);
+	if (f->any || !has_more(x))
+		return;
+	find_in(x, &x->more[0], id, f);
+	find_in(x, &x->more[1], id, f);
+}
+
 /* In the segments; ret is untouched when there is nothing. */
-static bool tables_find(const struct index *x, const uint8_t id[32], struct chunk_ref *ret)
+static bool tables_find(struct index *x, const uint8_t id[32], struct chunk_ref *ret)
 {
 	struct found f = { .absent = x->absent, .ret = ret };
 
-	find_in(x, &x->tables, id, &f);
-	find_in(x, &x->tentative, id, &f);
+	find_everywhere(x, id, &f);
 	return f.any;
 }
 
@@ -243,8 +346,7 @@ bool index_locate(struct index *x, struct chunk_ref *ref)
 	struct chunk_ref best;
 	struct found f = { .absent = x->absent, .wanted = ref, .ret = &best };
 
-	find_in(x, &x->tables, ref->id, &f);
-	find_in(x, &x->tentative, ref->id, &f);
+	find_everywhere(x, ref->id, &f);
 	if (!f.any && !index_lookup(x, ref->id, &best))
 		return false;
 	if (best.plain != ref->plain || best.kind != ref->kind)

@@ -37,7 +37,21 @@ MUST_CHECK int index_open(struct store *store, const struct keys *keys,
                           const struct domain_keys *domain, const char *state_dir,
                           const struct view *view, const struct cancel *cancel, struct index **ret,
                           struct err *e);
+
+/*
+ * The same for a session's view, without asking the store as long as local tables do: when those
+ * are of a list that had the same commits and generation, the segments are listed once an id is
+ * not found. Then a store that fails is as an index without that id. index_each_void() has none
+ * before that.
+ */
+MUST_CHECK int index_open_lazily(struct store *store, const struct keys *keys,
+                                 const struct domain_keys *domain, const char *state_dir,
+                                 const struct view *view, const struct cancel *cancel,
+                                 struct index **ret, struct err *e);
 void index_free(struct index *x);
+
+/* The session of this index has committed: it is remembered as known. */
+void index_committed(const struct index *x, const char *session);
 
 /*
  * Looks up among the loaded segments and what index_add() got: of several

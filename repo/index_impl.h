@@ -2,7 +2,7 @@
 /*
  * Local tables of the index: immutable sorted arrays in the state directory
  * (or in memory), each covering one or more segments of the store. Private to
- * index.c, index_table.c and index_load.c.
+ * index.c, index_table.c, index_known.c and index_load.c.
  */
 #ifndef AKSDR_REPO_INDEX_IMPL_H
 #define AKSDR_REPO_INDEX_IMPL_H
@@ -83,6 +83,29 @@ struct index_names_list {
 	char **v;
 	size_t n, cap;
 };
+
+/*
+ * What a list of the segments was made of: the commits, and the generation that was done. With the
+ * same of both there is nothing settled that was not there then (docs/CONCURRENCY.md).
+ */
+struct index_known {
+	uint64_t done;    /* generation */
+	uint64_t commits; /* how many */
+	uint64_t sum[4];  /* of a keyed hash of each, so that the order does not matter */
+};
+/* false: a collection is open, and nothing is to be remembered. */
+bool index_known_of(const struct index_keys *k, const struct view *view, struct index_known *ret);
+void index_known_add(const struct index_keys *k, const char *session, struct index_known *x);
+/* Whether the directory says that its tables are of just that. */
+bool index_known_is(const struct index_keys *k, int dir, const struct index_known *x);
+void index_known_write(const struct index_keys *k, int dir, const struct index_known *x);
+
+/*
+ * The tables of dir, without asking the store; false: there is one that is not only of sessions
+ * that the view knows to be settled, and ts is empty.
+ */
+bool index_load_known(const struct index_keys *k, int dir, const struct view *view,
+                      struct index_tables *ts);
 
 /*
  * Lists and fetches: settled segments into ts, which may be kept in dir (-1: none), those of

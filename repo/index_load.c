@@ -372,6 +372,43 @@ static int load(struct loader *l, const struct view *view, struct err *e)
 	return 0;
 }
 
+/* True when all sessions that the table has segments of have committed. */
+static bool is_settled(const struct index_table *t, const struct view *view)
+{
+	const char *end = t->names + t->names_len;
+
+	for (const char *at = t->names; at < end;) {
+		const char *line_end = memchr(at, '\n', (size_t)(end - at));
+		size_t n = (size_t)(line_end - at); /* a table's names end in a line end */
+		char name[NAME_BYTES];
+		char session[96];
+
+		if (n >= sizeof(name))
+			return false;
+		memcpy(name, at, n);
+		name[n] = '\0';
+		if (!segment_session(name, session) ||
+		    view_segment(&view->commits, NULL, session) != SEGMENT_SETTLED)
+			return false;
+		at = line_end + 1;
+	}
+	return true;
+}
+
+bool index_load_known(const struct index_keys *k, int dir, const struct view *view,
+                      struct index_tables *ts)
+{
+	struct loader l = { .k = k, .dir = dir, .ts = ts };
+	struct err ignored = ERR_INIT;
+	bool good = open_tables(&l, &ignored) == 0;
+
+	for (size_t i = 0; good && i < ts->n; i++)
+		good = is_settled(ts->t[i], view);
+	if (!good)
+		index_tables_clear(ts);
+	return good;
+}
+
 int index_load(struct store *store, const struct keys *keys, const struct domain_keys *domain,
                const struct index_keys *k, int dir, const struct view *view,
                const struct cancel *cancel, struct index_tables *ts, struct index_tables *tentative,

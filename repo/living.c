@@ -41,13 +41,18 @@ int living_load(const struct repo *r, struct living *ret, struct err *e)
 	CLEANUP(marker_list_clear) struct marker_list markers = { 0 };
 	CLEANUP(living_clear) struct living l = { 0 };
 	struct collection_state s;
+	bool any;
 
 	/*
 	 * The state first: what a later collection takes was listed, and is expired by tombstones.
 	 */
-	if (collection_state(r, &s, e) < 0 || commit_list_load(r->store, &l.commits, e) < 0 ||
-	    marker_list_load(r->store, &markers, e) < 0 || expiry_now(r, &l.expiry, e) < 0 ||
-	    living_gone(r, &s, &l.commits, &markers, &l.gone, e) < 0)
+	if (collection_state(r, &s, e) < 0 || commit_list_load(r->store, &l.commits, e) < 0)
+		return -1;
+	/* Where nothing was ever collected, no commit is left of what was. */
+	any = s.done > 0 || s.open;
+	if ((any && marker_list_load(r->store, &markers, e) < 0) ||
+	    expiry_for_readers(r, &s, NULL, &l.expiry, e) < 0 ||
+	    (any && living_gone(r, &s, &l.commits, &markers, &l.gone, e) < 0))
 		return -1;
 	*ret = l;
 	l = (struct living){ 0 };

@@ -36,12 +36,22 @@ static int open_copy(const char *path)
 	return steal_fd(&fd);
 }
 
+static int write_copy(const struct repo *r, const char *path, const uint8_t *p, size_t n)
+{
+	struct err ignored = ERR_INIT;
+	char dir[640];
+
+	(void)snprintf(dir, sizeof(dir), "%s/meta", r->state);
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return -1;
+	return fd_create_file(AT_FDCWD, path, p, n, 0600, FD_REPLACE, &ignored);
+}
+
 int meta_cache_open(const struct repo *r, const uint8_t id[FORMAT_PACK_ID_BYTES])
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(FORMAT_PACK_MAX);
 	struct err ignored = ERR_INIT;
 	char name[PACK_KEY_MAX];
-	char dir[640];
 	char path[640];
 
 	if (!is_wanted(r))
@@ -51,12 +61,21 @@ int meta_cache_open(const struct repo *r, const uint8_t id[FORMAT_PACK_ID_BYTES]
 	if (fd >= 0)
 		return fd;
 	pack_key_name(name, id, CHUNK_NODE);
-	(void)snprintf(dir, sizeof(dir), "%s/meta", r->state);
 	if (store_get_all(r->store, name, &b, &ignored) < 0 ||
-	    (mkdir(dir, 0700) < 0 && errno != EEXIST) ||
-	    fd_create_file(AT_FDCWD, path, b.data, b.len, 0600, FD_REPLACE, &ignored) < 0)
+	    write_copy(r, path, b.data, b.len) < 0)
 		return -1;
 	return open_copy(path);
+}
+
+void meta_cache_keep(const struct repo *r, const uint8_t id[FORMAT_PACK_ID_BYTES], const uint8_t *p,
+                     size_t n)
+{
+	char path[640];
+
+	if (!is_wanted(r))
+		return;
+	path_of(r, id, path);
+	(void)write_copy(r, path, p, n);
 }
 
 void meta_cache_forget(const struct repo *r, const uint8_t id[FORMAT_PACK_ID_BYTES])

@@ -18,6 +18,10 @@
  */
 int meta_cache_open(const struct repo *r, const uint8_t id[FORMAT_PACK_ID_BYTES]);
 
+/* Keeps a pack that was just stored, as far as that goes: the next run begins by reading it. */
+void meta_cache_keep(const struct repo *r, const uint8_t id[FORMAT_PACK_ID_BYTES], const uint8_t *p,
+                     size_t n);
+
 /* Drops the copy: it is damaged, or the pack is gone. */
 void meta_cache_forget(const struct repo *r, const uint8_t id[FORMAT_PACK_ID_BYTES]);
 

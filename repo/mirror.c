@@ -196,10 +196,7 @@ static int take_lacking(struct round *r, const struct mirror_item *item, struct 
 	enum collection_part part;
 	uint64_t n;
 
-	/*
-	 * Of a collection that has decided nothing yet the copy needs nothing: who collects there
-	 * begins anew. And what came since the round began goes with the next one.
-	 */
+	/* What a collection has decided since the round began goes with the next one. */
 	if (collection_key_parse(item->key, &n, &part) && n > r->look.final)
 		return 0;
 	expect(r->m, item->size);
@@ -486,11 +483,8 @@ static bool was_deleted(const struct round *r, const struct mirror_item *item)
 		return item->size != FORMAT_ABORT_BYTES && !has_segments(&r->look, session);
 	case MIRROR_POINTS:
 		return session_names_has(&r->gone, session);
-	case MIRROR_COLLECTIONS:
 	case MIRROR_GUARDS:
-		return collection_key_parse(item->key, &n, &part) && n <= r->state.done &&
-		       (part == COLLECTION_CONDEMN || part == COLLECTION_SESSIONS ||
-		        part == COLLECTION_LIVE);
+		return collection_key_parse(item->key, &n, &part) && n <= r->state.done;
 	default:
 		return begins(item->key, "ctl/damage/");
 	}

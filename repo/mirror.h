@@ -29,7 +29,7 @@ enum mirror_what {
 };
 const char *mirror_what_name(enum mirror_what what); /* "conflict", "damaged", … */
 
-/* text: a sentence without its subject, which is the key. -1 ends the work. From one thread only. */
+/* text: a sentence without its subject, which is the key. -1 ends the work. One call at a time. */
 typedef int mirror_tell(void *arg, enum mirror_what what, const char *key, const char *text,
                         struct err *e);
 

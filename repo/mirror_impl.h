@@ -20,10 +20,10 @@ enum mirror_class {
 	MIRROR_MAINTENANCE, /* commits that make segments count, and aborts */
 	MIRROR_KEYS,        /* configs and what they name, damage marks */
 	MIRROR_HOLDS,       /* before the tombstones that they stand against */
-	MIRROR_COLLECTIONS, /* finals say what is dead: after the segments that tell where it is now */
-	MIRROR_TOMBSTONES, /* before the points that they expire */
+	MIRROR_COLLECTIONS, /* finals say what is dead: after segments, which say where it is now */
+	MIRROR_TOMBSTONES,  /* before the points that they expire */
 	MIRROR_POINTS,
-	MIRROR_GUARDS /* lists of what was live: a point that they name and that is not there is lost */
+	MIRROR_GUARDS /* lists of what was live: points that are there before anybody misses them */
 };
 
 struct mirror_item {

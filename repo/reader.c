@@ -26,14 +26,17 @@
 #include "repo/keyring.h"
 #include "repo/moved.h"
 
-#define MEMORY_DEFAULT (64 * MIB)
+#define MEMORY_LOCAL (64 * MIB)
+#define MEMORY_REMOTE (176 * MIB) /* four packs, of which three are on their way */
 #define INFLIGHT_DEFAULT 16
 #define THREADS_MAX 64U
 #define GAP_REMOTE (512 * KIB) /* cheaper to read over than to ask again */
 #define GAP_LOCAL (16 * KIB)
 #define RANGE_LOCAL MIB
 #define RANGE_REMOTE_MIN MIB
-#define RANGE_REMOTE_MAX (8 * MIB)
+#define RANGES_LEAST 4       /* of the longest that have room at once */
+#define BUF_SMALL MIB        /* sizes of buffers: */
+#define BUF_MIDDLE (8 * MIB) /* and for what is longer, of the longest range */
 #define KEYS_KEPT 256
 
 /* A domain that something was wanted of. */
@@ -48,6 +51,7 @@ struct reader_domain {
 struct range_buf {
 	struct range_buf *next;
 	size_t cap;
+	size_t touched; /* what of it may be resident: the longest that was read into it */
 	uint8_t data[];
 };
 
@@ -57,6 +61,7 @@ struct range {
 	struct reader_domain *domain;
 	uint32_t off, len;
 	uint64_t plain;        /* bytes of all wants */
+	uint64_t weight;       /* what it counts for while it is under way */
 	struct range_buf *buf; /* once fetched */
 	bool failed;
 	struct err err; /* when failed: why it could not be fetched */
@@ -90,6 +95,7 @@ struct reader {
 	void *ctx;
 	bool local;
 	size_t gap, range_max;
+	uint64_t under_way_max;
 	struct keyring *ring;
 	struct worker *sync; /* of reader_chunk() */
 	pthread_t threads[2 * THREADS_MAX];
@@ -103,8 +109,9 @@ struct reader {
 	struct range_list pending;     /* guarded by lock */
 	struct range_list fetched;     /* guarded by lock */
 	struct range_buf *spare;       /* guarded by lock */
-	uint64_t buffered;             /* guarded by lock; bytes of buffers in use */
-	uint64_t under_way;            /* guarded by lock; plain bytes not yet delivered */
+	uint64_t buffered;             /* guarded by lock; touched bytes of all buffers */
+	unsigned in_use;               /* guarded by lock; buffers */
+	uint64_t under_way;            /* guarded by lock; bytes not yet delivered */
 	size_t ranges;                 /* guarded by lock; not yet done */
 	bool failed, closing;          /* guarded by lock */
 	struct err err;                /* guarded by lock; set when failed */
@@ -356,6 +363,7 @@ static struct range *range_new(const struct reader *r, struct reader_domain *d,
 	if (!r->local && g->off <= GAP_REMOTE && !keyring_has(r->ring, &wants[0].ref))
 		g->off = 0;
 	g->len = (uint32_t)(end - g->off);
+	g->weight = r->local ? g->plain : g->len;
 	memcpy(g->wants, wants, n * sizeof(*wants));
 	return g;
 }
@@ -522,54 +530,93 @@ static void buf_put_back(struct reader *r, struct range_buf *take_b)
 	if (!take_b)
 		return;
 	(void)pthread_mutex_lock(&r->lock);
-	r->buffered -= take_b->cap;
+	r->in_use--;
 	take_b->next = r->spare;
 	r->spare = take_b;
 	(void)pthread_cond_broadcast(&r->room);
 	(void)pthread_mutex_unlock(&r->lock);
 }
 
-/* A spare buffer of at least n bytes, or one that is too small (free it), or NULL. */
-static struct range_buf *take_spare_locked(struct reader *r, size_t n)
+/* A buffer of the list that has this size, or, with cap 0, any. */
+static struct range_buf *take_spare_locked(struct reader *r, size_t cap)
 {
 	struct range_buf **at = &r->spare;
 
-	while (*at && (*at)->cap < n)
+	while (*at && cap && (*at)->cap != cap)
 		at = &(*at)->next;
-	if (!*at)
-		at = &r->spare;
 	struct range_buf *b = *at;
 	if (b)
 		*at = b->next;
 	return b;
 }
 
+/* Few sizes, so that buffers can be used again. */
+static size_t buf_cap(const struct reader *r, size_t n)
+{
+	if (n <= BUF_SMALL)
+		return BUF_SMALL;
+	if (n <= BUF_MIDDLE)
+		return BUF_MIDDLE;
+	return n <= r->range_max ? r->range_max : n;
+}
+
+/*
+ * A spare buffer for n bytes, or *ret_new is what a new one may have; counted. false: too much is
+ * in use.
+ */
+static bool buf_try_locked(struct reader *r, size_t n, struct range_buf **ret, size_t *ret_new)
+{
+	size_t cap = buf_cap(r, n);
+	struct range_buf *b = take_spare_locked(r, cap);
+	size_t more = !b ? n : n > b->touched ? n - b->touched : 0;
+
+	/* Those of other sizes go first; and one that is too much is better than nothing. */
+	while (r->buffered + more > r->params.memory) {
+		struct range_buf *other = take_spare_locked(r, 0);
+
+		if (!other)
+			break;
+		r->buffered -= other->touched;
+		free(other);
+	}
+	if (r->in_use > 0 && r->buffered + more > r->params.memory) {
+		if (b) {
+			b->next = r->spare;
+			r->spare = b;
+		}
+		return false;
+	}
+	r->in_use++;
+	r->buffered += more;
+	if (b)
+		b->touched += more;
+	*ret = b;
+	*ret_new = cap;
+	return true;
+}
+
 /* A buffer for n bytes; waits while too many are in use. NULL: no memory, or the reading ends. */
 static struct range_buf *buf_get(struct reader *r, size_t n)
 {
-	size_t cap = n > r->range_max ? n : r->range_max;
-	uint64_t most = r->params.memory / 4 * 3;
+	struct range_buf *b = NULL;
+	size_t cap = 0;
 
 	(void)pthread_mutex_lock(&r->lock);
-	while (r->buffered > 0 && r->buffered + cap > most && !r->failed && !r->closing)
+	while (!r->failed && !r->closing && !buf_try_locked(r, n, &b, &cap))
 		(void)pthread_cond_wait(&r->room, &r->lock);
-	if (r->failed || r->closing) {
-		(void)pthread_mutex_unlock(&r->lock);
-		return NULL;
-	}
-	struct range_buf *b = take_spare_locked(r, n);
-	r->buffered += b && b->cap >= n ? b->cap : cap;
+	bool ends = cap == 0;
 	(void)pthread_mutex_unlock(&r->lock);
-	if (b && b->cap >= n)
+	if (b || ends)
 		return b;
-	free(b);
 	b = malloc(sizeof(*b) + cap);
 	if (b) {
 		b->cap = cap;
+		b->touched = n;
 		return b;
 	}
 	(void)pthread_mutex_lock(&r->lock);
-	r->buffered -= cap;
+	r->in_use--;
+	r->buffered -= n;
 	(void)pthread_mutex_unlock(&r->lock);
 	return NULL;
 }
@@ -588,7 +635,7 @@ static struct range *next_range(struct reader *r, struct range_list *l, pthread_
 static void range_done(struct reader *r, struct range *take_g)
 {
 	(void)pthread_mutex_lock(&r->lock);
-	r->under_way -= take_g->plain;
+	r->under_way -= take_g->weight;
 	r->ranges--;
 	(void)pthread_cond_broadcast(&r->room);
 	(void)pthread_mutex_unlock(&r->lock);
@@ -719,15 +766,21 @@ int reader_open(const struct repo *repo, const struct reader_params *params,
 	if (r->params.inflight > THREADS_MAX)
 		r->params.inflight = THREADS_MAX;
 	if (r->params.memory == 0)
-		r->params.memory = MEMORY_DEFAULT;
+		r->params.memory = r->local ? MEMORY_LOCAL : MEMORY_REMOTE;
 	r->gap = r->local ? GAP_LOCAL : GAP_REMOTE;
 	r->range_max = RANGE_LOCAL;
+	r->under_way_max = r->params.memory;
 	if (!r->local) {
-		r->range_max = (size_t)(r->params.memory / (2 * r->params.inflight));
+		/* A whole pack by one request, where there is memory for some of them. */
+		size_t pack = repo->params.pack_bytes + 2 * FORMAT_CHUNK_MAX;
+
+		r->range_max = (size_t)(r->params.memory / RANGES_LEAST);
+		if (r->range_max > pack)
+			r->range_max = pack;
 		if (r->range_max < RANGE_REMOTE_MIN)
 			r->range_max = RANGE_REMOTE_MIN;
-		if (r->range_max > RANGE_REMOTE_MAX)
-			r->range_max = RANGE_REMOTE_MAX;
+		/* What waits for its turn has no bytes yet. */
+		r->under_way_max = 2 * r->params.memory;
 	}
 	r->pending.tail = &r->pending.head;
 	r->fetched.tail = &r->fetched.head;
@@ -735,7 +788,8 @@ int reader_open(const struct repo *repo, const struct reader_params *params,
 	(void)pthread_cond_init(&r->work, NULL);
 	(void)pthread_cond_init(&r->arrived, NULL);
 	(void)pthread_cond_init(&r->room, NULL);
-	r->ring = keyring_new(repo, KEYS_KEPT, !params->rehash);
+	/* Asking a distant store who vouches for a pack takes two requests; hashing takes none. */
+	r->ring = keyring_new(repo, KEYS_KEPT, r->local && !params->rehash);
 	if (!r->ring) {
 		reader_free(r);
 		return err_set(e, ERR_NOMEM, "no memory for reading");
@@ -839,13 +893,13 @@ static struct reader_domain *domain_of(struct reader *r, const struct domain_key
 static int push_range(struct reader *r, struct range *take_g, struct err *e)
 {
 	(void)pthread_mutex_lock(&r->lock);
-	while (r->under_way > 0 && r->under_way + take_g->plain > r->params.memory && !r->failed)
+	while (r->under_way > 0 && r->under_way + take_g->weight > r->under_way_max && !r->failed)
 		(void)pthread_cond_wait(&r->room, &r->lock);
 	bool failed = r->failed;
 	if (failed) {
 		*e = r->err;
 	} else {
-		r->under_way += take_g->plain;
+		r->under_way += take_g->weight;
 		r->ranges++;
 		list_add(&r->pending, take_g);
 		(void)pthread_cond_signal(&r->work);

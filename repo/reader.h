@@ -20,8 +20,8 @@ struct reader;
 
 struct reader_params {
 	unsigned threads;          /* decode threads; 0: CPUs */
-	unsigned inflight;         /* range reads at once; 0: 16, fewer for file stores */
-	uint64_t memory;           /* bytes; 0: 64 MiB */
+	unsigned inflight;         /* range reads at once, at most; 0: 16 */
+	uint64_t memory;           /* bytes; 0: 64 MiB, of a distant store 176 MiB */
 	bool rehash;               /* also compute each chunk's id again */
 	_Atomic uint64_t *fetched; /* gets the bytes read from the store added; may be NULL */
 };

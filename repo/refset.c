@@ -45,15 +45,20 @@ static int item_cmp(const void *va, const void *vb)
 	return 0;
 }
 
-static void join_flags(void *kept, const void *same)
+static void join_items(void *kept, const void *same)
 {
-	((struct refset_item *)kept)->flags |= ((const struct refset_item *)same)->flags;
+	struct refset_item *k = kept;
+	const struct refset_item *s = same;
+
+	k->flags |= s->flags;
+	if (s->until_s > k->until_s)
+		k->until_s = s->until_s;
 }
 
 static const struct runs_type items = {
 	.size = sizeof(struct refset_item),
 	.cmp = item_cmp,
-	.join = join_flags,
+	.join = join_items,
 };
 
 struct refset *refset_new(const char *scratch_dir)

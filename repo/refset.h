@@ -24,6 +24,8 @@ struct refset_item {
 	struct chunk_ref ref;
 	uint16_t domain; /* the user's number for a dedup domain */
 	uint8_t flags;   /* REFSET_*; items that differ in nothing else become one */
+	/* the same of the latest, for who asks until when something is needed: s since 1970 */
+	uint32_t until_s;
 };
 
 struct refset;

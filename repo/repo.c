@@ -26,7 +26,9 @@
 #define CUT_MIN_BYTES (256 * KIB)
 #define CUT_AVG_BYTES MIB
 #define CUT_MAX_BYTES (4 * MIB)
-#define PACK_BYTES (16 * MIB)
+/* docs/PERFORMANCE.md, "Distant stores", says why. */
+#define PACK_BYTES_LOCAL (16 * MIB)
+#define PACK_BYTES_REMOTE (40 * MIB)
 
 #define COMMIT_PREFIX "commit/"
 
@@ -98,7 +100,7 @@ static int init_in(struct store *store, struct key_files *f, const char *passphr
 		.cut_min = CUT_MIN_BYTES,
 		.cut_avg = CUT_AVG_BYTES,
 		.cut_max = CUT_MAX_BYTES,
-		.pack_bytes = PACK_BYTES,
+		.pack_bytes = store->caps & STORE_CAP_LOCAL ? PACK_BYTES_LOCAL : PACK_BYTES_REMOTE,
 		.features = FORMAT_FEATURES,
 		.single_writer = single_writer,
 	};

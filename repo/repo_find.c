@@ -5,7 +5,8 @@
  * What orders points is inside them, so every commit of the volume has to be
  * opened once; a small file in the state directory remembers the numbers, and
  * from then on only new commits are. It is a help: what it leads to is opened
- * and compared, and when it was wrong everything is opened again.
+ * and compared, and when it was wrong everything is opened again. What was just
+ * opened for its numbers is not read twice.
  *
  * A volume's tag is in the names of its commits. When the user's text is a
  * whole name, the tag follows from it; else one commit of each volume is
@@ -50,10 +51,16 @@ struct survey {
 	struct seen *items;
 	size_t n, cap;
 	struct err why; /* why the last bad one that is not revoked is bad */
+	/* the newest of those that were opened, until somebody takes it */
+	struct point *opened;
 };
 
 static void survey_clear(struct survey *s)
 {
+	if (s->opened)
+		point_clear(s->opened);
+	free(s->opened);
+	s->opened = NULL;
 	free(s->items);
 	s->items = NULL;
 	s->n = 0;
@@ -231,6 +238,33 @@ static bool is_of_object(const struct err *e)
 	       e->class == ERR_NOT_FOUND;
 }
 
+static int seen_order(const struct seen *a, const struct seen *b)
+{
+	if (a->sequence != b->sequence)
+		return a->sequence < b->sequence ? -1 : 1;
+	if (a->received_ns != b->received_ns)
+		return a->received_ns < b->received_ns ? -1 : 1;
+	return strcmp(a->session, b->session);
+}
+
+/* The point of x was opened; it is likely to be asked for when it is the newest. */
+static int keep_newest(struct survey *s, const struct seen *x, struct point *p, struct err *e)
+{
+	const struct seen *have = s->opened ? survey_get(s, s->opened->session) : NULL;
+
+	if (have && seen_order(x, have) < 0)
+		return 0;
+	if (!s->opened)
+		s->opened = calloc(1, sizeof(*s->opened));
+	else
+		point_clear(s->opened);
+	if (!s->opened)
+		return err_set(e, ERR_NOMEM, "no memory for a restore point");
+	*s->opened = *p;
+	*p = (struct point){ 0 };
+	return 0;
+}
+
 /* Opens what is not known yet. */
 static int survey_open(struct survey *s, bool use_cache, struct err *e)
 {
@@ -254,6 +288,8 @@ static int survey_open(struct survey *s, bool use_cache, struct err *e)
 		if (repo_point_at(s->r, x->session, x->received_ns, &p, &why) == 0) {
 			x->sequence = p.sequence;
 			x->frozen_ns = p.frozen_ns;
+			if (keep_newest(s, x, &p, e) < 0)
+				return -1;
 			continue;
 		}
 		if (!is_of_object(&why)) {
@@ -268,15 +304,6 @@ static int survey_open(struct survey *s, bool use_cache, struct err *e)
 	if (news)
 		cache_write(s);
 	return 0;
-}
-
-static int seen_order(const struct seen *a, const struct seen *b)
-{
-	if (a->sequence != b->sequence)
-		return a->sequence < b->sequence ? -1 : 1;
-	if (a->received_ns != b->received_ns)
-		return a->received_ns < b->received_ns ? -1 : 1;
-	return strcmp(a->session, b->session);
 }
 
 static const struct seen *newest(const struct survey *s)
@@ -310,11 +337,16 @@ static const struct seen *newest_at(const struct survey *s, int64_t time_ns)
 }
 
 /* The point of x, when it is still what the survey says. 1: it is not. */
-static int open_seen(const struct survey *s, const struct seen *x, struct point *ret, struct err *e)
+static int open_seen(struct survey *s, const struct seen *x, struct point *ret, struct err *e)
 {
 	struct err why = ERR_INIT;
 	struct point p;
 
+	if (s->opened && strcmp(s->opened->session, x->session) == 0) {
+		*ret = *s->opened;
+		free(STEAL(&s->opened));
+		return 0;
+	}
 	if (repo_point_at(s->r, x->session, x->received_ns, &p, &why) < 0) {
 		if (is_of_object(&why))
 			return 1;

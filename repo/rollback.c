@@ -65,27 +65,26 @@ static struct seen read_seen(int dir)
 	return s;
 }
 
-static void write_seen(int dir, const struct seen *s)
+static int write_seen(int dir, const struct seen *s, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(TEXT_MAX);
-	struct err ignored = ERR_INIT;
 	uint8_t sum[SUM_BYTES];
 
 	(void)buf_printf(&b, TITLE "%llu %s\n", (unsigned long long)s->revision,
 	                 hex_of32(s->hash).s);
-	if (b.failed)
-		return;
+	if (buf_check(&b, ROLLBACK_FILE, e) < 0)
+		return -1;
 	sum_of(sum, b.data, b.len);
 	(void)buf_put(&b, sum, sizeof(sum));
-	/* Without it a rollback is noticed by others only; an old text is as good. */
-	if (!b.failed)
-		(void)!fd_create_file(dir, ROLLBACK_FILE, b.data, b.len, 0600, FD_REPLACE,
-		                      &ignored);
+	return buf_check(&b, ROLLBACK_FILE, e) < 0
+	               ? -1
+	               : fd_create_file(dir, ROLLBACK_FILE, b.data, b.len, 0600, FD_REPLACE, e);
 }
 
 int rollback_check(const char *state, uint64_t revision, const uint8_t hash[32], struct err *e)
 {
 	struct seen now = { .revision = revision };
+	struct err ignored = ERR_INIT;
 
 	if (!*state)
 		return 0;
@@ -98,19 +97,42 @@ int rollback_check(const char *state, uint64_t revision, const uint8_t hash[32],
 	memcpy(now.hash, hash, sizeof(now.hash));
 	/* What init made is what everybody begins with. */
 	if (seen.revision < revision && revision > 1 && !other)
-		write_seen(dir, &now);
+		/* Without it a rollback is noticed by others only; an old text is as good. */
+		(void)!write_seen(dir, &now, &ignored);
 	if (seen.revision > revision)
 		return err_set(e, ERR_CORRUPT,
 		               "the store shows revision %llu of the config, and this machine has "
 		               "seen revision %llu: it hides what was changed since, or was put "
-		               "back from an older copy; if that is meant, delete '%s/%s'",
+		               "back from an older copy; if that is meant, run "
+		               "'aksdr-catalog reconcile --accept' or delete '%s/%s'",
 		               (unsigned long long)revision, (unsigned long long)seen.revision,
 		               state, ROLLBACK_FILE);
 	if (seen.revision == revision && memcmp(seen.hash, hash, sizeof(seen.hash)) != 0)
 		return err_set(e, ERR_CORRUPT,
 		               "revision %llu of the config is another one than this machine has "
 		               "seen: the store was put back from an older copy, and changed "
-		               "after that; if that is meant, delete '%s/%s'",
+		               "after that; if that is meant, run "
+		               "'aksdr-catalog reconcile --accept' or delete '%s/%s'",
 		               (unsigned long long)revision, state, ROLLBACK_FILE);
 	return 0;
+}
+
+uint64_t rollback_seen(const char *state)
+{
+	auto_close int dir = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return dir < 0 ? 0 : read_seen(dir).revision;
+}
+
+int rollback_accept(const char *state, uint64_t revision, const uint8_t hash[32], struct err *e)
+{
+	struct seen now = { .revision = revision };
+	auto_close int dir = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return err_sys(e, errno, "opening the state directory '%s'", state);
+	if (flock(dir, LOCK_EX | LOCK_NB) < 0)
+		return err_set(e, ERR_BUSY, "another program opens the repository now: try again");
+	memcpy(now.hash, hash, sizeof(now.hash));
+	return write_seen(dir, &now, e) < 0 ? err_wrap(e, "in '%s'", state) : 0;
 }

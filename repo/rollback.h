@@ -23,4 +23,16 @@
 MUST_CHECK int rollback_check(const char *state, uint64_t revision, const uint8_t hash[32],
                               struct err *e);
 
+/* The highest revision that was seen; 0: none is remembered. */
+uint64_t rollback_seen(const char *state);
+
+/*
+ * Remembers this revision instead of what was seen, also when it is lower: somebody has said that
+ * the store was meant to go back. state is no "".
+ *   ERR_BUSY  another program looks at it now
+ *   others    it could not be written
+ */
+MUST_CHECK int rollback_accept(const char *state, uint64_t revision, const uint8_t hash[32],
+                               struct err *e);
+
 #endif

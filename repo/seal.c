@@ -7,7 +7,9 @@
  * last piece of a closed pack sends it to the uploaders.
  *
  * Memory: BUFS plain buffers, three buffers of a chunk's size per worker,
- * PACKS_MAX packs of data and NODE_PACKS_MAX of tree nodes.
+ * packs_most packs of data and NODE_PACKS_MAX of tree nodes. A distant store
+ * gets more than two packs at a time as long as they fit into PACK_MEMORY, so
+ * that packs of any size fill the way there.
  */
 #include "repo/seal.h"
 
@@ -21,11 +23,16 @@
 #include "common/queue.h"
 #include "repo/chunker.h"
 #include "repo/compress.h"
+#include "repo/meta_cache.h"
 
-#define OPEN_DATA 2      /* data packs that are filled at the same time */
-#define PACKS_MAX 4      /* data packs in memory: open, closing, uploading */
+#define OPEN_DATA 2   /* data packs that are filled at the same time */
+#define PACKS_LEAST 4 /* data packs in memory: open, closing, uploading */
+#define PACKS_MAX 10  /* the same, of small packs to a distant store */
+#define PACK_MEMORY (160 * MIB)
 #define NODE_PACKS_MAX 3 /* the same of tree nodes: a tree may be made faster than it is stored */
-#define UPLOADERS 2
+#define NODE_PACK_BYTES (16 * MIB) /* at most, whatever data packs have */
+#define EARLY_BYTES (2 * MIB)      /* before its target a pack may end, if that saves padding */
+#define UPLOADERS_MAX (PACKS_MAX - OPEN_DATA)
 #define UPLOADS_MAX 16 /* waiting: more than can be, see open_pack_new_locked() */
 #define TASKS_MAX 64   /* waiting for the pool */
 #define BOXES (OPEN_DATA + 1)
@@ -70,13 +77,15 @@ struct sealer {
 	const struct repo *repo;
 	struct sealer_params params;
 	struct crypt_hasher hasher;
-	size_t pack_cap;
+	size_t target[2], pack_cap[2]; /* bytes, by kind */
+	unsigned packs_most[2];        /* in memory, by kind */
+	unsigned nuploaders;
 	struct queue tasks, uploads, bufs;
 	struct chunk_buf *buf_array;
 	size_t nbufs;
 	struct worker *workers;
 	unsigned nworkers, started;
-	pthread_t uploaders[UPLOADERS];
+	pthread_t uploaders[UPLOADERS_MAX];
 	unsigned uploaders_started;
 	struct worker node_worker; /* of whoever calls sealer_put_node() */
 	bool node_worker_ready;
@@ -162,10 +171,9 @@ static void open_pack_free(struct open_pack *p)
  */
 static struct open_pack *open_pack_new_locked(struct sealer *s, uint8_t kind, struct err *e)
 {
-	const unsigned most = kind == CHUNK_DATA ? PACKS_MAX : NODE_PACKS_MAX;
 	struct open_pack *p;
 
-	while (s->packs_alive[kind] >= most && !sealer_failed(s))
+	while (s->packs_alive[kind] >= s->packs_most[kind] && !sealer_failed(s))
 		(void)pthread_cond_wait(&s->changed, &s->lock);
 	if (sealer_failed(s)) {
 		*e = s->failure;
@@ -185,7 +193,7 @@ static struct open_pack *open_pack_new_locked(struct sealer *s, uint8_t kind, st
 		}
 	} else {
 		p->build = pack_build_new(s->repo->keys, s->params.domain, kind,
-		                          s->repo->params.cipher, s->pack_cap, e);
+		                          s->repo->params.cipher, s->pack_cap[kind], e);
 	}
 	if (!p->build) {
 		free(p);
@@ -210,11 +218,12 @@ static bool close_pack_locked(struct sealer *s, struct open_pack *p)
 /* A good moment to end a pack: full, or nearly full with hardly any padding. */
 static bool full_enough(const struct sealer *s, const struct pack_build *b)
 {
-	uint64_t target = s->repo->params.pack_bytes;
+	uint64_t target = s->target[b->kind];
+	uint64_t early = target / 8 < EARLY_BYTES ? target / 8 : EARLY_BYTES;
 
 	if (b->payload >= target)
 		return true;
-	return b->payload >= target - target / 8 &&
+	return b->payload >= target - early &&
 	       pack_padme(b->payload) - b->payload < b->payload / 256;
 }
 
@@ -354,6 +363,8 @@ static int upload(struct sealer *s, struct pack_build *b, struct err *e)
 	struct iovec iov = { b->data, b->len };
 	if (!s->params.dry_run && store_put(s->repo->store, name, &iov, 1, e) < 0)
 		return err_wrap(e, "uploading '%s'", name);
+	if (!s->params.dry_run && b->kind == CHUNK_NODE)
+		meta_cache_keep(s->repo, b->id, b->data, b->len);
 	if (s->params.counts)
 		atomic_fetch_add(&s->params.counts->bytes_stored, b->len);
 	return uploaded(s, b, e);
@@ -570,6 +581,23 @@ static void *worker_main(void *arg)
 
 /* ---- interface ---- */
 
+static void choose_sizes(struct sealer *s, const struct repo *r)
+{
+	size_t bytes = r->params.pack_bytes;
+	size_t fit = PACK_MEMORY / bytes;
+	unsigned most = fit > PACKS_MAX ? PACKS_MAX : (unsigned)fit;
+
+	if (r->store->caps & STORE_CAP_LOCAL || most < PACKS_LEAST)
+		most = PACKS_LEAST;
+	s->packs_most[CHUNK_DATA] = most;
+	s->packs_most[CHUNK_NODE] = NODE_PACKS_MAX;
+	s->nuploaders = most - OPEN_DATA;
+	s->target[CHUNK_DATA] = bytes;
+	s->target[CHUNK_NODE] = bytes < NODE_PACK_BYTES ? bytes : NODE_PACK_BYTES;
+	for (unsigned kind = 0; kind < 2; kind++)
+		s->pack_cap[kind] = s->target[kind] + 2 * FORMAT_CHUNK_MAX;
+}
+
 int sealer_open(const struct repo *r, const struct sealer_params *params, struct sealer **ret,
                 struct err *e)
 {
@@ -583,7 +611,7 @@ int sealer_open(const struct repo *r, const struct sealer_params *params, struct
 	s->nworkers = params->threads;
 	s->nbufs = s->nworkers + 4;
 	s->segment_ms = now_mono_ns() / 1000000;
-	s->pack_cap = r->params.pack_bytes + 2 * FORMAT_CHUNK_MAX;
+	choose_sizes(s, r);
 	(void)pthread_mutex_init(&s->lock, NULL);
 	(void)pthread_cond_init(&s->changed, NULL);
 	crypt_hasher_init(&s->hasher, params->domain->id);
@@ -618,7 +646,7 @@ int sealer_open(const struct repo *r, const struct sealer_params *params, struct
 			break;
 		}
 	}
-	for (; rc == 0 && s->uploaders_started < UPLOADERS; s->uploaders_started++)
+	for (; rc == 0 && s->uploaders_started < s->nuploaders; s->uploaders_started++)
 		if (pthread_create(&s->uploaders[s->uploaders_started], NULL, uploader, s) != 0) {
 			rc = err_set(e, ERR_NOMEM, "no thread for the pipeline");
 			break;

@@ -72,10 +72,8 @@ static int load_dead(const struct repo *r, struct view *v, struct err *e)
 
 static int load(const struct repo *r, struct view *v, struct err *e)
 {
-	if (collection_state(r, &v->collection, e) < 0 || load_open(r, v, e) < 0 ||
-	    load_dead(r, v, e) < 0)
-		return -1;
-	if (damage_load(r, &v->absent, NULL, NULL, e) < 0)
+	if (collection_state_and_marks(r, &v->collection, &v->absent, e) < 0 ||
+	    load_open(r, v, e) < 0 || load_dead(r, v, e) < 0)
 		return -1;
 	absent_sort(&v->absent);
 	return commit_list_load(r->store, &v->commits, e);

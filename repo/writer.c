@@ -652,8 +652,8 @@ static int open_view(struct job *j, struct err *e)
 	if (point_voltag(r->keys, j->params->volume, voltag, e) < 0 ||
 	    open_session(j, voltag, e) < 0 || view_load(r, &j->view, e) < 0 ||
 	    open_previous(j, e) < 0 ||
-	    index_open(r->store, r->keys, j->domain, r->state[0] ? r->state : NULL, &j->view,
-	               r->cancel, &j->index, e) < 0)
+	    index_open_lazily(r->store, r->keys, j->domain, r->state[0] ? r->state : NULL, &j->view,
+	                      r->cancel, &j->index, e) < 0)
 		return -1;
 	if (j->join_tree) {
 		tree_use_index(j->join_tree, j->index);
@@ -934,6 +934,8 @@ int writer_backup(const struct repo *r, struct source *source, const struct writ
 		rc = local_forget(&j.local, e);
 	if (rc == 0 && !params->dry_run)
 		rc = session_commit(r, p, e);
+	if (rc == 0 && !params->dry_run)
+		index_committed(j.index, p->session);
 	if (rc == 0 && !params->dry_run)
 		rc = still_counts(&j, e);
 	if (rc < 0)

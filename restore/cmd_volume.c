@@ -45,7 +45,8 @@ static const struct verb_option volume_options[] = {
 	{ "force", NULL, "overwrite a block device that is not empty", OPT_FORCE },
 	{ "sync", NULL, "wait until everything is on the medium", OPT_SYNC },
 	{ "threads", "N", "threads that decrypt and write; default: the CPUs", OPT_THREADS },
-	{ "memory", "SIZE", "for data on its way; default 64MiB", OPT_MEMORY },
+	{ "memory", "SIZE", "for data on its way; default 64MiB, from a distant store 176MiB",
+	  OPT_MEMORY },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -58,7 +59,8 @@ static const struct verb_option get_options[] = {
 	{ "no-owner", NULL, "leave owners and groups as the system gives them", OPT_NO_OWNER },
 	{ "sync", NULL, "wait until everything is on the medium", OPT_SYNC },
 	{ "threads", "N", "threads that decrypt and write; default: the CPUs", OPT_THREADS },
-	{ "memory", "SIZE", "for data on its way; default 64MiB", OPT_MEMORY },
+	{ "memory", "SIZE", "for data on its way; default 64MiB, from a distant store 176MiB",
+	  OPT_MEMORY },
 	{ NULL, NULL, NULL, 0 },
 };
 

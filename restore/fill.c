@@ -27,7 +27,7 @@ static struct window *take_window(struct restore *x)
 	struct window *w = x->spare;
 
 	if (!w)
-		return window_new();
+		return window_new(x->window_bytes);
 	x->spare = w->next;
 	w->next = NULL;
 	return w;

@@ -368,7 +368,11 @@ static int start(struct restore *x, struct err *e)
 		if (!x->crew)
 			return restore_no_memory(e);
 	}
-	x->now = window_new();
+	/* Comparing reads all of a window before anything of it is fetched. */
+	x->window_bytes = x->in_place || x->repo->store->caps & STORE_CAP_LOCAL
+	                          ? WINDOW_PLAIN_BYTES
+	                          : WINDOW_PLAIN_REMOTE;
+	x->now = window_new(x->window_bytes);
 	if (!x->now)
 		return restore_no_memory(e);
 	if (tree_open(x->repo, x->point, &x->tree, e) < 0 || check_selection(x, e) < 0)

@@ -63,6 +63,7 @@ struct restore {
 	bool compare;      /* nothing is written */
 
 	struct window *now;           /* being filled */
+	uint64_t window_bytes;        /* plain_max of new ones */
 	struct window *first, **last; /* under way, oldest first */
 	unsigned nunder_way;
 	struct window *spare;

@@ -6,7 +6,7 @@
 
 #define TABLE_SLOTS ((size_t)4 * WINDOW_WANTS) /* a power of two, never more than half full */
 
-struct window *window_new(void)
+struct window *window_new(uint64_t plain_max)
 {
 	struct window *w = calloc(1, sizeof(*w));
 
@@ -17,6 +17,7 @@ struct window *window_new(void)
 		free(w);
 		return NULL;
 	}
+	w->plain_max = plain_max;
 	w->wants_tail = &w->wants;
 	w->later_tail = &w->later;
 	return w;
@@ -60,9 +61,9 @@ void window_reset(struct window *w)
 
 bool window_full(const struct window *w)
 {
-	return w->plain >= WINDOW_PLAIN_BYTES || w->nwants >= WINDOW_WANTS ||
-	       w->nfiles >= WINDOW_FILES || w->nshared >= WINDOW_SHARED ||
-	       w->nlater >= WINDOW_LATER || w->arena.bytes >= WINDOW_ARENA;
+	return w->plain >= w->plain_max || w->nwants >= WINDOW_WANTS || w->nfiles >= WINDOW_FILES ||
+	       w->nshared >= WINDOW_SHARED || w->nlater >= WINDOW_LATER ||
+	       w->arena.bytes >= WINDOW_ARENA;
 }
 
 int window_hold(struct window *w, struct leaf *l)

@@ -22,7 +22,12 @@
 #include "restore/target.h"
 
 /* A window is full when it has one of these. */
-#define WINDOW_PLAIN_BYTES (48 * MIB) /* of chunks, plain */
+#define WINDOW_PLAIN_BYTES (48 * MIB) /* of chunks, plain; see plain_max */
+/*
+ * Where each read is a request: chunks of a pack that are in two windows are fetched by two of
+ * them. A window has no bytes of chunks, so it costs no memory.
+ */
+#define WINDOW_PLAIN_REMOTE GIB
 #define WINDOW_WANTS 4096
 #define WINDOW_FILES 4096
 #define WINDOW_SHARED 256      /* files that are open while they wait for several chunks */
@@ -86,14 +91,15 @@ struct window {
 	struct want **table; /* by chunk id, open addressing */
 	struct want *wants, **wants_tail;
 	size_t nwants, nfiles, nshared, nlater;
-	uint64_t plain;
+	uint64_t plain, plain_max;
 	struct rfile *files;
 	struct later *later, **later_tail;
 	const struct target_parent *dir; /* of the last file */
 	atomic_size_t outstanding;       /* wants not delivered */
 };
 
-struct window *window_new(void); /* NULL: no memory */
+/* plain_max: full with so many bytes of chunks, plain. NULL: no memory. */
+struct window *window_new(uint64_t plain_max);
 void window_free(struct window *w);
 
 /* Empties it for the next use. */

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/crc64.h"
 #include "common/hex.h"
@@ -25,6 +26,7 @@
 #include "common/secret.h"
 #include "store/azure_auth.h"
 #include "store/driver.h"
+#include "store/lock.h"
 #include "store/place.h"
 #include "store/traffic.h"
 #include "store/wire.h"
@@ -39,6 +41,8 @@
 #define PAGE_ITEMS "5000"
 #define SKEW_MAX_S 900 /* the service takes no request that is older */
 #define PACKS "pack/"
+#define UNTIL "x-ms-immutability-policy-until-date"
+#define NS_PER_S INT64_C(1000000000)
 #define FAIL_OVER_MS 5000 /* to connect, for those who can go elsewhere */
 
 struct azure {
@@ -49,9 +53,9 @@ struct azure {
 	char *container; /* borrowed from place.rest, which it is cut off */
 	const char *prefix;
 	char *primary, *secondary; /* base URLs of the service; secondary NULL: there is none */
+	bool derived;              /* the secondary's is only supposed, by the primary's */
 	const char *at;            /* the one of them that this store asks */
 	const char *api, *tier, *lock_mode;
-	int64_t lock_s;
 	uint64_t block_bytes;
 	atomic_int_least64_t ahead_s; /* the service's clock before ours, as last heard */
 };
@@ -81,6 +85,8 @@ static struct right right_of(enum store_call call)
 			               "c (create) and w (write)" };
 	case CALL_DELETE:
 		return (struct right){ "Storage Blob Data Contributor", "d (delete)" };
+	case CALL_LOCK:
+		return (struct right){ "Storage Blob Data Owner", "i (set immutability policy)" };
 	case CALL_LIST:
 		return (struct right){ "Storage Blob Data Reader", "l (list)" };
 	case CALL_GET:
@@ -100,24 +106,30 @@ static bool clock_is_off(const struct http_answer *a, struct err *e)
 	err_set(e, ERR_DENIED,
 	        "this machine's clock is %s %s the service's, which takes no request that is more "
 	        "than 15 minutes off; set the clock",
-	        num_duration_text(off_s < 0 ? -off_s : off_s).s, off_s < 0 ? "behind" : "before");
+	        num_duration_text(off_s < 0 ? -off_s : off_s).s, off_s < 0 ? "behind" : "ahead of");
 	return true;
 }
 
-static int not_authenticated(const struct azure *s, const struct http_answer *a, struct err *e)
+/* A signature that has ended, as it says itself. */
+static bool has_ended(const struct azure *s, struct err *e)
 {
 	const char *expiry = azure_auth_expiry(s->auth);
 	int64_t end_ns;
 	struct err ignored;
 
-	if (clock_is_off(a, e))
+	if (!expiry || now_parse(expiry, &end_ns, &ignored) < 0 || end_ns >= now_wall_ns())
+		return false;
+	err_set(e, ERR_DENIED, "the shared access signature ended at %.40s; make a new one",
+	        expiry);
+	return true;
+}
+
+static int not_authenticated(const struct azure *s, const struct http_answer *a, struct err *e)
+{
+	if (clock_is_off(a, e) || has_ended(s, e))
 		return -1;
 	switch (azure_auth_kind(s->auth)) {
 	case AZURE_SAS:
-		if (expiry && now_parse(expiry, &end_ns, &ignored) == 0 && end_ns < now_wall_ns())
-			return err_set(e, ERR_DENIED,
-			               "the shared access signature ended at %.40s; make a new one",
-			               expiry);
 		return err_set(e, ERR_DENIED,
 		               "the shared access signature is not accepted: it is for another "
 		               "container or account, or its key was changed; make a new one");
@@ -132,6 +144,22 @@ static int not_authenticated(const struct azure *s, const struct http_answer *a,
 	return err_set(e, ERR_DENIED,
 	               "the token of %s is not accepted; is it of the account's tenant?",
 	               azure_auth_who(s->auth));
+}
+
+/* The account's firewall says so; emulators say it of credentials as well. */
+static int not_let_in(const struct azure *s, const struct http_answer *a, struct err *e)
+{
+	if (clock_is_off(a, e) || has_ended(s, e))
+		return -1;
+	return err_set(e, ERR_DENIED,
+	               "the account refuses this network or %s: look at its firewall and "
+	               "private endpoints, and whether %s",
+	               azure_auth_who(s->auth),
+	               azure_auth_kind(s->auth) == AZURE_KEY
+	                       ? "the key is this account's present one"
+	               : azure_auth_kind(s->auth) == AZURE_SAS
+	                       ? "the signature is for blobs of this container"
+	                       : "it has a role on the container");
 }
 
 static int not_allowed(const struct azure *s, enum store_call call, struct err *e)
@@ -160,6 +188,7 @@ static const struct {
 	{ "ResourceNotFound", ERR_NOT_FOUND, "no such object" },
 	{ "InvalidRange", ERR_CORRUPT, "the object ends before the range that was asked for" },
 	{ "BlobImmutableDueToPolicy", ERR_BUSY, "an immutability policy or a legal hold keeps it" },
+	{ "SnapshotsPresent", ERR_BUSY, "it has snapshots, which are to be deleted first" },
 	{ "BlobArchived", ERR_UNSUPPORTED,
 	  "it is in the archive tier; bring it back first (az storage blob set-tier --tier Hot, "
 	  "which takes hours)" },
@@ -169,15 +198,11 @@ static const struct {
 	{ "Crc64Mismatch", ERR_RETRY, "the upload was damaged on its way" },
 	{ "Md5Mismatch", ERR_RETRY, "the upload was damaged on its way" },
 	{ "RequestBodyTooLarge", ERR_TOO_BIG, "the service takes no object of this size" },
-	{ "AuthorizationFailure", ERR_DENIED,
-	  "the account refuses this network: look at its firewall, at private endpoints, and at "
-	  "whether the identity or the signature is for this service" },
 	{ "KeyBasedAuthenticationNotPermitted", ERR_DENIED,
 	  "the account allows no account keys; use a workload's identity" },
 	{ "AccountIsDisabled", ERR_DENIED, "the storage account is disabled" },
-	{ "InsufficientAccountPermissions", ERR_UNSUPPORTED,
-	  "the account's second region cannot be read: its replication is neither RA-GRS nor "
-	  "RA-GZRS" },
+	{ "AuthorizationSourceIPMismatch", ERR_DENIED,
+	  "the shared access signature is for other addresses than this machine's" },
 	{ "WriteOperationNotSupportedOnSecondary", ERR_UNSUPPORTED,
 	  "the second region cannot be written" },
 	{ "FeatureNotSupported", ERR_UNSUPPORTED, "the service has no such feature" },
@@ -185,15 +210,28 @@ static const struct {
 	  "the account allows no requests without credentials" },
 };
 
-/* An answer that is no success. Returns -1. */
-static int explain(const struct azure *s, enum store_call call, const struct http_answer *a,
-                   struct err *e)
+/* The service's own word for what is wrong, "" when it says none. */
+static const char *code_of(const struct http_answer *a, const struct xml_error *error)
 {
 	const char *code = http_header(a, "x-ms-error-code");
-	struct xml_error error = xml_error_of(a->text, a->text_len);
 
-	if (!code)
-		code = error.code;
+	return code ? code : error->code;
+}
+
+/* An answer that is no success. Returns -1. */
+static int explain(const struct azure *s, enum store_call call, bool secondary,
+                   const struct http_answer *a, struct err *e)
+{
+	struct xml_error error = xml_error_of(a->text, a->text_len);
+	const char *code = code_of(a, &error);
+
+	/* What is kept is there. */
+	if (call == CALL_PUT && strcmp(code, "BlobImmutableDueToPolicy") == 0)
+		return err_set(e, ERR_EXISTS, "the key is taken");
+	if (secondary && strcmp(code, "InsufficientAccountPermissions") == 0)
+		return err_set(e, ERR_UNSUPPORTED,
+		               "the account's second region cannot be read: its replication is "
+		               "neither RA-GRS nor RA-GZRS");
 	for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
 		if (strcmp(code, codes[i].code) == 0) {
 			err_set(e, codes[i].class, "%s", codes[i].text);
@@ -209,13 +247,21 @@ static int explain(const struct azure *s, enum store_call call, const struct htt
 	    strcmp(code, "AuthorizationProtocolMismatch") == 0 ||
 	    strcmp(code, "AuthorizationResourceTypeMismatch") == 0)
 		return not_allowed(s, call, e);
+	if (strcmp(code, "AuthorizationFailure") == 0)
+		return not_let_in(s, a, e);
 	if (strcmp(code, "AuthenticationFailed") == 0 || a->status == 401)
 		return not_authenticated(s, a, e);
-	if (strcmp(code, "InvalidHeaderValue") == 0 && strstr(a->text, "x-ms-version"))
+	if (strcmp(code, "InvalidHeaderValue") == 0 &&
+	    (strstr(a->text, "x-ms-version") || strstr(a->text, s->api)))
 		return err_set(e, ERR_UNSUPPORTED,
 		               "the service does not know version %s of its interface; name an "
 		               "older one by the parameter 'api'",
 		               s->api);
+	if (call == CALL_LOCK && (a->status == 400 || a->status == 409 || a->status == 501))
+		return err_set(e, ERR_UNSUPPORTED,
+		               "the container '%s' takes no locks (status %d, %.60s): versions and "
+		               "immutability by version must be enabled on it",
+		               s->container, a->status, code);
 	switch (a->status) {
 	case 404:
 		return err_set(e, ERR_NOT_FOUND, "no such object");
@@ -249,6 +295,7 @@ static int explain(const struct azure *s, enum store_call call, const struct htt
 struct ask {
 	struct azure *s;
 	enum store_call call;
+	bool secondary; /* it goes to the second region */
 	struct wire w;
 	struct http_request rq;
 	struct http_answer answer;
@@ -278,6 +325,7 @@ static struct ask *ask_new(struct azure *s, enum store_call call, const char *me
 	}
 	x->s = s;
 	x->call = call;
+	x->secondary = s->at == s->secondary;
 	x->rq = (struct http_request){ .op = call, .method = method, .niov = -1 };
 	wire_init(&x->w, method, s->at);
 	wire_path(&x->w, s->container);
@@ -287,6 +335,13 @@ static struct ask *ask_new(struct azure *s, enum store_call call, const char *me
 		wire_path(&x->w, key);
 	wire_header(&x->w, "x-ms-version", "%s", s->api);
 	return x;
+}
+
+static bool token_refused(const struct http_answer *a)
+{
+	struct xml_error error = xml_error_of(a->text, a->text_len);
+
+	return a->status == 401 || strcmp(code_of(a, &error), "AuthenticationFailed") == 0;
 }
 
 /* Sends it. 0: a success, whose answer is in x. A token that is refused is replaced once. */
@@ -309,25 +364,35 @@ static int ask_send(struct ask *x, struct err *e)
 			                      memory_order_relaxed);
 		if (x->answer.status / 100 == 2)
 			return 0;
-		if (x->answer.status != 401 || try > 0 || !azure_auth_rejected(s->auth))
-			return explain(s, x->call, &x->answer, e);
+		if (!token_refused(&x->answer) || try > 0 || !azure_auth_rejected(s->auth, &x->w))
+			return explain(s, x->call, x->secondary, &x->answer, e);
 		wire_header_drop(&x->w, "authorization");
 		wire_header_drop(&x->w, "x-ms-date");
 	}
 }
 
-static int64_t when(const struct http_answer *a)
+/* The time that a header says; 0: it says none. */
+static int64_t time_of(const struct http_answer *a, const char *name)
 {
-	const char *text = http_header(a, "last-modified");
+	const char *text = http_header(a, name);
 	struct err ignored;
 	int64_t ns;
 
 	return text && now_http_parse(text, &ns, &ignored) == 0 && ns > 0 ? ns : 0;
 }
 
-static int azure_head(struct store *base, const char *key, struct store_stat *ret, struct err *e)
+/* A policy that was locked for good; one that is not may still be taken away by who has the right. */
+static bool is_locked(const struct http_answer *a)
 {
-	struct azure *s = (struct azure *)base;
+	const char *mode = http_header(a, "x-ms-immutability-policy-mode");
+
+	return mode && strcasecmp(mode, "locked") == 0;
+}
+
+/* ret_mode (may be NULL): the mode that a longer policy must have. */
+static int head(struct azure *s, const char *key, struct store_stat *ret, const char **ret_mode,
+                struct err *e)
+{
 	CLEANUP(clean_ask) struct ask *x = ask_new(s, CALL_HEAD, "HEAD", key, e);
 	uint64_t size;
 
@@ -336,8 +401,17 @@ static int azure_head(struct store *base, const char *key, struct store_stat *re
 	const char *length = http_header(&x->answer, "content-length");
 	if (!length || num_u64("Content-Length", length, 0, INT64_MAX, &size, e) < 0)
 		return err_set(e, ERR_RETRY, "the service does not tell the object's size");
-	*ret = (struct store_stat){ .size = size, .received_ns = when(&x->answer) };
+	*ret = (struct store_stat){ .size = size,
+		                    .received_ns = time_of(&x->answer, "last-modified"),
+		                    .locked_until_ns = time_of(&x->answer, UNTIL) };
+	if (ret_mode)
+		*ret_mode = is_locked(&x->answer) ? "locked" : s->lock_mode;
 	return 0;
+}
+
+static int azure_head(struct store *base, const char *key, struct store_stat *ret, struct err *e)
+{
+	return head((struct azure *)base, key, ret, NULL, e);
 }
 
 static int azure_get(struct store *base, const char *key, uint64_t off, void *p, size_t n,
@@ -365,6 +439,11 @@ static int azure_get(struct store *base, const char *key, uint64_t off, void *p,
 	x->rq.arg = &fill;
 	if (ask_send(x, e) < 0)
 		return -1;
+	if (x->answer.status != 206)
+		return err_set(e, ERR_IO,
+		               "the service answered with status %d where a part was asked for; a "
+		               "proxy may have taken the range away",
+		               x->answer.status);
 	if (fill.got < n)
 		return err_set(e, ERR_CORRUPT, "the object ends at byte %llu, before %llu",
 		               (unsigned long long)(off + fill.got), (unsigned long long)(off + n));
@@ -413,6 +492,12 @@ static void add_crc(struct wire *w, const struct iovec *iov, int niov)
 	wire_header(w, "x-ms-content-crc64", "%s", crc64_little(crc_of(iov, niov)).s);
 }
 
+static void add_lock(struct ask *x, int64_t until_ns, const char *mode)
+{
+	wire_header(&x->w, UNTIL, "%s", now_http(until_ns).s);
+	wire_header(&x->w, "x-ms-immutability-policy-mode", "%s", mode);
+}
+
 /* What the blob shall be: created only, in a tier, kept for a while. */
 static void add_properties(struct ask *x, const char *key)
 {
@@ -421,13 +506,11 @@ static void add_properties(struct ask *x, const char *key)
 	wire_header(&x->w, "if-none-match", "*");
 	if (s->tier && strncmp(key, PACKS, sizeof(PACKS) - 1) == 0)
 		wire_header(&x->w, "x-ms-access-tier", "%s", s->tier);
-	if (s->lock_s > 0) {
-		int64_t until_s = now_wall_ns() / 1000000000 + s->lock_s +
-		                  atomic_load_explicit(&s->ahead_s, memory_order_relaxed);
+	if (s->base.lock_s > 0 && lock_applies(key)) {
+		int64_t now_s = now_wall_ns() / NS_PER_S +
+		                atomic_load_explicit(&s->ahead_s, memory_order_relaxed);
 
-		wire_header(&x->w, "x-ms-immutability-policy-until-date", "%s",
-		            now_http(until_s * 1000000000).s);
-		wire_header(&x->w, "x-ms-immutability-policy-mode", "%s", s->lock_mode);
+		add_lock(x, lock_until_s(now_s, s->base.lock_s) * NS_PER_S, s->lock_mode);
 	}
 }
 
@@ -514,6 +597,30 @@ static int azure_put(struct store *base, const char *key, const struct iovec *io
 	return ask_send(x, e);
 }
 
+/*
+ * A policy that is not locked for good can be made shorter by the same request, so it is looked at
+ * first. Two that do this at the same moment may leave the shorter one: whoever looks next sees it.
+ */
+static int azure_lock(struct store *base, const char *key, int64_t until_ns, struct err *e)
+{
+	struct azure *s = (struct azure *)base;
+	int64_t until_s = (until_ns + NS_PER_S - 1) / NS_PER_S;
+	struct store_stat st;
+	const char *mode;
+
+	if (head(s, key, &st, &mode, e) < 0)
+		return -1;
+	if (st.locked_until_ns >= until_ns)
+		return 0;
+	CLEANUP(clean_ask) struct ask *x = ask_new(s, CALL_LOCK, "PUT", key, e);
+	if (!x)
+		return -1;
+	wire_query(&x->w, "comp", "immutabilityPolicies");
+	add_lock(x, until_s * NS_PER_S, mode);
+	x->rq.niov = 0;
+	return ask_send(x, e);
+}
+
 /* ---- listing ---- */
 
 /* One page into xml, from marker ("" for the first) on. */
@@ -572,6 +679,10 @@ static int azure_list(struct store *base, const char *prefix, const char *after,
 		if (rc < 0)
 			return -1;
 		const char *next = xml_text(xml, XML_NEXT);
+		if (next && *next && strcmp(next, marker) == 0)
+			return err_set(e, ERR_FORMAT,
+			               "the service's listing does not go on: a page is "
+			               "followed by itself");
 		free(marker);
 		marker = strdup(next ? next : "");
 		if (!marker)
@@ -586,6 +697,7 @@ static int azure_cut(struct store *base, int64_t since_ns, struct store_cut *ret
 {
 	struct azure *s = (struct azure *)base;
 	struct err ignored;
+	struct err why;
 
 	(void)since_ns;
 	*ret = (struct store_cut){ .kind = CUT_NONE };
@@ -602,10 +714,20 @@ static int azure_cut(struct store *base, int64_t since_ns, struct store_cut *ret
 	wire_header(&x->w, "x-ms-version", "%s", s->api);
 	wire_query(&x->w, "restype", "service");
 	wire_query(&x->w, "comp", "stats");
+	x->secondary = true;
 	x->rq.sink = xml_sink;
 	x->rq.arg = xml;
-	if (ask_send(x, e) < 0 || xml_end(xml, e) < 0)
+	if (ask_send(x, &why) < 0 || xml_end(xml, &why) < 0) {
+		/* Nobody said that there is one: most accounts have none that can be read. */
+		if (s->derived && why.class == ERR_UNSUPPORTED)
+			return 0;
+		if (s->derived && why.class == ERR_RETRY) {
+			*ret = (struct store_cut){ .kind = CUT_UNKNOWN, .status = "unreachable" };
+			return 0;
+		}
+		*e = why;
 		return -1;
+	}
 	const char *status = xml_text(xml, XML_STATUS);
 	const char *synced = xml_text(xml, XML_SYNCED);
 	ret->kind = CUT_UNKNOWN;
@@ -614,6 +736,37 @@ static int azure_cut(struct store *base, int64_t since_ns, struct store_cut *ret
 	if (synced && now_http_parse(synced, &ret->cut_ns, &ignored) == 0)
 		ret->kind = CUT_LAST_SYNC;
 	return 0;
+}
+
+/* Rights and the role with the least of them: "Blob service REST API", operation by operation. */
+static const char *azure_right(struct store *base, enum store_right right)
+{
+	static const char *const letters[STORE_RIGHTS] = {
+		[RIGHT_CREATE] =
+			"the permissions c (create) and w (write) in the shared access signature",
+		[RIGHT_READ] = "the permission r (read) in the shared access signature",
+		[RIGHT_LIST] = "the permission l (list) in the shared access signature",
+		[RIGHT_DELETE] = "the permission d (delete) in the shared access signature",
+		[RIGHT_LOCK] = "the permission i (immutability) in the shared access signature",
+	};
+	static const char *const roles[STORE_RIGHTS] = {
+		[RIGHT_CREATE] = "the role 'Storage Blob Data Contributor' on the container",
+		[RIGHT_READ] = "the role 'Storage Blob Data Reader' on the container",
+		[RIGHT_LIST] = "the role 'Storage Blob Data Reader' on the container",
+		[RIGHT_DELETE] = "the role 'Storage Blob Data Contributor' on the container",
+		[RIGHT_LOCK] = "the role 'Storage Blob Data Owner' on the container",
+	};
+
+	switch (azure_auth_kind(((struct azure *)base)->auth)) {
+	case AZURE_SAS:
+		return letters[right];
+	case AZURE_WORKLOAD:
+	case AZURE_IMDS:
+		return roles[right];
+	case AZURE_KEY:
+		break;
+	}
+	return NULL; /* which allows everything */
 }
 
 static void azure_traffic(struct store *base, struct store_traffic *ret)
@@ -642,8 +795,10 @@ static const struct store_ops azure_ops = {
 	.head = azure_head,
 	.list = azure_list,
 	.del = azure_del,
+	.lock = azure_lock,
 	.get_all = azure_get_all,
 	.cut = azure_cut,
+	.right = azure_right,
 	.traffic = azure_traffic,
 	.free = azure_free,
 };
@@ -668,11 +823,11 @@ static int check_names(struct azure *s, struct err *e)
 	n = strlen(s->container);
 	if (n < 3 || n > 63 ||
 	    s->container[strspn(s->container, "abcdefghijklmnopqrstuvwxyz0123456789-")] ||
-	    s->container[0] == '-')
+	    s->container[0] == '-' || s->container[n - 1] == '-' || strstr(s->container, "--"))
 		return err_set(e, ERR_INVALID,
 		               "an Azure store is written azure://ACCOUNT/CONTAINER[/PREFIX]; "
 		               "'%.70s' is no container: those have 3 to 63 small letters, digits "
-		               "and dashes",
+		               "and single dashes",
 		               s->container);
 	/* Keys of the store begin after the prefix, and are bounded with it. */
 	if (*s->prefix && (!store_key_valid(s->prefix) || strlen(s->prefix) > STORE_KEY_MAX / 2))
@@ -683,13 +838,16 @@ static int check_names(struct azure *s, struct err *e)
 	return 0;
 }
 
-/* The secondary's address: "ACCOUNT-secondary" where the account's name stands in the primary's. */
-static char *derive_secondary(const char *primary, const char *account)
+/*
+ * The secondary's address: "ACCOUNT-secondary" where the account's name stands in the primary's.
+ * There is none (NULL) where it does not.
+ */
+static int derive_secondary(struct azure *s, struct err *e)
 {
-	const char *host = strstr(primary, "://") + 3;
+	const char *account = s->place.host;
+	const char *host = strstr(s->primary, "://") + 3;
 	size_t n = strlen(account);
 	const char *at = NULL;
-	char *ret;
 
 	if (strncmp(host, account, n) == 0 && host[n] == '.')
 		at = host + n;
@@ -697,10 +855,34 @@ static char *derive_secondary(const char *primary, const char *account)
 	if (!at && path && strcmp(path + 1, account) == 0)
 		at = path + 1 + n;
 	if (!at)
-		return NULL;
-	if (asprintf(&ret, "%.*s-secondary%s", (int)(at - primary), primary, at) < 0)
-		return NULL;
-	return ret;
+		return 0;
+	if (asprintf(&s->secondary, "%.*s-secondary%s", (int)(at - s->primary), s->primary, at) <
+	    0) {
+		s->secondary = NULL;
+		return no_memory(e);
+	}
+	s->derived = true;
+	return 0;
+}
+
+/* A base URL is scheme, host, port and path. What it is instead may be a secret. */
+static int check_address(const char *url, struct err *e)
+{
+	if (strpbrk(url, "?#@ \t\r\n"))
+		return err_set(e, ERR_INVALID,
+		               "the service's address has more in it than https://HOST:PORT/PATH");
+	if (http_url_allowed(url))
+		return 0;
+	return err_set(e, ERR_INVALID,
+	               "the service's address '%.100s' must begin with https:// (http:// is for "
+	               "loopback addresses)",
+	               url);
+}
+
+/* The URL of another store, and not the address of a service. */
+static bool is_copy(const char *secondary)
+{
+	return strncmp(secondary, "http", 4) != 0 && strcmp(secondary, "none") != 0;
 }
 
 static int set_addresses(struct azure *s, struct err *e)
@@ -710,7 +892,7 @@ static int set_addresses(struct azure *s, struct err *e)
 	const char *suffix = place_param(p, "suffix");
 	const char *secondary = place_param(p, "secondary");
 
-	if (!endpoint)
+	if (!endpoint && !suffix)
 		endpoint = azure_auth_endpoint(s->auth);
 	if (endpoint) {
 		s->primary = strdup(endpoint);
@@ -722,19 +904,20 @@ static int set_addresses(struct azure *s, struct err *e)
 		return no_memory(e);
 	for (size_t n = strlen(s->primary); n > 0 && s->primary[n - 1] == '/'; n--)
 		s->primary[n - 1] = '\0';
-	if (!http_url_allowed(s->primary))
-		return err_set(e, ERR_INVALID,
-		               "the service's address '%.100s' must begin with https:// (http:// "
-		               "is for loopback addresses)",
-		               s->primary);
-	if (!secondary)
-		secondary = azure_auth_secondary(s->auth);
+	if (check_address(s->primary, e) < 0)
+		return -1;
 	if (secondary && strcmp(secondary, "none") == 0)
 		return 0;
-	if (secondary && !http_url_allowed(secondary))
-		return 0; /* another store's URL, which is opened by store.c */
-	s->secondary = secondary ? strdup(secondary) : derive_secondary(s->primary, p->host);
-	return 0;
+	if (secondary && is_copy(secondary))
+		return 0; /* opened beside this one */
+	if (!secondary)
+		secondary = azure_auth_secondary(s->auth);
+	if (!secondary)
+		return derive_secondary(s, e);
+	if (check_address(secondary, e) < 0)
+		return -1;
+	s->secondary = strdup(secondary);
+	return s->secondary ? 0 : no_memory(e);
 }
 
 static int set_tier(struct azure *s, struct err *e)
@@ -773,7 +956,7 @@ static int set_rest(struct azure *s, struct err *e)
 		               "the store's parameter lock-mode=%.20s is neither unlocked nor "
 		               "locked",
 		               s->lock_mode);
-	if (lock && num_duration("the store's parameter 'lock'", lock, &s->lock_s, e) < 0)
+	if (lock && num_duration("the store's parameter 'lock'", lock, &s->base.lock_s, e) < 0)
 		return -1;
 	s->block_bytes = BLOCK_BYTES;
 	if (block && num_size("the store's parameter 'block'", block, (uint64_t)4000 << 20,
@@ -825,7 +1008,18 @@ struct store *store_azure_open(const char *url, unsigned flags, const struct can
 		return NULL;
 	auto_store struct store *s = &first->base;
 	const char *other = place_param(&first->place, "secondary");
-	bool copy = other && !http_url_allowed(other) && strcmp(other, "none") != 0;
+	bool copy = other && is_copy(other);
+	if (flags & STORE_SECOND) {
+		if (copy)
+			return store_open_driver(other, STORE_READONLY, cancel, e);
+		if (first->secondary) {
+			struct azure *second = open_one(url, flags, true, cancel, e);
+
+			return second ? store_readonly_new(&second->base, e) : NULL;
+		}
+		err_set(e, ERR_UNSUPPORTED, "'%s' has no second region", s->url);
+		return NULL;
+	}
 	if (copy || (flags & STORE_FAIL_OVER && first->secondary)) {
 		struct store *second = copy ? store_open_driver(other, flags | STORE_READONLY,
 		                                                cancel, e)

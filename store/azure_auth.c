@@ -38,6 +38,7 @@ struct azure_auth {
 	struct http *http; /* borrowed */
 	struct http *imds; /* without any proxy */
 	unsigned op;
+	bool asked; /* for this kind, by the parameter auth */
 	char *who;
 	char *account, *endpoint, *secondary;
 	uint8_t *key; /* locked memory */
@@ -50,6 +51,8 @@ struct azure_auth {
 	char *token;               /* locked memory; guarded by lock, as the rest */
 	int64_t renew_ns, ends_ns; /* of the monotonic clock; 0: there is none */
 	bool ever;                 /* one was had */
+	int64_t (*now_ns)(void *arg);
+	void *now_arg;
 };
 
 enum azure_auth_kind azure_auth_kind(const struct azure_auth *a)
@@ -196,6 +199,7 @@ static int take_part(struct azure_auth *a, const char *name, const char *value, 
 static int take_connection_string(struct azure_auth *a, const char *text, struct err *e)
 {
 	auto_secret char *copy = secret_new(strlen(text) + 1);
+	const char *suffix = NULL;
 	int rc = 0;
 
 	if (!copy)
@@ -208,7 +212,14 @@ static int take_connection_string(struct azure_auth *a, const char *text, struct
 		if (!value)
 			continue;
 		*value++ = '\0';
+		if (strcasecmp(part, "EndpointSuffix") == 0)
+			suffix = value;
 		rc = take_part(a, part, value, e);
+	}
+	if (rc == 0 && suffix && !a->endpoint &&
+	    asprintf(&a->endpoint, "https://%s.blob.%s", a->account, suffix) < 0) {
+		a->endpoint = NULL;
+		return no_memory(e);
 	}
 	if (rc == 0 && !a->key && !a->sas)
 		return err_set(e, ERR_INVALID,
@@ -259,8 +270,14 @@ static int use_imds(struct azure_auth *a, const struct place *p, struct err *e)
 	const char *client = place_setting(p, "AZURE_CLIENT_ID");
 	CLEANUP(buf_clear) struct buf url = BUF_INIT(2048);
 
-	buf_printf(&url, "%s/metadata/identity/oauth2/token?api-version=2018-02-01&resource=",
-	           host ? host : IMDS);
+	if (!host)
+		host = IMDS;
+	size_t n = strlen(host);
+	while (n > 0 && host[n - 1] == '/')
+		n--;
+	buf_printf(&url,
+	           "%.*s/metadata/identity/oauth2/token?api-version=2018-02-01&resource=", (int)n,
+	           host);
 	wire_encode(&url, RESOURCE, false);
 	if (client) {
 		buf_printf(&url, "&client_id=");
@@ -276,6 +293,23 @@ static int use_imds(struct azure_auth *a, const struct place *p, struct err *e)
 		return no_memory(e);
 	}
 	return 0;
+}
+
+/* A connection string has the one or the other; when nothing was asked for, that is fine. */
+static int take_from_string(struct azure_auth *a, const char *text, struct err *e)
+{
+	if (take_connection_string(a, text, e) < 0)
+		return -1;
+	if (a->kind == AZURE_KEY ? a->key != NULL : a->sas != NULL)
+		return 0;
+	if (a->asked)
+		return err_set(e, ERR_INVALID,
+		               "the store's parameter auth=%s wants %s, which the connection "
+		               "string (AZURE_STORAGE_CONNECTION_STRING) does not have",
+		               a->kind == AZURE_KEY ? "key" : "sas",
+		               a->kind == AZURE_KEY ? "an AccountKey" : "a SharedAccessSignature");
+	a->kind = AZURE_SAS;
+	return keep(&a->who, "the shared access signature", e);
 }
 
 static int use(struct azure_auth *a, const struct place *p, enum azure_auth_kind kind,
@@ -294,17 +328,11 @@ static int use(struct azure_auth *a, const struct place *p, enum azure_auth_kind
 	case AZURE_SAS:
 		if (keep(&a->who, "the shared access signature", e) < 0)
 			return -1;
-		return sas ? take_sas(a, sas, e) : take_connection_string(a, string, e);
+		return sas ? take_sas(a, sas, e) : take_from_string(a, string, e);
 	case AZURE_KEY:
 		if (keep(&a->who, "the account key", e) < 0)
 			return -1;
-		if (key)
-			return take_key(a, key, e);
-		if (take_connection_string(a, string, e) < 0)
-			return -1;
-		if (!a->key)
-			a->kind = AZURE_SAS;
-		return a->key ? 0 : keep(&a->who, "the shared access signature", e);
+		return key ? take_key(a, key, e) : take_from_string(a, string, e);
 	}
 	return err_set(e, ERR_BUG, "no such way to authenticate");
 }
@@ -313,7 +341,10 @@ static int use(struct azure_auth *a, const struct place *p, enum azure_auth_kind
 static int choose(struct azure_auth *a, const struct place *p, struct err *e)
 {
 	static const char *const names[] = {
-		[AZURE_WORKLOAD] = "workload", [AZURE_SAS] = "sas", [AZURE_KEY] = "key", [AZURE_IMDS] = "imds"
+		[AZURE_WORKLOAD] = "workload",
+		[AZURE_SAS] = "sas",
+		[AZURE_KEY] = "key",
+		[AZURE_IMDS] = "imds",
 	};
 	bool string = place_setting(p, "AZURE_STORAGE_CONNECTION_STRING") != NULL;
 	const bool there[] = {
@@ -324,6 +355,7 @@ static int choose(struct azure_auth *a, const struct place *p, struct err *e)
 	};
 	const char *only = place_param(p, "auth");
 
+	a->asked = only != NULL;
 	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
 		if (only && strcmp(only, names[i]) != 0)
 			continue;
@@ -342,6 +374,18 @@ static int choose(struct azure_auth *a, const struct place *p, struct err *e)
 	               only ? only : "");
 }
 
+static int64_t now_of_machine(void *arg)
+{
+	(void)arg;
+	return now_mono_ns();
+}
+
+void azure_auth_clock(struct azure_auth *a, int64_t (*now_ns)(void *arg), void *arg)
+{
+	a->now_ns = now_ns;
+	a->now_arg = arg;
+}
+
 int azure_auth_new(const struct place *p, struct http *h, unsigned op, struct azure_auth **ret,
                    struct err *e)
 {
@@ -353,6 +397,7 @@ int azure_auth_new(const struct place *p, struct http *h, unsigned op, struct az
 	pthread_mutex_init(&a->lock, NULL);
 	a->http = h;
 	a->op = op;
+	a->now_ns = now_of_machine;
 	if (keep(&a->account, p->host, e) < 0 || choose(a, p, e) < 0) {
 		azure_auth_free(a);
 		return -1;
@@ -363,6 +408,10 @@ int azure_auth_new(const struct place *p, struct http *h, unsigned op, struct az
 
 /* ---- tokens ---- */
 
+#define FEDERATE                                                                      \
+	"each cluster has an issuer of its own: add a federated credential for this " \
+	"cluster's issuer and this service account to the identity"
+
 /* What Entra's error codes mean for who has set this up. */
 static const struct {
 	const char *code;
@@ -370,12 +419,13 @@ static const struct {
 } entra[] = {
 	{ "AADSTS700212", "the token is for another audience; with identity bindings the direct "
 	                  "exchange is not possible, so use workload identity" },
-	{ "AADSTS700213", "add a federated credential for this cluster's issuer and this service "
-	                  "account to the identity" },
-	{ "AADSTS70021", "add a federated credential for this cluster's issuer and this service "
-	                 "account to the identity" },
+	{ "AADSTS700211", FEDERATE },
+	{ "AADSTS700213", FEDERATE },
+	{ "AADSTS70021", FEDERATE },
 	{ "AADSTS700024", "the projected token is not valid now; look at this machine's clock" },
 	{ "AADSTS700016", "AZURE_CLIENT_ID is no identity of this tenant" },
+	{ "AADSTS900023",
+	  "AZURE_TENANT_ID is no tenant of this cloud; look at AZURE_AUTHORITY_HOST" },
 	{ "AADSTS90002",
 	  "AZURE_TENANT_ID is no tenant of this cloud; look at AZURE_AUTHORITY_HOST" },
 };
@@ -389,7 +439,8 @@ static int refused(const struct azure_auth *a, const struct http_answer *answer,
 
 	if (answer->status == 429 || answer->status >= 500 || answer->status == 408 ||
 	    (a->imds && (answer->status == 404 || answer->status == 410))) {
-		err_set(e, ERR_RETRY, "who gives tokens answered with status %d", answer->status);
+		err_set(e, ERR_RETRY, "the service that gives tokens answered with status %d",
+		        answer->status);
 		e->wait_ms = answer->wait_ms;
 		return -1;
 	}
@@ -404,10 +455,11 @@ static int refused(const struct azure_auth *a, const struct http_answer *answer,
 			break;
 		}
 	}
+	int n = 0;
+	while (n < 160 && (unsigned char)text[n] >= 0x20 && text[n] != 0x7f)
+		n++;
 	return err_set(e, ERR_DENIED, "%s gets no token, status %d%s%.*s: %s", a->who,
-	               answer->status, *text ? ", " : "",
-	               (int)(strcspn(text, "\r\n") < 160 ? strcspn(text, "\r\n") : 160), text,
-	               remedy);
+	               answer->status, n > 0 ? ", " : "", n, text, remedy);
 }
 
 static int form(const struct azure_auth *a, struct buf *ret, struct err *e)
@@ -418,6 +470,8 @@ static int form(const struct azure_auth *a, struct buf *ret, struct err *e)
 		return err_wrap(e, "reading the federated token '%s'", a->token_file);
 	char *jwt = (char *)(uintptr_t)buf_cstr(&file);
 	jwt[strcspn(jwt, " \t\r\n")] = '\0';
+	if (!*jwt)
+		return err_set(e, ERR_DENIED, "the federated token '%s' is empty", a->token_file);
 	buf_printf(ret, "grant_type=client_credentials&client_assertion_type=");
 	wire_encode(ret, ASSERTION_TYPE, false);
 	buf_printf(ret, "&client_id=");
@@ -472,18 +526,30 @@ static int life_of(const json_t *j, uint64_t *ret_s, struct err *e)
 	return json_get_u64(j, "the token", "expires_in", ret_s, e);
 }
 
+static bool printable(const char *text)
+{
+	while (*text > ' ' && *text < 0x7f)
+		text++;
+	return !*text;
+}
+
 static int fetch_locked(struct azure_auth *a, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf body = BUF_INIT(ANSWER_MAX);
 	auto_free struct http_answer *answer = malloc(sizeof(*answer));
 	const char *token;
 	uint64_t life_s = 0;
+	struct err why;
 
 	if (!answer)
 		return no_memory(e);
 	if (ask(a, &body, answer, e) < 0) {
 		if (a->kind != AZURE_IMDS || e->class != ERR_RETRY || a->ever)
 			return -1;
+		if (a->asked)
+			return err_set(e, ERR_DENIED,
+			               "this machine has no identity service that answers (IMDS), "
+			               "which the store's parameter auth=imds asks for");
 		return err_set(e, ERR_DENIED,
 		               "there are no credentials: neither workload identity nor "
 		               "AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_KEY or "
@@ -492,23 +558,24 @@ static int fetch_locked(struct azure_auth *a, struct err *e)
 	}
 	if (answer->status != 200)
 		return refused(a, answer, e);
-	auto_json json_t *j = json_parse("the token", body.data, body.len, e);
-	int rc = !j || json_get_str(j, "the token", "access_token", &token, e) < 0 ||
-	                         life_of(j, &life_s, e) < 0
-	                 ? -1
-	                 : 0;
+	/* What the parser says of a text that is none may quote a token. */
+	auto_json json_t *j = json_parse("the token", body.data, body.len, &why);
 	if (body.data)
 		secret_wipe(body.data, body.cap);
-	if (rc < 0)
+	if (!j)
+		return err_set(e, why.class == ERR_NOMEM ? ERR_NOMEM : ERR_FORMAT,
+		               "the service that gives tokens to %s answered with no JSON", a->who);
+	if (json_get_str(j, "the token", "access_token", &token, e) < 0 ||
+	    life_of(j, &life_s, e) < 0)
 		return -1;
-	if (strlen(token) >= TOKEN_MAX || strpbrk(token, " \t\r\n"))
+	if (!*token || strlen(token) >= TOKEN_MAX || !printable(token))
 		return err_set(e, ERR_FORMAT, "the token of %s is none", a->who);
 	secret_free(a->token);
 	a->token = secret_new(strlen(token) + 1);
 	if (!a->token)
 		return no_memory(e);
 	memcpy(a->token, token, strlen(token) + 1);
-	int64_t now_ns = now_mono_ns();
+	int64_t now_ns = a->now_ns(a->now_arg);
 	if (life_s > 1 << 30)
 		life_s = 1 << 30;
 	a->ends_ns = now_ns + ((int64_t)life_s - LEAST_LIFE_S) * 1000000000;
@@ -523,7 +590,7 @@ static int add_token(struct azure_auth *a, struct wire *w, struct err *e)
 	int rc = 0;
 
 	pthread_mutex_lock(&a->lock);
-	int64_t now_ns = now_mono_ns();
+	int64_t now_ns = a->now_ns(a->now_arg);
 	if (!a->token || now_ns >= a->renew_ns) {
 		struct err why;
 
@@ -560,13 +627,20 @@ int azure_auth_apply(struct azure_auth *a, struct wire *w, uint64_t body_bytes,
 	return wire_check(w, e);
 }
 
-bool azure_auth_rejected(struct azure_auth *a)
+bool azure_auth_rejected(struct azure_auth *a, const struct wire *w)
 {
-	bool tokens = a->kind == AZURE_WORKLOAD || a->kind == AZURE_IMDS;
+	const char *sent = wire_header_get(w, "authorization");
+	static const char bearer[] = "Bearer ";
 
+	if (a->kind != AZURE_WORKLOAD && a->kind != AZURE_IMDS)
+		return false;
 	pthread_mutex_lock(&a->lock);
-	secret_free(a->token);
-	a->token = NULL;
+	/* Another thread may have got a new one meanwhile. */
+	if (a->token && sent && strncmp(sent, bearer, sizeof(bearer) - 1) == 0 &&
+	    strcmp(sent + sizeof(bearer) - 1, a->token) == 0) {
+		secret_free(a->token);
+		a->token = NULL;
+	}
 	pthread_mutex_unlock(&a->lock);
-	return tokens;
+	return true;
 }

@@ -27,6 +27,9 @@ MUST_CHECK int azure_auth_new(const struct place *p, struct http *h, unsigned op
                               struct azure_auth **ret, struct err *e);
 void azure_auth_free(struct azure_auth *a);
 
+/* Another monotonic clock, before the first request. */
+void azure_auth_clock(struct azure_auth *a, int64_t (*now_ns)(void *arg), void *arg);
+
 enum azure_auth_kind azure_auth_kind(const struct azure_auth *a);
 
 /* "the identity 'CLIENT-ID'", "the shared access signature", ...: for messages. */
@@ -45,8 +48,8 @@ const char *azure_auth_secondary(const struct azure_auth *a);
 MUST_CHECK int azure_auth_apply(struct azure_auth *a, struct wire *w, uint64_t body_bytes,
                                 const char **ret_query, struct err *e);
 
-/* The token was refused: it is dropped. True: another one may be accepted. */
-bool azure_auth_rejected(struct azure_auth *a);
+/* The token that w was sent with was refused: it is dropped. True: another one may be accepted. */
+bool azure_auth_rejected(struct azure_auth *a, const struct wire *w);
 
 /* When the shared access signature ends, as it says itself, or NULL. */
 const char *azure_auth_expiry(const struct azure_auth *a);

@@ -37,6 +37,9 @@ void store_iov_copy(const struct iovec *iov, int niov, size_t off, void *ret, si
  */
 int store_iov_slice(const struct iovec *iov, int niov, uint64_t off, uint64_t n, struct iovec *ret);
 
+/* The operation lock, also of stores without one. */
+MUST_CHECK int store_base_lock(struct store *s, const char *key, int64_t until_ns, struct err *e);
+
 /* The operation get_all, also of stores without one. On failure b->len may have grown. */
 MUST_CHECK int store_base_get_all(struct store *s, const char *key, struct buf *b, struct err *e);
 
@@ -68,8 +71,10 @@ int store_wrap_list(struct store *s, const char *prefix, const char *after,
                     int (*each)(void *arg, const struct store_item *item, struct err *e), void *arg,
                     struct err *e);
 int store_wrap_get_all(struct store *s, const char *key, struct buf *b, struct err *e);
+int store_wrap_lock(struct store *s, const char *key, int64_t until_ns, struct err *e);
 int store_wrap_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e);
 bool store_wrap_away(struct store *s);
+const char *store_wrap_right(struct store *s, enum store_right right);
 void store_wrap_traffic(struct store *s, struct store_traffic *ret);
 void store_wrap_free(struct store *s);
 

@@ -136,6 +136,16 @@ static int fault_del(struct store *s, const char *key, struct err *e)
 	return after_applied(fault, inner->ops->del(inner, key, e), e);
 }
 
+static int fault_lock(struct store *s, const char *key, int64_t until_ns, struct err *e)
+{
+	uint64_t n;
+	enum store_fault fault = decide(s, CALL_LOCK, key, &n);
+
+	if (before(fault, e) < 0)
+		return -1;
+	return after_applied(fault, store_wrap_lock(s, key, until_ns, e), e);
+}
+
 static const struct store_ops fault_ops = {
 	.name = "fault",
 	.put = fault_put,
@@ -143,8 +153,10 @@ static const struct store_ops fault_ops = {
 	.head = fault_head,
 	.list = fault_list,
 	.del = fault_del,
+	.lock = fault_lock,
 	.cut = store_wrap_cut,
 	.away = store_wrap_away,
+	.right = store_wrap_right,
 	.traffic = store_wrap_traffic,
 	.free = store_wrap_free,
 };

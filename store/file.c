@@ -12,9 +12,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "common/fd.h"
 #include "common/now.h"
@@ -230,6 +232,22 @@ static void file_free(struct store *s)
 	free(f);
 }
 
+static const char *file_right(struct store *s, enum store_right right)
+{
+	(void)s;
+	switch (right) {
+	case RIGHT_CREATE:
+	case RIGHT_DELETE:
+		return "permission to write in the directory, for the user it runs as";
+	case RIGHT_READ:
+	case RIGHT_LIST:
+		return "permission to read the directory, for the user it runs as";
+	case RIGHT_LOCK:
+		break;
+	}
+	return NULL;
+}
+
 static const struct store_ops file_ops = {
 	.name = "file",
 	.put = file_put,
@@ -237,6 +255,7 @@ static const struct store_ops file_ops = {
 	.head = file_head,
 	.list = file_list,
 	.del = file_del,
+	.right = file_right,
 	.free = file_free,
 };
 
@@ -287,6 +306,26 @@ static int open_root(const char *dir, unsigned flags, struct err *e)
 	return err_sys(e, errno, "opening the store's directory '%s'%s", dir, hint);
 }
 
+/* Whether a read costs no round trip. Of what is not known to be far, yes. */
+static bool is_near(int fd)
+{
+	struct statfs st;
+
+	if (fstatfs(fd, &st) < 0)
+		return true;
+	switch ((unsigned long)st.f_type & UINT32_MAX) {
+	case NFS_SUPER_MAGIC:
+	case SMB_SUPER_MAGIC:
+	case CIFS_SUPER_MAGIC:
+	case SMB2_SUPER_MAGIC:
+	case CEPH_SUPER_MAGIC:
+	case FUSE_SUPER_MAGIC:
+		return false;
+	default:
+		return true;
+	}
+}
+
 struct store *store_file_open(const char *dir, unsigned flags, struct err *e)
 {
 	auto_close int root = open_root(dir, flags, e);
@@ -312,6 +351,8 @@ struct store *store_file_open(const char *dir, unsigned flags, struct err *e)
 	}
 	if (faccessat(f->root, ".", W_OK | X_OK, AT_EACCESS) == 0)
 		caps |= STORE_CAP_WRITE;
+	if (is_near(f->root))
+		caps |= STORE_CAP_LOCAL;
 	if (store_base_init(s, &file_ops, caps, "file://", dir, e) < 0)
 		return NULL;
 	/* Names in .tmp are made exclusively: without the salt one would cost more tries. */

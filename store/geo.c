@@ -21,7 +21,7 @@
 #include "store/compare.h"
 #include "store/driver.h"
 
-#define THRESHOLD 3
+#define THRESHOLD 10 /* one broken connection fails a read of each thread */
 #define REST_MS 30000
 
 struct geo {
@@ -31,6 +31,8 @@ struct geo {
 	bool copy; /* the second is another store, and not the service's own replica */
 	pthread_mutex_t lock;
 	struct geo_breaker breaker; /* guarded by lock */
+	int64_t (*now_ms)(void *arg);
+	void *now_arg;
 };
 
 bool geo_breaker_ask(struct geo_breaker *b, int64_t now_ms)
@@ -45,12 +47,16 @@ bool geo_breaker_ask(struct geo_breaker *b, int64_t now_ms)
 
 void geo_breaker_tell(struct geo_breaker *b, bool answered, int64_t now_ms)
 {
+	bool late = b->open && !b->trying; /* it was asked before it opened */
+
 	b->trying = false;
 	if (answered) {
 		b->failed = 0;
 		b->open = false;
 		return;
 	}
+	if (late)
+		return;
 	if (b->failed < b->threshold)
 		b->failed++;
 	if (b->failed == b->threshold) {
@@ -59,15 +65,16 @@ void geo_breaker_tell(struct geo_breaker *b, bool answered, int64_t now_ms)
 	}
 }
 
-static int64_t now_ms(void)
+static int64_t now_of_machine(void *arg)
 {
+	(void)arg;
 	return now_mono_ns() / 1000000;
 }
 
 static bool ask(struct geo *g)
 {
 	pthread_mutex_lock(&g->lock);
-	bool yes = geo_breaker_ask(&g->breaker, now_ms());
+	bool yes = geo_breaker_ask(&g->breaker, g->now_ms(g->now_arg));
 	pthread_mutex_unlock(&g->lock);
 	return yes;
 }
@@ -76,7 +83,7 @@ static bool ask(struct geo *g)
 static void tell(struct geo *g, bool answered)
 {
 	pthread_mutex_lock(&g->lock);
-	geo_breaker_tell(&g->breaker, answered, now_ms());
+	geo_breaker_tell(&g->breaker, answered, g->now_ms(g->now_arg));
 	pthread_mutex_unlock(&g->lock);
 }
 
@@ -94,22 +101,36 @@ struct geo_call {
 	void *args;
 };
 
-/* The second region's answer to a call that the first failed with `why`, or was not asked. */
+/*
+ * The second region's answer to a call that the first failed with `why`, or was not asked. What the
+ * second has against it (no object yet, no right, no such region) is nothing that the first would
+ * say: it may be asked again.
+ */
 static int second(struct geo *g, const struct geo_call *c, const struct err *why, struct err *e)
 {
 	struct err here;
 
 	if (c->run(g->second, c->args, &here) == 0)
 		return 0;
-	*e = here;
-	if (here.class == ERR_NOT_FOUND) {
+	switch (here.class) {
+	case ERR_NOT_FOUND:
 		if (is_open(g))
 			return err_set(e, ERR_NOT_FOUND,
 			               "it is not in the second region yet, and the first does "
 			               "not answer");
-		*e = *why; /* the first may be asked again */
+		*e = *why;
+		return -1;
+	case ERR_DENIED:
+	case ERR_UNSUPPORTED:
+	case ERR_IO:
+		err_set(e, ERR_RETRY, "%.300s, and the second region cannot be read: %.300s",
+		        why->msg, here.msg);
+		e->wait_ms = why->wait_ms;
+		return -1;
+	default:
+		*e = here;
+		return -1;
 	}
-	return -1;
 }
 
 static int read_call(struct geo *g, const struct geo_call *c, struct err *e)
@@ -226,8 +247,8 @@ static int run_list(struct store *s, void *args, struct err *e)
 	struct list_args *a = args;
 	int rc = s->ops->list(s, a->prefix, a->after, list_each, a, e);
 
-	/* What the caller itself fails with is an answer, and no failure of the region. */
-	return a->each_failed ? 0 : rc;
+	/* What the caller itself fails with, or ends, is no failure of the region. */
+	return a->each_failed || a->ended ? 0 : rc;
 }
 
 static int geo_list(struct store *s, const char *prefix, const char *after,
@@ -239,10 +260,8 @@ static int geo_list(struct store *s, const char *prefix, const char *after,
 
 	if (!a)
 		return err_set(e, ERR_NOMEM, "no memory for a list");
-	/* Longer than a key: the same as its beginning with all keys of that beginning passed. */
-	if (n > STORE_KEY_MAX)
-		return store_inner(s)->ops->list(store_inner(s), prefix, after, each, arg, e);
-	memcpy(a->after, after, n + 1);
+	/* No key is between something longer than a key and its beginning. */
+	memcpy(a->after, after, n < STORE_KEY_MAX ? n : STORE_KEY_MAX);
 	a->prefix = prefix;
 	a->each = each;
 	a->arg = arg;
@@ -279,6 +298,15 @@ static int geo_del(struct store *s, const char *key, struct err *e)
 	if (g->fail_over && is_open(g))
 		return refuse(e);
 	return first->ops->del(first, key, e);
+}
+
+static int geo_lock(struct store *s, const char *key, int64_t until_ns, struct err *e)
+{
+	struct geo *g = (struct geo *)s;
+
+	if (g->fail_over && is_open(g))
+		return refuse(e);
+	return store_wrap_lock(s, key, until_ns, e);
 }
 
 static int geo_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e)
@@ -325,8 +353,10 @@ static const struct store_ops geo_ops = {
 	.list = geo_list,
 	.del = geo_del,
 	.get_all = geo_get_all,
+	.lock = geo_lock,
 	.cut = geo_cut,
 	.away = geo_away,
+	.right = store_wrap_right,
 	.traffic = geo_traffic,
 	.free = geo_free,
 };
@@ -345,6 +375,15 @@ struct store *store_geo_new(struct store *take_first, struct store *take_second,
 	g->second = STEAL(&second_store);
 	g->fail_over = flags & STORE_FAIL_OVER;
 	g->copy = copy;
+	g->now_ms = now_of_machine;
 	g->breaker = (struct geo_breaker){ .threshold = THRESHOLD, .rest_ms = REST_MS };
 	return &g->wrap.base;
+}
+
+void geo_clock(struct store *geo, int64_t (*now_ms)(void *arg), void *arg)
+{
+	struct geo *g = (struct geo *)geo;
+
+	g->now_ms = now_ms;
+	g->now_arg = arg;
 }

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct store;
+
 struct geo_breaker {
 	unsigned threshold; /* failures in a row that open it */
 	int64_t rest_ms;    /* how long it stays open before a trial */
@@ -24,5 +26,8 @@ bool geo_breaker_ask(struct geo_breaker *b, int64_t now_ms);
 
 /* How it went: answered (whatever the answer was), or not. */
 void geo_breaker_tell(struct geo_breaker *b, bool answered, int64_t now_ms);
+
+/* Another monotonic clock for a store of store_geo_new(), before its first call. */
+void geo_clock(struct store *geo, int64_t (*now_ms)(void *arg), void *arg);
 
 #endif

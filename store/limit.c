@@ -107,6 +107,15 @@ static int limit_del(struct store *s, const char *key, struct err *e)
 	return inner->ops->del(inner, key, e);
 }
 
+static int limit_lock(struct store *s, const char *key, int64_t until_ns, struct err *e)
+{
+	struct limit *l = (struct limit *)s;
+
+	if (take(l, &l->requests, 1, e) < 0)
+		return -1;
+	return store_wrap_lock(s, key, until_ns, e);
+}
+
 static void limit_free(struct store *s)
 {
 	struct limit *l = (struct limit *)s;
@@ -123,8 +132,10 @@ static const struct store_ops limit_ops = {
 	.head = limit_head,
 	.list = limit_list,
 	.del = limit_del,
+	.lock = limit_lock,
 	.cut = store_wrap_cut,
 	.away = store_wrap_away,
+	.right = store_wrap_right,
 	.traffic = store_wrap_traffic,
 	.free = limit_free,
 };

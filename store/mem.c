@@ -9,9 +9,13 @@
  *
  * A named store is shared by all its handles; the registry keeps it until the
  * process ends.
+ *
+ * Locks are kept as a service keeps them: an object that is locked is not
+ * deleted before its time, by the store's clock, which a test can set.
  */
 #include "store/store.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -19,10 +23,14 @@
 
 #include "common/now.h"
 #include "store/driver.h"
+#include "store/lock.h"
+
+#define NS_PER_S INT64_C(1000000000)
 
 struct object {
 	atomic_uint refs;
 	int64_t received_ns;
+	int64_t locked_until_ns; /* guarded by the space's lock */
 	size_t size;
 	char key[STORE_KEY_MAX + 1];
 	uint8_t data[];
@@ -33,6 +41,8 @@ struct space {
 	pthread_mutex_t lock;
 	struct object **objects; /* guarded by lock; ascending by key */
 	size_t n, cap;           /* guarded by lock */
+	int64_t now_ns;          /* guarded by lock; 0: the real clock */
+	int64_t lock_s;          /* guarded by lock; of what is put */
 	struct space *next;      /* guarded by registry_lock */
 	char *name;              /* NULL: not in the registry */
 };
@@ -45,9 +55,16 @@ struct mem_store {
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct space *registry; /* guarded by registry_lock */
 
+static const struct store_ops mem_ops;
+
 static struct space *space_of(struct store *s)
 {
 	return ((struct mem_store *)s)->space;
+}
+
+static int64_t now_locked(const struct space *m)
+{
+	return m->now_ns ? m->now_ns : now_wall_ns();
 }
 
 static void object_unref(struct object *o)
@@ -157,12 +174,15 @@ static int mem_put(struct store *s, const char *key, const struct iovec *iov, in
 	if (!o)
 		return err_set(e, ERR_NOMEM, "no memory for %zu bytes", size);
 	atomic_init(&o->refs, 1);
-	o->received_ns = now_wall_ns();
 	o->size = size;
 	memcpy(o->key, key, strlen(key) + 1);
 	store_iov_copy(iov, niov, 0, o->data, size);
 
 	pthread_mutex_lock(&m->lock);
+	o->received_ns = now_locked(m);
+	o->locked_until_ns = m->lock_s > 0 && lock_applies(key)
+	                             ? lock_until_s(o->received_ns / NS_PER_S, m->lock_s) * NS_PER_S
+	                             : 0;
 	int r = insert_locked(m, o, e);
 	if (r == 0)
 		o = NULL;
@@ -190,11 +210,31 @@ static int mem_get(struct store *s, const char *key, uint64_t off, void *p, size
 
 static int mem_head(struct store *s, const char *key, struct store_stat *ret, struct err *e)
 {
-	struct object *o = object_get(space_of(s), key, e);
+	struct space *m = space_of(s);
+	struct object *o = object_get(m, key, e);
 
 	if (!o)
 		return -1;
-	*ret = (struct store_stat){ .size = o->size, .received_ns = o->received_ns };
+	pthread_mutex_lock(&m->lock);
+	*ret = (struct store_stat){ .size = o->size,
+		                    .received_ns = o->received_ns,
+		                    .locked_until_ns = o->locked_until_ns };
+	pthread_mutex_unlock(&m->lock);
+	object_unref(o);
+	return 0;
+}
+
+static int mem_lock(struct store *s, const char *key, int64_t until_ns, struct err *e)
+{
+	struct space *m = space_of(s);
+	struct object *o = object_get(m, key, e);
+
+	if (!o)
+		return -1;
+	pthread_mutex_lock(&m->lock);
+	if (o->locked_until_ns < until_ns)
+		o->locked_until_ns = until_ns;
+	pthread_mutex_unlock(&m->lock);
 	object_unref(o);
 	return 0;
 }
@@ -245,11 +285,13 @@ static int mem_del(struct store *s, const char *key, struct err *e)
 {
 	struct space *m = space_of(s);
 	struct object *o = NULL;
+	int64_t until_ns = 0;
 
-	(void)e;
 	pthread_mutex_lock(&m->lock);
 	size_t at = find_locked(m, key);
-	if (is_at_locked(m, at, key)) {
+	if (is_at_locked(m, at, key) && m->objects[at]->locked_until_ns > now_locked(m)) {
+		until_ns = m->objects[at]->locked_until_ns;
+	} else if (is_at_locked(m, at, key)) {
 		o = m->objects[at];
 		m->n--;
 		memmove(m->objects + at, m->objects + at + 1,
@@ -258,7 +300,29 @@ static int mem_del(struct store *s, const char *key, struct err *e)
 	pthread_mutex_unlock(&m->lock);
 	if (o)
 		object_unref(o);
-	return 0;
+	return until_ns ? err_set(e, ERR_BUSY, "it is locked until %s", now_rfc3339(until_ns).s)
+	                : 0;
+}
+
+void store_mem_set_now(struct store *mem, int64_t now_ns)
+{
+	struct space *m = space_of(mem);
+
+	assert(mem->ops == &mem_ops);
+	pthread_mutex_lock(&m->lock);
+	m->now_ns = now_ns;
+	pthread_mutex_unlock(&m->lock);
+}
+
+void store_mem_set_lock(struct store *mem, int64_t lock_s)
+{
+	struct space *m = space_of(mem);
+
+	assert(mem->ops == &mem_ops);
+	pthread_mutex_lock(&m->lock);
+	m->lock_s = lock_s;
+	pthread_mutex_unlock(&m->lock);
+	mem->lock_s = lock_s;
 }
 
 static void space_free(struct space *m)
@@ -312,6 +376,7 @@ static const struct store_ops mem_ops = {
 	.head = mem_head,
 	.list = mem_list,
 	.del = mem_del,
+	.lock = mem_lock,
 	.free = mem_free,
 };
 
@@ -323,7 +388,8 @@ static struct store *handle_new(struct space *m, struct err *e)
 		err_set(e, ERR_NOMEM, "no memory for a store");
 		return NULL;
 	}
-	if (store_base_init(&h->base, &mem_ops, STORE_CAP_CONDITIONAL_PUT | STORE_CAP_WRITE,
+	if (store_base_init(&h->base, &mem_ops,
+	                    STORE_CAP_CONDITIONAL_PUT | STORE_CAP_OBJECT_LOCK | STORE_CAP_WRITE,
 	                    "mem:", m->name ? m->name : "", e) < 0)
 		return NULL;
 	h->space = m;

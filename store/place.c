@@ -20,7 +20,9 @@
 #define SETTINGS_MAX (64 * 1024)
 
 /* Names of parameters that people would try, and that are secrets. */
-static const char *const secrets[] = { "sig", "key", "secret", "password", "token", "sas" };
+static const char *const secrets[] = { "sig", "key",        "secret",      "password",  "token",
+	                               "sas", "accountkey", "account-key", "secret-key" };
+#define NAME_MAX_SHOWN 20
 
 static int nibble(char c)
 {
@@ -124,7 +126,7 @@ static int read_settings(const char *path, char **ret, struct err *e)
 
 	if (!text)
 		return err_set(e, ERR_NOMEM, "no locked memory for '%s'", path);
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(e, errno, "opening the credentials '%s'", path);
 	if (!S_ISREG(st.st_mode))
@@ -150,12 +152,48 @@ static int read_settings(const char *path, char **ret, struct err *e)
 
 /* ---- the URL ---- */
 
-static bool is_secret(const char *name)
+/* True when a field of a query "a=b&c=d" has the name of a secret. */
+static bool has_secret(const char *query)
 {
-	for (size_t i = 0; i < ARRAY_LEN(secrets); i++)
-		if (strcasecmp(name, secrets[i]) == 0)
-			return true;
+	for (const char *at = query; *at; at += strcspn(at, "&"), at += *at == '&') {
+		size_t n = strcspn(at, "=&");
+
+		for (size_t i = 0; i < ARRAY_LEN(secrets); i++)
+			if (strncasecmp(at, secrets[i], n) == 0 && !secrets[i][n])
+				return true;
+	}
 	return false;
+}
+
+/* True when a value is a URL with "user:password@", or with a secret in its own query. */
+static bool value_has_secret(const char *value)
+{
+	const char *host = strstr(value, "://");
+	const char *query = strchr(value, '?');
+
+	return host && (memchr(host + 3, '@', strcspn(host + 3, "/?#")) ||
+	                (query && has_secret(query + 1)));
+}
+
+static int refuse_secret(const struct place *p, struct err *e)
+{
+	return err_set(e, ERR_INVALID,
+	               "the URL of '%s' has a secret in it, which would be seen by others and kept "
+	               "in logs: put it into the environment or a file that the parameter "
+	               "'credentials' names",
+	               p->plain);
+}
+
+/* What looks like the name of a parameter is repeated; the rest may be a secret out of place. */
+static int refuse_name(const struct place *p, const char *name, struct err *e)
+{
+	if (strlen(name) <= NAME_MAX_SHOWN &&
+	    !name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_")])
+		return err_set(e, ERR_INVALID, "'%s' is no parameter that a store like '%s' has",
+		               name, p->plain);
+	return err_set(e, ERR_INVALID,
+	               "the URL of '%s' has something that is no parameter of such a store",
+	               p->plain);
 }
 
 /* text: "a=b&c=d"; taken apart in place. */
@@ -163,6 +201,9 @@ static int take_params(struct place *p, char *text, const char *const *known, st
 {
 	char *rest = text;
 
+	/* First of all: what follows repeats names. */
+	if (has_secret(text))
+		return refuse_secret(p, e);
 	for (char *one = strsep(&rest, "&"); one; one = strsep(&rest, "&")) {
 		char *value = strchr(one, '=');
 		size_t i = 0;
@@ -173,21 +214,15 @@ static int take_params(struct place *p, char *text, const char *const *known, st
 			*value++ = '\0';
 		while (known[i] && strcmp(known[i], one) != 0)
 			i++;
-		if (!known[i] && is_secret(one))
-			return err_set(e, ERR_INVALID,
-			               "the URL of '%s' has a secret in it, which would be seen by "
-			               "others and kept in logs: put it into the environment or a "
-			               "file that the parameter 'credentials' names",
-			               p->plain);
 		if (!known[i])
-			return err_set(e, ERR_INVALID,
-			               "'%.40s' is no parameter that a store like '%s' has", one,
-			               p->plain);
+			return refuse_name(p, one, e);
 		if (!value || !*value || !place_unescape(value))
 			return err_set(e, ERR_INVALID,
 			               "the parameter '%s' of '%s' has no value, or one that is "
 			               "not percent-encoded",
 			               one, p->plain);
+		if (value_has_secret(value))
+			return refuse_secret(p, e);
 		if (place_param(p, one) || p->nparams == PLACE_PARAMS)
 			return err_set(e, ERR_INVALID, "the parameter '%s' of '%s' is given twice",
 			               one, p->plain);
@@ -223,7 +258,8 @@ int place_parse(const char *url, const char *const *known, struct place *ret, st
 	if (params)
 		*params++ = '\0';
 	char *host = strstr(copy, "://");
-	if (!host || !host[3] || host[3] == '/')
+	if (!host || !host[3] || host[3] == '/' ||
+	    strspn(copy, "abcdefghijklmnopqrstuvwxyz0123456789") != (size_t)(host - copy))
 		return err_set(e, ERR_INVALID,
 		               "a store's URL is written SCHEME://NAME/..., this one has no name");
 	host += 3;

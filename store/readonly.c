@@ -30,6 +30,14 @@ static int readonly_del(struct store *s, const char *key, struct err *e)
 	return refuse(e);
 }
 
+static int readonly_lock(struct store *s, const char *key, int64_t until_ns, struct err *e)
+{
+	(void)s;
+	(void)key;
+	(void)until_ns;
+	return refuse(e);
+}
+
 static const struct store_ops readonly_ops = {
 	.name = "readonly",
 	.put = readonly_put,
@@ -38,8 +46,10 @@ static const struct store_ops readonly_ops = {
 	.list = store_wrap_list,
 	.del = readonly_del,
 	.get_all = store_wrap_get_all,
+	.lock = readonly_lock,
 	.cut = store_wrap_cut,
 	.away = store_wrap_away,
+	.right = store_wrap_right,
 	.traffic = store_wrap_traffic,
 	.free = store_wrap_free,
 };

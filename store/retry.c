@@ -150,6 +150,20 @@ static int retry_get_all(struct store *s, const char *key, struct buf *b, struct
 	return 0;
 }
 
+static int retry_lock(struct store *s, const char *key, int64_t until_ns, struct err *e)
+{
+	struct tries t = tries_begin((struct retry *)s);
+	struct err failed;
+
+	while (store_wrap_lock(s, key, until_ns, &failed) < 0) {
+		if (!try_again(&t, &failed)) {
+			*e = failed;
+			return -1;
+		}
+	}
+	return 0;
+}
+
 static int retry_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e)
 {
 	struct tries t = tries_begin((struct retry *)s);
@@ -300,8 +314,10 @@ static const struct store_ops retry_ops = {
 	.list = retry_list,
 	.del = retry_del,
 	.get_all = retry_get_all,
+	.lock = retry_lock,
 	.cut = retry_cut,
 	.away = store_wrap_away,
+	.right = store_wrap_right,
 	.traffic = store_wrap_traffic,
 	.free = store_wrap_free,
 };

@@ -32,13 +32,16 @@ static const char *const params[] = { "endpoint", "region",      "style", "secon
 
 /* ---- reading ---- */
 
-static int64_t when(const struct http_answer *a)
+int64_t s3_time_of(const struct http_answer *a, const char *name)
 {
-	const char *text = http_header(a, "last-modified");
+	const char *text = http_header(a, name);
 	struct err ignored;
 	int64_t ns;
 
-	return text && now_http_parse(text, &ns, &ignored) == 0 && ns > 0 ? ns : 0;
+	if (!text ||
+	    (now_http_parse(text, &ns, &ignored) < 0 && now_parse(text, &ns, &ignored) < 0))
+		return 0;
+	return ns > 0 ? ns : 0;
 }
 
 int s3_head(struct store *base, const char *key, struct store_stat *ret, struct err *e)
@@ -52,7 +55,9 @@ int s3_head(struct store *base, const char *key, struct store_stat *ret, struct 
 	const char *length = http_header(&x->answer, "content-length");
 	if (!length || num_u64("Content-Length", length, 0, INT64_MAX, &size, &why) < 0)
 		return err_set(e, ERR_RETRY, "the service does not tell the object's size");
-	*ret = (struct store_stat){ .size = size, .received_ns = when(&x->answer) };
+	*ret = (struct store_stat){ .size = size,
+		                    .received_ns = s3_time_of(&x->answer, "last-modified"),
+		                    .locked_until_ns = s3_time_of(&x->answer, S3_UNTIL) };
 	return 0;
 }
 
@@ -135,9 +140,10 @@ static int s3_del(struct store *base, const char *key, struct err *e)
 
 /* What is asked for, from page to page. */
 struct listing {
-	const char *prefix; /* full, with the store's own */
-	const char *from;   /* full, or "": keys begin behind it */
-	char *next;         /* where the service said it goes on; NULL: at the beginning */
+	const char *within, *after; /* as the caller said; what the service adds is left out */
+	const char *prefix;         /* full, with the store's own */
+	const char *from;           /* full, or "": the service begins behind it */
+	char *next;                 /* where the service said it goes on; NULL: at the beginning */
 };
 
 static int page(struct s3 *s, const struct listing *l, struct xml *xml, struct err *e)
@@ -190,6 +196,9 @@ static int list_pages(struct s3 *s, struct listing *l, struct xml *xml,
 		if (page(s, l, xml, e) < 0)
 			return -1;
 		while ((rc = xml_next(xml, item, e)) > 0) {
+			if (strcmp(item->key, l->after) <= 0 ||
+			    strncmp(item->key, l->within, strlen(l->within)) != 0)
+				continue;
 			item->st.received_ns -= item->st.received_ns % NS_PER_S;
 			rc = each(arg, item, e);
 			if (rc != 0)
@@ -203,6 +212,22 @@ static int list_pages(struct s3 *s, struct listing *l, struct xml *xml,
 	return more;
 }
 
+/*
+ * How much of `after` the service is told. Some take what is the name of a "directory" for all
+ * that is in it, so that it would be passed over: the last character is left out, or more, until
+ * what would be passed over is not behind `after`. That gives a few keys too many.
+ */
+static size_t start_of(const char *after)
+{
+	size_t n = strlen(after);
+
+	if (n == 0 || after[n - 1] == '/')
+		return n;
+	while (n > 0 && (uint8_t)after[n - 1] <= '/')
+		n--;
+	return n > 0 ? n - 1 : 0;
+}
+
 int s3_list(struct store *base, const char *prefix, const char *after,
             int (*each)(void *arg, const struct store_item *item, struct err *e), void *arg,
             struct err *e)
@@ -212,6 +237,7 @@ int s3_list(struct store *base, const char *prefix, const char *after,
 	CLEANUP(buf_clear) struct buf strip = BUF_INIT(2 * STORE_KEY_MAX);
 	CLEANUP(buf_clear) struct buf full = BUF_INIT(4 * STORE_KEY_MAX);
 	CLEANUP(buf_clear) struct buf from = BUF_INIT(4 * STORE_KEY_MAX);
+	size_t start = start_of(after);
 	int before = strncmp(after, prefix, strlen(prefix));
 
 	/* all that begins with the prefix is before what is asked for */
@@ -220,22 +246,41 @@ int s3_list(struct store *base, const char *prefix, const char *after,
 	(void)buf_printf(&strip, "%s%s", s->place.rest, slash);
 	(void)buf_printf(&full, "%s%s%s", s->place.rest, slash, prefix);
 	/* not every server bears one that is outside of the prefix */
-	if (*after && before == 0)
-		(void)buf_printf(&from, "%s%s%s", s->place.rest, slash, after);
+	if (before == 0 && start > strlen(prefix) && start <= STORE_KEY_MAX)
+		(void)buf_printf(&from, "%s%s%.*s", s->place.rest, slash, (int)start, after);
 	if (buf_check(&strip, "a prefix", e) < 0 || buf_check(&full, "a prefix", e) < 0 ||
 	    buf_check(&from, "a prefix", e) < 0)
 		return -1;
-	struct listing l = { .prefix = buf_cstr(&full), .from = buf_cstr(&from) };
+	struct listing l = {
+		.within = prefix, .after = after, .prefix = buf_cstr(&full), .from = buf_cstr(&from)
+	};
 	auto_xml struct xml *xml = xml_new(&xml_s3_list, buf_cstr(&strip), e);
 	if (!xml)
 		return -1;
-	xml_begin(xml, before == 0 ? after : "");
 	int r = list_pages(s, &l, xml, each, arg, e);
 	free(l.next);
 	return r;
 }
 
 /* ---- the driver ---- */
+
+static const char *s3_right(struct store *base, enum store_right right)
+{
+	(void)base;
+	switch (right) {
+	case RIGHT_CREATE:
+		return "s3:PutObject on the objects of the bucket";
+	case RIGHT_READ:
+		return "s3:GetObject on the objects of the bucket, and s3:ListBucket on it";
+	case RIGHT_LIST:
+		return "s3:ListBucket on the bucket";
+	case RIGHT_DELETE:
+		return "s3:DeleteObject on the objects of the bucket";
+	case RIGHT_LOCK:
+		break;
+	}
+	return "s3:PutObjectRetention and s3:GetObjectRetention on the objects of the bucket";
+}
 
 static void s3_traffic(struct store *base, struct store_traffic *ret)
 {
@@ -261,8 +306,10 @@ static const struct store_ops s3_ops = {
 	.head = s3_head,
 	.list = s3_list,
 	.del = s3_del,
+	.lock = s3_lock,
 	.get_all = s3_get_all,
 	.cut = s3_cut,
+	.right = s3_right,
 	.traffic = s3_traffic,
 	.free = s3_free,
 };
@@ -373,9 +420,9 @@ static int set_lock(struct s3 *s, struct err *e)
 		               mode);
 	if (!lock)
 		return 0;
-	if (num_duration("the store's parameter 'lock'", lock, &s->lock_s, e) < 0)
+	if (num_duration("the store's parameter 'lock'", lock, &s->base.lock_s, e) < 0)
 		return -1;
-	if (s->lock_s > 0 && s->checksum == S3_NO_CHECKSUM)
+	if (s->base.lock_s > 0 && s->checksum == S3_NO_CHECKSUM)
 		return err_set(e, ERR_INVALID,
 		               "the store's parameters lock and checksum=none exclude each other: "
 		               "the service takes no locked object without a checksum");
@@ -395,7 +442,8 @@ static int set_rest(struct s3 *s, struct err *e)
 		i++;
 	if (i == ARRAY_LEN(checksums))
 		return err_set(e, ERR_INVALID,
-		               "the store's parameter checksum=%.20s is none of crc64, sha256, none",
+		               "the store's parameter checksum=%.20s is none of crc64, sha256, "
+		               "none",
 		               checksum);
 	s->checksum = i;
 	s->part_bytes = PART_BYTES;
@@ -456,6 +504,12 @@ struct store *store_s3_open(const char *url, unsigned flags, const struct cancel
 	if (!s)
 		return NULL;
 	const char *other = place_param(&((struct s3 *)s)->place, "secondary");
+	if (flags & STORE_SECOND) {
+		if (other && strcmp(other, "none") != 0)
+			return store_open_driver(other, STORE_READONLY, cancel, e);
+		err_set(e, ERR_UNSUPPORTED, "'%s' has no second region that can be read", s->url);
+		return NULL;
+	}
 	if (other && strcmp(other, "none") != 0) {
 		struct store *second = store_open_driver(other, flags | STORE_READONLY, cancel, e);
 

@@ -27,6 +27,7 @@ static const struct {
 	{ "ConditionalRequestConflict", ERR_RETRY, "the key is being written by another one" },
 	{ "OperationAborted", ERR_RETRY, "another operation on the object is under way" },
 	{ "NoSuchKey", ERR_NOT_FOUND, "no such object" },
+	{ "NoSuchVersion", ERR_NOT_FOUND, "no such object" },
 	{ "NoSuchUpload", ERR_RETRY, "the upload was aborted by somebody else" },
 	{ "InvalidRange", ERR_CORRUPT, "the object ends before the range that was asked for" },
 	{ "InvalidObjectState", ERR_UNSUPPORTED,
@@ -66,9 +67,11 @@ static const char *right_of(const struct s3 *s, enum store_call call)
 {
 	switch (call) {
 	case CALL_PUT:
-		return s->lock_s ? "s3:PutObject and s3:PutObjectRetention" : "s3:PutObject";
+		return s->base.lock_s ? "s3:PutObject and s3:PutObjectRetention" : "s3:PutObject";
 	case CALL_DELETE:
 		return "s3:DeleteObject";
+	case CALL_LOCK:
+		return "s3:GetObject, s3:GetObjectRetention and s3:PutObjectRetention";
 	case CALL_LIST:
 		return "s3:ListBucket";
 	case CALL_GET:
@@ -89,7 +92,12 @@ static int not_allowed(const struct s3 *s, enum store_call call, const char *mes
 	return err_set(e, ERR_DENIED,
 	               "the credentials have no right to do it: a policy must allow %s on the "
 	               "bucket '%s'%s%s",
-	               right_of(s, call), bucket, *message ? "; the service says: " : "", message);
+	               right_of(s, call), bucket,
+	               *message            ? "; the service says: "
+	               : call == CALL_HEAD ? "; or they are not accepted at all, which no answer "
+	                                     "to a HEAD says"
+	                                   : "",
+	               message);
 }
 
 static int off_clock(const struct http_answer *a, struct err *e)
@@ -129,8 +137,8 @@ static bool other_region(const struct s3 *s, const struct http_answer *a, const 
 		err_set(e, ERR_RETRY, "the service does not know a new bucket everywhere yet");
 	else
 		err_set(e, ERR_INVALID,
-		        "the bucket '%s' is not in the region '%s' or not at this address; mend the "
-		        "parameters 'region' and 'endpoint' of the store's URL",
+		        "the bucket '%s' is not in the region '%s' or not at this address; mend "
+		        "the parameters 'region' and 'endpoint' of the store's URL",
 		        s->place.host, s->region);
 	return true;
 }
@@ -150,7 +158,8 @@ static int by_status(const struct s3 *s, enum store_call call, const struct http
 			return not_allowed(s, call, message, e);
 		break;
 	case 404:
-		if (call == CALL_GET || call == CALL_HEAD || call == CALL_DELETE)
+		/* with a code it is something else that is missing: an account, an upload */
+		if (!*code && (call == CALL_GET || call == CALL_HEAD))
 			return err_set(e, ERR_NOT_FOUND, "no such object");
 		break;
 	case 416:
@@ -158,20 +167,14 @@ static int by_status(const struct s3 *s, enum store_call call, const struct http
 		               "the object ends before the range that was asked for");
 	case 507:
 		return err_set(e, ERR_QUOTA, "the service has no space left");
-	case 408:
-	case 429:
-	case 500:
-	case 502:
-	case 503:
-	case 504:
-		return err_set(e, ERR_RETRY, "the service answered with status %d%s%s", a->status,
-		               *code ? ", " : "", code);
 	default:
 		break;
 	}
-	enum err_class class = a->status == 401 || a->status == 403 ? ERR_DENIED
-	                       : a->status == 501                   ? ERR_UNSUPPORTED
-	                                                            : ERR_IO;
+	enum err_class class = a->status == 401 || a->status == 403   ? ERR_DENIED
+	                       : a->status == 501                     ? ERR_UNSUPPORTED
+	                       : a->status == 408 || a->status == 429 ? ERR_RETRY
+	                       : a->status >= 500                     ? ERR_RETRY
+	                                                              : ERR_IO;
 	return err_set(e, class, "the service answered with status %d%s%s%s%s", a->status,
 	               *code ? ", " : "", code, *message ? ": " : "", message);
 }
@@ -190,14 +193,15 @@ int s3_explain(const struct s3 *s, enum store_call call, const struct http_answe
 	/* of another class than a missing object, which may mean something to who asked */
 	if (strcmp(code, "NoSuchBucket") == 0)
 		return err_set(e, ERR_IO,
-		               "there is no bucket '%s'; create it (versions and object lock can be "
+		               "there is no bucket '%s'; create it (versions and object lock can "
+		               "be "
 		               "chosen then), or mend the URL",
 		               bucket);
-	if (s->lock_s && call == CALL_PUT && a->status == 400 &&
+	if (((s->base.lock_s && call == CALL_PUT) || call == CALL_LOCK) && a->status == 400 &&
 	    (strcasestr(message, "object lock") || strcasestr(message, "ObjectLock")))
-		return err_set(e, ERR_INVALID,
-		               "the bucket '%s' has no object lock, which the parameter 'lock' of "
-		               "the store's URL needs: %s",
+		return err_set(e, call == CALL_LOCK ? ERR_UNSUPPORTED : ERR_INVALID,
+		               "the bucket '%s' has no object lock: make another one that has it, "
+		               "or leave the parameter 'lock' of the store's URL out: %s",
 		               bucket, message);
 	if (s->checksum != S3_NO_CHECKSUM && call == CALL_PUT &&
 	    (a->status == 400 || a->status == 501) && strcasestr(message, "checksum"))

@@ -11,6 +11,9 @@
 #include "store/store.h"
 #include "store/wire.h"
 
+#define S3_LOCK_MODE "x-amz-object-lock-mode"
+#define S3_UNTIL "x-amz-object-lock-retain-until-date"
+
 enum s3_checksum { S3_CRC64, S3_SHA256, S3_NO_CHECKSUM };
 
 struct s3 {
@@ -24,7 +27,6 @@ struct s3 {
 	const char *region;
 	const char *class; /* of packs, or NULL */
 	const char *lock_mode;
-	int64_t lock_s; /* 0: none */
 	enum s3_checksum checksum;
 	uint64_t part_bytes;
 	atomic_int_least64_t ahead_s; /* the service's clock before ours, as last heard */
@@ -64,13 +66,26 @@ static inline int s3_no_memory(struct err *e)
 	return err_set(e, ERR_NOMEM, "no memory for a request");
 }
 
+/* A checksum as it is sent. */
+struct s3_sum {
+	char s[48];
+};
+
+/* Adds that of the body; a hash is also what the signature takes. ret->s: "" without one. */
+MUST_CHECK int s3_add_checksum(struct s3_ask *x, const struct iovec *iov, int niov,
+                               struct s3_sum *ret, struct err *e);
+
 /* ---- operations that have a file of their own ---- */
+
+/* The time that a header says; 0: it says none. */
+int64_t s3_time_of(const struct http_answer *a, const char *name);
 
 int s3_head(struct store *base, const char *key, struct store_stat *ret, struct err *e);
 int s3_list(struct store *base, const char *prefix, const char *after,
             int (*each)(void *arg, const struct store_item *item, struct err *e), void *arg,
             struct err *e);
 int s3_put(struct store *base, const char *key, const struct iovec *iov, int niov, struct err *e);
+int s3_lock(struct store *base, const char *key, int64_t until_ns, struct err *e);
 int s3_cut(struct store *base, int64_t since_ns, struct store_cut *ret, struct err *e);
 
 #endif

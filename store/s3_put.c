@@ -13,6 +13,7 @@
 #include "common/hex.h"
 #include "common/now.h"
 #include "store/driver.h"
+#include "store/lock.h"
 #include "store/s3_impl.h"
 #include "store/xml.h"
 
@@ -29,14 +30,8 @@ static uint64_t crc_of(const struct iovec *iov, int niov)
 	return crc;
 }
 
-/* A checksum as it is sent. */
-struct sum {
-	char s[48];
-};
-
-/* Of the body; a hash is also what the signature takes. */
-static int add_checksum(struct s3_ask *x, const struct iovec *iov, int niov, struct sum *ret,
-                        struct err *e)
+int s3_add_checksum(struct s3_ask *x, const struct iovec *iov, int niov, struct s3_sum *ret,
+                    struct err *e)
 {
 	uint8_t hash[32];
 
@@ -67,13 +62,13 @@ static void add_properties(struct s3_ask *x, const char *key)
 	wire_header(&x->w, "content-type", "application/octet-stream");
 	if (s->class && strncmp(key, PACKS, strlen(PACKS)) == 0)
 		wire_header(&x->w, "x-amz-storage-class", "%s", s->class);
-	if (s->lock_s == 0)
+	if (s->base.lock_s == 0 || !lock_applies(key))
 		return;
 	int64_t now_s = now_wall_ns() / NS_PER_S +
 	                atomic_load_explicit(&s->ahead_s, memory_order_relaxed);
-	wire_header(&x->w, "x-amz-object-lock-mode", "%s", s->lock_mode);
-	wire_header(&x->w, "x-amz-object-lock-retain-until-date", "%s",
-	            now_rfc3339((now_s + s->lock_s) * NS_PER_S).s);
+	wire_header(&x->w, S3_LOCK_MODE, "%s", s->lock_mode);
+	wire_header(&x->w, S3_UNTIL, "%s",
+	            now_rfc3339(lock_until_s(now_s, s->base.lock_s) * NS_PER_S).s);
 }
 
 /*
@@ -92,10 +87,10 @@ static int after_conflict(struct s3 *s, const char *key, struct err *e)
 
 static int put_one(struct s3 *s, const char *key, const struct iovec *iov, int niov, struct err *e)
 {
-	struct sum sum;
+	struct s3_sum sum;
 
 	auto_s3_ask struct s3_ask *x = s3_ask_new(s, CALL_PUT, "PUT", key, e);
-	if (!x || add_checksum(x, iov, niov, &sum, e) < 0)
+	if (!x || s3_add_checksum(x, iov, niov, &sum, e) < 0)
 		return -1;
 	wire_header(&x->w, "if-none-match", "*");
 	add_properties(x, key);
@@ -159,10 +154,10 @@ static int put_part(struct s3 *s, const char *key, const char *upload, unsigned 
                     const struct iovec *iov, int niov, struct buf *list, struct err *e)
 {
 	char text[16];
-	struct sum sum;
+	struct s3_sum sum;
 
 	auto_s3_ask struct s3_ask *x = s3_ask_new(s, CALL_PUT, "PUT", key, e);
-	if (!x || add_checksum(x, iov, niov, &sum, e) < 0)
+	if (!x || s3_add_checksum(x, iov, niov, &sum, e) < 0)
 		return -1;
 	(void)snprintf(text, sizeof(text), "%u", number);
 	wire_query(&x->w, "partNumber", text);

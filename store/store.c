@@ -164,9 +164,23 @@ int store_delete(struct store *s, const char *key, struct err *e)
 	return 0;
 }
 
+int store_lock(struct store *s, const char *key, int64_t until_ns, struct err *e)
+{
+	if (key_check(s, key, e) < 0)
+		return -1;
+	if (store_base_lock(s, key, until_ns, e) < 0)
+		return err_wrap(e, "locking object '%s' of '%s'", key, s->url);
+	return 0;
+}
+
 bool store_away(struct store *s)
 {
 	return s->ops->away && s->ops->away(s);
+}
+
+const char *store_right(struct store *s, enum store_right right)
+{
+	return s->ops->right ? s->ops->right(s, right) : NULL;
 }
 
 struct store_traffic store_traffic(struct store *s)
@@ -190,10 +204,16 @@ uint64_t store_requests(struct store *s)
 
 const char *store_traffic_name(unsigned op)
 {
-	static const char *const names[STORE_TRAFFIC_OPS] = { "put",  "get",    "head",
-		                                              "list", "delete", "auth" };
+	static const char *const names[STORE_TRAFFIC_OPS] = { "put",    "get",  "head", "list",
+		                                              "delete", "lock", "auth" };
 
 	return names[op];
+}
+
+static struct store *no_second(const char *url, struct err *e)
+{
+	err_set(e, ERR_UNSUPPORTED, "'%s' has no second region", url);
+	return NULL;
 }
 
 static struct store *open_file(const char *url, unsigned flags, const struct cancel *cancel,
@@ -233,6 +253,8 @@ static struct store *open_file(const char *url, unsigned flags, const struct can
 		return NULL;
 	}
 	(void)cancel;
+	if (flags & STORE_SECOND)
+		return no_second(url, e);
 	memcpy(dir, path, n);
 	dir[n] = '\0';
 	return store_file_open(dir, flags, e);
@@ -253,6 +275,8 @@ static struct store *open_mem(const char *url, unsigned flags, const struct canc
 		        COMPONENT_MAX, rest);
 		return NULL;
 	}
+	if (flags & STORE_SECOND)
+		return no_second(url, e);
 	auto_store struct store *s = store_mem_named(rest, e);
 	if (!s)
 		return NULL;
@@ -326,15 +350,23 @@ static int retry_setting(struct store_retry_params *p, struct err *e)
 	return 0;
 }
 
+struct store *store_open_retry(const char *url, unsigned flags,
+                               const struct store_retry_params *params, struct err *e)
+{
+	struct store_retry_params p = params ? *params : (struct store_retry_params){ 0 };
+
+	if (retry_setting(&p, e) < 0)
+		return NULL;
+	struct store *s = store_open_driver(url, flags, p.cancel, e);
+	return s ? store_retry_new(s, &p, e) : NULL;
+}
+
 struct store *store_open_cancel(const char *url, unsigned flags, const struct cancel *cancel,
                                 struct err *e)
 {
-	struct store_retry_params params = { .cancel = cancel };
+	const struct store_retry_params params = { .cancel = cancel };
 
-	if (retry_setting(&params, e) < 0)
-		return NULL;
-	struct store *s = store_open_driver(url, flags, cancel, e);
-	return s ? store_retry_new(s, &params, e) : NULL;
+	return store_open_retry(url, flags, &params, e);
 }
 
 struct store *store_open(const char *url, unsigned flags, struct err *e)

@@ -37,6 +37,8 @@ struct store_stat {
 	uint64_t size; /* bytes */
 	/* the store's own time of receipt, ns since 1970: from 0 to the year 2200 */
 	int64_t received_ns;
+	/* By a head: nobody can delete it before. 0: it is not locked, or the store does not say. */
+	int64_t locked_until_ns;
 };
 
 struct store_item {
@@ -65,9 +67,13 @@ struct store_cut {
 	char status[24]; /* the service's own word, else "" */
 };
 
+/* What somebody must be allowed to do in a store. */
+enum store_right { RIGHT_CREATE, RIGHT_READ, RIGHT_LIST, RIGHT_DELETE, RIGHT_LOCK };
+#define STORE_RIGHTS 5
+
 /* Requests to a service, by what they were for: enum store_call, and one for credentials. */
-enum store_call { CALL_PUT, CALL_GET, CALL_HEAD, CALL_LIST, CALL_DELETE };
-#define STORE_TRAFFIC_OPS 6
+enum store_call { CALL_PUT, CALL_GET, CALL_HEAD, CALL_LIST, CALL_DELETE, CALL_LOCK };
+#define STORE_TRAFFIC_OPS 7
 struct store_traffic {
 	struct {
 		uint64_t requests; /* sent, with those that failed and those that were repeated */
@@ -89,10 +95,14 @@ struct store_ops {
 	int (*del)(struct store *s, const char *key, struct err *e);
 	/* NULL: a head and a get */
 	int (*get_all)(struct store *s, const char *key, struct buf *b, struct err *e);
+	/* until_ns: in the future; NULL: it cannot */
+	int (*lock)(struct store *s, const char *key, int64_t until_ns, struct err *e);
 	/* NULL: there is no second region */
 	int (*cut)(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e);
 	/* NULL: never */
 	bool (*away)(struct store *s);
+	/* how that right is called where it is given: a static text; NULL: not known */
+	const char *(*right)(struct store *s, enum store_right right);
 	/* adds to ret; NULL: there is nothing to count */
 	void (*traffic)(struct store *s, struct store_traffic *ret);
 	void (*free)(struct store *s);
@@ -102,6 +112,8 @@ struct store {
 	const struct store_ops *ops;
 	unsigned caps; /* store_caps */
 	char *url;     /* for messages: never holds a secret; owned */
+	/* so long what is put is locked, by its URL; 0: it is not (docs/STORES.md, Immutability) */
+	int64_t lock_s;
 };
 
 /*
@@ -117,14 +129,24 @@ struct store {
 enum store_open_flags {
 	STORE_CREATE = 1,
 	STORE_READONLY = 2,
-	/* Reads may be answered by the second region: for those who only read, see docs/STORES.md. */
-	STORE_FAIL_OVER = 4
+	/*
+	 * Reads may be answered by the second region: for those who only read, see
+	 * docs/STORES.md.
+	 */
+	STORE_FAIL_OVER = 4,
+	/* The second region itself, for reading: ERR_UNSUPPORTED when there is none. */
+	STORE_SECOND = 8
 };
 MUST_CHECK struct store *store_open(const char *url, unsigned flags, struct err *e);
 
 /* The same; cancel (borrowed, may be NULL) ends waits between tries with ERR_CANCELLED. */
 MUST_CHECK struct store *store_open_cancel(const char *url, unsigned flags,
                                            const struct cancel *cancel, struct err *e);
+
+/* The same with other patience; params are copied, NULL: all defaults. */
+struct store_retry_params;
+MUST_CHECK struct store *store_open_retry(const char *url, unsigned flags,
+                                          const struct store_retry_params *params, struct err *e);
 
 void store_free(struct store *s);
 static inline void clean_store(struct store *const *s)
@@ -174,8 +196,18 @@ MUST_CHECK int store_list(struct store *s, const char *prefix, const char *after
  * Deletes, durably when it returns; an object that is not there is success. A
  * get that runs may still read the object; so may one through another handle,
  * for a while.
+ *   ERR_BUSY  the object is locked
  */
 MUST_CHECK int store_delete(struct store *s, const char *key, struct err *e);
+
+/*
+ * Locks an object that is there: until that time (the store's clock) nobody deletes it, at least.
+ * A lock is never shortened: one that is longer stays. Durable when it returns.
+ *   ERR_NOT_FOUND    no such object
+ *   ERR_UNSUPPORTED  stores of this kind cannot, or this one was not set up for it
+ *   ERR_DENIED       no right to
+ */
+MUST_CHECK int store_lock(struct store *s, const char *key, int64_t until_ns, struct err *e);
 
 /*
  * How far the second region is; what was received up to since_ns is known to
@@ -186,13 +218,19 @@ MUST_CHECK int store_cut(struct store *s, int64_t since_ns, struct store_cut *re
 /* True while the second region answers instead of the first: what is read may be behind. */
 bool store_away(struct store *s);
 
+/*
+ * What must be given to who uses the store for that: a role, a letter of a signature, a
+ * permission. Static text that goes on from "it needs", or NULL: not known.
+ */
+const char *store_right(struct store *s, enum store_right right);
+
 /* What was asked of a service so far through this handle; nothing for other stores. */
 struct store_traffic store_traffic(struct store *s);
 
 /* Requests of all kinds. */
 uint64_t store_requests(struct store *s);
 
-/* "put", "get", "head", "list", "delete", "auth": names of the counts. */
+/* "put", "get", "head", "list", "delete", "lock", "auth": names of the counts. */
 const char *store_traffic_name(unsigned op);
 
 /* True for a well-formed key. Pure. */
@@ -201,6 +239,13 @@ bool store_key_valid(const char *key);
 /* Drivers, for the registry and the contract suite. */
 MUST_CHECK struct store *store_file_open(const char *dir, unsigned flags, struct err *e);
 MUST_CHECK struct store *store_mem_new(struct err *e);
+
+/*
+ * For tests, of a store in memory as store_mem_new() gave it. Its clock stands at this time (0: it
+ * is the real one). lock_s: as the parameter `lock` of other stores, for what is put from now on.
+ */
+void store_mem_set_now(struct store *mem, int64_t now_ns);
+void store_mem_set_lock(struct store *mem, int64_t lock_s);
 
 /* Wrappers own the store they are given, also when they fail. */
 
@@ -247,7 +292,7 @@ void store_limit_cancel(struct store *limit, const struct cancel *cancel);
 MUST_CHECK struct store *store_geo_new(struct store *take_first, struct store *take_second,
                                        unsigned flags, bool copy, struct err *e);
 
-/* put and delete give ERR_DENIED. */
+/* put, delete and lock give ERR_DENIED. */
 MUST_CHECK struct store *store_readonly_new(struct store *take_inner, struct err *e);
 
 /*

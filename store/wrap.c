@@ -76,6 +76,14 @@ int store_iov_slice(const struct iovec *iov, int niov, uint64_t off, uint64_t n,
 	return pieces;
 }
 
+int store_base_lock(struct store *s, const char *key, int64_t until_ns, struct err *e)
+{
+	if (s->ops->lock)
+		return s->ops->lock(s, key, until_ns, e);
+	return err_set(e, ERR_UNSUPPORTED,
+	               "a store of this kind cannot keep objects from being deleted");
+}
+
 int store_base_get_all(struct store *s, const char *key, struct buf *b, struct err *e)
 {
 	return s->ops->get_all ? s->ops->get_all(s, key, b, e) : store_base_head_get(s, key, b, e);
@@ -110,6 +118,7 @@ void *store_wrap_new(size_t size, const struct store_ops *ops, struct store *tak
 	}
 	if (store_base_init(&w->base, ops, caps, inner->url, "", e) < 0)
 		return NULL;
+	w->base.lock_s = inner->lock_s;
 	w->inner = STEAL(&inner);
 	return STEAL(&w);
 }
@@ -142,6 +151,11 @@ int store_wrap_get_all(struct store *s, const char *key, struct buf *b, struct e
 	return store_base_get_all(store_inner(s), key, b, e);
 }
 
+int store_wrap_lock(struct store *s, const char *key, int64_t until_ns, struct err *e)
+{
+	return store_base_lock(store_inner(s), key, until_ns, e);
+}
+
 int store_wrap_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e)
 {
 	struct store *inner = store_inner(s);
@@ -152,6 +166,11 @@ int store_wrap_cut(struct store *s, int64_t since_ns, struct store_cut *ret, str
 bool store_wrap_away(struct store *s)
 {
 	return store_away(store_inner(s));
+}
+
+const char *store_wrap_right(struct store *s, enum store_right right)
+{
+	return store_right(store_inner(s), right);
 }
 
 void store_wrap_traffic(struct store *s, struct store_traffic *ret)

@@ -376,15 +376,6 @@ void xml_reset(struct xml *x)
 	x->page_at = 0;
 }
 
-void xml_begin(struct xml *x, const char *after)
-{
-	size_t n = strnlen(after, STORE_KEY_MAX);
-
-	memcpy(x->last, after, n);
-	x->last[n] = '\0';
-	xml_reset(x);
-}
-
 struct xml *xml_new(const struct xml_form *form, const char *strip, struct err *e)
 {
 	auto_xml struct xml *x = calloc(1, sizeof(*x));

@@ -106,17 +106,13 @@ MUST_CHECK int xml_end(struct xml *x, struct err *e);
 const char *xml_text(const struct xml *x, enum xml_text which);
 
 /*
- * The next item of the page: 1, or 0 at its end. Keys ascend, from page to page too, since
- * xml_begin().
+ * The next item of the page: 1, or 0 at its end. Keys ascend, from page to page too.
  *   ERR_UNSUPPORTED  the server lists in another order than that of bytes
  */
 MUST_CHECK int xml_next(struct xml *x, struct store_item *ret, struct err *e);
 
 /* Forgets the document; the order of keys goes on. */
 void xml_reset(struct xml *x);
-
-/* As xml_reset(); keys now begin behind `after` ("": anywhere), at most STORE_KEY_MAX long. */
-void xml_begin(struct xml *x, const char *after);
 
 /* What an error answer says: for people, without control characters; "" where it says nothing. */
 struct xml_error {

@@ -39,8 +39,10 @@ stop() {
 }
 trap stop INT TERM
 
-# A test sees the settings of its own commands only.
-for v in $(compgen -e AKSDR_) $(compgen -e AZURE_) $(compgen -e AWS_); do unset "$v"; done
+# A test sees the settings of its own commands only, and those that name accounts for tests/live/.
+for v in $(compgen -e AKSDR_) $(compgen -e AZURE_) $(compgen -e AWS_); do
+	[[ $v == AKSDR_LIVE_* ]] || unset "$v"
+done
 unset KUBECONFIG MAKEFLAGS MFLAGS MAKEOVERRIDES TEST
 export LC_ALL=C.UTF-8 TZ=UTC0 CMOCKA_MESSAGE_OUTPUT=STDOUT
 export PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:$PATH"

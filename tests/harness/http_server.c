@@ -99,7 +99,11 @@ static bool serve(struct connection *c, struct buf *in)
 
 	if (head == 0 || !q)
 		return false;
-	auto_free char *text = strndup((char *)in->data, head);
+	auto_free char *text = malloc(head + 1);
+	if (!text)
+		return false;
+	memcpy(text, in->data, head);
+	text[head] = '\0';
 	parse_head(q, text);
 	http_seen_header(q, "content-length", length, sizeof(length));
 	size_t body = strtoull(length, NULL, 10);

@@ -19,6 +19,7 @@
 #   index session, index and mark           the new index, while others look, or are further
 #   hold                                    holds that come in time, and too late
 #   finals, roll-up, rot                    two finals, a list of all, and lists that do not open any more
+#   known                                   an index that was listed earlier
 #
 # MODEL_SIZE=full: larger scopes, where more of these meet, and of two rules that one is enough: some five
 # minutes of one core, and 1 GiB of memory. large: those that take minutes each, too.

@@ -87,6 +87,7 @@ RULES = {
     'gc_first': "a session lists ctl/gc/ last, after the index",
     'condemned_absent': "a session uses packs of the open generation's condemn and final",
     'finals_absent': "for a session, packs of finals of generations that are done are not absent",
+    'known_same': "a session uses the index of an earlier list, whatever has happened since",
     'index_decides': "a session uses the places of an older tree, also when the index does not have them",
     'fenced_void': "segments of fenced sessions count",
     'unmarked_void': "segments that have neither commit nor marker count",
@@ -160,6 +161,7 @@ class Role:
     may_miss: bool = False      # may store a chunk again that it could find
     adopts: bool = False        # takes over packs of fenced sessions
     inherits: bool = False      # continues a session of another process
+    recalls: bool = False       # knows the index from an earlier list
 
 
 @dataclass

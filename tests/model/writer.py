@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process that backs up: sess/S, what is there already, packs, segments, commit/S.
 
+  recall    lists ctl/gc/, commit/ and idx/, each in a step, where it knows the index from an earlier run
   start     puts sess/S
   gc        lists ctl/gc/
   commits   lists commit/
-  index     lists idx/
+  index     lists idx/, or goes by what it knows, where no generation is open, then and now, and the
+            same are done, and commit/ has the same
   markers   lists sess/: which segments count; decides for each chunk between a place and a new pack
   packs     looks which packs of void segments are there, where it adopts
   work      puts packs and segments
@@ -14,7 +16,7 @@
 from itertools import product
 from typing import NamedTuple
 
-from store import ABORT, AB, CHUNKS, Commit, Segment, Tables, A, B, bits
+from store import ABORT, AB, CHUNKS, Commit, Generation, Segment, Tables, A, B, bits
 
 
 class Writer(NamedTuple):
@@ -24,6 +26,7 @@ class Writer(NamedTuple):
     absent: int = 0             # packs that are not there for this session
     settled: int = 0            # sessions
     aborted: int = 0            # sessions that were fenced
+    known: tuple = ()           # generations done, sessions settled, fenced, packs of the index
     tree: int = 0               # packs that older trees name (only where the index does not decide)
     open: tuple = ()            # sessions without commit, and the packs that their segments name
     usable: int = 0             # packs that the index has
@@ -81,12 +84,37 @@ class Writers(Tables):
                     yield (f"finds the note of {self.session_names[session]}, which has not ended: goes on",
                            me._replace(at='gc', session=session),
                            store._replace(inherited=store.inherited | 1 << session))
+        elif role.recalls and not me.known:
+            yield from self.writer_recall(me, store, role)
         elif self.rules.register_first:
             session = me.session if me.session >= 0 else self.first_free(role, store)
             if session >= 0:
                 yield from self.register(me._replace(session=session), self.first_list, store)
         else:
             yield from getattr(self, 'writer_' + self.first_list)(me, store, role)
+
+    @staticmethod
+    def generations_done(store):
+        """How many, or -1 while one is open."""
+        if any(g != Generation() and not g.done for g in store.generations):
+            return -1
+        return sum(g.done for g in store.generations)
+
+    def writer_recall(self, me, store, role):
+        """What an earlier run has listed; of that one nothing else matters here."""
+        done = self.generations_done(store)
+        if done >= 0:
+            yield 'an earlier run lists ctl/gc', me._replace(at='recall_commits', known=(done,)), store
+
+    def writer_recall_commits(self, me, store, role):
+        yield ('an earlier run lists commit', me._replace(at='recall_index', known=(
+            *me.known, self.settled(store), self.standing(store, 'abort'))), store)
+
+    def writer_recall_index(self, me, store, role):
+        segments = self.segments_there(store)
+        packs = self.named_by(store, me.known[1])
+        yield (f"an earlier run lists idx: {self.say_segments(segments)}",
+               me._replace(at='start', known=(*me.known, packs)), store)
 
     def register(self, me, then, store):
         session = me.session
@@ -112,6 +140,8 @@ class Writers(Tables):
         if absent < 0:
             return              # it lists again, or gives up
         text = f"lists ctl/gc: absent are {self.say_packs(absent)}"
+        if me.known and self.rules.known_same and self.generations_done(store) != me.known[0]:
+            me = me._replace(known=())
         if self.rules.gc_first:
             yield text, me._replace(at='commits', absent=absent), store
         else:
@@ -119,6 +149,8 @@ class Writers(Tables):
 
     def writer_commits(self, me, store, role):
         settled, aborted = self.settled(store), self.standing(store, 'abort')
+        if me.known and self.rules.known_same and (settled, aborted) != me.known[1:3]:
+            me = me._replace(known=())
         tree = 0
         if not self.rules.index_decides:
             for commit in store.commits:
@@ -128,6 +160,10 @@ class Writers(Tables):
                me._replace(at='index', settled=settled, aborted=aborted, tree=tree & ~me.absent), store)
 
     def writer_index(self, me, store, role):
+        if me.known:
+            known = Writer(me.role, 'markers', me.session, usable=me.tree | me.known[3] & ~me.absent)
+            yield from self.choose(known, store, role, 'knows idx')
+            me = me._replace(known=())
         usable, void, open_ = me.tree, 0, {}
         for n in bits(self.segments_there(store)):
             session, packs = self.session_of_segment[n], store.segments[n].packs & ~me.absent

@@ -10,7 +10,11 @@ ask servers with, so that neither our drivers nor the official clients judge the
   client.py put KIND ENDPOINT KEY [HEADER:VALUE...]    an object from standard input
   client.py delete KIND ENDPOINT KEY
   client.py list KIND ENDPOINT CONTAINER one key a line, in the order of the server
+  client.py attack KIND ENDPOINT CONTAINER    deletes all that it is let, with S3 every version; "N gone, M kept"
+  client.py hide s3 ENDPOINT BUCKET      deletes every object as clients do: the versions stay below a marker
+  client.py unhide s3 ENDPOINT BUCKET    takes those markers away
   client.py control PORT METHOD TARGET   a command to a proxy (proxy.py says which); prints its answer
+  client.py sas ENDPOINT CONTAINER RIGHTS [SECONDS]   a service signature for a container; it ends in an hour, or so long
   client.py token                        a bearer token as Azurite's `--oauth basic` wants it: not signed
 
 KIND is azure or s3; ENDPOINT is http://HOST:PORT, with /ACCOUNT for azure. KEY and NAME begin with
@@ -130,6 +134,10 @@ class Azure(Service):
         root = ET.fromstring(a.body)
         return [b.findtext("Name") for b in root.iter("Blob")], root.findtext("NextMarker") or ""
 
+    def versions(self, container):
+        for key in list(keys_of(self, container)):
+            yield key, None, False
+
     def alive(self):
         return self.request("GET", "/", {"comp": "list"}).status == 200
 
@@ -180,6 +188,22 @@ class S3(Service):
         ns = root.tag[:root.tag.index("}") + 1] if root.tag.startswith("{") else ""
         keys = [c.findtext(ns + "Key") for c in root.iter(ns + "Contents")]
         return keys, root.findtext(ns + "NextContinuationToken") or ""
+
+    def versions(self, bucket):
+        """Key, version, whether it is a marker: of all versions of all keys."""
+        found, query = [], {"versions": ""}
+        while True:
+            a = self.request("GET", "/" + bucket, query)
+            if a.status != 200:
+                raise OSError(f"listing versions: {a.status} {a.code()}")
+            root = ET.fromstring(a.body)
+            ns = root.tag[:root.tag.index("}") + 1] if root.tag.startswith("{") else ""
+            found += [(v.findtext(ns + "Key"), v.findtext(ns + "VersionId"), v.tag == ns + "DeleteMarker")
+                      for v in root if v.tag in (ns + "Version", ns + "DeleteMarker")]
+            if root.findtext(ns + "IsTruncated") != "true":
+                return found
+            query = {"versions": "", "key-marker": root.findtext(ns + "NextKeyMarker") or "",
+                     "version-id-marker": root.findtext(ns + "NextVersionIdMarker") or ""}
 
     def alive(self):
         return self.request("GET", "/").status == 200
@@ -243,6 +267,16 @@ def jwt():
     return f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{part(claims)}.c2lnbmF0dXJl"
 
 
+def sas(endpoint, container, rights, seconds):
+    """Of version 2021-12-02: "Create a service SAS" of the REST reference."""
+    account = urllib.parse.urlsplit(endpoint).path.rsplit("/", 1)[-1]
+    ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+    text = [rights, "", ends, f"/blob/{account}/{container}", "", "", "", API, "c"] + [""] * 7
+    mac = hmac.new(base64.b64decode(os.environ["AZURE_STORAGE_KEY"]), "\n".join(text).encode(), hashlib.sha256)
+    return urllib.parse.urlencode({"sv": API, "sr": "c", "sp": rights, "se": ends,
+                                   "sig": base64.b64encode(mac.digest()).decode()})
+
+
 def done(a):
     if a.status >= 300:
         sys.exit(f"client: {a.status} {a.code()}")
@@ -259,6 +293,8 @@ def main(verb, *args):
         r = conn.getresponse()
         sys.stdout.write(r.read().decode())
         sys.exit(0 if r.status == 200 else f"client: {r.status}")
+    elif verb == "sas":
+        print(sas(*args[:3], int(args[3]) if args[3:] else 3600))
     elif verb == "token":
         print(jwt())
     else:
@@ -273,6 +309,16 @@ def main(verb, *args):
             a = s.request("GET", "/" + args[2])
             done(a)
             sys.stdout.buffer.write(a.body)
+        elif verb in ("attack", "unhide"):
+            gone = kept = 0
+            for key, version, marker in list(s.versions(args[2])):
+                if marker or verb == "attack":
+                    a = s.request("DELETE", f"/{args[2]}/{key}", {"versionId": version} if version else None)
+                    gone, kept = gone + (a.status < 300), kept + (a.status >= 300)
+            print(f"{gone} gone, {kept} kept")
+        elif verb == "hide":
+            for key in list(keys_of(s, args[2])):
+                done(s.request("DELETE", f"/{args[2]}/{key}"))
         elif verb == "list":
             for key in keys_of(s, args[2]):
                 print(key)

@@ -7,7 +7,7 @@
 #   need_server azurite seaweed versity sdk     skips the test (77) when one is not installed
 #   start_azurite [NAME] [tls]   sets azurite_endpoint (http://127.0.0.1:PORT/acct1), azurite_port, azurite_url
 #   start_versity [NAME]         sets s3_endpoint, s3_url
-#   start_seaweed [NAME]         the same
+#   start_seaweed [NAME]         the same; ${AWS_ACCESS_KEY_ID}R with the same secret may only read and list
 #   make_container ENDPOINT NAME; make_bucket ENDPOINT NAME [lock]
 #                                one more; from the start there is `data`, and with S3 `locked`, a
 #                                bucket with versions and object lock
@@ -15,6 +15,9 @@
 #                                its settings); sets azurite_url with both endpoints, first_endpoint, second_endpoint
 #   start_proxy A-PORT [KEY=VALUE...]     a proxy before one server; both set proxy_primary, proxy_control
 #   proxy METHOD TARGET          a command to the proxy: proxy POST '/set?lag_ms=100'
+#   start_answer STATUS CODE [SECONDS]    a blob service with one answer (answer.py); sets answer_url
+#   start_tokens ASSERTION LOG EXPIRES_IN [ERROR]    who gives tokens (tokens.py); sets AZURE_AUTHORITY_HOST
+#   start_tire REQUESTS          tokens.py before the Azurite that has TLS: 401 for tokens used so often; sets tire_url
 #   stop_server NAME             ends one (SIGKILL); the proxy is called proxy
 #   servers_client VERB ...      tests/servers/client.py
 #
@@ -189,7 +192,9 @@ start_seaweed() {
 	mkdir -p "$data"
 	cat >"$data/s3.json" <<-JSON
 		{"identities": [{"name": "test", "actions": ["Admin", "Read", "Write", "List", "Tagging"],
-		"credentials": [{"accessKey": "$AWS_ACCESS_KEY_ID", "secretKey": "$AWS_SECRET_ACCESS_KEY"}]}]}
+		"credentials": [{"accessKey": "$AWS_ACCESS_KEY_ID", "secretKey": "$AWS_SECRET_ACCESS_KEY"}]},
+		{"name": "reader", "actions": ["Read", "List"],
+		"credentials": [{"accessKey": "${AWS_ACCESS_KEY_ID}R", "secretKey": "$AWS_SECRET_ACCESS_KEY"}]}]}
 	JSON
 	seaweed_on() {
 		s3_endpoint=http://127.0.0.1:$1
@@ -237,4 +242,39 @@ start_geo() {
 	azurite_endpoint=http://127.0.0.1:$proxy_primary/acct1
 	azurite_secondary=http://127.0.0.1:$proxy_secondary/acct1-secondary
 	azurite_url="azure://acct1/data?endpoint=$azurite_endpoint&secondary=$azurite_secondary"
+}
+
+# servers_print NAME PROGRAM ARGUMENT...: starts it anew; what it prints comes by $answer_fd, and first a port,
+# which it sets answer_port to
+servers_print() {
+	local name=$1
+	shift
+	stop_server "$name"
+	answer_port=
+	mkfifo "$servers/$name.fifo"
+	servers_spawn "$name" bash -c 'exec "$@" >"$0"' "$servers/$name.fifo" "$servers_python" \
+		"$servers_here/$1" "${@:2}"
+	exec {answer_fd}<"$servers/$name.fifo"
+	rm "$servers/$name.fifo"
+	read -r answer_port <&"$answer_fd"
+	[ -n "$answer_port" ] || servers_failed "$name"
+}
+
+start_answer() {
+	servers_print answer answer.py "$@"
+	# shellcheck disable=SC2034 # for those who source this
+	answer_url="azure://acct1/data?endpoint=http://127.0.0.1:$answer_port/acct1"
+}
+
+start_tokens() {
+	servers_certificates
+	servers_print tokens tokens.py give "$servers/server.pem" "$servers/server.key" "$@"
+	export AZURE_AUTHORITY_HOST=https://127.0.0.1:$answer_port/
+}
+
+start_tire() {
+	servers_print tire tokens.py tire "$servers/server.pem" "$servers/server.key" "$servers_ca" \
+		"127.0.0.1:$azurite_port" "$1"
+	# shellcheck disable=SC2034
+	tire_url="azure://acct1/data?endpoint=https://127.0.0.1:$answer_port/acct1&ca=$servers_ca"
 }

@@ -36,7 +36,9 @@ Settings:
   secondary=up      the same
   latency_ms=0      waited before each request is handed on
   bandwidth=0       bytes a second each way, of all connections together; 0: no limit
-  worm=1            a PUT with x-ms-immutability-policy-until-date protects its path: DELETE is 409 until then
+  worm=1            a PUT with x-ms-immutability-policy-until-date protects its path: DELETE is 409 until then, GET and
+                    HEAD tell it, and PUT ?comp=immutabilityPolicies changes it, as far as its mode allows;
+                    2: containers have no such thing: such a PUT is 409 FeatureNotSupportedForAccount
   worm_late_s=0     the clock for that is so far ahead
   skew_s=0          what the fault `skew` adds to the Date of an answer
   slow_ms=1000      how late the fault `slow` answers
@@ -52,8 +54,8 @@ the head of the request; `stall`: never answered; `slow`, `skew`: see above; `cu
 within the answer; `lost`: applied, and the connection is reset instead of the answer.
 
 Counts, for each side: requests by method, `repeated` ones (the same method, path, query and range as an
-earlier one), `needless` PUTs (repeated, though each earlier one was answered), faults by name, bytes up and down,
-and statuses.
+earlier one), `needless` PUTs (repeated, though each earlier one was answered), faults by name, bytes up
+and down, and statuses.
 """
 import asyncio
 import collections
@@ -320,6 +322,18 @@ class Side:
                 "statuses": dict(self.statuses), "bytes_up": self.up, "bytes_down": self.down}
 
 
+def policy_of(head):
+    """Until when (0: not at all) and how a request wants its object to be kept."""
+    until = head.get("x-ms-immutability-policy-until-date")
+    mode = head.get("x-ms-immutability-policy-mode").lower() or "unlocked"
+    return (email.utils.parsedate_to_datetime(until).timestamp() if until else 0), mode
+
+
+def policy_lines(until, mode):
+    return [f"x-ms-immutability-policy-until-date: {email.utils.formatdate(until, usegmt=True)}",
+            f"x-ms-immutability-policy-mode: {mode}"]
+
+
 class Proxy:
     def __init__(self, a, b):
         self.settings = {**NUMBERS, **{k: v[0] for k, v in WORDS.items()}}
@@ -363,6 +377,16 @@ class Proxy:
             return self.frozen
         return min([int(time.time()), *(int(p.began) for p in self.pending)]) - self.settings["lst_late_s"]
 
+    def set_policy(self, path, head):
+        until, mode = policy_of(head)
+        old, old_mode = self.worm.get(path, (0, ""))
+        if old_mode == "locked" and (until < old or mode != "locked"):
+            return answer(409)
+        if not until:
+            return answer(400)
+        self.worm[path] = (until, mode)
+        return answer(200, extra=policy_lines(until, mode), body="")
+
     def stats(self):
         lst = email.utils.formatdate(self.last_sync(), usegmt=True)
         geo = self.settings["geo"]
@@ -371,7 +395,7 @@ class Proxy:
                 "</GeoReplication></StorageServiceStats>")
 
     def protected(self, path):
-        until = self.worm.get(path)
+        until = self.worm.get(path, (0, ""))[0]
         return self.settings["worm"] and until and time.time() + self.settings["worm_late_s"] < until
 
     async def serve(self, side, sock):
@@ -440,6 +464,9 @@ class Proxy:
             own = answer(200, body=self.stats())
         elif method == "DELETE" and self.protected(path):
             own = answer(409)
+        elif method == "PUT" and "comp=immutabilityPolicies" in query:
+            own = self.set_policy(path, head) if self.settings["worm"] == 1 else \
+                answer(409, code="FeatureNotSupportedForAccount")
         if own:
             n, _ = await relay(link, head, True, None, self.up)
             side.up += n
@@ -483,6 +510,8 @@ class Proxy:
         if fault == "skew":
             late = email.utils.formatdate(time.time() + self.settings["skew_s"], usegmt=True)
             raw = reply.without("date")[:-2] + f"Date: {late}\r\n\r\n".encode()
+        if method in ("GET", "HEAD") and status.startswith("2") and self.settings["worm"] and path in self.worm:
+            raw = raw[:-2] + "".join(f"{line}\r\n" for line in policy_lines(*self.worm[path])).encode() + b"\r\n"
         if fault == "cut":
             if has_body and (reply.chunked() or reply.length() > 1):
                 await link.send(raw)
@@ -500,10 +529,9 @@ class Proxy:
         return well and not (has_body and reply.to_the_end())
 
     def applied(self, method, path, head, waits, keep):
-        until = head.get("x-ms-immutability-policy-until-date")
+        until, mode = policy_of(head)
         if method == "PUT" and until:
-            when = email.utils.parsedate_to_datetime(until).timestamp()
-            self.worm[path] = max(when, self.worm.get(path, 0))
+            self.worm[path] = (until, mode)
         elif method == "DELETE":
             self.worm.pop(path, None)
         if not waits or waits not in self.pending:

@@ -234,6 +234,27 @@ def a_locked_object_stays():
     set_(worm_late_s=0)
 
 
+def a_lock_is_made_longer():
+    def policy(path, seconds, mode):
+        return P.request("PUT", path, {"comp": "immutabilityPolicies"}, {
+            "x-ms-immutability-policy-until-date": email.utils.formatdate(time.time() + seconds, usegmt=True),
+            "x-ms-immutability-policy-mode": mode})
+    assert put("longer").status == 201
+    assert "x-ms-immutability-policy-mode" not in P.request("HEAD", "/data/longer").headers
+    assert policy("/data/longer", 3600, "unlocked").status == 200
+    assert P.request("HEAD", "/data/longer").headers["x-ms-immutability-policy-mode"] == "unlocked"
+    assert P.request("DELETE", "/data/longer").status == 409
+    assert policy("/data/longer", 60, "unlocked").status == 200
+    assert policy("/data/longer", 7200, "locked").status == 200
+    assert policy("/data/longer", 3600, "locked").status == 409
+    assert policy("/data/longer", 9000, "unlocked").status == 409
+    set_(worm=2)
+    assert policy("/data/longer", 9000, "locked").status == 409
+    set_(worm=1, worm_late_s=7201)
+    assert P.request("DELETE", "/data/longer").status == 202
+    set_(worm_late_s=0)
+
+
 def requests_are_counted():
     control("POST", "/clear")
     for _ in range(3):
@@ -245,7 +266,7 @@ def requests_are_counted():
     get(P, "size/1000")
     get(S, "size/1")
     s = state()
-    assert s["primary"] == {"methods": {"GET": 6, "PUT": 1}, "repeated": 2, "faults": {"503": 1},
+    assert s["primary"] == {"methods": {"GET": 6, "PUT": 1}, "repeated": 2, "needless": [], "faults": {"503": 1},
                             "statuses": {"200": 3, "206": 2, "201": 1, "503": 1}, "bytes_up": 5, "bytes_down": 7}, s
     assert s["secondary"]["methods"] == {"GET": 1}
 

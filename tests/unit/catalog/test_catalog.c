@@ -228,9 +228,9 @@ static void test_catalog_open__newer_version_is_refused_by_its_number(void **sta
 	(void)state;
 	make(path);
 	exec(path, "PRAGMA user_version = 99");
-	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 3",
+	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 4",
 	             catalog_open(path, CATALOG_READ, &c, e));
-	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 3",
+	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 4",
 	             catalog_open(path, CATALOG_WRITE, &c, e));
 }
 
@@ -436,6 +436,24 @@ static void test_catalog_error__class_follows_what_sqlite_says(void **state)
 		             catalog_error(&c, cases[i].rc, "reading", e));
 }
 
+static void test_catalog_copy__is_a_catalog_and_takes_no_place(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *path = path_join(dir, "catalog.db");
+	auto_free char *copy = path_join(dir, "copy.db");
+	auto_free char *nowhere = path_join(dir, "nowhere/copy.db");
+	auto_catalog struct catalog *c = NULL;
+	auto_catalog struct catalog *same = NULL;
+
+	(void)state;
+	make(path);
+	ok(catalog_open(path, CATALOG_READ, &c, e));
+	ok(catalog_copy(c, copy, e));
+	ok(catalog_open(copy, CATALOG_WRITE, &same, e));
+	fails(ERR_EXISTS, catalog_copy(c, copy, e));
+	fails(ERR_NOT_FOUND, catalog_copy(c, nowhere, e));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -458,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_catalog_tx__what_was_not_committed_is_undone),
 		cmocka_unit_test(test_catalog__rows_cannot_be_changed_or_removed),
 		cmocka_unit_test(test_catalog_error__class_follows_what_sqlite_says),
+		cmocka_unit_test(test_catalog_copy__is_a_catalog_and_takes_no_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

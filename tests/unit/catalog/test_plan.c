@@ -191,6 +191,21 @@ static void test_plan_check_share__refuses_what_would_be_a_surprise(void **state
 	ok(plan_check_share(plan(&few, few.k.agent), 1, e));
 }
 
+static void test_plan_make__a_point_that_is_not_whole_protects_nothing(void **state)
+{
+	auto_world struct world w;
+
+	(void)state;
+	world_init(&w, 4, 0);
+	(void)kit_sync(&w.k, w.c);
+	ok(catalog_exec(w.c,
+	                "UPDATE points SET incomplete_ns = 1 WHERE sequence = 4 AND voltag ="
+	                " (SELECT voltag FROM volumes WHERE name = 'orders')",
+	                e));
+	/* The two newest of the three that are whole stay; the fourth is left to people. */
+	assert_plan(plan(&w, w.k.agent), "c1/shop/orders", "ekk");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +214,7 @@ int main(void)
 		cmocka_unit_test(test_plan_put__what_goes_is_expired_by_its_policy),
 		cmocka_unit_test(test_plan_make__waits_for_the_second_signer),
 		cmocka_unit_test(test_plan_check_share__refuses_what_would_be_a_surprise),
+		cmocka_unit_test(test_plan_make__a_point_that_is_not_whole_protects_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "common/http.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/harness/harness.h"
 #include "tests/harness/http_server.h"
@@ -90,7 +91,8 @@ static void test_do__gives_status_headers_and_body(void **state)
 
 static void test_do__sends_a_body_of_pieces_and_no_type_of_its_own(void **state)
 {
-	struct iovec iov[] = { { "ab", 2 }, { NULL, 0 }, { "cde", 3 } };
+	char text[] = "abcde";
+	struct iovec iov[] = { { text, 2 }, { NULL, 0 }, { text + 2, 3 } };
 	struct http_request rq = get(NULL);
 	static struct http_answer a;
 
@@ -316,6 +318,24 @@ static void test_new__wants_a_file_of_certificates_that_is_there(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+static void test_do__a_loopback_address_has_no_proxy(void **state)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(100);
+	struct http_request rq = get(&b);
+	static struct http_answer a;
+
+	(void)state;
+	/* a proxy that is not there: what goes to it fails */
+	setenv("http_proxy", "http://127.0.0.1:1", 1);
+	setenv("all_proxy", "http://127.0.0.1:1", 1);
+	unsetenv("no_proxy");
+	unsetenv("NO_PROXY");
+	ok(http_do(w.http, &rq, &a, e));
+	unsetenv("http_proxy");
+	unsetenv("all_proxy");
+	assert_string_equal(w.target, "/a?b=c");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -330,6 +350,7 @@ int main(void)
 		CASE(test_do__ends_when_cancelled),
 		CASE(test_do__bounds_what_an_answer_holds),
 		CASE(test_new__wants_a_file_of_certificates_that_is_there),
+		CASE(test_do__a_loopback_address_has_no_proxy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

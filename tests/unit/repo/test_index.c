@@ -1001,6 +1001,200 @@ static void test_index_open__markers_are_listed_when_it_matters(void **state)
 	assert_null(x);
 }
 
+/* ---- opened lazily ---- */
+
+struct idx_lists {
+	unsigned n;
+	bool fail;
+};
+
+static enum store_fault watch_idx(void *arg, uint64_t n, enum store_call call, const char *key)
+{
+	struct idx_lists *l = arg;
+
+	(void)n;
+	if (call != CALL_LIST || strncmp(key, "idx/", 4) != 0)
+		return FAULT_NONE;
+	l->n++;
+	return l->fail ? FAULT_FAIL : FAULT_NONE;
+}
+
+static struct index *open_lazily(const struct fixture *f, const char *state_dir,
+                                 const struct view *v)
+{
+	struct index *x = NULL;
+	struct err e = ERR_INIT;
+
+	segment_refs_clear(&added);
+	if (index_open_lazily(f->store, f->agent, f->domain, state_dir, v, NULL, &x, &e) < 0)
+		fail_msg("%s", e.msg);
+	return x;
+}
+
+/* Opens it by what is listed now, and closes it. How often the index was listed for that. */
+static unsigned lists_of_opening(const struct fixture *f, const char *dir, struct idx_lists *l)
+{
+	auto_view struct view v = look(f);
+	unsigned before = l->n;
+
+	index_free(open_lazily(f, dir, &v));
+	return l->n - before;
+}
+
+/* A store whose lists of the index are counted, with A settled. */
+static void lazy_init(struct fixture *f, const char *dir, struct idx_lists *l)
+{
+	struct err e = ERR_INIT;
+
+	write_session(f, dir, SESSION_A, 0, 10);
+	put_marker(f, SESSION_A);
+	put_commit(f, SESSION_A, false);
+	f->store = store_fault_new(f->store, watch_idx, l, &e);
+	assert_non_null(f->store);
+}
+
+static void test_index_open_lazily__lists_when_an_id_is_not_found(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	struct idx_lists lists = { 0 };
+
+	(void)state;
+	lazy_init(&f, dir, &lists);
+	assert_int_equal(lists_of_opening(&f, dir, &lists), 1);
+	/* a segment of somebody at work: no session waits for it, and it is found when it is looked for */
+	write_session(&f, NULL, SESSION_B, 10, 20);
+	put_marker(&f, SESSION_B);
+	auto_view struct view v = look(&f);
+	lists.n = 0;
+	auto_index struct index *x = open_lazily(&f, dir, &v);
+	assert_found(x, 0, 10);
+	assert_int_equal(lists.n, 0);
+	assert_found(x, 10, 20);
+	assert_int_equal(found_count(x, 20, 30), 0);
+	add_refs(x, 20, 30);
+	assert_found(x, 0, 30);
+	assert_int_equal(lists.n, 1);
+}
+
+static void test_index_open_lazily__lists_when_something_has_happened(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	struct idx_lists lists = { 0 };
+
+	(void)state;
+	lazy_init(&f, dir, &lists);
+	assert_int_equal(lists_of_opening(&f, dir, &lists), 1);
+	assert_int_equal(lists_of_opening(&f, dir, &lists), 0);
+	/* a commit, one that is gone, a generation that is done, one that is open */
+	put_commit(&f, SESSION_C, true);
+	assert_int_equal(lists_of_opening(&f, dir, &lists), 1);
+	assert_int_equal(lists_of_opening(&f, dir, &lists), 0);
+	object_delete(f.store, "commit/" SESSION_C);
+	assert_int_equal(lists_of_opening(&f, dir, &lists), 1);
+	auto_view struct view v = look(&f);
+	v.collection.done = 1;
+	lists.n = 0;
+	index_free(open_lazily(&f, dir, &v));
+	assert_int_equal(lists.n, 1);
+	index_free(open_lazily(&f, dir, &v));
+	assert_int_equal(lists.n, 1);
+	v.collection.open = 2;
+	index_free(open_lazily(&f, dir, &v));
+	index_free(open_lazily(&f, dir, &v));
+	assert_int_equal(lists.n, 3);
+}
+
+static void test_index_open_lazily__what_a_dead_run_left_is_looked_for(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	struct idx_lists lists = { 0 };
+
+	(void)state;
+	lazy_init(&f, dir, &lists);
+	assert_int_equal(lists_of_opening(&f, dir, &lists), 1);
+	write_session(&f, dir, SESSION_B, 10, 20); /* its table is here */
+	put_marker(&f, SESSION_B);
+	auto_view struct view v = look(&f);
+	lists.n = 0;
+	auto_index struct index *x = open_lazily(&f, dir, &v);
+	assert_int_equal(lists.n, 1);
+	assert_found(x, 0, 20);
+}
+
+static void test_index_committed__the_next_run_need_not_list(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	CLEANUP(names_clear) struct names names = { 0 };
+	struct idx_lists lists = { 0 };
+
+	(void)state;
+	lazy_init(&f, dir, &lists);
+	auto_view struct view before = look(&f);
+	auto_index struct index *x = open_lazily(&f, dir, &before);
+	add_refs(x, 10, 20);
+	write_index(&f, x, SESSION_B, &names);
+	put_commit(&f, SESSION_B, false);
+	index_committed(x, SESSION_B);
+	lists.n = 0;
+	auto_view struct view v = look(&f);
+	auto_index struct index *y = open_lazily(&f, dir, &v);
+	assert_found(y, 0, 20);
+	assert_int_equal(lists.n, 0);
+	/* and not after one that somebody else has made meanwhile */
+	put_commit(&f, SESSION_D, false);
+	index_committed(y, SESSION_C);
+	assert_int_equal(lists_of_opening(&f, dir, &lists), 1);
+}
+
+static void test_index_open_lazily__a_list_that_fails_finds_nothing(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	struct idx_lists lists = { 0 };
+
+	(void)state;
+	lazy_init(&f, dir, &lists);
+	assert_int_equal(lists_of_opening(&f, dir, &lists), 1);
+	lists = (struct idx_lists){ .fail = true };
+	auto_view struct view v = look(&f);
+	auto_index struct index *x = open_lazily(&f, dir, &v);
+	assert_int_equal(found_count(x, 10, 20), 0);
+	assert_found(x, 0, 10);
+	add_refs(x, 10, 20);
+	assert_int_equal(lists.n, 1);
+	/* nothing is remembered of it */
+	put_commit(&f, SESSION_C, true);
+	index_committed(x, SESSION_C);
+	lists.fail = false;
+	assert_int_equal(lists_of_opening(&f, dir, &lists), 1);
+}
+
+static void test_index_open_lazily__what_has_something_to_tell_is_listed_each_time(void **state)
+{
+	auto_fixture struct fixture f = fixture_new();
+	auto_tmpdir char *dir = tmpdir_new();
+	struct idx_lists lists = { 0 };
+
+	(void)state;
+	lazy_init(&f, dir, &lists);
+	/* a void segment may be adopted */
+	write_session(&f, NULL, SESSION_C, 20, 30);
+	put_commit(&f, SESSION_C, true);
+	assert_int_equal(lists_of_opening(&f, dir, &lists), 1);
+	assert_int_equal(lists_of_opening(&f, dir, &lists), 1);
+	/* near by, a list costs nothing */
+	auto_fixture struct fixture near = fixture_new();
+	auto_tmpdir char *near_dir = tmpdir_new();
+	lazy_init(&near, near_dir, &lists);
+	near.store->caps |= STORE_CAP_LOCAL;
+	assert_int_equal(lists_of_opening(&near, near_dir, &lists), 1);
+	assert_int_equal(lists_of_opening(&near, near_dir, &lists), 1);
+}
+
 static void test_index_lookup__what_is_absent_is_not_there(void **state)
 {
 	auto_fixture struct fixture f = fixture_new();
@@ -1402,6 +1596,13 @@ int main(void)
 		cmocka_unit_test(test_index_open__what_was_kept_becomes_void),
 		cmocka_unit_test(test_index_open__a_tentative_session_commits),
 		cmocka_unit_test(test_index_open__markers_are_listed_when_it_matters),
+		cmocka_unit_test(test_index_open_lazily__lists_when_an_id_is_not_found),
+		cmocka_unit_test(test_index_open_lazily__lists_when_something_has_happened),
+		cmocka_unit_test(test_index_open_lazily__what_a_dead_run_left_is_looked_for),
+		cmocka_unit_test(test_index_committed__the_next_run_need_not_list),
+		cmocka_unit_test(test_index_open_lazily__a_list_that_fails_finds_nothing),
+		cmocka_unit_test(
+			test_index_open_lazily__what_has_something_to_tell_is_listed_each_time),
 		cmocka_unit_test(test_index_lookup__what_is_absent_is_not_there),
 		cmocka_unit_test(
 			test_index_settled__the_smallest_usable_place_of_committed_sessions),

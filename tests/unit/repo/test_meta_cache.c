@@ -105,6 +105,23 @@ static void test_meta_cache_open__the_copy_stays_when_the_pack_is_gone(void **st
 	assert_copy(&w, 1);
 }
 
+static void test_meta_cache_keep__saves_the_fetch(void **state)
+{
+	auto_world struct world w;
+	uint8_t bytes[PACK_BYTES];
+
+	(void)state;
+	world_init(&w);
+	content_of(1, bytes);
+	meta_cache_keep(w.k.agent, w.ids[1], bytes, sizeof(bytes));
+	assert_copy(&w, 1);
+	assert_int_equal(w.gets.calls, 0);
+	/* Near by there is nothing to save. */
+	w.k.store->caps |= STORE_CAP_LOCAL;
+	meta_cache_keep(w.k.agent, w.ids[2], bytes, sizeof(bytes));
+	assert_int_equal(count_files(w.meta), 1);
+}
+
 static void test_meta_cache_forget__it_is_fetched_again(void **state)
 {
 	auto_world struct world w;
@@ -266,6 +283,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_meta_cache_open__fetches_each_pack_once),
 		cmocka_unit_test(test_meta_cache_open__the_copy_stays_when_the_pack_is_gone),
+		cmocka_unit_test(test_meta_cache_keep__saves_the_fetch),
 		cmocka_unit_test(test_meta_cache_forget__it_is_fetched_again),
 		cmocka_unit_test(test_meta_cache_forget__who_reads_goes_on),
 		cmocka_unit_test(test_meta_cache_open__what_is_no_pack_is_fetched_again),

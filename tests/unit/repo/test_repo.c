@@ -87,7 +87,7 @@ static void test_repo_init__each_key_opens_it_as_far_as_it_may(void **state)
 		assert_int_equal(r->params.cut_min, 256 * KIB);
 		assert_int_equal(r->params.cut_avg, MIB);
 		assert_int_equal(r->params.cut_max, 4 * MIB);
-		assert_int_equal(r->params.pack_bytes, 16 * MIB);
+		assert_int_equal(r->params.pack_bytes, 40 * MIB);
 		assert_string_equal(r->state, "");
 	}
 }

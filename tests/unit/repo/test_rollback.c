@@ -132,6 +132,35 @@ static void test_rollback_check__a_lock_of_somebody_else_blocks_nobody(void **st
 	ok(rollback_check(dir, 5, two, e));
 }
 
+static void test_rollback_accept__goes_back_when_that_is_meant(void **state)
+{
+	auto_tmpdir char *dir = new_dir();
+
+	(void)state;
+	assert_int_equal(rollback_seen(dir), 0);
+	ok(rollback_check(dir, 3, three, e));
+	assert_int_equal(rollback_seen(dir), 3);
+	ok(rollback_accept(dir, 2, two, e));
+	assert_int_equal(rollback_seen(dir), 2);
+	ok(rollback_check(dir, 2, two, e));
+	fails(ERR_CORRUPT, rollback_check(dir, 1, one, e));
+	ok(rollback_check(dir, 3, one, e));
+}
+
+static void test_rollback_accept__says_why_it_could_not(void **state)
+{
+	auto_tmpdir char *dir = new_dir();
+	auto_free char *gone = path_join(dir, "gone");
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	fails(ERR_NOT_FOUND, rollback_accept(gone, 2, two, e));
+	assert_int_equal(rollback_seen(gone), 0);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	fails(ERR_BUSY, rollback_accept(dir, 2, two, e));
+	assert_int_equal(close(fd), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +171,8 @@ int main(void)
 		cmocka_unit_test(test_rollback_check__a_damaged_memory_locks_nobody_out),
 		cmocka_unit_test(test_rollback_check__hostile_memories_say_nothing),
 		cmocka_unit_test(test_rollback_check__a_lock_of_somebody_else_blocks_nobody),
+		cmocka_unit_test(test_rollback_accept__goes_back_when_that_is_meant),
+		cmocka_unit_test(test_rollback_accept__says_why_it_could_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,7 @@ static void clean_window(struct window *const *w)
 
 static void test_window_piece__takes_each_chunk_once(void **state)
 {
-	auto_window struct window *w = window_new();
+	auto_window struct window *w = window_new(WINDOW_PLAIN_BYTES);
 	const struct chunk_ref a = ref_of(1, 1000);
 	const struct chunk_ref b = ref_of(2, 2000);
 	bool fresh;
@@ -61,7 +61,7 @@ static void test_window_piece__takes_each_chunk_once(void **state)
 
 static void test_window_piece__joins_what_goes_on(void **state)
 {
-	auto_window struct window *w = window_new();
+	auto_window struct window *w = window_new(WINDOW_PLAIN_BYTES);
 	const struct chunk_ref a = ref_of(1, 1000);
 	bool fresh;
 
@@ -84,7 +84,7 @@ static void test_window_piece__joins_what_goes_on(void **state)
 
 static void test_window_piece__one_id_with_two_lengths_is_two_chunks(void **state)
 {
-	auto_window struct window *w = window_new();
+	auto_window struct window *w = window_new(WINDOW_PLAIN_BYTES);
 	const struct chunk_ref a = ref_of(1, 1000);
 	const struct chunk_ref longer = ref_of(1, 5000);
 	bool fresh;
@@ -101,7 +101,7 @@ static void test_window_piece__one_id_with_two_lengths_is_two_chunks(void **stat
 
 static void test_window_full__by_chunks_bytes_files_and_what_waits(void **state)
 {
-	auto_window struct window *w = window_new();
+	auto_window struct window *w = window_new(WINDOW_PLAIN_BYTES);
 	struct rfile *f = window_file(w);
 	bool fresh;
 
@@ -149,7 +149,7 @@ static void test_window_full__by_chunks_bytes_files_and_what_waits(void **state)
 
 static void test_window_dir__is_the_same_while_the_path_is(void **state)
 {
-	auto_window struct window *w = window_new();
+	auto_window struct window *w = window_new(WINDOW_PLAIN_BYTES);
 	uint64_t id = 41;
 
 	(void)state;
@@ -167,7 +167,7 @@ static void test_window_dir__is_the_same_while_the_path_is(void **state)
 
 static void test_window_later__keeps_the_order(void **state)
 {
-	auto_window struct window *w = window_new();
+	auto_window struct window *w = window_new(WINDOW_PLAIN_BYTES);
 
 	(void)state;
 	struct later *a = window_later(w, LATER_LINK);
@@ -182,7 +182,7 @@ static void test_window_later__keeps_the_order(void **state)
 
 static void test_window_hold__keeps_leaves_until_the_reset(void **state)
 {
-	auto_window struct window *w = window_new();
+	auto_window struct window *w = window_new(WINDOW_PLAIN_BYTES);
 	struct leaf *leaves[200];
 
 	(void)state;

@@ -31,7 +31,8 @@ static int shelf_list(struct store *s, const char *prefix, const char *after,
 	const struct shelf *x = (const struct shelf *)s;
 
 	for (const struct entry *v = x->v; v->key; v++) {
-		struct store_item item = { .st = { v->size, v->received_ns } };
+		struct store_item item = { .st = { .size = v->size,
+			                           .received_ns = v->received_ns } };
 
 		if (v->hidden || strncmp(v->key, prefix, strlen(prefix)) != 0 ||
 		    strcmp(v->key, after) <= 0)
@@ -51,7 +52,8 @@ static int shelf_head(struct store *s, const char *key, struct store_stat *ret, 
 	x->heads++;
 	for (const struct entry *v = x->v; v->key; v++) {
 		if (strcmp(v->key, key) == 0 && !v->vanishes) {
-			*ret = (struct store_stat){ v->size, v->received_ns };
+			*ret = (struct store_stat){ .size = v->size,
+				                    .received_ns = v->received_ns };
 			return 0;
 		}
 	}
@@ -201,7 +203,11 @@ static void test_store_compare_is_local__of_what_is_about_the_place(void **state
 	assert_true(store_compare_is_local("check/2026-11-22/x"));
 	assert_false(store_compare_is_local("commit/2026-11-22/x"));
 	assert_false(store_compare_is_local("config"));
+	assert_true(store_compare_is_local("ctl/gc/00000001/condemn"));
+	assert_true(store_compare_is_local("ctl/gc/00000001/sessions"));
 	assert_false(store_compare_is_local("ctl/gc/00000001/final"));
+	assert_false(store_compare_is_local("ctl/gc/00000001/live"));
+	assert_false(store_compare_is_local("pack/condemn"));
 	assert_false(store_compare_is_local("session"));
 }
 
