@@ -70,6 +70,9 @@ static bool gen_open(struct pages *p, struct generation *g, unsigned which, bool
 	    (ftruncate(g->table_fd, 0) < 0 || ftruncate(g->fd, 0) < 0 ||
 	     ftruncate(g->table_fd, table_bytes) < 0))
 		return false;
+	/* Reserved now, so that a full disk is no cache here, and not a SIGBUS later. */
+	if (fallocate(g->table_fd, 0, 0, table_bytes) < 0 && errno != EOPNOTSUPP)
+		return false;
 	void *m = mmap(NULL, (size_t)table_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, g->table_fd,
 	               0);
 	if (m == MAP_FAILED)

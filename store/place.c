@@ -258,7 +258,8 @@ int place_parse(const char *url, const char *const *known, struct place *ret, st
 	if (params)
 		*params++ = '\0';
 	char *host = strstr(copy, "://");
-	if (!host || !host[3] || host[3] == '/')
+	if (!host || !host[3] || host[3] == '/' ||
+	    strspn(copy, "abcdefghijklmnopqrstuvwxyz0123456789") != (size_t)(host - copy))
 		return err_set(e, ERR_INVALID,
 		               "a store's URL is written SCHEME://NAME/..., this one has no name");
 	host += 3;

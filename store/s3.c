@@ -442,8 +442,8 @@ static int set_rest(struct s3 *s, struct err *e)
 		i++;
 	if (i == ARRAY_LEN(checksums))
 		return err_set(e, ERR_INVALID,
-		               "the store's parameter checksum=%.20s is none of crc64, sha256, "
-		               "none",
+		               "the store's parameter checksum=%.20s is none of crc64, sha256 "
+		               "and none",
 		               checksum);
 	s->checksum = i;
 	s->part_bytes = PART_BYTES;

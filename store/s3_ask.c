@@ -194,8 +194,7 @@ int s3_explain(const struct s3 *s, enum store_call call, const struct http_answe
 	if (strcmp(code, "NoSuchBucket") == 0)
 		return err_set(e, ERR_IO,
 		               "there is no bucket '%s'; create it (versions and object lock can "
-		               "be "
-		               "chosen then), or mend the URL",
+		               "be chosen then), or mend the URL",
 		               bucket);
 	if (((s->base.lock_s && call == CALL_PUT) || call == CALL_LOCK) && a->status == 400 &&
 	    (strcasestr(message, "object lock") || strcasestr(message, "ObjectLock")))

@@ -90,8 +90,8 @@ static int take_given(struct s3_auth *a, const struct place *p, const char *id, 
 
 	if (!secret)
 		return err_set(e, ERR_INVALID,
-		               "AWS_ACCESS_KEY_ID is set for '%s', but AWS_SECRET_ACCESS_KEY is "
-		               "not",
+		               "AWS_ACCESS_KEY_ID is set for '%s', but AWS_SECRET_ACCESS_KEY "
+		               "is not",
 		               p->plain);
 	if (hold(id, secret, token ? token : "", &a->held, e) < 0)
 		return -1;
@@ -110,8 +110,8 @@ static int take_identity(struct s3_auth *a, const struct place *p, const char *f
 
 	if (!role)
 		return err_set(e, ERR_INVALID,
-		               "AWS_WEB_IDENTITY_TOKEN_FILE is set for '%s', but AWS_ROLE_ARN is "
-		               "not",
+		               "AWS_WEB_IDENTITY_TOKEN_FILE is set for '%s', but AWS_ROLE_ARN "
+		               "is not",
 		               p->plain);
 	if (endpoint && !http_url_allowed(endpoint))
 		return err_set(e, ERR_INVALID,
@@ -153,8 +153,7 @@ struct s3_auth *s3_auth_new(const struct place *place, struct http *http, const 
 		err_set(e, ERR_DENIED,
 		        "there are no credentials for '%s': set AWS_ACCESS_KEY_ID and "
 		        "AWS_SECRET_ACCESS_KEY, or AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN, "
-		        "in "
-		        "the environment or in the file that the parameter 'credentials' names",
+		        "in the environment or in the file that the parameter 'credentials' names",
 		        place->plain);
 		return NULL;
 	}
@@ -225,8 +224,7 @@ static int refused(const struct s3_auth *a, const struct http_answer *answer, st
 	}
 	return err_set(e, ERR_DENIED,
 	               "the token service gives no credentials for the role '%s' to the identity "
-	               "in "
-	               "'%s': %d %s %s",
+	               "in '%s': %d %s %s",
 	               a->role, a->file, answer->status, x.code, x.message);
 }
 

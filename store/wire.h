@@ -68,17 +68,13 @@ void wire_header(struct wire *w, const char *name, const char *fmt, ...) PRINTF_
 /* Takes the headers of that name away. */
 void wire_header_drop(struct wire *w, const char *name);
 
-/*
- * Query and headers in order of the bytes of their names; what has the same name keeps its order.
- */
+/* Query and headers in order of the bytes of their names; those of the same name keep theirs. */
 void wire_sort(struct wire *w);
 
 /* The value of a header or NULL. */
 const char *wire_header_get(const struct wire *w, const char *name);
 
-/*
- * 0, or ERR_NOMEM, ERR_TOO_BIG (more than fits) or ERR_INVALID (a value with control characters).
- */
+/* ERR_NOMEM, ERR_TOO_BIG (more than fits), ERR_INVALID (a value with control characters). */
 MUST_CHECK int wire_check(const struct wire *w, struct err *e);
 
 /*

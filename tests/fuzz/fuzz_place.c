@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		/* names and the plain part of a URL may be repeated, a value never */
 		const char *value = strchr(url, '=');
 		holds(!value || !strstr(value, SECRET) || strstr(url, SECRET) < value ||
-		      !strstr(e.msg, SECRET) || strstr(value + 1, "&" SECRET));
+		      !strstr(e.msg, SECRET) || strstr(e.msg, "is no parameter that"));
 		return 0;
 	}
 	size_t plain = strcspn(url, "?");

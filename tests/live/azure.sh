@@ -59,7 +59,7 @@ if [ "$second" != none ]; then
 	done
 	ok test "$status" -eq 0
 	ok same_tree src away
-	[ "$case_bad" -ne 0 ] || proved "(2) the second region has what was written after $((SECONDS - began)) s, try $tries"
+	[ "$case_bad" -ne 0 ] || proved "(2) the second region has what was written: after $((SECONDS - began)) s"
 fi
 
 if [ "$live_lock" = 1 ]; then

@@ -8,7 +8,8 @@ tokens; both over TLS on a loopback port that they print.
           a line in LOG for each exchange. With ERROR (AADSTS...) it refuses.
   tokens.py tire CERT KEY CA HOST:PORT REQUESTS
           hands requests on; of the tokens that come, the first, third, ... are answered with 401 when they were
-          used so often, the others are good for ever: a request that is sent again once must come through
+          used so often, the others are good for ever: a request that is sent again once must come through.
+          With 0 none is good
 """
 import collections
 import http.client
@@ -78,7 +79,7 @@ def tire(ca, upstream, requests):
         with lock:
             token = self.headers["authorization"]
             used[token] += 1
-            tired = used[token] > int(requests) and list(used).index(token) % 2 == 0
+            tired = used[token] > int(requests) and (requests == "0" or list(used).index(token) % 2 == 0)
         if tired:
             self.reply(401, [("x-ms-error-code", "InvalidAuthenticationInfo"), ("Content-Length", "0")])
             return

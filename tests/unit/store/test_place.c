@@ -94,6 +94,7 @@ static void test_parse__a_secret_is_refused_and_not_repeated(void **state)
 	refused("azure://a/x?endpoint=https://me:s3cr3t@host/", text, never);
 	refused("azure://a/x?endpoint=https%3A%2F%2Fhost%2F%3Fsig%3Ds3cr3t", text, never);
 	refused("azure://a:s3cr3t@h/x", "something else", never);
+	refused("key=s3cr3t://a//x", "SCHEME://NAME", never);
 	refused("azure://a/x?s3cr3tBASE64+/==", "no parameter of", never);
 }
 

@@ -97,7 +97,7 @@ static void test_s3_cut__is_before_the_oldest_that_lacks(void **state)
 	assert_int_equal(cut.cut_ns, NOON - 1800 * S - 1);
 	assert_int_equal(cut.behind, 2);
 	assert_string_equal(cut.status, "FAILED");
-	/* what was stored before there was a rule lacks, and the second it was received in counts */
+	/* what was stored before there was a rule lacks, and all of its second is in doubt */
 	cut = cut_of(NULL, "COMPLETED", "PENDING", 0);
 	assert_int_equal(cut.cut_ns, NOON - 3600 * S - 1);
 	assert_int_equal(cut.behind, 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Uploads to S3: what they carry, in one piece and in parts, and what becomes of those that fail. */
+/* Uploads to S3: what they carry, in one piece and in parts, and what becomes of failures. */
 #include "tests/unit/store/s3_kit.h"
 
 #include "common/now.h"

@@ -62,7 +62,9 @@ static int open_url(const char *url, unsigned flags, struct err *e)
 static void test_store_open__says_what_is_wrong_with_a_url(void **state)
 {
 	(void)state;
-	fails_saying(ERR_INVALID, "is empty; azure://ACCOUNT/CONTAINER, s3://BUCKET",
+	fails_saying(ERR_INVALID,
+	             "is empty; azure://ACCOUNT/CONTAINER, s3://BUCKET, "
+	             "file:///DIRECTORY and mem:NAME are known",
 	             open_url("", 0, e));
 	fails_saying(ERR_INVALID, "the kind 'gopher:' are not known here; azure://",
 	             open_url("gopher://x", 0, e));

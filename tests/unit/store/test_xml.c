@@ -48,8 +48,7 @@ static const char s3_page[] =
 	"<Size>18</Size></Contents>\n"
 	"  <EncodingType>url</EncodingType>\n"
 	"  <NextContinuationToken>1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J/wm36Hy4vbOwM="
-	"</NextContinuationToken>"
-	"\n</ListBucketResult>\n";
+	"</NextContinuationToken>\n</ListBucketResult>\n";
 
 /* The whole text in pieces of `step` bytes, and its end. */
 static int read_all(struct xml *x, const char *text, size_t step, struct err *e)
