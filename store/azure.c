@@ -341,7 +341,7 @@ static int64_t when(const struct http_answer *a)
 	return time_of(a, "last-modified");
 }
 
-/* A policy that was locked for good; one that is not may still be taken away by who has the right. */
+/* A policy that was locked for good; another one may still be taken away by who has the right. */
 static bool is_locked(const struct http_answer *a)
 {
 	const char *mode = http_header(a, "x-ms-immutability-policy-mode");
