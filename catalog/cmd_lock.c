@@ -208,8 +208,8 @@ static int times(const struct repo *r, struct protect_params *p, struct err *e)
 	p->lock_s = lock.lock_s >= 0 ? lock.lock_s : r->store->lock_s;
 	if (p->lock_s <= 0)
 		return err_set(e, ERR_INVALID,
-		               "nothing says how long restore points are to be locked: add lock=30d "
-		               "to the store's URL, or give --for");
+		               "nothing says how long restore points are to be locked: add "
+		               "lock=30d to the store's URL, or give --for");
 	p->margin_s = lock.margin_s >= 0 ? lock.margin_s : p->lock_s / MARGIN_SHARE;
 	return 0;
 }

@@ -65,7 +65,7 @@ struct gc_result {
 	struct gc_amount repacked; /* packs that were copied; bytes of live data */
 	struct gc_amount condemned, released, deleted;
 	struct gc_amount left; /* the store refuses to delete them */
-	int64_t left_until_ns; /* when the last lock of those ends; 0: none, or the store does not say */
+	int64_t left_until_ns; /* when the last of those locks ends; 0: none that is known */
 	uint64_t points_deleted;
 	uint64_t segments_before, segments_written, segments_deleted;
 	uint64_t sessions_waiting, sessions_fenced;

@@ -502,7 +502,7 @@ static int first_end(struct protect *p, size_t number, uint32_t *ret_s, struct e
 	return 0;
 }
 
-/* The earliest end of a lock that is too short: points that want less are covered without a look. */
+/* The earliest end of a lock that is too short: points that want less are covered anyway. */
 static uint32_t earliest_short(const struct protect *p)
 {
 	uint32_t first_s = UINT32_MAX;

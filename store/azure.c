@@ -381,7 +381,12 @@ static int64_t time_of(const struct http_answer *a, const char *name)
 	return text && now_http_parse(text, &ns, &ignored) == 0 && ns > 0 ? ns : 0;
 }
 
-/* A policy that was locked for good; one that is not may still be taken away by who has the right. */
+static int64_t when(const struct http_answer *a)
+{
+	return time_of(a, "last-modified");
+}
+
+/* A policy that was locked for good; another one may still be taken away by who has the right. */
 static bool is_locked(const struct http_answer *a)
 {
 	const char *mode = http_header(a, "x-ms-immutability-policy-mode");

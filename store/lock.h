@@ -13,8 +13,9 @@
 bool lock_applies(const char *key);
 
 /*
- * Until when an object is locked that is put now, with the parameter `lock`: an hour more than that,
- * so that it covers what is named by an object that comes somewhat later. Seconds, since 1970. Pure.
+ * Until when an object is locked that is put now, with the parameter `lock`: an hour more than
+ * that, so that it serves an object that names it and comes somewhat later. Seconds since 1970.
+ * Pure.
  */
 int64_t lock_until_s(int64_t now_s, int64_t lock_s);
 

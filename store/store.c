@@ -115,6 +115,7 @@ int store_head(struct store *s, const char *key, struct store_stat *ret, struct 
 {
 	if (key_check(s, key, e) < 0)
 		return -1;
+	*ret = (struct store_stat){ 0 };
 	if (s->ops->head(s, key, ret, e) < 0)
 		return err_wrap(e, "looking for object '%s' in '%s'", key, s->url);
 	return 0;

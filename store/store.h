@@ -37,7 +37,7 @@ struct store_stat {
 	uint64_t size; /* bytes */
 	/* the store's own time of receipt, ns since 1970: from 0 to the year 2200 */
 	int64_t received_ns;
-	/* By a head: nobody can delete it before. 0: it is not locked, or the store does not say. */
+	/* by a head: nobody deletes it before; 0: it is not locked, or the store does not say */
 	int64_t locked_until_ns;
 };
 

@@ -42,8 +42,6 @@ live_story() {
 	t "$1: what a node needs is there"
 	run 0 "$agent" doctor --key "$agent_key"
 	out '^create-only +ok'
-	# shellcheck disable=SC2034 # for the tests
-	deletes=$(sed -nE 's/^delete +ok +(refused)?.*/\1/p' .out)
 
 	t "$1: what is backed up comes back"
 	run 0 backup data="$work/src"

@@ -14,7 +14,8 @@ ask servers with, so that neither our drivers nor the official clients judge the
   client.py hide s3 ENDPOINT BUCKET      deletes every object as clients do: the versions stay below a marker
   client.py unhide s3 ENDPOINT BUCKET    takes those markers away
   client.py control PORT METHOD TARGET   a command to a proxy (proxy.py says which); prints its answer
-  client.py sas ENDPOINT CONTAINER RIGHTS [SECONDS]   a service signature for a container; it ends in an hour, or so long
+  client.py sas ENDPOINT CONTAINER RIGHTS [SECONDS]   a service signature for a container; it ends in an
+                                         hour, or so long
   client.py token                        a bearer token as Azurite's `--oauth basic` wants it: not signed
 
 KIND is azure or s3; ENDPOINT is http://HOST:PORT, with /ACCOUNT for azure. KEY and NAME begin with

@@ -642,7 +642,7 @@ static void test_gc__never_fails_on_a_lock(void **state)
 	}
 	point_clear(&previous);
 	assert_int_equal(hurt_entries(&k), 0);
-	/* What went out of use long ago is gone: packs of 30 days, the margin and the week are left. */
+	/* What went out of use long ago is gone; what is locked, and the week, are left. */
 	assert_true(count(&k, "pack/") <= 12);
 	assert_int_equal(count(&k, "commit/2026-12-1"), 0);
 	assert_int_equal(count(&k, "commit/2027-01-1"), 10);
