@@ -206,7 +206,7 @@ struct doctor_verdict doctor_judge_lock(const struct doctor_lock *l, const char 
 	struct doctor_verdict v;
 
 	if (l->put.class != ERR_NONE) {
-		v = doctor_say(DOCTOR_FAILED, "an object cannot be stored with a lock: %s",
+		v = doctor_say(DOCTOR_FAILED, "an object cannot be locked: %s",
 		               doctor_cause(l->put.msg, url));
 		if (l->put.class == ERR_DENIED && needs)
 			advise(&v, "to lock it needs %s", needs);

@@ -29,7 +29,7 @@
 #define PHASE_S 5 /* of moving with one stream, and about of moving with many */
 #define FAST_NS 300000000
 #define NS_PER_S INT64_C(1000000000)
-#define LOCK_NS (60 * NS_PER_S) /* of the object that tries it out */
+#define LOCK_NS (120 * NS_PER_S) /* of the object that tries it out */
 
 static const char rights_group[] = "rights", promises_group[] = "guarantees",
 		  regions_group[] = "second region", speed_group[] = "speed";
@@ -190,9 +190,9 @@ static void try_lock(struct run *r)
 	struct err why = ERR_INIT;
 
 	m->gone = put(r, x->locking, m->key, 0, SMALL_BYTES, &l.put) < 0;
-	/* Short-lived names are not locked by themselves. */
-	if (!m->gone)
-		(void)!store_lock(x->locking, m->key, now_wall_ns() + LOCK_NS, &l.put);
+	/* Short-lived names are not locked by themselves. The time is one of the store's clock. */
+	if (!m->gone && store_head(x->locking, m->key, &st, &l.put) == 0)
+		(void)!store_lock(x->locking, m->key, st.received_ns + LOCK_NS, &l.put);
 	if (!m->gone && store_head(x->locking, m->key, &st, &why) == 0)
 		l.locked_until_ns = st.locked_until_ns;
 	if (!m->gone && store_delete(x->locking, m->key, &l.del) == 0) {

@@ -180,11 +180,10 @@ static void test_doctor_judge_lock__cannot_be_stored(void **state)
 	(void)state;
 	l.put = error_of(ERR_DENIED, "not for you");
 	assert_verdict(doctor_judge_lock(&l, "a role", URL), DOCTOR_FAILED,
-	               "an object cannot be stored with a lock: not for you",
-	               "to lock it needs a role");
+	               "an object cannot be locked: not for you", "to lock it needs a role");
 	l.put = error_of(ERR_IO, "status 400");
 	assert_verdict(doctor_judge_lock(&l, "a role", URL), DOCTOR_FAILED,
-	               "an object cannot be stored with a lock: status 400",
+	               "an object cannot be locked: status 400",
 	               "versions and immutability (object lock) must be on for the container "
 	               "(bucket)");
 }
