@@ -314,8 +314,8 @@ const struct verb cmd_doctor = {
 		"  second region  how far it is, and whether it answers\n"
 		"  speed          latency, upload and download, one and 16 at once\n\n"
 		"At most 64 MiB go each way; 8 with --quick, and where the URL has a lock; 2 where "
-		"nothing can be deleted. A lock is tried with one small object that is kept for two "
-		"minutes.\n\n"
+		"nothing can be deleted. A lock is tried with one small object that is kept for "
+		"two minutes.\n\n"
 		"The exit status is 1 when something failed that a backup needs, or that the "
 		"store's URL asks for, as a lock; warnings leave it 0.",
 	.examples = "aksdr-agent doctor --store azure://ACCOUNT/CONTAINER\n"

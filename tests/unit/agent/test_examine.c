@@ -179,7 +179,21 @@ static void test_examine_store__bytes_that_change_are_seen(void **state)
 	assert_int_equal(objects(t), 0);
 }
 
-static void test_examine_store__a_lock_that_is_not_kept(void **state)
+static void test_examine_store__a_lock_that_is_refused(void **state)
+{
+	struct setting *t = *state;
+
+	t->x.locking = t->s;
+	t->x.lock = "30d";
+	t->call = CALL_LOCK;
+	t->fault = FAULT_DENIED;
+	ok(examine_store(&t->x, &t->f, e));
+	(void)fflush(t->told.f);
+	assert_non_null(strstr(t->told.text, "delete ok\nlock FAILED\ncreate-only ok\n"));
+	assert_int_equal(objects(t), 0);
+}
+
+static void test_examine_store__a_lock_that_is_kept_leaves_one_object(void **state)
 {
 	struct setting *t = *state;
 
@@ -187,8 +201,10 @@ static void test_examine_store__a_lock_that_is_not_kept(void **state)
 	t->x.lock = "30d";
 	ok(examine_store(&t->x, &t->f, e));
 	(void)fflush(t->told.f);
-	assert_non_null(strstr(t->told.text, "delete ok\nlock FAILED\ncreate-only ok\n"));
-	assert_int_equal(objects(t), 0);
+	assert_non_null(strstr(t->told.text, "delete ok\nlock ok\ncreate-only ok\n"));
+	assert_int_equal(t->f.left, 1);
+	assert_int_equal(t->f.left_bytes, 1024);
+	assert_int_equal(objects(t), 1);
 }
 
 /* The request comes after one of the checks. */
@@ -236,7 +252,8 @@ int main(void)
 		TEST(without_the_right_to_list),
 		TEST(no_answer_ends_it),
 		TEST(bytes_that_change_are_seen),
-		TEST(a_lock_that_is_not_kept),
+		TEST(a_lock_that_is_refused),
+		TEST(a_lock_that_is_kept_leaves_one_object),
 		TEST(a_cancelled_one_tidies_up),
 	};
 
