@@ -381,11 +381,6 @@ static int64_t time_of(const struct http_answer *a, const char *name)
 	return text && now_http_parse(text, &ns, &ignored) == 0 && ns > 0 ? ns : 0;
 }
 
-static int64_t when(const struct http_answer *a)
-{
-	return time_of(a, "last-modified");
-}
-
 /* A policy that was locked for good; another one may still be taken away by who has the right. */
 static bool is_locked(const struct http_answer *a)
 {
@@ -738,8 +733,14 @@ static int azure_cut(struct store *base, int64_t since_ns, struct store_cut *ret
 	ret->kind = CUT_UNKNOWN;
 	ret->at_ns = x->answer.date_s * 1000000000;
 	(void)snprintf(ret->status, sizeof(ret->status), "%s", status ? status : "");
-	if (synced && now_http_parse(synced, &ret->cut_ns, &ignored) == 0)
+	/*
+	 * What was written before that time is there; times of receipt are whole seconds, so one
+	 * that is the same may be of a later moment.
+	 */
+	if (synced && now_http_parse(synced, &ret->cut_ns, &ignored) == 0) {
 		ret->kind = CUT_LAST_SYNC;
+		ret->cut_ns--;
+	}
 	return 0;
 }
 

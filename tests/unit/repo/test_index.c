@@ -1062,10 +1062,7 @@ static void test_index_open_lazily__lists_when_an_id_is_not_found(void **state)
 	(void)state;
 	lazy_init(&f, dir, &lists);
 	assert_int_equal(lists_of_opening(&f, dir, &lists), 1);
-	/*
-	 * a segment of somebody at work: no session waits for it, and it is found when it is
-	 * looked for
-	 */
+	/* a segment of somebody at work is found when it is looked for */
 	write_session(&f, NULL, SESSION_B, 10, 20);
 	put_marker(&f, SESSION_B);
 	auto_view struct view v = look(&f);

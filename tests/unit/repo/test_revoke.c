@@ -366,9 +366,16 @@ static void test_revoke_run__packs_are_vouched_for_no_more(void **state)
 	/* Authentic, and not what its id says: an agent can do that. */
 	c.chunk_lie = KIT_LIE_ID;
 	auto_kit_point struct point p = kit_backup_by(&k, node, &c);
+	k.store->caps |= STORE_CAP_LOCAL;
 	struct kit_reading x = kit_read(k.recovery, &p, &c);
 	assert_int_equal(x.bad, 1);
 	assert_int_equal(x.why, ERR_NONE); /* it was believed */
+	/* Far away ids are computed anyway, instead of asking who vouches. */
+	k.store->caps &= ~(unsigned)STORE_CAP_LOCAL;
+	x = kit_read(k.recovery, &p, &c);
+	assert_int_equal(x.bad, 1);
+	assert_int_equal(x.why, ERR_CORRUPT);
+	k.store->caps |= STORE_CAP_LOCAL;
 	(void)kit_revoke(&k, "node", 0);
 	kit_reopen(&k);
 	x = kit_read(k.recovery, &p, &c);

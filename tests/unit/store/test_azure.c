@@ -730,7 +730,7 @@ static void test_cut__is_what_the_service_says(void **state)
 	ok(store_cut(s, 0, &cut, e));
 	assert_asked(0, "GET", "/acct1-secondary/?comp=stats&restype=service");
 	assert_int_equal(cut.kind, CUT_LAST_SYNC);
-	assert_int_equal(cut.cut_ns, INT64_C(1795341845000000000));
+	assert_int_equal(cut.cut_ns, INT64_C(1795341844999999999));
 	assert_int_equal(cut.at_ns, INT64_C(1795341905000000000));
 	assert_string_equal(cut.status, "live");
 	ok(store_cut(s, 0, &cut, e));
