@@ -99,7 +99,10 @@ static bool serve(struct connection *c, struct buf *in)
 
 	if (head == 0 || !q)
 		return false;
-	auto_free char *text = strndup((char *)in->data, head);
+	auto_free char *text = calloc(1, head + 1);
+	if (!text)
+		harness_die("no memory");
+	memcpy(text, in->data, head);
 	parse_head(q, text);
 	http_seen_header(q, "content-length", length, sizeof(length));
 	size_t body = strtoull(length, NULL, 10);
