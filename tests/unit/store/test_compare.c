@@ -31,7 +31,7 @@ static int shelf_list(struct store *s, const char *prefix, const char *after,
 	const struct shelf *x = (const struct shelf *)s;
 
 	for (const struct entry *v = x->v; v->key; v++) {
-		struct store_item item = { .st = { v->size, v->received_ns } };
+		struct store_item item = { .st.size = v->size, .st.received_ns = v->received_ns };
 
 		if (v->hidden || strncmp(v->key, prefix, strlen(prefix)) != 0 ||
 		    strcmp(v->key, after) <= 0)
@@ -51,7 +51,8 @@ static int shelf_head(struct store *s, const char *key, struct store_stat *ret, 
 	x->heads++;
 	for (const struct entry *v = x->v; v->key; v++) {
 		if (strcmp(v->key, key) == 0 && !v->vanishes) {
-			*ret = (struct store_stat){ v->size, v->received_ns };
+			*ret = (struct store_stat){ .size = v->size,
+				                    .received_ns = v->received_ns };
 			return 0;
 		}
 	}
