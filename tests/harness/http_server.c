@@ -91,9 +91,8 @@ static void parse_head(struct http_seen *q, char *head)
 static bool serve(struct connection *c, struct buf *in)
 {
 	struct http_server *s = c->server;
-	struct http_seen *q = calloc(1, sizeof(*q));
+	auto_free struct http_seen *q = calloc(1, sizeof(*q));
 	CLEANUP(buf_clear) struct buf reply = BUF_INIT(64 * MIB);
-	auto_free struct http_seen *owned = q;
 	char length[32];
 	size_t head = read_head(c->fd, in);
 
