@@ -194,7 +194,7 @@ static void test_s3_explain__names_what_a_lock_needs(void **state)
 {
 	(void)state;
 	s3_kit_open("&lock=1h");
-	s3_kit_says({ 400, NULL, S3_ERROR("InvalidRequest", "Bucket is missing ObjectLockConfiguration") },
+	s3_kit_says({ 400, NULL, S3_ERROR("InvalidRequest", "no ObjectLockConfiguration") },
 	            { 403, NULL, S3_ERROR("AccessDenied", "") });
 	fails_saying(ERR_INVALID, "the bucket 'bucket' has no object lock",
 	             put_text(kit.store, "k", "1", e));
