@@ -26,7 +26,7 @@ static inline void clean_tmpdir(char *const *dir)
 {
 	tmpdir_remove(*dir);
 }
-#define auto_tmpdir CLEANUP(clean_tmpdir)
+#define auto_tmpdir CLEANUP(clean_tmpdir) __attribute__((unused))
 
 /* "DIR/NAME" in allocated memory; the caller frees. */
 char *path_join(const char *dir, const char *name);

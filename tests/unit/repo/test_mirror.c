@@ -242,7 +242,7 @@ static void long_life(struct kit *k)
 	collect(k);
 	auto_kit_point struct point fourth = backup(k, 4, &third);
 	expire(k, &second);
-	auto_repo struct repo *other = kit_add_agent(k, "other");
+	repo_free(kit_add_agent(k, "other"));
 	kit_reopen(k);
 }
 
