@@ -361,7 +361,9 @@ static const struct store_ops storm_ops = {
 struct store *storm_store_new(struct store *take_inner, const struct storm_plan *plan,
                               struct err *e)
 {
-	struct storm *w = store_wrap_new(sizeof(*w), &storm_ops, take_inner, take_inner->caps, e);
+	/* A store with weather is none near by. */
+	unsigned caps = take_inner->caps & ~(unsigned)STORE_CAP_LOCAL;
+	struct storm *w = store_wrap_new(sizeof(*w), &storm_ops, take_inner, caps, e);
 
 	if (!w)
 		return NULL;
