@@ -21,7 +21,7 @@
 #include "store/compare.h"
 #include "store/driver.h"
 
-#define THRESHOLD 10 /* one broken connection fails a read of each thread */
+#define THRESHOLD 5
 #define REST_MS 30000
 
 struct geo {
@@ -60,9 +60,16 @@ void geo_breaker_tell(struct geo_breaker *b, bool answered, int64_t now_ms)
 	if (b->failed < b->threshold)
 		b->failed++;
 	if (b->failed == b->threshold) {
+		if (!b->open)
+			b->opened_ms = now_ms;
 		b->open = true;
 		b->trial_ms = now_ms + b->rest_ms;
 	}
+}
+
+bool geo_breaker_gone(const struct geo_breaker *b, int64_t now_ms)
+{
+	return b->open && !b->trying && now_ms - b->opened_ms >= b->rest_ms;
 }
 
 static int64_t now_of_machine(void *arg)
@@ -95,6 +102,14 @@ static bool is_open(struct geo *g)
 	return open;
 }
 
+static bool is_gone(struct geo *g)
+{
+	pthread_mutex_lock(&g->lock);
+	bool gone = geo_breaker_gone(&g->breaker, g->now_ms(g->now_arg));
+	pthread_mutex_unlock(&g->lock);
+	return gone;
+}
+
 /* One call that reads, whatever it is. */
 struct geo_call {
 	int (*run)(struct store *s, void *args, struct err *e);
@@ -114,7 +129,8 @@ static int second(struct geo *g, const struct geo_call *c, const struct err *why
 		return 0;
 	switch (here.class) {
 	case ERR_NOT_FOUND:
-		if (is_open(g))
+		/* A moment's trouble of the first must not make anything of it missing. */
+		if (is_gone(g))
 			return err_set(e, ERR_NOT_FOUND,
 			               "it is not in the second region yet, and the first does "
 			               "not answer");
