@@ -86,8 +86,16 @@ static int setup(void **state)
 	return 0;
 }
 
+/* What the server's threads wrote is seen from here on, also of a connection that they reset. */
+static void settle(void)
+{
+	(void)http_server_requests(w.server);
+}
+
 static void forget(void)
 {
+	if (w.server)
+		settle();
 	for (unsigned i = 0; i < w.n; i++)
 		free(w.bodies[i]);
 	w.n = 0;
@@ -97,6 +105,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	http_server_stop(w.server);
+	w.server = NULL;
 	forget();
 	free(w.seen);
 	return 0;
@@ -127,6 +136,7 @@ static void refused(const char *url, const char *text)
 #define script(...)                                                     \
 	do {                                                            \
 		static const struct reply replies_[] = { __VA_ARGS__ }; \
+		settle();                                               \
 		w.replies = replies_;                                   \
 		w.nreplies = ARRAY_LEN(replies_);                       \
 	} while (0)
