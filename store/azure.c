@@ -56,13 +56,15 @@ struct azure {
 	bool derived;              /* the secondary's is only supposed, by the primary's */
 	const char *at;            /* the one of them that this store asks */
 	const char *api, *tier, *lock_mode;
+	bool legal_hold;
 	uint64_t block_bytes;
 	atomic_int_least64_t ahead_s; /* the service's clock before ours, as last heard */
 };
 
-static const char *const params[] = { "endpoint",  "suffix", "secondary", "tier",        "lock",
-	                              "lock-mode", "ca",     "proxy",     "credentials", "auth",
-	                              "api",       "block",  NULL };
+static const char *const params[] = { "endpoint", "suffix",      "secondary",  "tier",
+	                              "lock",     "lock-mode",   "legal-hold", "ca",
+	                              "proxy",    "credentials", "auth",       "api",
+	                              "block",    NULL };
 
 static int no_memory(struct err *e)
 {
@@ -512,6 +514,8 @@ static void add_properties(struct ask *x, const char *key)
 
 		add_lock(x, lock_until_s(now_s, s->base.lock_s) * NS_PER_S, s->lock_mode);
 	}
+	if (s->legal_hold && lock_applies(key))
+		wire_header(&x->w, "x-ms-legal-hold", "true");
 }
 
 static int put_block(struct azure *s, const char *key, const char *id, const struct iovec *iov,
@@ -953,10 +957,15 @@ static int set_rest(struct azure *s, struct err *e)
 	const struct place *p = &s->place;
 	const char *lock = place_param(p, "lock");
 	const char *mode = place_param(p, "lock-mode");
+	const char *hold = place_param(p, "legal-hold");
 	const char *block = place_param(p, "block");
 
 	s->api = place_param(p, "api") ? place_param(p, "api") : API;
 	s->lock_mode = mode ? mode : "unlocked";
+	if (hold && strcmp(hold, "on") != 0)
+		return err_set(e, ERR_INVALID, "the store's parameter legal-hold=%.20s is not 'on'",
+		               hold);
+	s->legal_hold = hold;
 	if (strcmp(s->lock_mode, "unlocked") != 0 && strcmp(s->lock_mode, "locked") != 0)
 		return err_set(e, ERR_INVALID,
 		               "the store's parameter lock-mode=%.20s is neither unlocked nor "

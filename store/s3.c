@@ -26,9 +26,9 @@
 #define PART_MOST ((uint64_t)5 << 30)
 #define FAIL_OVER_MS 5000 /* to connect, for those who can go elsewhere */
 
-static const char *const params[] = { "endpoint", "region",      "style", "secondary", "class",
-	                              "lock",     "lock-mode",   "ca",    "proxy",     "checksum",
-	                              "part",     "credentials", NULL };
+static const char *const params[] = { "endpoint", "region",    "style",       "secondary", "class",
+	                              "lock",     "lock-mode", "legal-hold",  "ca",        "proxy",
+	                              "checksum", "part",      "credentials", NULL };
 
 /* ---- reading ---- */
 
@@ -409,6 +409,7 @@ static int set_lock(struct s3 *s, struct err *e)
 		                                { "compliance", "COMPLIANCE" } };
 	const char *lock = place_param(&s->place, "lock");
 	const char *mode = place_param(&s->place, "lock-mode");
+	const char *hold = place_param(&s->place, "legal-hold");
 
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
 		if (strcmp(mode ? mode : "governance", modes[i][0]) == 0)
@@ -418,6 +419,10 @@ static int set_lock(struct s3 *s, struct err *e)
 		               "the store's parameter lock-mode=%.20s is neither governance nor "
 		               "compliance",
 		               mode);
+	if (hold && strcmp(hold, "on") != 0)
+		return err_set(e, ERR_INVALID, "the store's parameter legal-hold=%.20s is not 'on'",
+		               hold);
+	s->legal_hold = hold;
 	if (!lock)
 		return 0;
 	if (num_duration("the store's parameter 'lock'", lock, &s->base.lock_s, e) < 0)

@@ -27,6 +27,7 @@ struct s3 {
 	const char *region;
 	const char *class; /* of packs, or NULL */
 	const char *lock_mode;
+	bool legal_hold;
 	enum s3_checksum checksum;
 	uint64_t part_bytes;
 	atomic_int_least64_t ahead_s; /* the service's clock before ours, as last heard */

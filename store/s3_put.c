@@ -62,6 +62,8 @@ static void add_properties(struct s3_ask *x, const char *key)
 	wire_header(&x->w, "content-type", "application/octet-stream");
 	if (s->class && strncmp(key, PACKS, strlen(PACKS)) == 0)
 		wire_header(&x->w, "x-amz-storage-class", "%s", s->class);
+	if (s->legal_hold && lock_applies(key))
+		wire_header(&x->w, "x-amz-object-lock-legal-hold", "ON");
 	if (s->base.lock_s == 0 || !lock_applies(key))
 		return;
 	int64_t now_s = now_wall_ns() / NS_PER_S +

@@ -274,9 +274,10 @@ static void test_put__a_lock_is_by_the_clock_of_the_service(void **state)
 	const struct reply replies[] = { { 201, date, NULL } };
 	w.replies = replies;
 	w.nreplies = 1;
-	auto_store struct store *s = opened("&lock=2d&lock-mode=locked", 0);
+	auto_store struct store *s = opened("&lock=2d&lock-mode=locked&legal-hold=on", 0);
 	ok(put_text(s, "a", "x", e));
 	ok(put_text(s, "b", "x", e));
+	assert_header(0, "x-ms-legal-hold", "true");
 	assert_header(0, "x-ms-immutability-policy-mode", "locked");
 	http_seen_header(&w.seen[0], "x-ms-immutability-policy-until-date", until, sizeof(until));
 	assert_in_range(from_now_s(until), 176400 - 600, 176400); /* two days and an hour */

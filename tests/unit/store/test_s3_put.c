@@ -41,7 +41,7 @@ static void test_s3_put__takes_another_checksum_or_none(void **state)
 static void test_s3_put__class_is_for_packs_and_lock_for_all(void **state)
 {
 	(void)state;
-	s3_kit_open("&class=STANDARD_IA&lock=24h&lock-mode=compliance");
+	s3_kit_open("&class=STANDARD_IA&lock=24h&lock-mode=compliance&legal-hold=on");
 	/* the time of the lock is by the service's clock, once it is known, and an hour more */
 	s3_kit_says({ 200, "Date: Sun, 22 Nov 2026 10:04:05 GMT\r\n", NULL },
 	            { 200, "Date: Sun, 22 Nov 2026 10:04:05 GMT\r\n", NULL });
@@ -49,6 +49,7 @@ static void test_s3_put__class_is_for_packs_and_lock_for_all(void **state)
 	ok(put_text(kit.store, "config", "1", e));
 	s3_kit_asked(0, "PUT /bucket/p/pack/k", "x-amz-storage-class: STANDARD_IA\n");
 	s3_kit_asked(1, "PUT /bucket/p/config", "x-amz-object-lock-mode: COMPLIANCE\n");
+	s3_kit_asked(1, "PUT /bucket/p/config", "x-amz-object-lock-legal-hold: ON\n");
 	s3_kit_asked(1, "PUT /bucket/p/config",
 	             "x-amz-object-lock-retain-until-date: 2026-11-23T11:04:");
 	assert_null(strstr(kit.asked[1].headers, "x-amz-storage-class"));
