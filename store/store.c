@@ -351,6 +351,32 @@ static int retry_setting(struct store_retry_params *p, struct err *e)
 	return 0;
 }
 
+/* Limits of the environment around a driver: bytes a second each way, and requests a second. */
+static struct store *limited(struct store *take_inner, const struct cancel *cancel, struct err *e)
+{
+	static const char *const names[] = { "AKSDR_LIMIT_UPLOAD", "AKSDR_LIMIT_DOWNLOAD",
+		                             "AKSDR_LIMIT_REQUESTS" };
+	auto_store struct store *inner = take_inner;
+	uint64_t limits[ARRAY_LEN(names)] = { 0 };
+	bool any = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *text = getenv(names[i]);
+
+		if (!text || !*text)
+			continue;
+		if (num_size(names[i], text, INT64_MAX, &limits[i], e) < 0)
+			return NULL;
+		any = true;
+	}
+	if (!any)
+		return STEAL(&inner);
+	struct store *s = store_limit_new(STEAL(&inner), limits[0], limits[1], limits[2], e);
+	if (s)
+		store_limit_cancel(s, cancel);
+	return s;
+}
+
 struct store *store_open_retry(const char *url, unsigned flags,
                                const struct store_retry_params *params, struct err *e)
 {
@@ -359,6 +385,9 @@ struct store *store_open_retry(const char *url, unsigned flags,
 	if (retry_setting(&p, e) < 0)
 		return NULL;
 	struct store *s = store_open_driver(url, flags, p.cancel, e);
+
+	if (s)
+		s = limited(s, p.cancel, e);
 	return s ? store_retry_new(s, &p, e) : NULL;
 }
 

@@ -209,11 +209,26 @@ static void test_store_get_all__leaves_the_buffer_alone_when_it_fails(void **sta
 	assert_memory_equal(b.data, "before", 6);
 }
 
+static void test_store_open__is_limited_by_the_environment(void **state)
+{
+	struct err why = ERR_INIT;
+
+	(void)state;
+	setenv("AKSDR_LIMIT_UPLOAD", "fast", 1);
+	fails_saying(ERR_INVALID, "AKSDR_LIMIT_UPLOAD", open_url("mem:limited", 0, e));
+	setenv("AKSDR_LIMIT_UPLOAD", "64MiB", 1);
+	auto_store struct store *s = store_open("mem:limited", 0, &why);
+	assert_non_null(s);
+	ok(put_text(s, "a", "x", e));
+	unsetenv("AKSDR_LIMIT_UPLOAD");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_store_key_valid__knows_keys),
 		cmocka_unit_test(test_store_key_valid__bounds_lengths),
+		cmocka_unit_test(test_store_open__is_limited_by_the_environment),
 		cmocka_unit_test(test_store_open__says_what_is_wrong_with_a_url),
 		cmocka_unit_test(test_store_open__never_repeats_what_may_be_a_secret),
 		cmocka_unit_test(test_store_open__a_path_that_is_too_long_is_invalid),
