@@ -77,6 +77,17 @@ static int limit_get(struct store *s, const char *key, uint64_t off, void *p, si
 	return store_wrap_get(s, key, off, p, n, e);
 }
 
+/* One request, as without a limit; how much it brings is known, and paid for, afterwards. */
+static int limit_get_all(struct store *s, const char *key, struct buf *b, struct err *e)
+{
+	struct limit *l = (struct limit *)s;
+	size_t before = b->len;
+
+	if (take(l, &l->requests, 1, e) < 0 || store_wrap_get_all(s, key, b, e) < 0)
+		return -1;
+	return take(l, &l->down, b->len - before, e);
+}
+
 static int limit_head(struct store *s, const char *key, struct store_stat *ret, struct err *e)
 {
 	struct limit *l = (struct limit *)s;
@@ -132,6 +143,7 @@ static const struct store_ops limit_ops = {
 	.head = limit_head,
 	.list = limit_list,
 	.del = limit_del,
+	.get_all = limit_get_all,
 	.lock = limit_lock,
 	.cut = store_wrap_cut,
 	.away = store_wrap_away,

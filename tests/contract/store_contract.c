@@ -966,6 +966,14 @@ static void make_retry_faults_file(struct fixture *f)
 	both(f, new_retry(f, new_fault(new_file(f), often)));
 }
 
+/* The first region answers, so it is all that is seen. */
+static void make_geo_mem(struct fixture *f)
+{
+	struct err e;
+
+	both(f, need(store_geo_new(new_mem(), new_mem(), STORE_FAIL_OVER, false, &e), &e));
+}
+
 static void make_stack(struct fixture *f)
 {
 	struct err e;
@@ -1035,6 +1043,7 @@ static struct fixture fixtures[] = {
 	{ .name = "mem", .make = make_mem },
 	{ .name = "mem by URL, opened twice", .make = make_mem_url_twice },
 	{ .name = "retry(file)", .make = make_retry_file },
+	{ .name = "geo(mem, mem)", .make = make_geo_mem },
 	{ .name = "limit(mem), no limits", .make = make_limit_mem },
 	{ .name = "limit(mem), high limits", .make = make_limit_high },
 	{ .name = "readonly(file)", .make = make_readonly_file, .readonly = true },
