@@ -57,7 +57,7 @@ static int read_snapshot(const struct repo *r, const struct job_params *p, const
 	char label[POINT_NAME_MAX + 32];
 
 	volume.block = s->block;
-	struct source *source = snapshot_source(s, &walk, e);
+	struct source *source = snapshot_source(s, &walk, NULL, e);
 	if (!source)
 		return -1;
 	const struct writer_params w = {
@@ -92,9 +92,10 @@ static int read_snapshot(const struct repo *r, const struct job_params *p, const
 static int try_backup(const struct repo *r, const struct job_params *p, struct point *ret,
                       struct err *e)
 {
+	static const struct snapshot_env env;
 	struct err ignored = ERR_INIT;
-	const struct snapshot_ops *driver = snapshot_choose(p->driver, p->path, e);
-	struct snapshot *s = driver ? snapshot_take(driver, p->path, e) : NULL;
+	const struct snapshot_ops *driver = snapshot_choose(&env, p->driver, p->path, e);
+	struct snapshot *s = driver ? snapshot_take(&env, driver, p->path, e) : NULL;
 
 	if (!s)
 		return err_wrap(e, "volume '%s'", p->volume.name);

@@ -106,6 +106,14 @@ struct source_ops {
 	 */
 	int (*data)(struct content *c, uint64_t off, uint64_t *ret_start, uint64_t *ret_end,
 	            struct err *e);
+	/*
+	 * The next range at or after off whose bytes may differ from those in the earlier view that
+	 * the source was opened with as its base; as data(). Outside of such ranges the content,
+	 * holes included, is that of the base. *ret_known false: nothing is known of this
+	 * content, all of it may differ. NULL: the source has no base.
+	 */
+	int (*changed)(struct content *c, uint64_t off, bool *ret_known, uint64_t *ret_start,
+	               uint64_t *ret_end, struct err *e);
 	/* Exactly n bytes or up to the end of file: returns bytes read, -1 with e. */
 	int64_t (*read)(struct content *c, void *p, size_t n, uint64_t off, struct err *e);
 	/* Closes. *ret_changed: the file's stat, now *ret_st, is not what open() saw. */

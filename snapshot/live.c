@@ -12,29 +12,36 @@
 #include "common/now.h"
 #include "snapshot/snapshot.h"
 
-static int live_supports(const char *path, struct err *e)
+static int live_supports(const struct snapshot_env *env, const char *path, struct err *e)
 {
+	(void)env;
 	(void)path;
 	(void)e;
 	return 1;
 }
 
-static int live_take(struct snapshot *s, const char *path, struct err *e)
+static int live_capture(struct snapshot *s, struct err *e)
 {
-	struct stat st;
-
-	s->path = strdup(path);
-	if (!s->path)
-		return err_set(e, ERR_NOMEM, "no memory for the path '%s'", path);
-	s->fd = open(path, O_PATH | O_CLOEXEC);
-	if (s->fd < 0 || fstat(s->fd, &st) < 0)
-		return err_sys(e, errno, "opening '%s'", path);
-	s->block = !S_ISDIR(st.st_mode);
+	(void)e;
 	s->freeze_ns = now_wall_ns();
 	return 0;
 }
 
-/* Nothing was made; the descriptor and the path belong to all snapshots alike. */
+static int live_finish(struct snapshot *s, struct err *e)
+{
+	struct stat st;
+
+	s->path = strdup(s->origin);
+	if (!s->path)
+		return err_set(e, ERR_NOMEM, "no memory for the path '%s'", s->origin);
+	s->fd = fcntl(s->origin_fd, F_DUPFD_CLOEXEC, 3);
+	if (s->fd < 0 || fstat(s->fd, &st) < 0)
+		return err_sys(e, errno, "opening '%s'", s->origin);
+	s->block = !S_ISDIR(st.st_mode);
+	return 0;
+}
+
+/* Nothing was made; the descriptors and paths belong to all snapshots alike. */
 static int live_release(struct snapshot *s, struct err *e)
 {
 	(void)s;
@@ -47,6 +54,7 @@ const struct snapshot_ops snapshot_live = {
 	.caps = 0,
 	.consistency = SNAP_FUZZY,
 	.supports = live_supports,
-	.take = live_take,
+	.capture = live_capture,
+	.finish = live_finish,
 	.release = live_release,
 };

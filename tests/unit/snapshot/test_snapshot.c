@@ -13,6 +13,8 @@
 #include "tests/harness/harness.h"
 #include "tests/harness/syshook.h"
 
+static const struct snapshot_env env;
+
 static void test_snapshot_drivers__every_one_is_whole_and_named_once(void **state)
 {
 	const struct snapshot_ops *const *d = snapshot_drivers();
@@ -21,7 +23,7 @@ static void test_snapshot_drivers__every_one_is_whole_and_named_once(void **stat
 	(void)state;
 	for (; d[n]; n++) {
 		assert_non_null(d[n]->name);
-		assert_true(d[n]->supports && d[n]->take && d[n]->release);
+		assert_true(d[n]->supports && d[n]->capture && d[n]->finish && d[n]->release);
 		for (size_t i = 0; i < n; i++)
 			assert_string_not_equal(d[i]->name, d[n]->name);
 	}
@@ -44,10 +46,11 @@ static void test_snapshot_choose__by_name_and_by_itself(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_ptr_equal(snapshot_choose("live", dir, &e), &snapshot_live);
-	assert_non_null(snapshot_choose("auto", dir, &e));
-	assert_ptr_equal(snapshot_choose(NULL, dir, &e), snapshot_choose("auto", dir, &e));
-	assert_null(snapshot_choose("liv", dir, &e));
+	assert_ptr_equal(snapshot_choose(&env, "live", dir, &e), &snapshot_live);
+	assert_non_null(snapshot_choose(&env, "auto", dir, &e));
+	assert_ptr_equal(snapshot_choose(&env, NULL, dir, &e),
+	                 snapshot_choose(&env, "auto", dir, &e));
+	assert_null(snapshot_choose(&env, "liv", dir, &e));
 	assert_int_equal(e.class, ERR_INVALID);
 	assert_non_null(strstr(e.msg, "'liv'"));
 }
@@ -63,18 +66,18 @@ static void test_snapshot_choose__a_source_must_be_there_and_hold_data(void **st
 	(void)state;
 	write_text(dir, "file", "x");
 	assert_int_equal(mkfifo(fifo, 0600), 0);
-	assert_null(snapshot_choose("auto", none, &e));
+	assert_null(snapshot_choose(&env, "auto", none, &e));
 	assert_int_equal(e.class, ERR_NOT_FOUND);
 	assert_non_null(strstr(e.msg, "does not exist; check its path"));
-	assert_null(snapshot_choose("live", "", &e));
+	assert_null(snapshot_choose(&env, "live", "", &e));
 	assert_int_equal(e.class, ERR_NOT_FOUND);
-	assert_null(snapshot_choose("live", fifo, &e));
+	assert_null(snapshot_choose(&env, "live", fifo, &e));
 	assert_int_equal(e.class, ERR_INVALID);
-	assert_null(snapshot_choose("live", "/dev/null", &e));
+	assert_null(snapshot_choose(&env, "live", "/dev/null", &e));
 	assert_int_equal(e.class, ERR_INVALID);
-	assert_null(snapshot_choose("live", under_file, &e));
+	assert_null(snapshot_choose(&env, "live", under_file, &e));
 	assert_int_equal(e.class, ERR_IO);
-	assert_null(snapshot_take(&snapshot_live, none, &e));
+	assert_null(snapshot_take(&env, &snapshot_live, none, &e));
 	assert_int_equal(e.class, ERR_NOT_FOUND);
 }
 
@@ -82,7 +85,7 @@ static void assert_empty(const char *path, bool expected)
 {
 	struct err e = ERR_INIT;
 	bool empty = !expected;
-	struct snapshot *s = snapshot_take(&snapshot_live, path, &e);
+	struct snapshot *s = snapshot_take(&env, &snapshot_live, path, &e);
 
 	assert_non_null(s);
 	assert_int_equal(snapshot_is_empty(s, &empty, &e), 0);
@@ -121,8 +124,8 @@ static void test_snapshot_is_empty__a_view_that_went_away_is_no_empty_one(void *
 	(void)state;
 	assert_int_equal(mkdir(d, 0755), 0);
 	write_text(dir, "f", "x");
-	struct snapshot *s = snapshot_take(&snapshot_live, d, &e);
-	struct snapshot *image = snapshot_take(&snapshot_live, f, &e);
+	struct snapshot *s = snapshot_take(&env, &snapshot_live, d, &e);
+	struct snapshot *image = snapshot_take(&env, &snapshot_live, f, &e);
 	assert_true(s && image);
 	assert_int_equal(rmdir(d), 0);
 	assert_int_equal(unlink(f), 0);
@@ -138,11 +141,11 @@ static void test_snapshot_is_empty__a_view_that_went_away_is_no_empty_one(void *
 static size_t count_entries(const char *path, bool *ret_block)
 {
 	struct err e = ERR_INIT;
-	struct snapshot *snap = snapshot_take(&snapshot_live, path, &e);
+	struct snapshot *snap = snapshot_take(&env, &snapshot_live, path, &e);
 	size_t n = 0;
 
 	assert_non_null(snap);
-	struct source *s = snapshot_source(snap, NULL, &e);
+	struct source *s = snapshot_source(snap, NULL, NULL, &e);
 	assert_non_null(s);
 	for (;;) {
 		struct batch *b;
@@ -175,18 +178,17 @@ static void test_snapshot_source__walks_directories_and_takes_files_as_images(vo
 	assert_true(block);
 }
 
-static int cannot_take(struct snapshot *s, const char *path, struct err *e)
+static int cannot_take(struct snapshot *s, struct err *e)
 {
 	(void)s;
-	(void)path;
 	return err_set(e, ERR_BUSY, "the volume is being frozen by somebody else");
 }
 
-static int takes(struct snapshot *s, const char *path, struct err *e)
+static int takes(struct snapshot *s, struct err *e)
 {
+	(void)s;
 	(void)e;
-	s->path = strdup(path);
-	return s->path ? 0 : -1;
+	return 0;
 }
 
 static int cannot_release(struct snapshot *s, struct err *e)
@@ -197,19 +199,22 @@ static int cannot_release(struct snapshot *s, struct err *e)
 
 static void test_snapshot_take_and_release__failures_are_told_with_the_driver(void **state)
 {
-	const struct snapshot_ops failing = { .name = "failing", .take = cannot_take };
+	const struct snapshot_ops failing = {
+		.name = "failing", .capture = cannot_take, .finish = takes, .release = takes
+	};
 	const struct snapshot_ops sticky = { .name = "sticky",
 		                             .consistency = SNAP_CRASH,
-		                             .take = takes,
+		                             .capture = takes,
+		                             .finish = takes,
 		                             .release = cannot_release };
 	auto_tmpdir char *dir = tmpdir_new();
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_null(snapshot_take(&failing, dir, &e));
+	assert_null(snapshot_take(&env, &failing, dir, &e));
 	assert_int_equal(e.class, ERR_BUSY);
 	assert_non_null(strstr(e.msg, "taking a failing snapshot: the volume"));
-	struct snapshot *s = snapshot_take(&sticky, dir, &e);
+	struct snapshot *s = snapshot_take(&env, &sticky, dir, &e);
 	assert_non_null(s);
 	assert_int_equal(s->consistency, SNAP_CRASH);
 	assert_int_equal(snapshot_release(s, &e), -1);
@@ -240,7 +245,7 @@ static void test_snapshot_take__each_failing_allocation_is_a_clean_error(void **
 
 		f.calls = 0;
 		syshook_set(fail_at, &f);
-		struct snapshot *s = snapshot_take(&snapshot_live, dir, &e);
+		struct snapshot *s = snapshot_take(&env, &snapshot_live, dir, &e);
 		syshook_set(NULL, NULL);
 		assert_int_equal(snapshot_release(s, &e2), 0);
 		if (s)
@@ -248,7 +253,7 @@ static void test_snapshot_take__each_failing_allocation_is_a_clean_error(void **
 		assert_int_equal(e.class, ERR_NOMEM);
 		failures++;
 	}
-	assert_int_equal(failures, 2);
+	assert_int_equal(failures, 3); /* the snapshot, and two paths */
 }
 
 int main(void)
