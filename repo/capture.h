@@ -77,8 +77,8 @@ void capture_clear(struct point_capture *c);
 bool capture_fact_name_valid(const char *name);
 
 /*
- * Add a copy of a hook, a fact, a note, or set the reason of a fallback. Texts may be any bytes: what is no text
- * is written as \xNN, and what is over the limit is cut, of an output the beginning.
+ * Add a copy of a hook, a fact, a note, or set the reason of a fallback. Texts may be any bytes: what
+ * is no text is written as \xNN, and what is over the limit is cut, of an output the beginning.
  * What there are enough of, and a fact without a valid name, is left out. The value of a fact
  * of the same name is replaced.
  *   ERR_NOMEM
