@@ -54,6 +54,8 @@ struct capture_changes {
 	bool compared;           /* everything was read, and the claims checked */
 	uint64_t compared_bytes; /* said to be unchanged, and compared */
 	uint64_t wrong_bytes;    /* of those: they had changed all the same */
+	uint64_t unread_points; /* made in a row from lists, this one included, without a comparison */
+	bool distrusted;        /* the newest comparison of the volume so far found wrong bytes */
 };
 
 /* All zero: nothing is known. */
