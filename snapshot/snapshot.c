@@ -11,7 +11,7 @@
 
 #include "snapshot/block.h"
 
-static const struct snapshot_ops *const drivers[] = { &snapshot_live, NULL };
+static const struct snapshot_ops *const drivers[] = { &snapshot_btrfs, &snapshot_live, NULL };
 
 const struct snapshot_ops *const *snapshot_drivers(void)
 {
