@@ -327,7 +327,7 @@ static int btrfs_finish(struct snapshot *s, struct err *e)
 		return 0;
 	(void)snprintf(s->token, sizeof(s->token), "btrfs:%s:%s:%s:%s:%" PRIu64,
 	               uuid_text(fs.fsid).s, uuid_text(info.parent_uuid).s, v->id,
-	               uuid_text(info.uuid).s, (uint64_t)info.generation);
+	               uuid_text(info.uuid).s, (uint64_t)info.ctransid);
 	return 0;
 }
 
@@ -396,14 +396,17 @@ static bool parse_token(const char *text, struct token *ret)
 	       num_u64("generation", at, 0, UINT64_MAX, &ret->generation, &ignored) == 0;
 }
 
-/* Whether the snapshot open at fd is what the token names, as it was. */
+/*
+ * Whether the snapshot open at fd is what the token names, as it was. ctransid is the transaction
+ * of the last change of a file; the generation moves too when the kernel removes orphans.
+ */
 static bool is_base(int fd, const struct token *t)
 {
 	struct btrfs_ioctl_get_subvol_info_args info;
 
 	/* What is not below 0 is success: some kernels give 1. */
 	return ioctl(fd, BTRFS_IOC_GET_SUBVOL_INFO, &info) >= 0 &&
-	       info.flags & BTRFS_ROOT_SUBVOL_RDONLY && info.generation == t->generation &&
+	       info.flags & BTRFS_ROOT_SUBVOL_RDONLY && info.ctransid == t->generation &&
 	       strcmp(uuid_text(info.uuid).s, t->view) == 0 &&
 	       strcmp(uuid_text(info.parent_uuid).s, t->origin) == 0;
 }
@@ -418,8 +421,7 @@ static int find_base(const struct snapshot *s, const char *base, struct content_
 
 	*ret = NULL;
 	if (!base || !parse_token(s->token, &now) || !parse_token(base, &then) ||
-	    strcmp(now.fsid, then.fsid) != 0 || strcmp(now.origin, then.origin) != 0 ||
-	    then.generation >= now.generation)
+	    strcmp(now.fsid, then.fsid) != 0 || strcmp(now.origin, then.origin) != 0)
 		return 0;
 	(void)snprintf(name, sizeof(name), BASE_PREFIX "%s", then.id);
 	auto_close int lock = lock_dir(v->root, name, LOCK_SH | LOCK_NB);
