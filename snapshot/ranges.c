@@ -41,6 +41,15 @@ int ranges_add(struct ranges *r, uint64_t start, uint64_t end)
 	return 0;
 }
 
+int ranges_add_tail(struct ranges *r, uint64_t start, uint64_t end)
+{
+	while (r->n > 0 && r->v[r->n - 1].start >= start)
+		r->n--;
+	if (r->n > 0 && r->v[r->n - 1].end > start)
+		r->v[r->n - 1].end = start;
+	return ranges_add(r, start, end);
+}
+
 uint64_t ranges_bytes(const struct ranges *r)
 {
 	uint64_t sum = 0;

@@ -36,6 +36,9 @@ struct ranges *ranges_new(void); /* NULL: no memory */
  */
 MUST_CHECK int ranges_add(struct ranges *r, uint64_t start, uint64_t end);
 
+/* Adds [start, end), and nothing of what was behind start before stays. -1: no memory. */
+MUST_CHECK int ranges_add_tail(struct ranges *r, uint64_t start, uint64_t end);
+
 /* Bytes in all ranges. */
 uint64_t ranges_bytes(const struct ranges *r);
 
