@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/err.h"
+#include "repo/capture.h"
 #include "repo/pack.h"
 #include "store/store.h"
 
@@ -49,6 +50,7 @@ struct point {
 	char host[POINT_NAME_MAX], agent[64];
 	uint64_t epoch;
 	uint64_t config; /* revision that its writer went by; 0: it does not say */
+	struct point_capture capture;
 	/* not in the JSON: */
 	uint8_t hash[32];    /* SHA-256 of the whole object */
 	int64_t received_ns; /* store's time of receipt */

@@ -830,6 +830,11 @@ static int fill_point(struct job *j, struct err *e)
 	}
 	const char *id = strrchr(to->session, '-');
 	(void)snprintf(to->id, sizeof(to->id), "%s", id ? id + 1 : "");
+	if (p->capture) {
+		if (capture_copy(p->capture, &to->capture, e) < 0)
+			return -1;
+		to->capture.changes = (struct capture_changes){ 0 };
+	}
 	to->frozen_ns = p->frozen_ns ? p->frozen_ns : to->started_ns;
 	to->finished_ns = now_wall_ns();
 	to->config = j->repo->params.revision;

@@ -17,6 +17,7 @@
 
 #include "common/progress.h"
 #include "common/source.h"
+#include "repo/capture.h"
 #include "repo/repo.h"
 
 struct writer_params {
@@ -25,16 +26,17 @@ struct writer_params {
 	const char *set;    /* 32 hex digits or NULL: a new one */
 	const char *consistency, *driver;
 	int64_t frozen_ns;
-	int level;                      /* zstd level; 0: the default (3) */
-	bool verify_encode;             /* decode and compare before upload */
-	bool ignore_ctime;              /* a snapshot's clone changes it */
-	bool force;                     /* read everything, whatever the previous point says */
-	bool take_over;                 /* single-writer mode: fence sessions that are open */
-	bool dry_run;                   /* nothing is written */
-	unsigned threads;               /* pool; 0: CPUs */
-	unsigned retries;               /* reads of a file that changes meanwhile */
-	uint64_t page_cache_bytes;      /* local fingerprints of pages; 0: default */
-	struct progress_counts *counts; /* may be NULL */
+	const struct point_capture *capture; /* for the point, `changes` aside; NULL: nothing */
+	int level;                           /* zstd level; 0: the default (3) */
+	bool verify_encode;                  /* decode and compare before upload */
+	bool ignore_ctime;                   /* a snapshot's clone changes it */
+	bool force;                          /* read everything, whatever the previous point says */
+	bool take_over;                      /* single-writer mode: fence sessions that are open */
+	bool dry_run;                        /* nothing is written */
+	unsigned threads;                    /* pool; 0: CPUs */
+	unsigned retries;                    /* reads of a file that changes meanwhile */
+	uint64_t page_cache_bytes;           /* local fingerprints of pages; 0: default */
+	struct progress_counts *counts;      /* may be NULL */
 };
 
 /*

@@ -101,6 +101,8 @@ struct snapshot {
 	char *path;    /* the view: a directory, a block device or an image file; owned */
 	int fd;        /* O_PATH descriptor that keeps the view in place; owned */
 	bool block;    /* the view is a device or image */
+	bool freeze; /* capture() is called while frozen: SNAP_CAP_FREEZE, until prepare() clears it */
+	bool committed; /* set by the caller before the release: a restore point has this view */
 	enum snapshot_consistency consistency;
 	int64_t freeze_ns; /* the moment the view is of, ns since 1970; of a live read: its start */
 	struct snapshot_window window;
@@ -144,12 +146,20 @@ MUST_CHECK struct snapshot *snapshot_prepare(const struct snapshot_env *env,
 
 /*
  * The moment of n prepared snapshots of one env, at most SNAPSHOT_SET_MAX: freezes the file
- * systems of those that want it, together, captures all, and thaws. Each gets its window.
- * errs has one place for each; an error there spoils that one alone. -1: at least one failed;
+ * systems of those that want it, together, captures all, and thaws. Each gets the window; one
+ * that is frozen is of the moment when it began. One that makes a snapshot by itself of a
+ * file system that others want frozen comes before, since it would wait for the thaw.
+ * errs has one place for each, ERR_INIT before; an error there spoils that one alone. -1: at least one failed;
  * whatever happened, nothing is frozen afterwards.
  *   ERR_RETRY  in errs: thawed at the deadline, before all was captured
  */
 MUST_CHECK int snapshot_capture(struct snapshot *const *set, size_t n, struct err *errs);
+
+/*
+ * Whether n captured views are all of one moment: all but one were frozen together, and that
+ * one was taken meanwhile or frozen too.
+ */
+bool snapshot_one_moment(const struct snapshot *const *set, size_t n);
 
 /* Makes the view of a captured snapshot readable. */
 MUST_CHECK int snapshot_finish(struct snapshot *s, struct err *e);
