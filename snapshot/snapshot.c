@@ -13,7 +13,8 @@
 #include "snapshot/block.h"
 #include "snapshot/mount.h"
 
-static const struct snapshot_ops *const drivers[] = { &snapshot_live, NULL };
+static const struct snapshot_ops *const drivers[] = { &snapshot_btrfs, &snapshot_lvm_thin,
+	                                              &snapshot_live, NULL };
 
 const struct snapshot_ops *const *snapshot_drivers(void)
 {

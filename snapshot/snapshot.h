@@ -48,6 +48,7 @@ struct snapshot_env {
 	const char *freezer; /* socket of a freezer that runs; NULL: one is started when needed */
 	uint64_t copy_max_bytes; /* of the freeze driver; 0: SNAPSHOT_COPY_MAX */
 	unsigned freeze_max_ms;  /* longest freeze; 0: FREEZER_DEADLINE_MS */
+	bool keep_no_base; /* views of committed points go too: the next one knows no differences */
 };
 
 /* When a volume stood still; ns since 1970. All 0: it did not. */
@@ -110,7 +111,12 @@ struct snapshot {
 	/* What is not in the view and should be known: sentences; owned. */
 	char *notes[SNAPSHOT_NOTES_MAX];
 	size_t nnotes, notes_total; /* kept, and met */
-	void *priv;                 /* the driver's own */
+	/*
+	 * Set before the release: a point of this view was committed, so that a driver with
+	 * SNAP_CAP_DIFF keeps what its token needs, in place of what it kept before.
+	 */
+	bool committed;
+	void *priv; /* the driver's own */
 };
 
 /*
@@ -180,7 +186,10 @@ MUST_CHECK int snapshot_is_empty(const struct snapshot *s, bool *ret_empty, stru
 void snapshot_note(struct snapshot *s, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Removes the view and frees s in any case; -1 with e: something is left over. NULL is fine. */
+/*
+ * Removes the view, unless it is kept as a base (s->committed), and frees s in any case; -1 with e:
+ * something is left over. NULL is fine.
+ */
 MUST_CHECK int snapshot_release(struct snapshot *take_s, struct err *e);
 
 /*
@@ -189,6 +198,8 @@ MUST_CHECK int snapshot_release(struct snapshot *take_s, struct err *e);
  */
 MUST_CHECK int snapshot_reconcile(struct journal *j, size_t *ret_removed, struct err *e);
 
+extern const struct snapshot_ops snapshot_btrfs;
+extern const struct snapshot_ops snapshot_lvm_thin;
 extern const struct snapshot_ops snapshot_live;
 
 #endif
