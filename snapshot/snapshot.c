@@ -11,7 +11,12 @@
 
 #include "snapshot/block.h"
 
-static const struct snapshot_ops *const drivers[] = { &snapshot_live, NULL };
+static const struct snapshot_ops *const drivers[] = {
+	&snapshot_reflink,
+	&snapshot_freeze,
+	&snapshot_live,
+	NULL,
+};
 
 const struct snapshot_ops *const *snapshot_drivers(void)
 {
@@ -145,6 +150,7 @@ struct snapshot *snapshot_prepare(const struct snapshot_env *env, const struct s
 	s->env = env;
 	s->fd = s->origin_fd = -1;
 	s->consistency = driver->consistency;
+	s->freeze = driver->caps & SNAP_CAP_FREEZE;
 	if (start(s, path, e) < 0) {
 		err_wrap(e, "taking a %s snapshot", driver->name);
 		(void)!snapshot_release(s, &ignored);
@@ -201,6 +207,8 @@ int snapshot_is_empty(const struct snapshot *s, bool *ret_empty, struct err *e)
 {
 	uint64_t bytes;
 
+	if (s->ops->is_empty)
+		return s->ops->is_empty(s, ret_empty, e);
 	if (!s->block)
 		return walk_is_empty(s->path, ret_empty, e);
 	auto_close int fd = open(s->path, O_RDONLY | O_CLOEXEC);
