@@ -20,6 +20,7 @@
 #include "snapshot/batch.h"
 #include "snapshot/below.h"
 #include "snapshot/content.h"
+#include "snapshot/copies.h"
 #include "snapshot/detail.h"
 #include "snapshot/lister.h"
 #include "snapshot/match.h"
@@ -541,7 +542,12 @@ size_t walk_mounts(struct source *s, const char *const **ret_paths, size_t *ret_
 {
 	struct walk *w = (struct walk *)s;
 
-	assert(s->ops->free == walk_free);
+	/* Other sources than a walk have met none. */
+	if (s->ops->free != walk_free) {
+		*ret_paths = NULL;
+		*ret_total = 0;
+		return 0;
+	}
 	pthread_mutex_lock(&w->lock);
 	size_t n = w->nmounts < WALK_MOUNTS_MAX ? w->nmounts : WALK_MOUNTS_MAX;
 	*ret_paths = (const char *const *)w->mounts;
@@ -566,7 +572,8 @@ int walk_is_empty(const char *path, bool *ret_empty, struct err *e)
 			const struct dirent64 *d = (const void *)(buffer + at);
 
 			at += d->d_reclen;
-			if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
+			    !copies_is_name(d->d_name, strlen(d->d_name)))
 				empty = false;
 		}
 	}

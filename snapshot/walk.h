@@ -13,6 +13,7 @@
  *   - a directory that another file system is mounted on is an entry without
  *     children; its stat is that of what is mounted. A file that is mounted on
  *     is left out. Both are listed by walk_mounts().
+ *   - directories of copies that snapshots make (snapshot/copies.h) in the root are left out
  *   - a directory with a path over WALK_PATH_MAX bytes is UNREADABLE with ENAMETOOLONG
  * An error of next() ends the walk: memory or descriptors ran out, or the root
  * itself cannot be listed.
@@ -63,11 +64,12 @@ MUST_CHECK struct source *walk_open(const char *path, const struct walk_params *
 /*
  * Mount points that were not entered, relative to the root: at most
  * WALK_MOUNTS_MAX names, and how many there were in all. To be asked when
- * next() has come to the end; the names live as long as the source.
+ * next() has come to the end; the names live as long as the source. Another source than a
+ * walk's has none.
  */
 size_t walk_mounts(struct source *s, const char *const **ret_paths, size_t *ret_total);
 
-/* Whether a directory holds no entries at all. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID as above. */
+/* Whether a directory holds no entries at all but for copies of ours. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID as above. */
 MUST_CHECK int walk_is_empty(const char *path, bool *ret_empty, struct err *e);
 
 #endif
