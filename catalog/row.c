@@ -88,12 +88,13 @@ static const char insert_point[] =
 	" root_key, root_compression, levels, files, directories, others, bytes_logical, "
 	"bytes_read,"
 	" bytes_new, bytes_stored, unreadable, changed, vanished, host, agent, epoch, hash, "
-	"signer, previous_missing, freeze_ms, moment, fallback, hooks_run, hooks_failed, base_session, "
-	"bytes_claimed, bytes_skipped, bytes_compared, bytes_wrong)"
+	"signer, previous_missing, freeze_ms, moment, fallback, hooks_run, hooks_failed,"
+	" base_session, bytes_claimed, bytes_skipped, bytes_compared, bytes_wrong)"
 	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
 	"?18, ?19,"
 	" ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37,"
-	" ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51) ON CONFLICT (session) DO NOTHING";
+	" ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51)"
+	" ON CONFLICT (session) DO NOTHING";
 
 static void bind_names(sqlite3_stmt *s, const struct point *p, const char *voltag)
 {
