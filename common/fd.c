@@ -278,6 +278,21 @@ int fd_mkdir_beneath(int dir, const char *path, mode_t mode)
 	return r;
 }
 
+int fd_make_dirs(const char *path)
+{
+	auto_free char *copy = strdup(path);
+
+	if (!copy || !*copy)
+		return -1;
+	for (char *slash = copy + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+			return -1;
+		*slash = '/';
+	}
+	return mkdir(copy, 0700) < 0 && errno != EEXIST ? -1 : 0;
+}
+
 int fd_read_file(int dir, const char *path, struct buf *b, struct err *e)
 {
 	auto_close int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -403,8 +418,7 @@ undo:
 	return -1;
 }
 
-/* An unlinked file in the directory, or -1 with errno. */
-static int open_unlinked(const char *dir_path)
+int fd_open_scratch(const char *dir_path)
 {
 	int fd = openat(AT_FDCWD, dir_path, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
 	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
@@ -429,7 +443,7 @@ void *fd_map_scratch(const char *dir_path, size_t n)
 		p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		return p == MAP_FAILED ? NULL : p;
 	}
-	auto_close int fd = open_unlinked(dir_path);
+	auto_close int fd = fd_open_scratch(dir_path);
 	if (fd < 0)
 		return NULL;
 	if (n > INT64_MAX) {

@@ -13,6 +13,7 @@
  *   - a directory that another file system is mounted on is an entry without
  *     children; its stat is that of what is mounted. A file that is mounted on
  *     is left out. Both are listed by walk_mounts().
+ *   - directories of copies that snapshots make (snapshot/copies.h) in the root are left out
  *   - a directory with a path over WALK_PATH_MAX bytes is UNREADABLE with ENAMETOOLONG
  * An error of next() ends the walk: memory or descriptors ran out, or the root
  * itself cannot be listed.
@@ -30,6 +31,8 @@
 #define WALK_THREADS_MAX 64
 #define WALK_RETRIES 3 /* how often a file that changes while it is read is read again */
 
+struct content_diff;
+
 /* All zero is the default. */
 struct walk_params {
 	unsigned stat_threads;       /* 0: one a CPU, at most 4 */
@@ -39,6 +42,8 @@ struct walk_params {
 	const char *const *excludes; /* patterns, see snapshot/match.h; borrowed for the call */
 	size_t nexcludes;
 	const char *scratch_dir; /* where directories of millions of names are kept; NULL: memory */
+	/* for drivers: what may differ from a base; NULL: there is none. Owned, also on failure */
+	struct content_diff *take_diff;
 };
 
 /*
@@ -59,11 +64,12 @@ MUST_CHECK struct source *walk_open(const char *path, const struct walk_params *
 /*
  * Mount points that were not entered, relative to the root: at most
  * WALK_MOUNTS_MAX names, and how many there were in all. To be asked when
- * next() has come to the end; the names live as long as the source.
+ * next() has come to the end; the names live as long as the source. Another source than a
+ * walk's has none.
  */
 size_t walk_mounts(struct source *s, const char *const **ret_paths, size_t *ret_total);
 
-/* Whether a directory holds no entries at all. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID as above. */
+/* Whether a directory holds no entries at all but for copies of ours. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID as above. */
 MUST_CHECK int walk_is_empty(const char *path, bool *ret_empty, struct err *e);
 
 #endif
