@@ -33,7 +33,7 @@
 #include "snapshot/btrfs_diff.h"
 #include "snapshot/snapshot.h"
 
-#define VIEW_PREFIX ".aksdr-view-"
+#define VIEW_PREFIX WALK_VIEW_PREFIX
 #define BASE_PREFIX VIEW_PREFIX "base-"
 #define VIEW_NAME "view"
 #define ID_LEN 32 /* hex digits */

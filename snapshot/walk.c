@@ -566,7 +566,8 @@ int walk_is_empty(const char *path, bool *ret_empty, struct err *e)
 			const struct dirent64 *d = (const void *)(buffer + at);
 
 			at += d->d_reclen;
-			if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+			if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
+			    strncmp(d->d_name, WALK_VIEW_PREFIX, strlen(WALK_VIEW_PREFIX)) != 0)
 				empty = false;
 		}
 	}

@@ -28,6 +28,8 @@
 #define WALK_PATH_MAX (256 * KIB)
 #define WALK_MOUNTS_MAX 256 /* mount points kept by name */
 #define WALK_THREADS_MAX 64
+/* What drivers make in the root of a volume has such names; it is no part of the volume. */
+#define WALK_VIEW_PREFIX ".aksdr-view-"
 #define WALK_RETRIES 3 /* how often a file that changes while it is read is read again */
 
 struct content_diff;
@@ -67,7 +69,7 @@ MUST_CHECK struct source *walk_open(const char *path, const struct walk_params *
  */
 size_t walk_mounts(struct source *s, const char *const **ret_paths, size_t *ret_total);
 
-/* Whether a directory holds no entries at all. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID as above. */
+/* Whether a directory holds no entries, those of drivers aside. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID as above. */
 MUST_CHECK int walk_is_empty(const char *path, bool *ret_empty, struct err *e);
 
 #endif
