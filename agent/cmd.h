@@ -5,6 +5,6 @@
 
 #include "common/verb.h"
 
-extern const struct verb cmd_backup, cmd_doctor, cmd_init;
+extern const struct verb cmd_backup, cmd_doctor, cmd_init, cmd_reconcile;
 
 #endif

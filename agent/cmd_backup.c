@@ -5,6 +5,7 @@
 
 #include "agent/cmd.h"
 #include "agent/job.h"
+#include "agent/workplace.h"
 #include "common/hex.h"
 #include "common/log.h"
 #include "common/metric.h"
@@ -38,19 +39,46 @@ enum {
 	OPT_THREADS,
 	OPT_PAGE_CACHE,
 	OPT_METRICS,
-	OPT_EXTEND_LOCKS
+	OPT_EXTEND_LOCKS,
+	OPT_PRE,
+	OPT_POST,
+	OPT_HOOK_TIMEOUT,
+	OPT_ON_HOOK_ERROR,
+	OPT_FREEZE_TIMEOUT,
+	OPT_FREEZER,
+	OPT_COPY_MAX,
+	OPT_REQUIRE_MOUNT
 };
 
 static const char *excludes[EXCLUDES_MAX];
+static struct hook hooks[MOMENT_HOOKS_MAX];
+static struct snapshot_env env;
+static struct moment_params moment_params = { .env = &env, .driver = "auto", .hooks = hooks };
 static struct job_params job = {
-	.driver = "auto",
 	.excludes = excludes,
 	.verify_encode = true,
 };
 static const char *domain, *cluster = "", *namespace = "", *uid = "", *metrics;
 
 static const struct verb_option options[] = {
-	{ "driver", "auto|live", "how the volume is frozen for reading", OPT_DRIVER },
+	{ "driver", "auto|btrfs|lvm-thin|reflink|freeze|live",
+	  "how a view of one moment is made; default: the best that the volume supports",
+	  OPT_DRIVER },
+	{ "pre", "COMMAND", "run before the moment, by /bin/sh -c; may be repeated", OPT_PRE },
+	{ "post", "COMMAND", "run behind the moment, whatever happened; may be repeated",
+	  OPT_POST },
+	{ "hook-timeout", "TIME", "longest that one command may take; default 30s",
+	  OPT_HOOK_TIMEOUT },
+	{ "on-hook-error", "fail|continue",
+	  "whether a command that fails ends the backup; default fail", OPT_ON_HOOK_ERROR },
+	{ "freeze-timeout", "TIME",
+	  "longest that a file system is frozen; default 10s, at most 60s", OPT_FREEZE_TIMEOUT },
+	{ "freezer", "SOCKET", "of an aksdr-freezer that runs; default: one is started when needed",
+	  OPT_FREEZER },
+	{ "copy-max", "SIZE", "largest volume that the driver 'freeze' copies; default 256MiB",
+	  OPT_COPY_MAX },
+	{ "require-mount", NULL, "refuse a PATH that is not where a file system is mounted",
+	  OPT_REQUIRE_MOUNT },
 	{ "set", "ID", "32 hexadecimal digits shared by points that belong together", OPT_SET },
 	{ "domain", "NAME", "volumes of one domain share chunks (default: cluster/namespace)",
 	  OPT_DOMAIN },
@@ -107,6 +135,33 @@ static int set_set(const char *value, struct err *e)
 	return 0;
 }
 
+static int set_hook(enum hook_phase phase, const char *line, struct err *e)
+{
+	if (moment_params.nhooks == MOMENT_HOOKS_MAX)
+		return err_set(e, ERR_INVALID,
+		               "there are more than %d commands by --pre and --post",
+		               MOMENT_HOOKS_MAX);
+	hooks[moment_params.nhooks++] = (struct hook){ .phase = phase, .line = line };
+	return 0;
+}
+
+static int set_seconds(const char *what, const char *value, int64_t most_s, unsigned *ret_ms,
+                       struct err *e)
+{
+	int64_t s;
+
+	if (num_duration(what, value, &s, e) < 0)
+		return -1;
+	if (s < 1 || s > most_s)
+		return err_set(e, ERR_INVALID, "%s '%s' is not between 1s and %llds", what, value,
+		               (long long)most_s);
+	*ret_ms = (unsigned)(s * 1000);
+	return 0;
+}
+
+static unsigned hook_timeout_ms;
+static enum hook_on_error on_hook_error = HOOK_FAIL;
+
 static int set(void *state, int key, const char *value, struct err *e)
 {
 	uint64_t n;
@@ -117,7 +172,7 @@ static int set(void *state, int key, const char *value, struct err *e)
 		metrics = value;
 		return *value ? 0 : err_set(e, ERR_INVALID, "--metrics needs the name of a file");
 	case OPT_DRIVER:
-		job.driver = value;
+		moment_params.driver = value;
 		return 0;
 	case OPT_SET:
 		return set_set(value, e);
@@ -172,6 +227,27 @@ static int set(void *state, int key, const char *value, struct err *e)
 		return 0;
 	case OPT_EXTEND_LOCKS:
 		extend_locks = true;
+		return 0;
+	case OPT_PRE:
+		return set_hook(HOOK_PRE, value, e);
+	case OPT_POST:
+		return set_hook(HOOK_POST, value, e);
+	case OPT_HOOK_TIMEOUT:
+		return set_seconds("--hook-timeout", value, HOOK_TIMEOUT_MAX_MS / 1000,
+		                   &hook_timeout_ms, e);
+	case OPT_ON_HOOK_ERROR:
+		on_hook_error = strcmp(value, "fail") == 0 ? HOOK_FAIL : HOOK_CONTINUE;
+		return 0;
+	case OPT_FREEZE_TIMEOUT:
+		return set_seconds("--freeze-timeout", value, FREEZER_DEADLINE_MAX_MS / 1000,
+		                   &env.freeze_max_ms, e);
+	case OPT_FREEZER:
+		env.freezer = value;
+		return 0;
+	case OPT_COPY_MAX:
+		return num_size("--copy-max", value, (uint64_t)1 << 50, &env.copy_max_bytes, e);
+	case OPT_REQUIRE_MOUNT:
+		moment_params.require_mount = true;
 		return 0;
 	default:
 		return num_size("--page-cache", value, (uint64_t)1 << 44, &job.page_cache_bytes, e);
@@ -232,6 +308,10 @@ static const struct table_column columns[] = {
 	{ "session", NULL, TABLE_TEXT },
 	{ "set", NULL, TABLE_TEXT },
 	{ "requests", NULL, TABLE_NUMBER },
+	{ "driver", NULL, TABLE_TEXT },
+	{ "frozen_ms", NULL, TABLE_NUMBER },
+	{ "moment", NULL, TABLE_TEXT },
+	{ "fallback", NULL, TABLE_TEXT },
 };
 
 static void add_row(struct table *t, const struct point *p, uint64_t requests, bool people)
@@ -256,6 +336,10 @@ static void add_row(struct table *t, const struct point *p, uint64_t requests, b
 	table_text(t, p->session);
 	table_text(t, p->set);
 	table_number(t, (int64_t)requests);
+	table_text(t, p->driver);
+	table_number(t, (p->capture.thawed_ns - p->capture.frozen_ns) / 1000000);
+	table_text(t, p->capture.moment);
+	table_text(t, p->capture.fallback ? p->capture.fallback : "");
 }
 
 static void tell_problems(const struct point *p)
@@ -346,29 +430,150 @@ static int write_metrics(struct store *s, struct err *e)
 	return metric_write(&b, metrics, e);
 }
 
+/* One call of the verb. */
+struct call {
+	const struct verb_common *c;
+	struct repo *r;
+	struct table *t;
+	struct made made;
+	uint64_t unreadable;
+	int done;
+	bool failed;
+	struct err first; /* failure */
+};
+
+static void note_failure(struct call *x, const char *name, const struct err *why, bool last)
+{
+	if (!x->failed)
+		x->first = *why;
+	x->failed = true;
+	if (!last && why->class != ERR_CANCELLED)
+		log_error("volume not backed up", LOG_S("volume", name), LOG_S("why", why->msg));
+}
+
+/* One after the other. What is not wanted any more is not read. */
+static void back_up(struct call *x, const struct point_volume *volumes, struct moment *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		struct moment_volume *v = &m->volumes[i];
+		struct point p = { 0 };
+		struct err why = v->why;
+		/* The first one pays for opening the repository. */
+		uint64_t before = i > 0 ? store_requests(x->r->store) : 0;
+
+		job.volume = volumes[i];
+		job.view = v;
+		/* The other volumes are still worth saving. */
+		bool made = v->snapshot && job_backup(x->r, &job, &p, &why) == 0;
+		moment_release(v, made);
+		if (!made) {
+			if (!v->snapshot && why.class != ERR_NONE)
+				err_wrap(&why, "volume '%s'", v->name);
+			note_failure(x, v->name, &why, i + 1 == m->n);
+			if (why.class == ERR_CANCELLED)
+				return;
+			continue;
+		}
+		tell_problems(&p);
+		x->unreadable += p.unreadable;
+		note_made(&x->made, &p);
+		add_row(x->t, &p, store_requests(x->r->store) - before,
+		        x->c->output == OUTPUT_TABLE);
+		point_clear(&p);
+		x->done++;
+	}
+}
+
+static int conclude(struct call *x, struct err *e)
+{
+	struct err unlocked = ERR_INIT;
+	bool locked = lock_made(x->r, &x->made, &unlocked) == 0;
+
+	if (!locked && (x->failed || x->unreadable))
+		log_warn("restore points not locked", LOG_S("why", unlocked.msg));
+	if (metrics && write_metrics(x->r->store, e) < 0)
+		return -1;
+	if (x->done && !(x->c->quiet && x->c->output == OUTPUT_TABLE) &&
+	    table_print(x->t, stdout, NULL, e) < 0)
+		return -1;
+	if (x->failed) {
+		*e = x->first;
+		if (x->done && e->class != ERR_CANCELLED)
+			e->class = ERR_PARTIAL;
+		return -1;
+	}
+	if (x->unreadable)
+		return err_set(e, ERR_PARTIAL,
+		               "%llu entries could not be read and are not in the restore point",
+		               (unsigned long long)x->unreadable);
+	if (!locked) {
+		*e = unlocked;
+		return -1;
+	}
+	return 0;
+}
+
+/* The domain that volumes are of when none is named. */
+static int choose_domain(char *buffer, size_t max, struct err *e)
+{
+	int n;
+
+	if (domain)
+		return 0;
+	n = snprintf(buffer, max, "%s%s%s", cluster, cluster[0] && namespace[0] ? "/" : "",
+	             namespace);
+	if (n >= (int)max)
+		return err_set(e, ERR_INVALID,
+		               "cluster and namespace are too long for a domain's name; "
+		               "pass --domain");
+	domain = n ? buffer : "default";
+	return 0;
+}
+
+/* Opens where snapshots are noted, and removes what earlier runs left; without it volumes are read live. */
+static void open_workplace(const char *state, struct workplace *w)
+{
+	struct err why = ERR_INIT;
+	size_t removed = 0;
+
+	if (workplace_open(state, w, &why) < 0) {
+		log_warn("no snapshots can be made", LOG_S("why", why.msg));
+		return;
+	}
+	env.journal = w->journal;
+	env.scratch_dir = w->scratch;
+	if (workplace_tidy(w, &removed, &why) < 0)
+		log_warn("what an earlier run left could not be removed", LOG_S("why", why.msg));
+	if (removed > 0)
+		log_info("removed what earlier runs left", LOG_U("count", removed));
+}
+
+static void set_hooks(bool dry_run)
+{
+	for (size_t i = 0; i < moment_params.nhooks; i++) {
+		hooks[i].timeout_ms = hook_timeout_ms;
+		hooks[i].on_error = on_hook_error;
+	}
+	/* Nothing is made or run: the volume is looked at as it is. */
+	if (dry_run) {
+		moment_params.nhooks = 0;
+		moment_params.driver = "live";
+	}
+}
+
 static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
 {
 	static struct point_volume volumes[VOLUMES_MAX];
+	static struct moment_volume views[VOLUMES_MAX];
 	static const char *paths[VOLUMES_MAX];
-	static struct made made;
+	static struct call x;
 	char set_id[33], default_domain[128];
 	uint8_t random[16];
-	uint64_t unreadable = 0;
-	int done = 0, rc = 0;
 
 	(void)state;
-	if (parse_all(argc, argv, volumes, paths, e) < 0)
+	if (parse_all(argc, argv, volumes, paths, e) < 0 ||
+	    choose_domain(default_domain, sizeof(default_domain), e) < 0)
 		return -1;
-	if (!domain) {
-		int n = snprintf(default_domain, sizeof(default_domain), "%s%s%s", cluster,
-		                 cluster[0] && namespace[0] ? "/" : "", namespace);
-
-		if (n >= (int)sizeof(default_domain))
-			return err_set(e, ERR_INVALID,
-			               "cluster and namespace are too long for a domain's name; "
-			               "pass --domain");
-		domain = n ? default_domain : "default";
-	}
 	auto_repo struct repo *r = NULL;
 	if (repo_open_url(c->store, c->dry_run ? STORE_READONLY : 0, c->key, c->passphrase_file,
 	                  c->state, cancel_on_signals(), &r, e) < 0)
@@ -390,60 +595,19 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	job.domain = domain;
 	job.dry_run = c->dry_run;
 	job.progress = c->progress;
-	struct err first = ERR_INIT;
-	for (int i = 0; i < argc; i++) {
-		struct point p = { 0 };
-		struct err why = ERR_INIT;
-		/* The first one pays for opening the repository. */
-		uint64_t before = i > 0 ? store_requests(r->store) : 0;
-
-		job.volume = volumes[i];
-		job.path = paths[i];
-		if (job_backup(r, &job, &p, &why) < 0) {
-			/*
-			 * The other volumes are still worth saving, unless nobody wants them
-			 * any more.
-			 */
-			if (rc == 0)
-				first = why;
-			rc = -1;
-			if (why.class == ERR_CANCELLED)
-				break;
-			if (i + 1 < argc)
-				log_error("volume not backed up", LOG_S("volume", volumes[i].name),
-				          LOG_S("why", why.msg));
-			continue;
-		}
-		tell_problems(&p);
-		unreadable += p.unreadable;
-		note_made(&made, &p);
-		add_row(t, &p, store_requests(r->store) - before, c->output == OUTPUT_TABLE);
-		point_clear(&p);
-		done++;
-	}
-	struct err unlocked = ERR_INIT;
-	bool locked = lock_made(r, &made, &unlocked) == 0;
-	if (!locked && (rc < 0 || unreadable))
-		log_warn("restore points not locked", LOG_S("why", unlocked.msg));
-	if (metrics && write_metrics(r->store, e) < 0)
-		return -1;
-	if (done && !(c->quiet && c->output == OUTPUT_TABLE) && table_print(t, stdout, NULL, e) < 0)
-		return -1;
-	if (rc < 0) {
-		*e = first;
-		if (done && first.class != ERR_CANCELLED)
-			e->class = ERR_PARTIAL;
-		return -1;
-	}
-	if (unreadable)
-		return err_set(e, ERR_PARTIAL,
-		               "%llu entries could not be read and are not in the restore point",
-		               (unsigned long long)unreadable);
-	if (!locked) {
-		*e = unlocked;
-		return -1;
-	}
-	return 0;
+	CLEANUP(workplace_close) struct workplace w = { NULL, NULL };
+	set_hooks(c->dry_run);
+	if (!c->dry_run)
+		open_workplace(c->state, &w);
+	moment_params.set = job.set;
+	moment_params.cancel = cancel_on_signals();
+	for (int i = 0; i < argc; i++)
+		views[i] = (struct moment_volume){ .name = volumes[i].name, .path = paths[i] };
+	CLEANUP(moment_end) struct moment m = { .n = 0 };
+	moment_take(&m, &moment_params, views, (size_t)argc);
+	x = (struct call){ .c = c, .r = r, .t = t };
+	back_up(&x, volumes, &m);
+	return conclude(&x, e);
 }
 
 const struct verb cmd_backup = {

@@ -24,7 +24,7 @@ static int check_not_empty(const struct snapshot *s, const struct job_params *p,
 			e, ERR_INVALID,
 			"'%s' is empty: a mount may be missing; pass --allow-empty if it is meant "
 			"to be",
-			p->path);
+			s->origin);
 	return 0;
 }
 
@@ -41,9 +41,10 @@ static void tell_mounts(struct source *source, const struct snapshot *s, const c
 		         LOG_S("path", paths[i]));
 }
 
-static int read_snapshot(const struct repo *r, const struct job_params *p, const struct snapshot *s,
-                         struct point *ret, struct err *e)
+static int read_view(const struct repo *r, const struct job_params *p, struct point *ret,
+                     struct err *e)
 {
+	const struct snapshot *s = p->view->snapshot;
 	const struct walk_params walk = {
 		.cross_mounts = p->cross_mounts,
 		.skip_caches = p->skip_caches,
@@ -66,6 +67,7 @@ static int read_snapshot(const struct repo *r, const struct job_params *p, const
 		.set = p->set,
 		.consistency = snapshot_consistency_name(s->consistency),
 		.driver = s->ops->name,
+		.capture = &p->view->capture,
 		.frozen_ns = s->freeze_ns,
 		.level = p->level,
 		.verify_encode = p->verify_encode,
@@ -88,38 +90,19 @@ static int read_snapshot(const struct repo *r, const struct job_params *p, const
 	return rc;
 }
 
-/* With a snapshot of its own. */
-static int try_backup(const struct repo *r, const struct job_params *p, struct point *ret,
-                      struct err *e)
-{
-	static const struct snapshot_env env;
-	struct err ignored = ERR_INIT;
-	const struct snapshot_ops *driver = snapshot_choose(&env, p->driver, p->path, e);
-	struct snapshot *s = driver ? snapshot_take(&env, driver, p->path, e) : NULL;
-
-	if (!s)
-		return err_wrap(e, "volume '%s'", p->volume.name);
-	int rc = check_not_empty(s, p, e);
-	if (rc == 0)
-		rc = read_snapshot(r, p, s, ret, e);
-	if (snapshot_release(s, rc < 0 ? &ignored : e) < 0 && rc == 0) {
-		point_clear(ret);
-		rc = -1;
-	}
-	return rc < 0 ? err_wrap(e, "volume '%s'", p->volume.name) : 0;
-}
-
 int job_backup(const struct repo *r, const struct job_params *p, struct point *ret, struct err *e)
 {
+	if (check_not_empty(p->view->snapshot, p, e) < 0)
+		return err_wrap(e, "volume '%s'", p->volume.name);
 	for (unsigned try = 1;; try++) {
 		struct err why = ERR_INIT;
 
-		if (try_backup(r, p, ret, &why) == 0)
+		if (read_view(r, p, ret, &why) == 0)
 			break;
 		/* Where there is one writer at a time, the other one is still there. */
 		if (why.class != ERR_BUSY || r->params.single_writer || try == TRIES_MAX) {
 			*e = why;
-			return -1;
+			return err_wrap(e, "volume '%s'", p->volume.name);
 		}
 		/* Most of what was uploaded is found again. */
 		log_warn("fenced by a collection, which took the backup for dead; it is run again",

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One backup of one volume: choose a snapshot driver, take the snapshot, and
- * let the repository's writer read it. The only place where snapshot/ and
- * repo/ meet.
+ * One backup of one volume, whose view is there: the repository's writer reads
+ * it. The only place where snapshot/ and repo/ meet.
  */
 #ifndef AKSDR_AGENT_JOB_H
 #define AKSDR_AGENT_JOB_H
@@ -10,14 +9,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "agent/moment.h"
 #include "common/err.h"
 #include "common/progress.h"
 #include "repo/repo.h"
 
 struct job_params {
 	struct point_volume volume; /* block is set by the job */
-	const char *path;
-	const char *driver; /* "auto" or a name */
+	struct moment_volume *view; /* with a snapshot */
 	const char *domain;
 	const char *set; /* 32 hexadecimal digits, or NULL */
 	const char *const *excludes;
@@ -33,9 +32,8 @@ struct job_params {
 /*
  * Runs to the commit. On success *ret is the new point (the caller clears);
  * its counts of problems say whether it is complete.
- *   ERR_NOT_FOUND  the path is not there
- *   ERR_INVALID    the volume is empty and allow_empty is not set
- * and what snapshot_take() and writer_backup() say.
+ *   ERR_INVALID  the volume is empty and allow_empty is not set
+ * and what writer_backup() says.
  */
 MUST_CHECK int job_backup(const struct repo *r, const struct job_params *p, struct point *ret,
                           struct err *e);

@@ -6,7 +6,9 @@
 
 int main(int argc, char **argv)
 {
-	const struct verb verbs[] = { cmd_init, cmd_backup, cmd_doctor, { .name = NULL } };
+	const struct verb verbs[] = {
+		cmd_init, cmd_backup, cmd_doctor, cmd_reconcile, { .name = NULL }
+	};
 	const struct verb_program program = {
 		.name = "aksdr-agent",
 		.summary = "back up volumes into an encrypted, deduplicated repository",

@@ -278,6 +278,21 @@ int fd_mkdir_beneath(int dir, const char *path, mode_t mode)
 	return r;
 }
 
+int fd_make_dirs(const char *path)
+{
+	auto_free char *copy = strdup(path);
+
+	if (!copy || !*copy)
+		return -1;
+	for (char *slash = copy + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+			return -1;
+		*slash = '/';
+	}
+	return mkdir(copy, 0700) < 0 && errno != EEXIST ? -1 : 0;
+}
+
 int fd_read_file(int dir, const char *path, struct buf *b, struct err *e)
 {
 	auto_close int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);

@@ -33,6 +33,9 @@ int fd_open_beneath(int dir, const char *path, int flags, mode_t mode);
 /* mkdir -p for a relative path below dir, 0 or -1 with errno; no symbolic link is followed. */
 int fd_mkdir_beneath(int dir, const char *path, mode_t mode);
 
+/* Makes the directory path (mode 0700) and those above it that are missing. 0, or -1 with errno. */
+int fd_make_dirs(const char *path);
+
 /* Whole file into b (its cap is the limit: ERR_TOO_BIG). Any error class of err_sys. */
 MUST_CHECK int fd_read_file(int dir, const char *path, struct buf *b, struct err *e);
 

@@ -18,7 +18,7 @@
 #define MEMORY_DEFAULT (128 * MIB)
 #define WORKER_BYTES (CHECK_RANGE_BYTES + 2 * FORMAT_CHUNK_MAX) /* what one usually needs at most */
 #define THREADS_MAX 64
-#define TRIES_MAX 4 /* looks, while collections take things away */
+#define TRIES_MAX 6 /* looks, while collections take things away */
 #define FINDINGS_MAX 100000
 #define DAMAGE_MAX ((size_t)1 << 20)
 
@@ -540,8 +540,11 @@ static int keep_verified(const struct check *ck, struct err *e)
 	return 0;
 }
 
-/* One look at everything. 1: objects went away under it, so that it has to be repeated. */
-static int run(const struct check *like, bool last, struct check_result *result, struct err *e)
+/*
+ * One look at everything, the try-th. 1: objects went away under it, so that it has to be
+ * repeated. While a collection is open, what is found counts when a second look finds it too.
+ */
+static int run(const struct check *like, unsigned try, struct check_result *result, struct err *e)
 {
 	CLEANUP(check_clear) struct check ck = *like;
 	bool overtaken = false;
@@ -554,18 +557,20 @@ static int run(const struct check *like, bool last, struct check_result *result,
 	if (look(&ck, result, e) < 0)
 		return -1;
 	/* What a signer has put that was added meanwhile is no damage. */
-	if (ck.nfindings + ck.unkept > 0 &&
+	bool found = ck.nfindings + ck.unkept > 0;
+	if (found &&
 	    (config_still(ck.repo->store, ck.repo->keys, ck.repo->params.revision, e) < 0 ||
 	     was_overtaken(&ck, &overtaken, e) < 0))
 		return -1;
-	if ((ck.stale || overtaken) && !last)
+	bool first = try == 1 && found && ck.view.collection.open > 0;
+	if ((ck.stale || overtaken || first) && try < TRIES_MAX)
 		return keep_verified(&ck, e) < 0 ? -1 : 1;
 	/* A collection stops where something is damaged, so this is not for ever. */
-	if (overtaken)
+	if (found && (overtaken || (ck.stale && ck.view.collection.open > 0)))
 		return err_set(e, ERR_BUSY,
-		               "collections went on during each of %d looks at the repository, so "
-		               "that nobody can say whether what is gone was lost; check again "
-		               "when they have ended",
+		               "objects were taken away during each of %d looks at the repository, "
+		               "so that nobody can say whether what is gone was lost; check again "
+		               "when collections have ended",
 		               TRIES_MAX);
 	if (tell_sink(&ck, e) < 0 || tell_findings(&ck, result, e) < 0 ||
 	    check_walk_hurt(&ck, result, e) < 0)
@@ -601,7 +606,7 @@ static int run_passes(struct check *like, struct check_result *result, struct er
 			                         .all = check_is_all(like->params),
 			                         .started_ns = like->run->started_ns };
 		memcpy(result->run, like->run->name, sizeof(result->run));
-		int rc = run(like, try == TRIES_MAX, result, e);
+		int rc = run(like, try, result, e);
 
 		if (rc <= 0)
 			return rc;

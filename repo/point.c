@@ -29,6 +29,7 @@ void point_clear(struct point *p)
 		free(p->problems[i].why);
 	}
 	free(p->problems);
+	capture_clear(&p->capture);
 	*p = (struct point){ 0 };
 }
 
@@ -149,6 +150,20 @@ int point_problem_add(struct point *p, const char *path, size_t path_len, const 
 	}
 	p->problems[p->nproblems++] = x;
 	return 0;
+}
+
+bool point_problem_has(const struct point *p, const char *path, size_t path_len)
+{
+	if (p->unreadable == 0 && p->changed == 0)
+		return false;
+	if (p->nproblems < p->unreadable || p->nproblems - p->unreadable < p->changed)
+		return true;
+	auto_free char *text = escape_path(path, path_len);
+	for (size_t i = 0; text && i < p->nproblems; i++) {
+		if (strcmp(p->problems[i].path, text) == 0)
+			return true;
+	}
+	return !text;
 }
 
 /* ---- writing ---- */
@@ -288,6 +303,7 @@ static void put_point(json_t *o, const struct point *p, int *bad)
 	set_u64(o, "epoch", p->epoch, bad);
 	if (p->config > 0)
 		set_u64(o, "config", p->config, bad);
+	*bad |= capture_put(&p->capture, o);
 }
 
 /* Which of the texts that come from outside is not UTF-8; else memory was short. */
@@ -602,7 +618,8 @@ int point_decode(const uint8_t *json, size_t n, struct point *ret, struct err *e
 		               WHAT ": schema '%s' is unknown here; use a newer program", schema);
 	if (get_names(o, &p, e) < 0 || get_volume(o, &p.volume, e) < 0 || get_times(o, &p, e) < 0 ||
 	    get_previous(o, &p, e) < 0 || get_tree(o, &p, e) < 0 || get_index(o, &p, e) < 0 ||
-	    get_counts(o, &p, e) < 0 || get_problems(o, &p, e) < 0)
+	    get_counts(o, &p, e) < 0 || get_problems(o, &p, e) < 0 ||
+	    capture_get(o, &p.capture, e) < 0)
 		return -1;
 	*ret = p;
 	p = (struct point){ 0 };

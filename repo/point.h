@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/err.h"
+#include "repo/capture.h"
 #include "repo/pack.h"
 #include "store/store.h"
 
@@ -49,6 +50,7 @@ struct point {
 	char host[POINT_NAME_MAX], agent[64];
 	uint64_t epoch;
 	uint64_t config; /* revision that its writer went by; 0: it does not say */
+	struct point_capture capture;
 	/* not in the JSON: */
 	uint8_t hash[32];    /* SHA-256 of the whole object */
 	int64_t received_ns; /* store's time of receipt */
@@ -90,6 +92,12 @@ MUST_CHECK int point_voltag(const struct keys *k, const struct point_volume *v, 
  * are so long that the point would not fit its object. path is escaped here. 0, or -1: no memory.
  */
 int point_problem_add(struct point *p, const char *path, size_t path_len, const char *why);
+
+/*
+ * Whether something was wrong with the entry of this path when p was made, as far as its list goes; true too when the
+ * list is not of all that was.
+ */
+bool point_problem_has(const struct point *p, const char *path, size_t path_len);
 
 /*
  * The order of points of one volume: sequence, then store's time of receipt, then session. <0,

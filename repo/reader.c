@@ -28,6 +28,7 @@
 
 #define MEMORY_LOCAL (64 * MIB)
 #define MEMORY_REMOTE (176 * MIB) /* four packs, of which three are on their way */
+#define MEMORY_ALL (208 * MIB)    /* with what the workers come to hold: a chunk, twice */
 #define INFLIGHT_DEFAULT 16
 #define THREADS_MAX 64U
 #define GAP_REMOTE (512 * KIB) /* cheaper to read over than to ask again */
@@ -744,6 +745,15 @@ static int start_threads(struct reader *r, struct err *e)
 
 /* ---- interface ---- */
 
+/* Buffers of ranges, by how many workers decode: each grows to the longest chunk that it meets. */
+static uint64_t memory_remote(unsigned threads)
+{
+	uint64_t workers = (uint64_t)threads * 2 * FORMAT_CHUNK_MAX;
+	uint64_t left = workers < MEMORY_ALL ? MEMORY_ALL - workers : 0;
+
+	return left > MEMORY_REMOTE ? MEMORY_REMOTE : left < MEMORY_LOCAL ? MEMORY_LOCAL : left;
+}
+
 int reader_open(const struct repo *repo, const struct reader_params *params,
                 reader_deliver_fn *deliver, void *ctx, struct reader **ret, struct err *e)
 {
@@ -766,7 +776,7 @@ int reader_open(const struct repo *repo, const struct reader_params *params,
 	if (r->params.inflight > THREADS_MAX)
 		r->params.inflight = THREADS_MAX;
 	if (r->params.memory == 0)
-		r->params.memory = r->local ? MEMORY_LOCAL : MEMORY_REMOTE;
+		r->params.memory = r->local ? MEMORY_LOCAL : memory_remote(r->params.threads);
 	r->gap = r->local ? GAP_LOCAL : GAP_REMOTE;
 	r->range_max = RANGE_LOCAL;
 	r->under_way_max = r->params.memory;

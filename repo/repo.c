@@ -160,22 +160,6 @@ int repo_init_single(struct store *store, const char *keys_dir, const char *pass
 
 /* ---- open ---- */
 
-/* mkdir -p; those that are made have mode 0700. 0, or -1 with errno. */
-static int make_dirs(char *path)
-{
-	for (char *s = path + 1; (s = strchr(s, '/')); s++) {
-		*s = '\0';
-		int r = mkdir(path, 0700);
-		int os = errno;
-		*s = '/';
-		if (r < 0 && os != EEXIST) {
-			errno = os;
-			return -1;
-		}
-	}
-	return mkdir(path, 0700) < 0 && errno != EEXIST ? -1 : 0;
-}
-
 static int state_make(struct repo *r, const char *state, struct err *e)
 {
 	char hex[2 * FORMAT_REPO_ID_BYTES + 1];
@@ -187,7 +171,7 @@ static int state_make(struct repo *r, const char *state, struct err *e)
 	if (n < 0 || (size_t)n >= sizeof(r->state) - 128)
 		return err_set(e, ERR_INVALID, "the name of the state directory '%s' is too long",
 		               state);
-	if (make_dirs(r->state) < 0 || stat(r->state, &st) < 0)
+	if (fd_make_dirs(r->state) < 0 || stat(r->state, &st) < 0)
 		return err_sys(e, errno,
 		               "creating the state directory '%s' (give another by "
 		               "--state)",

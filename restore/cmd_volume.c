@@ -45,7 +45,7 @@ static const struct verb_option volume_options[] = {
 	{ "force", NULL, "overwrite a block device that is not empty", OPT_FORCE },
 	{ "sync", NULL, "wait until everything is on the medium", OPT_SYNC },
 	{ "threads", "N", "threads that decrypt and write; default: the CPUs", OPT_THREADS },
-	{ "memory", "SIZE", "for data on its way; default 64MiB, from a distant store 176MiB",
+	{ "memory", "SIZE", "for data on its way; default 64MiB, from a distant store up to 176MiB",
 	  OPT_MEMORY },
 	{ NULL, NULL, NULL, 0 },
 };
@@ -59,7 +59,7 @@ static const struct verb_option get_options[] = {
 	{ "no-owner", NULL, "leave owners and groups as the system gives them", OPT_NO_OWNER },
 	{ "sync", NULL, "wait until everything is on the medium", OPT_SYNC },
 	{ "threads", "N", "threads that decrypt and write; default: the CPUs", OPT_THREADS },
-	{ "memory", "SIZE", "for data on its way; default 64MiB, from a distant store 176MiB",
+	{ "memory", "SIZE", "for data on its way; default 64MiB, from a distant store up to 176MiB",
 	  OPT_MEMORY },
 	{ NULL, NULL, NULL, 0 },
 };

@@ -26,6 +26,7 @@ struct block {
 	bool given; /* the entry has been handed out */
 	uint64_t dev;
 	struct entry_stat st;
+	struct ranges *ranges; /* that may differ from the base; NULL: there is none */
 	struct detail_plain plain;
 };
 
@@ -109,6 +110,17 @@ static int look(const struct block *k, int fd, struct statx *ret_stx, struct ent
 	return 0;
 }
 
+static int block_changed(struct content *c, uint64_t off, bool *ret_known, uint64_t *ret_start,
+                         uint64_t *ret_end, struct err *e)
+{
+	const struct block *k = c->arg;
+
+	(void)e;
+	*ret_known = true;
+	ranges_next(k->ranges, off, c->st.size, ret_start, ret_end);
+	return 0;
+}
+
 static int block_content(struct source *s, struct entry *n, struct content **ret, struct err *e)
 {
 	struct block *k = (struct block *)s;
@@ -127,6 +139,7 @@ static int block_content(struct source *s, struct entry *n, struct content **ret
 	c->device = k->device;
 	c->sparse = !k->device && stx.stx_blocks * 512 < stx.stx_size;
 	c->drop = k->drop_cache;
+	c->arg = k;
 	content_start(c);
 	n->st = c->st;
 	*ret = STEAL(&c);
@@ -138,6 +151,7 @@ static void block_free(struct source *s)
 	struct block *k = (struct block *)s;
 
 	clean_close(&k->fd);
+	ranges_free(k->ranges);
 	free(k->path);
 	free(k);
 }
@@ -149,6 +163,19 @@ static const struct source_ops block_ops = {
 	.load = block_load,
 	.open = block_content,
 	.data = content_data,
+	.read = content_read,
+	.close = content_close,
+	.free = block_free,
+};
+
+static const struct source_ops block_changed_ops = {
+	.name = "block",
+	.next = block_next,
+	.batch_free = block_batch_free,
+	.load = block_load,
+	.open = block_content,
+	.data = content_data,
+	.changed = block_changed,
 	.read = content_read,
 	.close = content_close,
 	.free = block_free,
@@ -179,20 +206,34 @@ static int start(struct block *k, const char *path, struct err *e)
 	return look(k, k->fd, &stx, &k->st, e);
 }
 
-struct source *block_open(const char *path, bool drop_cache, struct err *e)
+static struct source *open_any(const char *path, bool drop_cache, const struct source_ops *ops,
+                               struct ranges *take_ranges, struct err *e)
 {
 	struct block *k = calloc(1, sizeof(*k));
 
 	if (!k) {
+		ranges_free(take_ranges);
 		err_set(e, ERR_NOMEM, "no memory to open '%s'", path);
 		return NULL;
 	}
-	k->source.ops = &block_ops;
+	k->source.ops = ops;
 	k->fd = -1;
 	k->drop_cache = drop_cache;
+	k->ranges = take_ranges;
 	if (start(k, path, e) < 0) {
 		block_free(&k->source);
 		return NULL;
 	}
 	return &k->source;
+}
+
+struct source *block_open(const char *path, bool drop_cache, struct err *e)
+{
+	return open_any(path, drop_cache, &block_ops, NULL, e);
+}
+
+struct source *block_open_changed(const char *path, bool drop_cache, struct ranges *take_ranges,
+                                  struct err *e)
+{
+	return open_any(path, drop_cache, &block_changed_ops, take_ranges, e);
 }

@@ -33,6 +33,24 @@ int content_data(struct content *c, uint64_t off, uint64_t *ret_start, uint64_t 
 	return 0;
 }
 
+int content_changed(struct content *c, uint64_t off, bool *ret_known, uint64_t *ret_start,
+                    uint64_t *ret_end, struct err *e)
+{
+	if (c->diff && !c->asked) {
+		if (c->diff->find(c->diff, c->fd, c->name, &c->ranges, e) < 0)
+			return err_wrap(e, "finding what changed in '%s'", c->name);
+		c->asked = true;
+	}
+	*ret_known = c->ranges != NULL;
+	if (c->ranges) {
+		ranges_next(c->ranges, off, c->st.size, ret_start, ret_end);
+		return 0;
+	}
+	*ret_start = off < c->st.size ? off : c->st.size;
+	*ret_end = c->st.size;
+	return 0;
+}
+
 int64_t content_read(struct content *c, void *p, size_t n, uint64_t off, struct err *e)
 {
 	ssize_t got = fd_pread_full(c->fd, p, n, off);
@@ -81,6 +99,7 @@ int content_close(struct content *take_c, struct entry_stat *ret_st, bool *ret_c
 	(void)close(c->fd);
 	if (c->done)
 		c->done(c->arg);
+	ranges_free(c->ranges);
 	free(c);
 	return rc;
 }

@@ -20,9 +20,12 @@ struct freezer;
 
 /*
  * Connects to the freezer at the path of its socket. NULL: starts one for this connection alone,
- * the program aksdr-freezer beside the running one or what AKSDR_FREEZER names; it ends with the connection.
+ * the program aksdr-freezer beside the running one or what AKSDR_FREEZER names; it ends with
+ * the connection.
  *   ERR_NOT_FOUND  there is no such socket or program
  *   ERR_DENIED     it may not be talked to, or has not the right to freeze
+ *   ERR_IO         it does not answer
+ *   ERR_FORMAT     it is of another version
  */
 MUST_CHECK struct freezer *freezer_open(const char *socket, struct err *e);
 
@@ -47,15 +50,19 @@ struct freezer_times {
  *   ERR_BUSY         one is frozen already by somebody else
  *   ERR_INVALID      it is one that must not be frozen: /, or where the freezer has its state
  *   ERR_DENIED       the freezer has not the right
+ *   ERR_RETRY        it took longer than the deadline: what was frozen by then is thawed
  *   ERR_IO           the freezer is gone: whatever it froze is thawed
+ * After an error nothing is frozen (after ERR_RETRY: will be, as soon as the kernel lets go).
  */
 MUST_CHECK int freezer_freeze(struct freezer *f, const int *fds, size_t n, unsigned deadline_ms,
                               struct freezer_times *times, struct err *e);
 
 /*
  * Thaws. times has the n places of the freeze.
- *   ERR_RETRY  it was thawed before, at the deadline: what was done since cannot be relied on
+ *   ERR_RETRY  it was thawed before, at the deadline, or by somebody else: what was done while
+ *              it should have been frozen cannot be relied on
  *   ERR_IO     the freezer is gone: as freezer_freeze()
+ * After an error nothing is frozen either; a further freeze may be asked for.
  */
 MUST_CHECK int freezer_thaw(struct freezer *f, struct freezer_times *times, struct err *e);
 

@@ -8,14 +8,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "snapshot/block.h"
+#include "snapshot/mount.h"
 
 static const struct snapshot_ops *const drivers[] = {
-	&snapshot_reflink,
-	&snapshot_freeze,
-	&snapshot_live,
-	NULL,
+	&snapshot_btrfs,                       /* of one moment by itself */
+	&snapshot_lvm_thin, &snapshot_reflink, /* by a freeze */
+	&snapshot_freeze,   &snapshot_live,    NULL,
 };
 
 const struct snapshot_ops *const *snapshot_drivers(void)
@@ -159,17 +160,136 @@ struct snapshot *snapshot_prepare(const struct snapshot_env *env, const struct s
 	return s;
 }
 
+static void capture_one(struct snapshot *s, struct err *e)
+{
+	if (e->class != ERR_NONE)
+		return;
+	if (s->ops->capture(s, e) < 0)
+		err_wrap(e, "taking a %s snapshot", s->ops->name);
+}
+
+/* What is frozen together: for each place, whose it is, and its descriptor. */
+struct freeze {
+	size_t of[SNAPSHOT_SET_MAX];
+	int fds[SNAPSHOT_SET_MAX];
+	size_t n;
+	struct freezer_times times[SNAPSHOT_SET_MAX];
+};
+
+static void freeze_clear(struct freeze *z)
+{
+	for (size_t i = 0; i < z->n; i++)
+		(void)close(z->fds[i]);
+}
+
+/* A descriptor that can be frozen by: an O_PATH one cannot. */
+static void want_freeze(struct freeze *z, size_t i, const struct snapshot *s, struct err *e)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", s->origin_fd);
+	int fd = open(name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0) {
+		err_sys(e, errno, "opening '%s' to freeze its file system", s->origin);
+		return;
+	}
+	z->fds[z->n] = fd;
+	z->of[z->n++] = i;
+}
+
+/* Whether the snapshot would wait for the thaw of what others want frozen. */
+static bool would_wait(const struct freeze *z, const struct snapshot *s)
+{
+	struct err ignored = ERR_INIT;
+	bool same;
+
+	for (size_t i = 0; i < z->n; i++)
+		if (mount_same_fs(z->fds[i], s->origin_fd, &same, &ignored) < 0 || same)
+			return true;
+	return false;
+}
+
+/* All of the freeze share its failure. */
+static void freeze_failed(const struct freeze *z, struct err *errs, const struct err *why)
+{
+	for (size_t i = 0; i < z->n; i++)
+		if (errs[z->of[i]].class == ERR_NONE)
+			errs[z->of[i]] = *why;
+}
+
 int snapshot_capture(struct snapshot *const *set, size_t n, struct err *errs)
 {
-	int rc = 0;
+	CLEANUP(freeze_clear) struct freeze z = { .n = 0 };
+	auto_freezer struct freezer *f = NULL;
+	bool early[SNAPSHOT_SET_MAX];
+	struct err why = ERR_INIT;
+
+	for (size_t i = 0; i < n; i++)
+		if (set[i]->freeze)
+			want_freeze(&z, i, set[i], &errs[i]);
+	for (size_t i = 0; i < n; i++) {
+		early[i] = !set[i]->freeze && would_wait(&z, set[i]);
+		if (early[i])
+			capture_one(set[i], &errs[i]);
+	}
+	if (z.n > 0) {
+		f = freezer_open(set[0]->env->freezer, &why);
+		if (!f ||
+		    freezer_freeze(f, z.fds, z.n, set[0]->env->freeze_max_ms, z.times, &why) < 0)
+			freeze_failed(&z, errs, &why);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!early[i])
+			capture_one(set[i], &errs[i]);
+	if (z.n > 0 && why.class == ERR_NONE && freezer_thaw(f, z.times, &why) < 0)
+		freeze_failed(&z, errs, &why);
+	for (size_t i = 0; i < z.n && why.class == ERR_NONE; i++) {
+		struct snapshot *s = set[z.of[i]];
+
+		s->window = (struct snapshot_window){ z.times[i].asked_ns, z.times[i].frozen_ns,
+			                              z.times[i].thawed_ns };
+		s->freeze_ns = z.times[i].frozen_ns;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (errs[i].class != ERR_NONE)
+			return -1;
+	return 0;
+}
+
+/* When all that were frozen stood still: from the last freeze to the first thaw. */
+static struct snapshot_window common_window(const struct snapshot *const *set, size_t n)
+{
+	struct snapshot_window w = { .thawed_ns = INT64_MAX };
 
 	for (size_t i = 0; i < n; i++) {
-		if (set[i]->ops->capture(set[i], &errs[i]) < 0) {
-			err_wrap(&errs[i], "taking a %s snapshot", set[i]->ops->name);
-			rc = -1;
-		}
+		if (!set[i]->freeze)
+			continue;
+		if (set[i]->window.frozen_ns > w.frozen_ns)
+			w.frozen_ns = set[i]->window.frozen_ns;
+		if (set[i]->window.thawed_ns < w.thawed_ns)
+			w.thawed_ns = set[i]->window.thawed_ns;
 	}
-	return rc;
+	return w;
+}
+
+bool snapshot_one_moment(const struct snapshot *const *set, size_t n)
+{
+	const struct snapshot_window w = common_window(set, n);
+	size_t alone = 0;
+
+	if (w.frozen_ns > w.thawed_ns)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const struct snapshot *s = set[i];
+
+		if (s->freeze)
+			continue;
+		if (!(s->ops->caps & SNAP_CAP_ATOMIC) || s->freeze_ns < w.frozen_ns ||
+		    s->freeze_ns > w.thawed_ns)
+			return false;
+		alone++;
+	}
+	return alone <= 1;
 }
 
 int snapshot_finish(struct snapshot *s, struct err *e)
@@ -183,12 +303,13 @@ struct snapshot *snapshot_take(const struct snapshot_env *env, const struct snap
                                const char *path, struct err *e)
 {
 	struct snapshot *s = snapshot_prepare(env, driver, path, e);
-	struct err ignored = ERR_INIT;
+	struct err why = ERR_INIT, ignored = ERR_INIT;
 
 	if (!s)
 		return NULL;
-	if (snapshot_capture(&s, 1, e) == 0 && snapshot_finish(s, e) == 0)
+	if (snapshot_capture(&s, 1, &why) == 0 && snapshot_finish(s, &why) == 0)
 		return s;
+	*e = why;
 	(void)!snapshot_release(s, &ignored);
 	return NULL;
 }

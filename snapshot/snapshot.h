@@ -48,6 +48,7 @@ struct snapshot_env {
 	const char *freezer; /* socket of a freezer that runs; NULL: one is started when needed */
 	uint64_t copy_max_bytes; /* of the freeze driver; 0: SNAPSHOT_COPY_MAX */
 	unsigned freeze_max_ms;  /* longest freeze; 0: FREEZER_DEADLINE_MS */
+	bool keep_no_base; /* views of committed points go too: the next one knows no differences */
 };
 
 /* When a volume stood still; ns since 1970. All 0: it did not. */
@@ -101,9 +102,9 @@ struct snapshot {
 	int origin_fd; /* O_PATH descriptor of it; owned */
 	/* The view: a directory, a block device or an image file; or what source() makes one of. Owned. */
 	char *path;
-	int fd;      /* O_PATH descriptor that keeps the view in place; owned */
-	bool block;  /* the view is a device or image */
-	bool freeze; /* wants capture() while frozen: as SNAP_CAP_FREEZE, unless prepare clears it */
+	int fd;     /* O_PATH descriptor that keeps the view in place; owned */
+	bool block; /* the view is a device or image */
+	bool freeze; /* capture() is called while frozen: SNAP_CAP_FREEZE, unless prepare clears it */
 	enum snapshot_consistency consistency;
 	int64_t freeze_ns; /* the moment the view is of, ns since 1970; of a live read: its start */
 	struct snapshot_window window;
@@ -112,7 +113,12 @@ struct snapshot {
 	/* What is not in the view and should be known: sentences; owned. */
 	char *notes[SNAPSHOT_NOTES_MAX];
 	size_t nnotes, notes_total; /* kept, and met */
-	void *priv;                 /* the driver's own */
+	/*
+	 * Set before the release: a point of this view was committed, so that a driver with
+	 * SNAP_CAP_DIFF keeps what its token needs, in place of what it kept before.
+	 */
+	bool committed;
+	void *priv; /* the driver's own */
 };
 
 /*
@@ -142,12 +148,20 @@ MUST_CHECK struct snapshot *snapshot_prepare(const struct snapshot_env *env,
 
 /*
  * The moment of n prepared snapshots of one env, at most SNAPSHOT_SET_MAX: freezes the file
- * systems of those that want it, together, captures all, and thaws. Each gets its window.
- * errs has one place for each; an error there spoils that one alone. -1: at least one failed;
+ * systems of those that want it, together, captures all, and thaws. Each gets the window; one
+ * that is frozen is of the moment when it began. One that makes a snapshot by itself of a
+ * file system that others want frozen comes before, since it would wait for the thaw.
+ * errs has one place for each, ERR_INIT before; an error there spoils that one alone. -1: at least one failed;
  * whatever happened, nothing is frozen afterwards.
  *   ERR_RETRY  in errs: thawed at the deadline, before all was captured
  */
 MUST_CHECK int snapshot_capture(struct snapshot *const *set, size_t n, struct err *errs);
+
+/*
+ * Whether n captured views are all of one moment: all but one were frozen together, and that
+ * one was taken meanwhile or frozen too.
+ */
+bool snapshot_one_moment(const struct snapshot *const *set, size_t n);
 
 /* Makes the view of a captured snapshot readable. */
 MUST_CHECK int snapshot_finish(struct snapshot *s, struct err *e);
@@ -174,7 +188,10 @@ MUST_CHECK int snapshot_is_empty(const struct snapshot *s, bool *ret_empty, stru
 void snapshot_note(struct snapshot *s, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Removes the view and frees s in any case; -1 with e: something is left over. NULL is fine. */
+/*
+ * Removes the view, unless it is kept as a base (s->committed), and frees s in any case; -1 with e:
+ * something is left over. NULL is fine.
+ */
 MUST_CHECK int snapshot_release(struct snapshot *take_s, struct err *e);
 
 /*
@@ -183,6 +200,8 @@ MUST_CHECK int snapshot_release(struct snapshot *take_s, struct err *e);
  */
 MUST_CHECK int snapshot_reconcile(struct journal *j, size_t *ret_removed, struct err *e);
 
+extern const struct snapshot_ops snapshot_btrfs;
+extern const struct snapshot_ops snapshot_lvm_thin;
 extern const struct snapshot_ops snapshot_reflink;
 extern const struct snapshot_ops snapshot_freeze;
 extern const struct snapshot_ops snapshot_live;

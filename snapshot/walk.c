@@ -34,7 +34,8 @@ struct walk {
 	struct below below;
 	struct batch_pool pool;
 	struct batch_dir *root;
-	struct match *match; /* NULL: nothing is left out */
+	struct match *match;       /* NULL: nothing is left out */
+	struct content_diff *diff; /* NULL: no base */
 	struct detail_plain plain;
 	char *path; /* of the root, for messages */
 	char *scratch_dir;
@@ -338,6 +339,7 @@ static int walk_content(struct source *s, struct entry *n, struct content **ret,
 	c->below = &w->below;
 	c->sparse = stx.stx_blocks * 512 < stx.stx_size;
 	c->drop = w->drop_cache;
+	c->diff = w->diff;
 	c->done = content_done;
 	c->arg = m;
 	content_start(c);
@@ -365,6 +367,8 @@ static void walk_free(struct source *s)
 	batch_dir_unref(w->root);
 	batch_pool_clear(&w->pool);
 	match_free(w->match);
+	if (w->diff)
+		w->diff->free(w->diff);
 	for (size_t i = 0; i < WALK_MOUNTS_MAX; i++)
 		free(w->mounts[i]);
 	pthread_mutex_destroy(&w->lock);
@@ -380,6 +384,19 @@ static const struct source_ops walk_ops = {
 	.load = walk_load,
 	.open = walk_content,
 	.data = content_data,
+	.read = content_read,
+	.close = content_close,
+	.free = walk_free,
+};
+
+static const struct source_ops walk_diff_ops = {
+	.name = "walk",
+	.next = walk_next,
+	.batch_free = walk_batch_free,
+	.load = walk_load,
+	.open = walk_content,
+	.data = content_data,
+	.changed = content_changed,
 	.read = content_read,
 	.close = content_close,
 	.free = walk_free,
@@ -502,14 +519,19 @@ struct source *walk_open(const char *path, const struct walk_params *params, str
 	static const struct walk_params defaults;
 	struct walk *w = calloc(1, sizeof(*w));
 
+	if (!params)
+		params = &defaults;
 	if (!w) {
+		if (params->take_diff)
+			params->take_diff->free(params->take_diff);
 		no_memory(e);
 		return NULL;
 	}
-	w->source.ops = &walk_ops;
+	w->diff = params->take_diff;
+	w->source.ops = w->diff ? &walk_diff_ops : &walk_ops;
 	batch_pool_init(&w->pool, &w->source);
 	pthread_mutex_init(&w->lock, NULL);
-	if (start(w, path, params ? params : &defaults, e) < 0) {
+	if (start(w, path, params, e) < 0) {
 		walk_free(&w->source);
 		return NULL;
 	}
@@ -520,7 +542,8 @@ size_t walk_mounts(struct source *s, const char *const **ret_paths, size_t *ret_
 {
 	struct walk *w = (struct walk *)s;
 
-	if (s->ops != &walk_ops) {
+	/* Other sources than a walk have met none. */
+	if (s->ops->free != walk_free) {
 		*ret_paths = NULL;
 		*ret_total = 0;
 		return 0;

@@ -31,6 +31,8 @@
 #define WALK_THREADS_MAX 64
 #define WALK_RETRIES 3 /* how often a file that changes while it is read is read again */
 
+struct content_diff;
+
 /* All zero is the default. */
 struct walk_params {
 	unsigned stat_threads;       /* 0: one a CPU, at most 4 */
@@ -40,6 +42,8 @@ struct walk_params {
 	const char *const *excludes; /* patterns, see snapshot/match.h; borrowed for the call */
 	size_t nexcludes;
 	const char *scratch_dir; /* where directories of millions of names are kept; NULL: memory */
+	/* for drivers: what may differ from a base; NULL: there is none. Owned, also on failure */
+	struct content_diff *take_diff;
 };
 
 /*

@@ -135,6 +135,8 @@ report() {
 		failures+=("$name (exit $rc)")
 		printf 'FAIL %-45s %6s s, exit %s\n' "$name" "$(cat "$2/seconds" 2>/dev/null)" "$rc"
 		sed 's/^/     | /' "$2/out"
+		# Told again at the end, where a long log is looked at first.
+		{ echo "$name:" && tail -n 25 "$2/out" | cut -c 1-300 | sed 's/^/     | /'; } >>"$work/failures"
 	fi
 }
 
@@ -164,6 +166,7 @@ done
 [ -z "${TOTALS:-}" ] || echo "$passed $failed $skipped" >>"$TOTALS"
 if [ ${#failures[@]} -ne 0 ]; then
 	echo
+	cat "$work/failures"
 	printf 'failed: %s\n' "${failures[@]}"
 fi
 echo

@@ -12,7 +12,9 @@
 
 static void reset(void)
 {
-	job = (struct job_params){ .driver = "auto", .excludes = excludes, .verify_encode = true };
+	job = (struct job_params){ .excludes = excludes, .verify_encode = true };
+	moment_params = (struct moment_params){ .env = &env, .driver = "auto", .hooks = hooks };
+	env = (struct snapshot_env){ .journal = NULL };
 	domain = NULL;
 	cluster = namespace = uid = "";
 }
@@ -55,11 +57,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (ntexts++ == 0 || !*text)
 			continue;
 		e = ERR_INIT;
-		if (set(NULL, OPT_DRIVER + (*text & 31) % (OPT_PAGE_CACHE - OPT_DRIVER + 1),
+		if (set(NULL, OPT_DRIVER + (*text & 63) % (OPT_REQUIRE_MOUNT - OPT_DRIVER + 1),
 		        text + 1, &e) < 0)
 			fuzz_refused(&e, FUZZ_CLASS(ERR_INVALID));
 	}
 	holds(job.nexcludes <= OPTIONS_MAX && job.level <= 19 && job.threads <= 64);
+	holds(moment_params.nhooks <= OPTIONS_MAX && env.freeze_max_ms <= FREEZER_DEADLINE_MAX_MS);
 	holds(job.page_cache_bytes <= (uint64_t)1 << 44);
 	e = ERR_INIT;
 	if (ntexts > 0 && parse_volume(texts[0], &v, &path, &e) == 0) {

@@ -226,20 +226,27 @@ const char *storm_domain(unsigned volume)
 int storm_backup(const struct storm_world *w, const struct storm_door *d, const char *name,
                  const struct storm_tree *t, const char *set, struct point *ret, struct err *e)
 {
+	static const struct snapshot_env env;
+	struct err ignored = ERR_INIT;
 	char path[512];
 
 	(void)snprintf(path, sizeof(path), "%s/src/%s", w->dir, name);
+	struct moment_volume view = { .name = name, .path = path };
+	view.snapshot = snapshot_take(&env, &snapshot_live, path, e);
+	if (!view.snapshot)
+		return -1;
 	const struct job_params p = {
 		.volume = storm_volume(t->volume),
-		.path = path,
-		.driver = "live",
+		.view = &view,
 		.domain = storm_domain(t->volume),
 		.set = set,
 		.verify_encode = true,
 		.threads = 2,
 		.progress = PROGRESS_NEVER,
 	};
-	return job_backup(d->agent, &p, ret, e);
+	int rc = job_backup(d->agent, &p, ret, e);
+	(void)!snapshot_release(view.snapshot, &ignored);
+	return rc;
 }
 
 static void remove_dir(const char *path)

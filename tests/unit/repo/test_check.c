@@ -1142,6 +1142,26 @@ static void test_check_run__listed_pack_that_is_not_there_is_found_at_level_1(vo
 	assert_int_equal(s.result.hurt_entries, 20);
 }
 
+/* A collection takes things away: nobody can say what is lost, and what is gone may be meant to be. */
+static void test_check_run__what_vanishes_beside_a_collection_is_not_told_as_lost(void **state)
+{
+	auto_two struct two t;
+	const struct collection_list none = { 0 };
+	struct fault_plan plan = { .fault = FAULT_NONE, .call = CALL_HEAD, .prefix = "" };
+	const struct check_params p = { .level = 1 };
+	struct check_result result;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	two_init(&t);
+	put_faults(&t.k, &plan);
+	assert_int_equal(collection_put(t.k.agent, 1, COLLECTION_CONDEMN, &none, NULL, &err), 0);
+	plan.fault = FAULT_GONE;
+	plan.prefix = t.data_of[1];
+	fails_saying(ERR_BUSY, "objects were taken away during each of",
+	             check_run(t.k.audit, &p, &result, e));
+}
+
 static void test_check_run__pack_that_vanishes_while_it_is_read_is_told(void **state)
 {
 	auto_two struct two t;
@@ -1764,6 +1784,8 @@ int main(void)
 		cmocka_unit_test(test_check_run__counts_progress),
 		cmocka_unit_test(test_check_run__store_that_is_away_ends_it_and_blames_no_object),
 		cmocka_unit_test(test_check_run__listed_pack_that_is_not_there_is_found_at_level_1),
+		cmocka_unit_test(
+			test_check_run__what_vanishes_beside_a_collection_is_not_told_as_lost),
 		cmocka_unit_test(test_check_run__pack_that_vanishes_while_it_is_read_is_told),
 		cmocka_unit_test(
 			test_check_run__what_was_verified_before_a_repetition_is_not_read_again),

@@ -153,6 +153,26 @@ static void test_point_encode__everything_comes_back(void **state)
 	assert_same_point(&p, &q);
 }
 
+static void test_point_encode__tells_of_the_view(void **state)
+{
+	CLEANUP(point_clear) struct point p = sample();
+	CLEANUP(point_clear) struct point q = { 0 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	p.capture.asked_ns = 5;
+	memcpy(p.capture.token, "token", 6);
+	assert_int_equal(capture_add_note(&p.capture, "not all", &e), 0);
+	auto_free char *text = text_of(&p);
+	assert_non_null(strstr(text, "\"capture\":{\"notes\":[\"not all\"],\"token\":\"token\","
+	                             "\"window\":{\"asked_ns\":5,\"frozen_ns\":0,"
+	                             "\"thawed_ns\":0}},"));
+	assert_int_equal(point_decode((const uint8_t *)text, strlen(text), &q, &e), 0);
+	assert_same_point(&p, &q);
+	assert_string_equal(q.capture.token, "token");
+	assert_int_equal(q.capture.nnotes, 1);
+}
+
 static void test_point_encode__first_point_has_no_previous(void **state)
 {
 	CLEANUP(point_clear) struct point p = sample();
@@ -619,6 +639,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_point_encode__everything_comes_back),
+		cmocka_unit_test(test_point_encode__tells_of_the_view),
 		cmocka_unit_test(test_point_encode__first_point_has_no_previous),
 		cmocka_unit_test(test_point_encode__members_have_the_names_of_the_format),
 		cmocka_unit_test(test_point_encode__refuses_names_that_are_no_text),
