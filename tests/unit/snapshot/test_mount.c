@@ -14,7 +14,6 @@ static const char list[] =
 	"30 22 0:26 / /run rw,nosuid shared:5 master:2 - tmpfs tmpfs rw,mode=755\n"
 	"36 22 8:16 /vol/a\\040b /mnt/with\\040blank\\011tab rw,noatime - xfs /dev/sd\\134b rw\n"
 	"37 22 8:16 / /mnt/all rw - xfs /dev/sdb rw\n"
-	"40 22 0:40 / /none rw -  tmpfs rw\n"
 	"41 37 0:41 / /mnt/all rw - tmpfs  rw\n";
 
 static void test_mount_parse__takes_the_fields_and_undoes_escapes(void **state)
@@ -88,7 +87,7 @@ static void test_mount_parse__refuses_what_is_no_list(void **state)
 
 static void test_mount_first__prefers_the_whole_file_system(void **state)
 {
-	static const char text[] = "1 1 8:1 / / rw - ext4 a rw\n"
+	static const char text[] = "1 1 8:1 / / rw - ext4 a rw\n" /* its own parent */
 				   "2 1 8:2 /sub /a rw - xfs b rw\n"
 				   "3 1 8:2 / /b rw - xfs b rw\n"
 				   "4 1 8:2 / /c rw - xfs b rw\n"
@@ -292,7 +291,8 @@ static const char *overlay(const char *dir)
 	make_dir(base, "upper");
 	make_dir(base, "work");
 	write_text(base, "lower/file", "x");
-	(void)buf_printf(&b, "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", base, base, base);
+	(void)buf_printf(&b, "lowerdir=%s/lower,upperdir=%s/upper,workdir=%s/work", base, base,
+	                 base);
 	const char *why = NULL;
 	if (mount("overlay", at, "overlay", 0, buf_cstr(&b)) < 0) {
 		why = "no overlay here";
