@@ -219,6 +219,15 @@ static void pass(const struct party *p)
 	(void)ppoll(&pfd, 1, &t, NULL);
 }
 
+/* Who of these exists: while it is being asked for, a freeze may have no processes yet. */
+static unsigned of_those_there(const struct party *p, unsigned who)
+{
+	for (unsigned i = 0; i < 4; i++)
+		if (p->pids[i] == 0)
+			who &= ~(1U << i);
+	return who ? who : CLIENT;
+}
+
 static void kill_round(unsigned who, enum step at)
 {
 	struct party p = party_start(FREEZER_DEADLINE_MAX_MS);
@@ -232,6 +241,7 @@ static void kill_round(unsigned who, enum step at)
 	if (at > ASKING)
 		assert_int_equal(hear(&p), 0);
 	find_pids(&p);
+	who = of_those_there(&p, who);
 	if (at > FROZEN)
 		tell(&p);
 	if (at == THAWING)
