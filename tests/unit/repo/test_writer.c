@@ -823,6 +823,11 @@ static void test_writer_backup__compare_counts_what_was_not_told(void **state)
 		w.honesty = UNKNOWN;
 		backup(&w, &b, &b);
 		assert_true(changes(&w)->distrusted);
+		w.base_session = "of another";
+		backup(&w, &b, &b);
+		assert_string_equal(changes(&w)->base_session, "");
+		assert_true(changes(&w)->distrusted);
+		w.base_session = NULL;
 		w.honesty = TRUTHFUL;
 		w.compare = true;
 		backup(&w, &b, &b);
