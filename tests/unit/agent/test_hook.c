@@ -422,10 +422,11 @@ static void test_hook_run__gets_three_descriptors_and_a_session(void **state)
 	assert_true(leaky >= 0);
 	assert_int_equal(run_line("ls /proc/$$/fd; readlink /proc/$$/fd/0; "
 	                          "read -r pid name state parent group session rest "
-	                          "</proc/$$/stat; [ $group = $$ ] && [ $session = $$ ] && echo own",
+	                          "</proc/$$/stat; "
+	                          "[ $group = $$ ] && [ $session = $$ ] && echo leads",
 	                          &e),
 	                 0);
-	assert_string_equal(result.output, "0\n1\n2\n/dev/null\nown\n");
+	assert_string_equal(result.output, "0\n1\n2\n/dev/null\nleads\n");
 }
 
 static void test_hook_run__signals_are_as_at_birth(void **state)
