@@ -409,12 +409,13 @@ $(call obj,$(bench_srcs)): | $(GEN)
 # Nothing of the product is in its yardstick.
 $(B)/bench/limits: $(call obj,bench/limits.c)
 $(B)/bench/scale: $(call obj,$(wildcard bench/scale*.c)) $(call archives,repo $(BELOW_repo))
-$(B)/bench/limits $(B)/bench/scale:
+$(B)/bench/freezes: $(call obj,bench/freezes.c) $(call archives,snapshot $(BELOW_snapshot))
+$(B)/bench/limits $(B)/bench/scale $(B)/bench/freezes:
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
-.PHONY: bench bench-peers bench-scale
+.PHONY: bench bench-peers bench-scale bench-freezes
 bench: all $(B)/bench/limits ## measure time, memory and stored bytes, and compare with the primitives' limit
 	@scripts/bootstrap
 	@BIN='$(abspath $(B))' bench/run $(BENCH_ARGS)
@@ -422,6 +423,8 @@ bench-peers: all $(B)/bench/limits ## the same corpora through restic, rustic an
 	@scripts/bootstrap
 	@bench/install-peers || [ $$? -eq 3 ]
 	@BIN='$(abspath $(B))' bench/run --peers $(BENCH_ARGS)
+bench-freezes: all $(B)/bench/freezes ## how long file systems stand still for snapshots; root, loop devices
+	@BIN='$(abspath $(B))' bench/freezes $(FREEZES_DIR)
 bench-scale: $(B)/bench/scale ## collections, checks and the index by size: SIZE=small|medium|1m|3m|10m|100m, SCALE_DIR=dir
 	@dir=$(or $(SCALE_DIR),$$(mktemp -d)) && $(B)/bench/scale --dir $$dir --size $(or $(SIZE),1m) $(SCALE_ARGS); rc=$$?; \
 		$(if $(SCALE_DIR),,rm -rf $$dir;) exit $$rc

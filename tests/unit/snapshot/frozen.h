@@ -117,7 +117,10 @@ static inline struct freeze freeze_begin(const char *path)
 	if (f.guard == 0) {
 		struct pollfd p = { .fd = ends[0], .events = POLLIN };
 
-		(void)close(ends[1]);
+		/* locks on notes of a journal, among others, are not the guard's to keep */
+		for (int fd = 3; fd < 1024; fd++)
+			if (fd != f.fd && fd != ends[0])
+				(void)close(fd);
 		(void)poll(&p, 1, 20000);
 		(void)ioctl(f.fd, FITHAW, 0);
 		_exit(0);
