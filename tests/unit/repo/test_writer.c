@@ -4,6 +4,7 @@
  * previous point unread, what is restored is the image all the same, and a comparison finds what a
  * source did not tell. An image is one number a page, so that a large one is cheap.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -916,6 +917,90 @@ static void test_writer_backup__any_changes_of_a_large_sparse_image(void **state
 	}
 }
 
+/* ---- names that vanish ---- */
+
+/* A directory with "a" and "b", names of one link, of which the second is gone once it is looked at. */
+static int links_next(struct source *s, struct batch **ret, struct err *e)
+{
+	struct fake *f = fake_of(s);
+	static const char *const names[] = { "a", "b" };
+
+	(void)e;
+	*ret = NULL;
+	if (f->step++ > 1)
+		return 0;
+	struct batch *b = calloc(1, sizeof(*b));
+	if (!b)
+		harness_die("no memory");
+	b->source = s;
+	b->n = f->step;
+	b->entries[0] = (struct entry){ .path = "", .st = { .mode = S_IFDIR | 0700, .nlink = 2 } };
+	for (size_t i = 0; i < b->n && f->step == 2; i++)
+		b->entries[i] = (struct entry){
+			.path = names[i],
+			.path_len = 1,
+			.st = { .mode = S_IFLNK | 0777, .nlink = 2, .ino = 9 },
+		};
+	for (size_t i = 0; i < b->n; i++)
+		b->entries[i].name = b->entries[i].path;
+	*ret = b;
+	return 0;
+}
+
+static int links_load(struct source *s, struct entry *n, struct entry_detail *ret, struct err *e)
+{
+	struct fake *f = fake_of(s);
+
+	*ret = (struct entry_detail){ 0 };
+	if (n->path_len > 0 && n->path[0] == 'b')
+		return err_sys(e, f->secret ? EIO : ENOENT, "reading the link 'b'");
+	if (n->path_len > 0) {
+		ret->link = (uint8_t *)strdup("target");
+		ret->link_len = 6;
+	}
+	return 0;
+}
+
+static void backup_links(struct world *w, bool broken, struct point *ret)
+{
+	const uint8_t yes = 1;
+	struct source_ops ops = fake_ops;
+	struct fake f = { .source = { .ops = &ops }, .secret = broken ? &yes : NULL };
+	struct progress_counts counts = { 0 };
+	struct err e = ERR_INIT;
+
+	ops.next = links_next;
+	ops.load = links_load;
+	const struct writer_params params = {
+		.volume = &volume_name,
+		.domain = "d",
+		.consistency = "fuzzy",
+		.driver = "fake",
+		.threads = 1,
+		.counts = &counts,
+	};
+	if (writer_backup(w->writer, &f.source, &params, ret, &e) < 0)
+		fail_msg("%s", e.msg);
+}
+
+static void test_writer_backup__a_further_name_that_vanishes_is_gone_and_not_unreadable(void **state)
+{
+	auto_world struct world w;
+	struct point p;
+
+	(void)state;
+	world_init(&w);
+	backup_links(&w, false, &p);
+	assert_int_equal(p.gone, 1);
+	assert_int_equal(p.unreadable, 0);
+	assert_int_equal(p.others, 1);
+	point_clear(&p);
+	backup_links(&w, true, &p);
+	assert_int_equal(p.gone, 0);
+	assert_int_equal(p.unreadable, 1);
+	point_clear(&p);
+}
+
 /* ---- writer_previous ---- */
 
 static void test_writer_previous__tells_of_the_point_that_is_gone_by(void **state)
@@ -965,6 +1050,8 @@ int main(void)
 		cmocka_unit_test(test_writer_backup__any_changes_of_a_device),
 		cmocka_unit_test(test_writer_backup__any_changes_of_a_file_that_grows_and_shrinks),
 		cmocka_unit_test(test_writer_backup__any_changes_of_a_large_sparse_image),
+		cmocka_unit_test(
+			test_writer_backup__a_further_name_that_vanishes_is_gone_and_not_unreadable),
 		cmocka_unit_test(test_writer_previous__tells_of_the_point_that_is_gone_by),
 	};
 
