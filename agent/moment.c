@@ -71,7 +71,7 @@ static int run_one(struct moment *m, size_t from, const struct hook *h, struct e
 	int rc = hook_run(h, vars, h->phase == HOOK_POST ? 3 : 2, m->params->cancel, r, e);
 	keep(m, from, h, r, started_ns);
 	if (rc == 0 || h->on_error == HOOK_FAIL || e->class == ERR_CANCELLED)
-		return rc < 0 ? err_wrap(e, "hook '%s'", h->line ? h->line : h->argv[0]) : 0;
+		return rc;
 	log_warn("a hook failed; the backup goes on", LOG_S("hook", h->line ? h->line : h->argv[0]),
 	         LOG_S("why", e->msg));
 	m->hooked = false;
