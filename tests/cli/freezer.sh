@@ -62,5 +62,5 @@ pid=
 
 t 'it has a manual'
 run 0 "$freezer" help serve
-out '--allow-uid=N'
+out '--allow-uid N '
 finish
