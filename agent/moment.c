@@ -161,8 +161,6 @@ static int prepare_one(struct moment *m, struct moment_volume *v, struct err *e)
 {
 	const struct moment_params *p = m->params;
 
-	if (p->require_mount && mount_require(v->path, e) < 0)
-		return -1;
 	const struct snapshot_ops *driver = snapshot_choose(p->env, p->driver, v->path, e);
 	if (driver)
 		v->snapshot = snapshot_prepare(p->env, driver, v->path, e);
@@ -175,7 +173,8 @@ static void prepare_all(struct moment *m)
 		struct moment_volume *v = &m->volumes[i];
 		struct err why = ERR_INIT;
 
-		if (cancel_check(m->params->cancel, &v->why) < 0)
+		if (cancel_check(m->params->cancel, &v->why) < 0 ||
+		    (m->params->require_mount && mount_require(v->path, &v->why) < 0))
 			continue;
 		if (prepare_one(m, v, &why) == 0)
 			continue;

@@ -2,8 +2,8 @@
 /*
  * What a source claims of one content: the ranges that may differ from the earlier view that is its
  * base (source_ops.changed), gone through in ascending order, gathered by windows, and checked
- * against what is known of the old version. Whatever a source answers, nothing here fails: what makes
- * no sense counts as changed.
+ * against what is known of the old version. Whatever a source answers, nothing here fails: what
+ * makes no sense counts as changed.
  */
 #ifndef AKSDR_REPO_CLAIMS_H
 #define AKSDR_REPO_CLAIMS_H
@@ -48,8 +48,8 @@ size_t claims_window(struct claims *c, uint64_t from, uint64_t to,
 
 /*
  * Compares those pages of the old version (of d, whose fingerprints are at hand) that begin at
- * [off, off + n) and that no claim touches with new bytes p[0 .. avail), avail >= n; p NULL: a hole.
- * Counts what was compared, and pages that differ. Offsets must not decrease.
+ * [off, off + n) and that no claim touches with new bytes p[0 .. avail), avail >= n; p NULL: a
+ * hole. Counts what was compared, and pages that differ. Offsets must not decrease.
  */
 void claims_compare(struct claims *c, struct delta *d, const uint8_t *p, uint64_t n, uint64_t avail,
                     uint64_t off);

@@ -66,8 +66,8 @@ size_t delta_window(struct delta *d, const uint8_t *p, size_t n, size_t avail, u
                     const struct delta_piece **ret_pieces, size_t *ret_consumed);
 
 /*
- * What the old file has at off, up to the end of its extent. false: it has nothing there, or nothing
- * that may be referred to, for ret->len bytes (UINT64_MAX: to its end). From here on pages
+ * What the old file has at off, up to the end of its extent. false: it has nothing there, or
+ * nothing that may be referred to, for ret->len bytes (UINT64_MAX: to its end). From here on pages
  * are expected where they were. Offsets must not decrease.
  */
 bool delta_old_at(struct delta *d, uint64_t off, struct delta_old *ret);

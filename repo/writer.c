@@ -855,7 +855,8 @@ static int fill_point(struct job *j, struct err *e)
 	}
 	const char *id = strrchr(to->session, '-');
 	(void)snprintf(to->id, sizeof(to->id), "%s", id ? id + 1 : "");
-	if (p->capture && capture_copy(p->capture, &to->capture, e) < 0)
+	if ((p->all_read && p->all_read(p->arg, e) < 0) ||
+	    (p->capture && capture_copy(p->capture, &to->capture, e) < 0))
 		return -1;
 	fill_changes(j, &to->capture.changes);
 	to->frozen_ns = p->frozen_ns ? p->frozen_ns : to->started_ns;

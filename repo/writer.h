@@ -27,9 +27,15 @@ struct writer_params {
 	const char *consistency, *driver;
 	int64_t frozen_ns;
 	const struct point_capture *capture; /* for the point, `changes` aside; NULL: nothing */
-	int level;                           /* zstd level; 0: the default (3) */
-	bool verify_encode;                  /* decode and compare before upload */
-	bool ignore_ctime;                   /* a snapshot's clone changes it */
+	/*
+	 * Called when all is read, before the point is made: it may change what `capture` holds.
+	 * -1 with e: no point is made. NULL: nothing is to be done then.
+	 */
+	int (*all_read)(void *arg, struct err *e);
+	void *arg;
+	int level;          /* zstd level; 0: the default (3) */
+	bool verify_encode; /* decode and compare before upload */
+	bool ignore_ctime;  /* a snapshot's clone changes it */
 	/*
 	 * Session of the point whose view is the base of source->changed(), or NULL. When it is the
 	 * previous point that the writer goes by, large files and devices are read only where they

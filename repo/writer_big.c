@@ -600,8 +600,10 @@ static size_t count_pieces(struct big *b, const struct claims_range *r, size_t n
 	return pieces;
 }
 
-/* From b->at to the end of its window of the file, where there are claims. The bounds are those of
- * worth_keeping(). */
+/*
+ * From b->at to `to`, the end of its window of the file, in which there are claims. The bounds are
+ * those of worth_keeping().
+ */
 static int read_claims(struct big *b, uint64_t to, bool *ret_short, bool *ret_unreadable,
                        struct err *e)
 {
@@ -669,8 +671,8 @@ static void start_over(struct big *b)
 }
 
 /*
- * Whether the old version is what the base of the source's claims has of this very inode (of a device: of
- * this device). One that was not read whole then is not.
+ * Whether the old version is what the base of the source's claims has of this very inode (of a
+ * device: of this device). One that was not read whole then is not.
  */
 static bool is_of_base(const struct big *b)
 {

@@ -21,20 +21,12 @@
 #include "common/now.h"
 #include "common/secret.h"
 #include "snapshot/extent.h"
+#include "snapshot/walk.h"
 
 #define RANDOM_BYTES 16
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define DEPTH_MAX 8 /* of directories that are removed; ours have two */
 #define PIECE_BYTES (256 * KIB)
-
-bool copies_is_name(const char *name, size_t len)
-{
-	const size_t prefix = sizeof(COPIES_PREFIX) - 1;
-
-	return len == prefix + (size_t)2 * RANDOM_BYTES &&
-	       memcmp(name, COPIES_PREFIX, prefix) == 0 &&
-	       strspn(name + prefix, "0123456789abcdef") == (size_t)2 * RANDOM_BYTES;
-}
 
 int copies_make(struct copies *ret, int parent, struct journal *j, const char *driver,
                 struct err *e)
@@ -52,7 +44,7 @@ int copies_make(struct copies *ret, int parent, struct journal *j, const char *d
 		return err_sys(e, errno, "keeping '%s' open", at);
 	secret_random(random, sizeof(random));
 	hex_encode(hex, random, sizeof(random));
-	if (asprintf(&ret->path, "%s/" COPIES_PREFIX "%s", strcmp(at, "/") == 0 ? "" : at, hex) <
+	if (asprintf(&ret->path, "%s/" WALK_VIEW_PREFIX "%s", strcmp(at, "/") == 0 ? "" : at, hex) <
 	    0) {
 		ret->path = NULL;
 		return err_set(e, ERR_NOMEM, "no memory for the name of a directory");
@@ -226,7 +218,7 @@ int copies_clean(const char *text, struct err *e)
 {
 	const char *name = strrchr(text, '/');
 
-	if (!name || !copies_is_name(name + 1, strlen(name + 1)))
+	if (!name || !walk_is_view(name + 1, strlen(name + 1)))
 		return err_set(e, ERR_FORMAT, "'%s' is no directory of copies", text);
 	auto_free char *at = strndup(text, name > text ? (size_t)(name - text) : 1);
 	if (!at)

@@ -29,6 +29,7 @@
 #include "snapshot/block.h"
 #include "snapshot/dm.h"
 #include "snapshot/lvm_parse.h"
+#include "snapshot/mount.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/tool.h"
 
@@ -86,64 +87,27 @@ static bool lv_uuid(const char *dm, char ret[LVM_UUID_LEN + 1])
 	return lvm_parse_is_uuid(ret);
 }
 
-/* Calls fn for each mount; stops when it gives true. */
-static bool find_mount(bool (*fn)(void *arg, const char *line), void *arg)
+/* The type of the file system that fd is the root of: "ext4" or "xfs"; NULL: none of these. */
+static const char *whole_fs(int fd, const char *path)
 {
-	auto_fclose FILE *f = fopen("/proc/self/mountinfo", "re");
-	auto_free char *line = NULL;
-	size_t cap = 0;
+	auto_mounts struct mount_table t = { 0 };
+	struct err ignored = ERR_INIT;
+	struct mount_place place;
 
-	while (f && getline(&line, &cap, f) > 0) {
-		if (fn(arg, line))
-			return true;
-	}
-	return false;
-}
-
-struct wanted_mount {
-	uint64_t id;
-	bool whole; /* its root is that of the file system */
-	char fs[32];
-};
-
-static bool mount_is(void *arg, const char *line)
-{
-	struct wanted_mount *w = arg;
-	uint64_t id;
-	char root[8];
-
-	/* of a longer root the first characters are enough to see that it is not "/" */
-	if (sscanf(line, "%" SCNu64 " %*u %*u:%*u %7s", &id, root) != 2 || id != w->id)
-		return false;
-	w->whole = strcmp(root, "/") == 0;
-	const char *dash = strstr(line, " - ");
-	if (dash)
-		(void)sscanf(dash, " - %31s", w->fs);
-	return true;
-}
-
-static bool mount_has_device(void *arg, const char *line)
-{
-	const dev_t *dev = arg;
-	unsigned major_no, minor_no;
-
-	return sscanf(line, "%*u %*u %u:%u", &major_no, &minor_no) == 2 &&
-	       makedev(major_no, minor_no) == *dev;
-}
-
-/* The type of the file system that path is the whole of: "ext4" or "xfs"; NULL: none of these. */
-static const char *whole_fs(const char *path)
-{
-	struct statx stx;
-	struct wanted_mount w = { 0 };
-
-	if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &stx) < 0 || !(stx.stx_mask & STATX_MNT_ID) ||
-	    !(stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+	if (mount_read(&t, &ignored) < 0 || mount_find(&t, fd, path, &place, &ignored) < 0 ||
+	    !place.is_point || place.is_part)
 		return NULL;
-	w.id = stx.stx_mnt_id;
-	if (!find_mount(mount_is, &w) || !w.whole)
-		return NULL;
-	return strcmp(w.fs, "ext4") == 0 ? "ext4" : strcmp(w.fs, "xfs") == 0 ? "xfs" : NULL;
+	return strcmp(place.mount->type, "ext4") == 0  ? "ext4"
+	       : strcmp(place.mount->type, "xfs") == 0 ? "xfs"
+	                                               : NULL;
+}
+
+static bool is_mounted(dev_t dev)
+{
+	auto_mounts struct mount_table t = { 0 };
+	struct err ignored = ERR_INIT;
+
+	return mount_read(&t, &ignored) == 0 && mount_first(&t, dev);
 }
 
 static int lvm_supports(const struct snapshot_env *env, const char *path, struct err *e)
@@ -153,7 +117,8 @@ static int lvm_supports(const struct snapshot_env *env, const char *path, struct
 	char dm[DM_UUID_LEN], uuid[LVM_UUID_LEN + 1];
 	struct stat st;
 
-	if (stat(path, &st) < 0)
+	auto_close int fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(e, errno, "looking at '%s'", path);
 	if (!S_ISBLK(st.st_mode) && !S_ISDIR(st.st_mode))
 		return refuse(e, path, "is neither a device nor a directory");
@@ -168,7 +133,7 @@ static int lvm_supports(const struct snapshot_env *env, const char *path, struct
 	}
 	if (strcmp(info.type, "thin") != 0)
 		return refuse(e, path, "is on a logical volume that is not thin");
-	if (S_ISDIR(st.st_mode) && !whole_fs(path))
+	if (S_ISDIR(st.st_mode) && !whole_fs(fd, path))
 		return refuse(e, path,
 		              "is not the root of an ext4 or XFS that is mounted from its volume; "
 		              "name the mount point");
@@ -302,7 +267,7 @@ static int find_origin(const struct snapshot *s, struct view *v, struct err *e)
 	if (fstat(s->origin_fd, &st) < 0)
 		return err_sys(e, errno, "looking at '%s'", s->origin);
 	v->dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
-	v->fs = S_ISBLK(st.st_mode) ? NULL : whole_fs(s->origin);
+	v->fs = S_ISBLK(st.st_mode) ? NULL : whole_fs(s->origin_fd, s->origin);
 	dm_uuid(v->dev, dm);
 	if (!lv_uuid(dm, uuid) || (S_ISDIR(st.st_mode) && !v->fs))
 		return err_set(e, ERR_UNSUPPORTED, "'%s' is on a thin volume no longer", s->origin);
@@ -335,7 +300,7 @@ static int lvm_prepare(struct snapshot *s, struct err *e)
 	if (find_origin(s, v, e) < 0)
 		return -1;
 	/* A device that is not mounted is frozen by nobody. */
-	if (!v->fs && !find_mount(mount_has_device, &v->dev))
+	if (!v->fs && !is_mounted(v->dev))
 		s->consistency = SNAP_CRASH;
 	(void)snprintf(text, sizeof(text), NOTE_VIEW "%s %s", v->origin.vg_name, v->name);
 	v->note = journal_add(s->env->journal, snapshot_lvm_thin.name, text, e);

@@ -17,6 +17,7 @@
 #include "snapshot/fiemap.h"
 
 #define PIECE_BYTES (256 * KIB)
+#define BLOCK_MAX (64 * KIB) /* of a file system */
 
 enum what { FILE_SIZE, RANGE_DATA, RANGE_HOLE };
 
@@ -109,11 +110,13 @@ int patches_note(struct patches *p, uint64_t ino, int from, int clone, uint64_t 
 	for (uint64_t off = 0; off < size; off = end) {
 		if (fiemap_differ(&a, &b, &off, &end, &hole) < 0)
 			return err_sys(e, errno, "asking where '%s' lies on the disk", name);
-		const struct head none = {
-			.ino = ino, .off = off, .len = end - off, .what = RANGE_HOLE
-		};
+		const struct head none = { .ino = ino,
+			                   .off = off,
+			                   .len = end - off + (end == size ? BLOCK_MAX : 0),
+			                   .what = RANGE_HOLE };
 		if (off == size)
 			break;
+		/* a hole that ends in the middle of the last block would only be zeros there */
 		if ((hole ? put_head(p, none, name, e)
 		          : put_data(p, ino, from, off, end, name, e)) < 0)
 			return -1;

@@ -9,10 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/btrfs.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "common/now.h"
@@ -20,6 +18,7 @@
 #include "snapshot/block.h"
 #include "snapshot/content.h"
 #include "snapshot/copies.h"
+#include "snapshot/mount.h"
 #include "snapshot/patches.h"
 #include "snapshot/record.h"
 #include "snapshot/view.h"
@@ -444,6 +443,9 @@ int precopy_finish(struct snapshot *s, struct err *e)
 
 	if (p->way == PRECOPY_CLONE && patches_apply(&p->patches, &p->copies, e) < 0)
 		return err_wrap(e, "completing the copies of '%s'", s->origin);
+	/* what cannot be written out is an error now, not other bytes later */
+	if (syncfs(p->copies.fd) < 0)
+		return err_sys(e, errno, "writing out the copies of '%s'", s->origin);
 	patches_close(&p->patches);
 	s->path = strdup(p->copies.path);
 	if (!s->path)
@@ -544,15 +546,6 @@ int precopy_release(struct snapshot *s, struct err *e)
 
 /* ---- what is possible ---- */
 
-/* Subvolumes of one btrfs have numbers of devices of their own, and are frozen together. */
-static bool same_btrfs(int a, int b)
-{
-	struct btrfs_ioctl_fs_info_args x = { 0 }, y = { 0 };
-
-	return ioctl(a, BTRFS_IOC_FS_INFO, &x) == 0 && ioctl(b, BTRFS_IOC_FS_INFO, &y) == 0 &&
-	       memcmp(x.fsid, y.fsid, sizeof(x.fsid)) == 0;
-}
-
 int precopy_env(const struct snapshot_env *env, struct err *e)
 {
 	if (!env->journal)
@@ -568,15 +561,15 @@ int precopy_env(const struct snapshot_env *env, struct err *e)
 
 int precopy_scratch(const struct snapshot_env *env, int fd, struct err *e)
 {
-	struct stat a, b;
+	bool same;
 
 	auto_close int dir = open(env->scratch_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_sys(e, errno, "opening the directory for scratch files '%s'",
 		               env->scratch_dir);
-	if (fstat(dir, &a) < 0 || fstat(fd, &b) < 0)
-		return err_sys(e, errno, "looking at '%s'", env->scratch_dir);
-	if (a.st_dev != b.st_dev && !same_btrfs(dir, fd))
+	if (mount_same_fs(dir, fd, &same, e) < 0)
+		return -1;
+	if (!same)
 		return 1;
 	(void)err_set(e, ERR_UNSUPPORTED,
 	              "the directory for scratch files '%s' is on the same file system, and could "

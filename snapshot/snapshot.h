@@ -105,6 +105,11 @@ struct snapshot {
 	int fd;     /* O_PATH descriptor that keeps the view in place; owned */
 	bool block; /* the view is a device or image */
 	bool freeze; /* capture() is called while frozen: SNAP_CAP_FREEZE, unless prepare clears it */
+	/*
+	 * Set by the caller before the release: a restore point has this view, so that a driver
+	 * with SNAP_CAP_DIFF keeps what its token needs, in place of what it kept before.
+	 */
+	bool committed;
 	enum snapshot_consistency consistency;
 	int64_t freeze_ns; /* the moment the view is of, ns since 1970; of a live read: its start */
 	struct snapshot_window window;
@@ -113,12 +118,7 @@ struct snapshot {
 	/* What is not in the view and should be known: sentences; owned. */
 	char *notes[SNAPSHOT_NOTES_MAX];
 	size_t nnotes, notes_total; /* kept, and met */
-	/*
-	 * Set before the release: a point of this view was committed, so that a driver with
-	 * SNAP_CAP_DIFF keeps what its token needs, in place of what it kept before.
-	 */
-	bool committed;
-	void *priv; /* the driver's own */
+	void *priv;                 /* the driver's own */
 };
 
 /*

@@ -90,11 +90,11 @@ static int odd(struct content *c, uint64_t off, bool *ret_known, uint64_t *ret_s
 static void test_claims_move__what_makes_no_sense_is_changed(void **state)
 {
 	static const struct source_ops odd_ops = { .changed = odd };
-	static const struct claims_range answers[] = { { 30, 30 }, { 40, 20 }, { 0, 0 }, { 5, 25 } };
+	static const struct claims_range odds[] = { { 30, 30 }, { 40, 20 }, { 0, 0 }, { 5, 25 } };
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
-		struct content x = { .r = { answers[i] }, .n = 1 };
+	for (size_t i = 0; i < ARRAY_LEN(odds); i++) {
+		struct content x = { .r = { odds[i] }, .n = 1 };
 		struct claims c;
 
 		assert_true(claims_begin(&c, &odd_ops, &x, 100));
