@@ -83,7 +83,8 @@ psql -q -d postgres -c 'SELECT pg_switch_wal()' >/dev/null
 await_acks 100
 ok test -n "$(fact backup-stop)"
 give_back back2
-sed -n 's/^aksdr-fact backup-label\.[0-9]* //p' post.out >back2/main/backup_label
+run 0 "$restore" show --key "$recovery" v2
+sed -n 's/^backup-label\.[0-9]* *//p' .out >back2/main/backup_label
 ok same back2/main/backup_label "$(find labels -name backup_label)"
 rm -rf back2/main/pg_wal/*
 : >back2/main/recovery.signal
