@@ -311,16 +311,29 @@ static int lvm_capture(struct snapshot *s, struct err *e)
 {
 	struct view *v = s->priv;
 	char origin[2 * LVM_NAME_MAX + 2], of[sizeof(TAG_OF) + LVM_UUID_LEN];
-	/* No backup of the metadata in /etc: it may lie on what is being suspended. */
-	const char *argv[] = { "lvcreate", "--snapshot",
-		               "--quiet",  "--name",
-		               v->name,    "--permission",
-		               "r",        "--addtag",
-		               TAG_VIEW,   "--addtag",
-		               of,         "--autobackup",
-		               "n",        "--setactivationskip",
-		               "n",        "--yes",
-		               origin,     NULL };
+	/*
+	 * A snapshot needs no size: it is thin, too. No backup of the metadata in /etc is wanted,
+	 * which may lie on what is being suspended.
+	 */
+	const char *argv[] = { "lvcreate",
+		               "--type",
+		               "thin",
+		               "--quiet",
+		               "--name",
+		               v->name,
+		               "--permission",
+		               "r",
+		               "--addtag",
+		               TAG_VIEW,
+		               "--addtag",
+		               of,
+		               "--autobackup",
+		               "n",
+		               "--setactivationskip",
+		               "n",
+		               "--yes",
+		               origin,
+		               NULL };
 
 	(void)snprintf(origin, sizeof(origin), "%s/%s", v->origin.vg_name, v->origin.lv_name);
 	(void)snprintf(of, sizeof(of), TAG_OF "%s", v->origin.lv_uuid);

@@ -75,8 +75,10 @@ while read -r line; do
 		ok true
 		;;
 	'not ok '*)
-		t "${line#not ok }"
-		bad 'seen in the machine'
+		line=${line#not ok }
+		t "${line%%: *}"
+		ok false
+		echo "   ${line#*: }"
 		;;
 	esac
 done <"$work/said"
