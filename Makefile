@@ -123,7 +123,7 @@ endif
 
 # ---- folders, in rank order -----------------------------------------------------------------
 
-FOLDERS := common store kube snapshot repo catalog agent restore
+FOLDERS := common store kube snapshot repo catalog agent restore freezer
 BELOW_common :=
 BELOW_store := common
 BELOW_kube := common
@@ -132,6 +132,7 @@ BELOW_repo := store kube common
 BELOW_catalog := repo snapshot store kube common
 BELOW_agent := catalog repo snapshot store kube common
 BELOW_restore := $(BELOW_agent)
+BELOW_freezer := snapshot kube store common
 
 obj = $(patsubst %.c,$(B)/obj/%.o,$(1))
 # lib_srcs <folder>: what goes into its archive; prog_srcs <folder>: what its program adds
@@ -139,9 +140,9 @@ lib_srcs = $(filter-out $(1)/main.c $(1)/cmd_%.c,$(sort $(wildcard $(1)/*.c)))
 prog_srcs = $(sort $(wildcard $(1)/main.c $(1)/cmd_*.c))
 # archives <folder>...: those that have sources
 archives = $(foreach f,$(1),$(if $(call lib_srcs,$f),$(B)/lib$f.a))
-EVERYTHING := $(call archives,agent restore $(BELOW_agent))
+EVERYTHING := $(call archives,agent restore freezer $(BELOW_agent))
 
-PROGRAMS := $(foreach f,agent restore catalog,$(if $(wildcard $f/main.c),$(B)/aksdr-$f))
+PROGRAMS := $(foreach f,agent restore catalog freezer,$(if $(wildcard $f/main.c),$(B)/aksdr-$f))
 SRCS := $(foreach f,$(FOLDERS),$(sort $(wildcard $f/*.c)))
 OBJS := $(call obj,$(SRCS))
 
@@ -183,7 +184,7 @@ $(B)/aksdr-$(1): $(call obj,$(call prog_srcs,$(1))) $(call archives,$(1) $(BELOW
 	$$(say) LD $$@
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $$@ $$^ $(LIBS)
 endef
-$(foreach f,agent restore catalog,$(eval $(call program_rules,$f)))
+$(foreach f,agent restore catalog freezer,$(eval $(call program_rules,$f)))
 
 # The catalog's SQL becomes C strings: catalog_schema (from schema.sql), one string a migration,
 # and the table of migrations in order. A file's number is the digits that its name starts with.
@@ -242,6 +243,9 @@ endef
 unit_folder = $(word 3,$(subst /, ,$(1)))
 $(foreach s,$(unit_srcs),$(eval $(call test_rules,$s,$(call archives,$(call unit_folder,$s) $(BELOW_$(call unit_folder,$s))))))
 $(foreach s,$(kind_srcs) $(reader_srcs) $(lvm_srcs) $(wildcard tests/fuzz/seeds.c),$(eval $(call test_rules,$s,$(EVERYTHING))))
+
+# It starts the program.
+$(B)/tests/crash/test_freezer_kills: | $(B)/aksdr-freezer
 
 # In the mode `fuzz` the library brings its own main; elsewhere the replay main is linked.
 fuzz_main := $(if $(FUZZ),,$(call obj,tests/fuzz/fuzz_main.c))
@@ -405,12 +409,13 @@ $(call obj,$(bench_srcs)): | $(GEN)
 # Nothing of the product is in its yardstick.
 $(B)/bench/limits: $(call obj,bench/limits.c)
 $(B)/bench/scale: $(call obj,$(wildcard bench/scale*.c)) $(call archives,repo $(BELOW_repo))
-$(B)/bench/limits $(B)/bench/scale:
+$(B)/bench/freezes: $(call obj,bench/freezes.c) $(call archives,snapshot $(BELOW_snapshot))
+$(B)/bench/limits $(B)/bench/scale $(B)/bench/freezes:
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
-.PHONY: bench bench-peers bench-scale
+.PHONY: bench bench-peers bench-scale bench-freezes
 bench: all $(B)/bench/limits ## measure time, memory and stored bytes, and compare with the primitives' limit
 	@scripts/bootstrap
 	@BIN='$(abspath $(B))' bench/run $(BENCH_ARGS)
@@ -418,6 +423,8 @@ bench-peers: all $(B)/bench/limits ## the same corpora through restic, rustic an
 	@scripts/bootstrap
 	@bench/install-peers || [ $$? -eq 3 ]
 	@BIN='$(abspath $(B))' bench/run --peers $(BENCH_ARGS)
+bench-freezes: all $(B)/bench/freezes ## how long file systems stand still for snapshots; root, loop devices
+	@BIN='$(abspath $(B))' bench/freezes $(FREEZES_DIR)
 bench-scale: $(B)/bench/scale ## collections, checks and the index by size: SIZE=small|medium|1m|3m|10m|100m, SCALE_DIR=dir
 	@dir=$(or $(SCALE_DIR),$$(mktemp -d)) && $(B)/bench/scale --dir $$dir --size $(or $(SIZE),1m) $(SCALE_ARGS); rc=$$?; \
 		$(if $(SCALE_DIR),,rm -rf $$dir;) exit $$rc
@@ -495,7 +502,7 @@ install: all man completion ## install programs, man pages and completions under
 		install -m 644 $(B)/completion/$$p.zsh '$(zsh_dir)'/_$$p; \
 		install -m 644 $(B)/completion/$$p.fish '$(fish_dir)'/$$p.fish; done
 uninstall: ## remove what install put there
-	set -e; for p in aksdr-agent aksdr-restore aksdr-catalog; do \
+	set -e; for p in aksdr-agent aksdr-restore aksdr-catalog aksdr-freezer; do \
 		rm -f '$(DESTDIR)$(PREFIX)'/bin/$$p '$(DESTDIR)$(PREFIX)'/share/man/man1/$$p.1 \
 			'$(bash_dir)'/$$p '$(zsh_dir)'/_$$p '$(fish_dir)'/$$p.fish; done
 clean: ## remove the build directory

@@ -47,7 +47,9 @@ enum {
 	OPT_FREEZE_TIMEOUT,
 	OPT_FREEZER,
 	OPT_COPY_MAX,
-	OPT_REQUIRE_MOUNT
+	OPT_REQUIRE_MOUNT,
+	OPT_CHANGED_BLOCKS,
+	OPT_FULL_EVERY
 };
 
 static const char *excludes[EXCLUDES_MAX];
@@ -57,6 +59,7 @@ static struct moment_params moment_params = { .env = &env, .driver = "auto", .ho
 static struct job_params job = {
 	.excludes = excludes,
 	.verify_encode = true,
+	.full_every = 10,
 };
 static const char *domain, *cluster = "", *namespace = "", *uid = "", *metrics;
 
@@ -111,6 +114,13 @@ static const struct verb_option options[] = {
 	{ "extend-locks", NULL,
 	  "lock all that the new points use, as 'aksdr-catalog lock' does for every point",
 	  OPT_EXTEND_LOCKS },
+	{ "changed-blocks", NULL,
+	  "keep each view until the next, so that of large files only what changed is read "
+	  "(btrfs, lvm-thin)",
+	  OPT_CHANGED_BLOCKS },
+	{ "full-every", "N",
+	  "with --changed-blocks: read all and compare at every Nth backup; default 10",
+	  OPT_FULL_EVERY },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -249,6 +259,11 @@ static int set(void *state, int key, const char *value, struct err *e)
 	case OPT_REQUIRE_MOUNT:
 		moment_params.require_mount = true;
 		return 0;
+	case OPT_CHANGED_BLOCKS:
+		job.changed_blocks = true;
+		return 0;
+	case OPT_FULL_EVERY:
+		return num_u64("--full-every", value, 1, 1000000, &job.full_every, e);
 	default:
 		return num_size("--page-cache", value, (uint64_t)1 << 44, &job.page_cache_bytes, e);
 	}
@@ -454,6 +469,7 @@ static void note_failure(struct call *x, const char *name, const struct err *why
 /* One after the other. What is not wanted any more is not read. */
 static void back_up(struct call *x, const struct point_volume *volumes, struct moment *m)
 {
+	job.moment = m;
 	for (size_t i = 0; i < m->n; i++) {
 		struct moment_volume *v = &m->volumes[i];
 		struct point p = { 0 };
@@ -462,7 +478,8 @@ static void back_up(struct call *x, const struct point_volume *volumes, struct m
 		uint64_t before = i > 0 ? store_requests(x->r->store) : 0;
 
 		job.volume = volumes[i];
-		job.view = v;
+		job.view = i;
+		job.last = i + 1 == m->n;
 		/* The other volumes are still worth saving. */
 		bool made = v->snapshot && job_backup(x->r, &job, &p, &why) == 0;
 		moment_release(v, made);
@@ -540,6 +557,7 @@ static void open_workplace(const char *state, struct workplace *w)
 		log_warn("no snapshots can be made", LOG_S("why", why.msg));
 		return;
 	}
+	env.keep_no_base = !job.changed_blocks;
 	env.journal = w->journal;
 	env.scratch_dir = w->scratch;
 	if (workplace_tidy(w, &removed, &why) < 0)

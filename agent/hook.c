@@ -189,19 +189,17 @@ static bool take(struct run *u, int which, size_t max, size_t *ret_n)
 	return true;
 }
 
-/* What is in the pipe now, and not what somebody goes on to write. True: somebody still may. */
-static bool take_rest(struct run *u, int which)
+/* What is in the pipe now, and not what somebody goes on to write. */
+static void take_rest(struct run *u, int which)
 {
 	int there = 0;
 
 	if (ioctl(u->pipes[which], FIONREAD, &there) < 0)
-		there = 0;
+		return;
 	for (size_t left = (size_t)there, n; left > 0; left -= n) {
 		if (!take(u, which, left, &n) || n == 0)
 			break;
 	}
-	struct pollfd p = { .fd = u->pipes[which], .events = POLLIN };
-	return poll(&p, 1, 0) <= 0 || !(p.revents & POLLHUP);
 }
 
 /* One step of the output; *s moves. text ends with a NUL at end. */
@@ -508,8 +506,8 @@ static void watch(struct run *u, struct cancel *cancel)
 	if (state == ASKED)
 		(void)kill(-u->pid, SIGKILL);
 	for (int i = OUT; i <= ERR; i++)
-		if (fds[i].fd >= 0 && take_rest(u, i) && state == RUNNING)
-			u->ret->held = true;
+		if (fds[i].fd >= 0)
+			take_rest(u, i);
 }
 
 static int end(struct run *u, struct err *e)

@@ -63,7 +63,6 @@ struct hook_result {
 	bool started;
 	bool timed_out;
 	bool cancelled;
-	bool held;           /* something that it left behind still holds its output open */
 	int status;          /* exit status; -1: none, it never ran or was ended by a signal */
 	int signal;          /* that ended it; 0: none */
 	int64_t duration_ns; /* from its start until its end */

@@ -41,10 +41,53 @@ static void tell_mounts(struct source *source, const struct snapshot *s, const c
 		         LOG_S("path", paths[i]));
 }
 
+static const struct moment_volume *view_of(const struct job_params *p)
+{
+	return &p->moment->volumes[p->view];
+}
+
+/* The application may go on once the last volume that is read as it is has been read. */
+static int all_read(void *arg, struct err *e)
+{
+	const struct job_params *p = arg;
+
+	return p->last ? moment_posts(p->moment, p->view, e) : 0;
+}
+
+/* Whether the view's driver can tell what changed since the previous point: that one is in *ret. */
+static bool find_base(const struct repo *r, const struct job_params *p, struct writer_previous *ret)
+{
+	const struct snapshot *s = view_of(p)->snapshot;
+	struct point_volume volume = p->volume;
+	struct err why = ERR_INIT;
+
+	volume.block = s->block;
+	if (!p->changed_blocks || p->force || !(s->ops->caps & SNAP_CAP_DIFF) || !s->token[0])
+		return false;
+	if (writer_previous(r, &volume, p->domain, ret, &why) < 0) {
+		log_warn("all of the volume is read: its previous restore point cannot be",
+		         LOG_S("volume", volume.name), LOG_S("why", why.msg));
+		return false;
+	}
+	return ret->session[0] && ret->token[0] && strcmp(ret->driver, s->ops->name) == 0;
+}
+
+static void tell_changes(const struct point *p)
+{
+	const struct capture_changes *c = &p->capture.changes;
+
+	if (c->wrong_bytes > 0)
+		log_error("a driver's list of changes was wrong: it is not used for this volume "
+		          "until a comparison finds it right again",
+		          LOG_S("volume", p->volume.name), LOG_S("driver", p->driver),
+		          LOG_U("bytes", c->wrong_bytes));
+}
+
 static int read_view(const struct repo *r, const struct job_params *p, struct point *ret,
                      struct err *e)
 {
-	const struct snapshot *s = p->view->snapshot;
+	const struct moment_volume *v = view_of(p);
+	const struct snapshot *s = v->snapshot;
 	const struct walk_params walk = {
 		.cross_mounts = p->cross_mounts,
 		.skip_caches = p->skip_caches,
@@ -55,10 +98,13 @@ static int read_view(const struct repo *r, const struct job_params *p, struct po
 	};
 	struct point_volume volume = p->volume;
 	struct progress_counts counts = { 0 };
+	struct writer_previous previous = { .session = "" };
+	struct job_params args = *p;
 	char label[POINT_NAME_MAX + 32];
 
 	volume.block = s->block;
-	struct source *source = snapshot_source(s, &walk, NULL, e);
+	bool based = find_base(r, p, &previous);
+	struct source *source = snapshot_source(s, &walk, based ? previous.token : NULL, e);
 	if (!source)
 		return -1;
 	const struct writer_params w = {
@@ -67,7 +113,12 @@ static int read_view(const struct repo *r, const struct job_params *p, struct po
 		.set = p->set,
 		.consistency = snapshot_consistency_name(s->consistency),
 		.driver = s->ops->name,
-		.capture = &p->view->capture,
+		.capture = &v->capture,
+		.all_read = all_read,
+		.arg = &args,
+		.base_session = based ? previous.session : NULL,
+		.compare = previous.distrusted ||
+		           (p->full_every && previous.unread_points + 1 >= p->full_every),
 		.frozen_ns = s->freeze_ns,
 		.level = p->level,
 		.verify_encode = p->verify_encode,
@@ -84,15 +135,17 @@ static int read_view(const struct repo *r, const struct job_params *p, struct po
 	struct progress *shown = progress_start(label, p->progress, &counts);
 	int rc = writer_backup(r, source, &w, ret, e);
 	progress_stop(shown);
-	if (rc == 0)
+	if (rc == 0) {
 		tell_mounts(source, s, volume.name);
+		tell_changes(ret);
+	}
 	source->ops->free(source);
 	return rc;
 }
 
 int job_backup(const struct repo *r, const struct job_params *p, struct point *ret, struct err *e)
 {
-	if (check_not_empty(p->view->snapshot, p, e) < 0)
+	if (check_not_empty(view_of(p)->snapshot, p, e) < 0)
 		return err_wrap(e, "volume '%s'", p->volume.name);
 	for (unsigned try = 1;; try++) {
 		struct err why = ERR_INIT;

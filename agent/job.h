@@ -16,7 +16,12 @@
 
 struct job_params {
 	struct point_volume volume; /* block is set by the job */
-	struct moment_volume *view; /* with a snapshot */
+	struct moment *moment;
+	size_t view; /* which of its volumes, with a snapshot */
+	bool last;   /* no other one is read after it */
+	/* Lists of what changed are used; every so often all is read and compared with them. 0: never. */
+	bool changed_blocks;
+	uint64_t full_every;
 	const char *domain;
 	const char *set; /* 32 hexadecimal digits, or NULL */
 	const char *const *excludes;

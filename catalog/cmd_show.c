@@ -86,6 +86,10 @@ static json_t *shown_json(struct catalog *c, const char *session, struct err *e)
 		{ "index", "SELECT key FROM point_segments WHERE session = ?1 ORDER BY n" },
 		{ "problems",
 		  "SELECT path, why FROM point_problems WHERE session = ?1 ORDER BY n" },
+		{ "hooks", "SELECT phase, command, exit, signal, timed_out, started_ns, ms, output,"
+		           " cut_bytes, outcome FROM v_hooks WHERE session = ?1 ORDER BY n" },
+		{ "facts", "SELECT name, value FROM point_facts WHERE session = ?1 ORDER BY n" },
+		{ "notes", "SELECT note FROM point_notes WHERE session = ?1 ORDER BY n" },
 		{ "anomalies", "SELECT kind, other, detail FROM anomalies WHERE resolved_ns IS NULL"
 		               " AND object = 'commit/' || ?1 ORDER BY kind, other" },
 	};
@@ -156,6 +160,42 @@ static void put_list(struct table *t, const char *name, const json_t *list)
 	}
 }
 
+/* The last line of a text that is not empty. */
+static const char *last_line(const char *text, size_t *ret_len)
+{
+	size_t end = strlen(text);
+
+	while (end && text[end - 1] == '\n')
+		end--;
+	size_t from = end;
+	while (from && text[from - 1] != '\n')
+		from--;
+	*ret_len = end - from;
+	return text + from;
+}
+
+/* A line a hook: what it was, what became of it, and what it said last. */
+static void put_hooks(struct table *t, const json_t *hooks)
+{
+	for (size_t i = 0; i < json_array_size(hooks); i++) {
+		const json_t *h = json_array_get(hooks, i);
+		CLEANUP(buf_clear) struct buf b = BUF_INIT(MIB);
+		size_t n;
+		const char *said = last_line(json_string_value(json_object_get(h, "output")), &n);
+
+		(void)buf_printf(&b, "%s '%s': %s after %lld ms",
+		                 json_string_value(json_object_get(h, "phase")),
+		                 json_string_value(json_object_get(h, "command")),
+		                 json_string_value(json_object_get(h, "outcome")),
+		                 (long long)json_integer_value(json_object_get(h, "ms")));
+		if (n)
+			(void)buf_printf(&b, ": %.*s", (int)n, said);
+		table_row(t);
+		table_text(t, "hook");
+		table_text(t, buf_cstr(&b));
+	}
+}
+
 static int print_fields(const json_t *points, const struct verb_common *common, struct err *e)
 {
 	auto_table struct table *t = table_new("aksdr/point/v1", field_columns,
@@ -168,6 +208,9 @@ static int print_fields(const json_t *points, const struct verb_common *common, 
 
 		put_fields(t, p);
 		put_list(t, "index", json_object_get(p, "index"));
+		put_hooks(t, json_object_get(p, "hooks"));
+		put_list(t, "fact", json_object_get(p, "facts"));
+		put_list(t, "note", json_object_get(p, "notes"));
 		put_list(t, "anomaly", json_object_get(p, "anomalies"));
 		put_list(t, "problem", json_object_get(p, "problems"));
 	}

@@ -88,11 +88,13 @@ static const char insert_point[] =
 	" root_key, root_compression, levels, files, directories, others, bytes_logical, "
 	"bytes_read,"
 	" bytes_new, bytes_stored, unreadable, changed, vanished, host, agent, epoch, hash, "
-	"signer, previous_missing)"
+	"signer, previous_missing, freeze_ms, moment, fallback, hooks_run, hooks_failed,"
+	" base_session, bytes_claimed, bytes_skipped, bytes_compared, bytes_wrong)"
 	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, "
 	"?18, ?19,"
 	" ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37,"
-	" ?38, ?39, ?40, ?41) ON CONFLICT (session) DO NOTHING";
+	" ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51)"
+	" ON CONFLICT (session) DO NOTHING";
 
 static void bind_names(sqlite3_stmt *s, const struct point *p, const char *voltag)
 {
@@ -146,6 +148,97 @@ static void bind_content(sqlite3_stmt *s, const struct point *p)
 	(void)sqlite3_bind_int(s, 41, p->previous_missing);
 }
 
+static bool hook_failed(const struct capture_hook *h)
+{
+	return h->timed_out || h->signal || h->exit;
+}
+
+/* What is not known stays NULL. */
+static void bind_capture(sqlite3_stmt *s, const struct point_capture *x)
+{
+	const struct capture_changes *ch = &x->changes;
+	int64_t ns;
+	uint64_t failed = 0;
+
+	for (size_t i = 0; i < x->nhooks; i++)
+		failed += hook_failed(&x->hooks[i]);
+	if (x->frozen_ns && x->thawed_ns &&
+	    !__builtin_sub_overflow(x->thawed_ns, x->frozen_ns, &ns))
+		catalog_bind_u64(s, 42, ns > 0 ? (uint64_t)ns / 1000000 : 0);
+	catalog_bind_text_or_null(s, 43, x->moment);
+	catalog_bind_text_or_null(s, 44, x->fallback ? x->fallback : "");
+	catalog_bind_u64(s, 45, x->nhooks);
+	catalog_bind_u64(s, 46, failed);
+	if (!ch->base_session[0])
+		return;
+	catalog_bind_text(s, 47, ch->base_session);
+	catalog_bind_u64(s, 48, ch->claimed_bytes);
+	catalog_bind_u64(s, 49, ch->skipped_bytes);
+	if (!ch->compared)
+		return;
+	catalog_bind_u64(s, 50, ch->compared_bytes);
+	catalog_bind_u64(s, 51, ch->wrong_bytes);
+}
+
+static int add_hooks(struct catalog *c, const struct point *p, struct err *e)
+{
+	auto_stmt sqlite3_stmt *s = catalog_prepare(
+		c,
+		"INSERT INTO point_hooks (session, n, phase, command, exit, signal, timed_out, "
+		"started_ns, ms, output, cut_bytes)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+		e);
+
+	if (!s)
+		return -1;
+	for (size_t i = 0; i < p->capture.nhooks; i++) {
+		const struct capture_hook *h = &p->capture.hooks[i];
+
+		catalog_bind_text(s, 1, p->session);
+		catalog_bind_u64(s, 2, i);
+		catalog_bind_text(s, 3, h->post ? "post" : "pre");
+		catalog_bind_text(s, 4, h->command);
+		(void)sqlite3_bind_int(s, 5, h->exit);
+		(void)sqlite3_bind_int(s, 6, h->signal);
+		(void)sqlite3_bind_int(s, 7, h->timed_out);
+		(void)sqlite3_bind_int64(s, 8, h->started_ns);
+		catalog_bind_u64(s, 9, h->ms);
+		catalog_bind_text(s, 10, h->output);
+		catalog_bind_u64(s, 11, h->cut_bytes);
+		if (catalog_run(c, s, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int add_told(struct catalog *c, const struct point *p, struct err *e)
+{
+	auto_stmt sqlite3_stmt *fact = catalog_prepare(
+		c, "INSERT INTO point_facts (session, n, name, value) VALUES (?1, ?2, ?3, ?4)", e);
+	auto_stmt sqlite3_stmt *note =
+		catalog_prepare(c, "INSERT INTO point_notes (session, n, note) VALUES (?1, ?2, ?3)",
+	                        e);
+
+	if (!fact || !note)
+		return -1;
+	for (size_t i = 0; i < p->capture.nfacts; i++) {
+		catalog_bind_text(fact, 1, p->session);
+		catalog_bind_u64(fact, 2, i);
+		catalog_bind_text(fact, 3, p->capture.facts[i].name);
+		catalog_bind_text(fact, 4, p->capture.facts[i].value);
+		if (catalog_run(c, fact, e) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < p->capture.nnotes; i++) {
+		catalog_bind_text(note, 1, p->session);
+		catalog_bind_u64(note, 2, i);
+		catalog_bind_text(note, 3, p->capture.notes[i]);
+		if (catalog_run(c, note, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int add_lists(struct catalog *c, const struct point *p, struct err *e)
 {
 	auto_stmt sqlite3_stmt *segment =
@@ -184,11 +277,14 @@ int row_add_point(struct catalog *c, const struct point *p, const char voltag[17
 		return -1;
 	bind_names(s, p, voltag);
 	bind_content(s, p);
+	bind_capture(s, &p->capture);
 	if (catalog_run(c, s, e) < 0)
 		return -1;
 	if (sqlite3_changes(c->db) == 0)
 		return 0;
-	return add_lists(c, p, e) < 0 ? -1 : 1;
+	if (add_lists(c, p, e) < 0 || add_hooks(c, p, e) < 0 || add_told(c, p, e) < 0)
+		return -1;
+	return 1;
 }
 
 static const char insert_check[] =

@@ -418,8 +418,7 @@ undo:
 	return -1;
 }
 
-/* An unlinked file in the directory, or -1 with errno. */
-static int open_unlinked(const char *dir_path)
+int fd_open_scratch(const char *dir_path)
 {
 	int fd = openat(AT_FDCWD, dir_path, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
 	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
@@ -444,7 +443,7 @@ void *fd_map_scratch(const char *dir_path, size_t n)
 		p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		return p == MAP_FAILED ? NULL : p;
 	}
-	auto_close int fd = open_unlinked(dir_path);
+	auto_close int fd = fd_open_scratch(dir_path);
 	if (fd < 0)
 		return NULL;
 	if (n > INT64_MAX) {

@@ -49,6 +49,9 @@ enum fd_create_flags { FD_REPLACE = 0, FD_EXCL = 1 };
 MUST_CHECK int fd_create_file(int dir, const char *path, const void *p, size_t n, mode_t mode,
                               enum fd_create_flags flags, struct err *e);
 
+/* A file in dir_path without a name, for reading and writing, or -1 with errno. */
+int fd_open_scratch(const char *dir_path);
+
 /*
  * Scratch memory that the kernel may write back instead of killing us: n
  * bytes of an unlinked temporary file in dir_path (or anonymous memory when

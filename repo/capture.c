@@ -361,12 +361,20 @@ static void put_changes(json_t *o, const struct capture_changes *x, int *bad)
 {
 	json_t *v = set_new(o, "changes", json_object(), bad);
 
-	set_text(v, "base_session", x->base_session, bad);
+	if (x->base_session[0])
+		set_text(v, "base_session", x->base_session, bad);
 	set_u64(v, "claimed_bytes", x->claimed_bytes, bad);
 	set_u64(v, "skipped_bytes", x->skipped_bytes, bad);
 	set_bool(v, "compared", x->compared, bad);
 	set_u64(v, "compared_bytes", x->compared_bytes, bad);
 	set_u64(v, "wrong_bytes", x->wrong_bytes, bad);
+	set_u64(v, "unread_points", x->unread_points, bad);
+	set_bool(v, "distrusted", x->distrusted, bad);
+}
+
+static bool has_changes(const struct point_capture *c)
+{
+	return c->changes.base_session[0] || c->changes.distrusted;
 }
 
 static bool has_window(const struct point_capture *c)
@@ -379,7 +387,7 @@ int capture_put(const struct point_capture *c, json_t *point)
 	int bad = 0;
 
 	if (!has_window(c) && !c->moment[0] && !c->nhooks && !c->nfacts && !c->nnotes &&
-	    !c->fallback && !c->token[0] && !c->changes.base_session[0])
+	    !c->fallback && !c->token[0] && !has_changes(c))
 		return 0;
 	json_t *o = set_new(point, MEMBER, json_object(), &bad);
 	if (has_window(c)) {
@@ -401,7 +409,7 @@ int capture_put(const struct point_capture *c, json_t *point)
 		set_text(o, "fallback", c->fallback, &bad);
 	if (c->token[0])
 		set_text(o, "token", c->token, &bad);
-	if (c->changes.base_session[0])
+	if (has_changes(c))
 		put_changes(o, &c->changes, &bad);
 	return bad ? -1 : 0;
 }
@@ -605,16 +613,18 @@ static int get_changes(const json_t *o, struct capture_changes *x, struct err *e
 		return 0;
 	if (!json_is_object(v))
 		return refuse("changes", "expected an object", e);
-	if (json_get_str(v, what, "base_session", &base, e) < 0)
+	if (get_text(v, what, "base_session", sizeof(x->base_session) - 1, &base, e) < 0)
 		return -1;
-	if (!point_session_valid(base))
+	if (base[0] && !point_session_valid(base))
 		return refuse("changes.base_session", "no session name", e);
 	memcpy(x->base_session, base, strlen(base) + 1);
 	if (get_u64(v, what, "claimed_bytes", &x->claimed_bytes, e) < 0 ||
 	    get_u64(v, what, "skipped_bytes", &x->skipped_bytes, e) < 0 ||
 	    get_bool(v, what, "compared", &x->compared, e) < 0 ||
 	    get_u64(v, what, "compared_bytes", &x->compared_bytes, e) < 0 ||
-	    get_u64(v, what, "wrong_bytes", &x->wrong_bytes, e) < 0)
+	    get_u64(v, what, "wrong_bytes", &x->wrong_bytes, e) < 0 ||
+	    get_u64(v, what, "unread_points", &x->unread_points, e) < 0 ||
+	    get_bool(v, what, "distrusted", &x->distrusted, e) < 0)
 		return -1;
 	return 0;
 }

@@ -54,6 +54,8 @@ struct capture_changes {
 	bool compared;           /* everything was read, and the claims checked */
 	uint64_t compared_bytes; /* said to be unchanged, and compared */
 	uint64_t wrong_bytes;    /* of those: they had changed all the same */
+	uint64_t unread_points;  /* made in a row from lists, up to this one, uncompared */
+	bool distrusted;         /* the volume's newest comparison found wrong bytes */
 };
 
 /* All zero: nothing is known. */
@@ -77,8 +79,8 @@ void capture_clear(struct point_capture *c);
 bool capture_fact_name_valid(const char *name);
 
 /*
- * Add a copy of a hook, a fact, a note, or set the reason of a fallback. Texts may be any bytes: what
- * is no text is written as \xNN, and what is over the limit is cut, of an output the beginning.
+ * Add a copy of a hook, a fact, a note, or set the reason of a fallback. Texts may be any bytes:
+ * what is no text is written as \xNN; what is over the limit is cut, of an output the beginning.
  * What there are enough of, and a fact without a valid name, is left out. The value of a fact
  * of the same name is replaced.
  *   ERR_NOMEM

@@ -212,18 +212,14 @@ static const struct old_window *window_of(const struct delta *d, uint64_t off)
 	return NULL;
 }
 
-/*
- * The page that starts at old offset off. false: none can be compared there;
- * then *ret_next is the next offset where looking again makes sense (> off,
- * UINT64_MAX at the end).
- */
-static bool old_page_at(struct delta *d, uint64_t off, struct old_page *ret, uint64_t *ret_next)
+/* The extent that holds off, or NULL; *ret_into: how far in it off is. */
+static const struct extent *extent_at(struct delta *d, uint64_t off,
+                                      const struct old_window **ret_window, uint64_t *ret_into)
 {
 	load_to(d, off);
 	const struct old_window *w = window_of(d, off);
-	*ret_next = UINT64_MAX;
 	if (!w)
-		return false;
+		return NULL;
 	size_t lo = 0, hi = w->record->nextents;
 	while (hi - lo > 1) {
 		size_t mid = lo + (hi - lo) / 2;
@@ -233,10 +229,27 @@ static bool old_page_at(struct delta *d, uint64_t off, struct old_page *ret, uin
 		else
 			hi = mid;
 	}
-	const struct extent *x = &w->record->extents[lo];
-	uint64_t into = off - w->starts[lo];
+	*ret_window = w;
+	*ret_into = off - w->starts[lo];
+	return &w->record->extents[lo];
+}
+
+/*
+ * The page that starts at old offset off. false: none can be compared there;
+ * then *ret_next is the next offset where looking again makes sense (> off,
+ * UINT64_MAX at the end).
+ */
+static bool old_page_at(struct delta *d, uint64_t off, struct old_page *ret, uint64_t *ret_next)
+{
+	const struct old_window *w;
+	uint64_t into;
+	const struct extent *x = extent_at(d, off, &w, &into);
+
+	*ret_next = UINT64_MAX;
+	if (!x)
+		return false;
 	uint64_t left = x->len - into;
-	uint64_t end = w->starts[lo] + x->len;
+	uint64_t end = off + left;
 
 	if (x->chunk < 0) {
 		*ret = (struct old_page){
@@ -294,6 +307,51 @@ static bool same(const struct delta *d, const struct old_page *page, const uint8
 	/* The mark is one byte in sixty-four of a page; computing it first would save little. */
 	crypt_page_fp(d->hasher, p, page->len, fp);
 	return memcmp(fp, page->fp, sizeof(fp)) == 0;
+}
+
+bool delta_old_at(struct delta *d, uint64_t off, struct delta_old *ret)
+{
+	const struct old_window *w;
+	uint64_t into;
+	const struct extent *x = extent_at(d, off, &w, &into);
+
+	d->shift = 0;
+	*ret = (struct delta_old){ .len = UINT64_MAX };
+	if (!x)
+		return false;
+	ret->len = x->len - into;
+	if (x->chunk < 0) {
+		ret->kind = x->chunk;
+		return true;
+	}
+	ret->ref = &w->leaf->chunks[x->chunk];
+	ret->leaf = w->leaf;
+	ret->chunk_off = x->off + (uint32_t)into;
+	return !chunk_absent(ret->ref);
+}
+
+enum delta_same delta_compare(struct delta *d, const uint8_t *p, uint64_t avail, uint64_t off,
+                              uint64_t *ret_len)
+{
+	static const uint8_t zeros[FORMAT_PAGE_BYTES];
+	struct old_page page;
+	struct delta_old old;
+	uint64_t next;
+
+	if (!p && delta_old_at(d, off, &old) && old.kind < 0) {
+		*ret_len = old.len < avail ? old.len : avail;
+		return DELTA_SAME;
+	}
+	if (!old_page_at(d, off, &page, &next)) {
+		*ret_len = next == UINT64_MAX ? next : next - off;
+		return DELTA_UNKNOWN;
+	}
+	if (page.zero && page.len > avail)
+		page.len = (uint32_t)avail;
+	*ret_len = page.len;
+	if (page.len > avail)
+		return DELTA_UNKNOWN;
+	return same(d, &page, p ? p : zeros) ? DELTA_SAME : DELTA_DIFFERS;
 }
 
 /* ---- search ---- */

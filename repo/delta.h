@@ -32,11 +32,24 @@ struct delta_piece {
 	uint32_t chunk_off;
 };
 
+/* A stretch of the old file. */
+struct delta_old {
+	int64_t kind; /* 0: in a chunk, EXTENT_HOLE, EXTENT_ZERO */
+	uint64_t len;
+	const struct chunk_ref *ref; /* kind 0: valid as long as `leaf` */
+	struct leaf *leaf;           /* borrowed until the next call */
+	uint32_t chunk_off;
+};
+
+/* How bytes compare with those of the old file. */
+enum delta_same { DELTA_UNKNOWN, DELTA_SAME, DELTA_DIFFERS };
+
 struct delta;
 
 /*
  * Starts on a file whose old record is `old` in `leaf`; tree (may be NULL when
- * the record is not continued) gives the continuations. NULL: no memory.
+ * the record is not continued) gives the continuations. pages may be NULL: then nothing can be
+ * compared. NULL: no memory.
  */
 struct delta *delta_new(const struct chunker *chunker, const struct crypt_hasher *hasher,
                         struct pages *pages);
@@ -51,5 +64,20 @@ void delta_start(struct delta *d, struct tree *tree, const struct record *old, s
  */
 size_t delta_window(struct delta *d, const uint8_t *p, size_t n, size_t avail, uint64_t off,
                     const struct delta_piece **ret_pieces, size_t *ret_consumed);
+
+/*
+ * What the old file has at off, up to the end of its extent. false: it has nothing there, or
+ * nothing that may be referred to, for ret->len bytes (UINT64_MAX: to its end). From here on pages
+ * are expected where they were. Offsets must not decrease.
+ */
+bool delta_old_at(struct delta *d, uint64_t off, struct delta_old *ret);
+
+/*
+ * Compares one page of the old file, or a stretch of zeros of it, that begins at off with new bytes
+ * p[0 .. avail); p NULL: a hole of avail bytes. *ret_len > 0: how many bytes the answer is
+ * for; UNKNOWN: when there is nothing to compare with, UINT64_MAX to its end.
+ */
+enum delta_same delta_compare(struct delta *d, const uint8_t *p, uint64_t avail, uint64_t off,
+                              uint64_t *ret_len);
 
 #endif

@@ -152,6 +152,20 @@ int point_problem_add(struct point *p, const char *path, size_t path_len, const 
 	return 0;
 }
 
+bool point_problem_has(const struct point *p, const char *path, size_t path_len)
+{
+	if (p->unreadable == 0 && p->changed == 0)
+		return false;
+	if (p->nproblems < p->unreadable || p->nproblems - p->unreadable < p->changed)
+		return true;
+	auto_free char *text = escape_path(path, path_len);
+	for (size_t i = 0; text && i < p->nproblems; i++) {
+		if (strcmp(p->problems[i].path, text) == 0)
+			return true;
+	}
+	return !text;
+}
+
 /* ---- writing ---- */
 
 /* Text in a JSON object; a failure is counted in *bad. */

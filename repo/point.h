@@ -94,6 +94,12 @@ MUST_CHECK int point_voltag(const struct keys *k, const struct point_volume *v, 
 int point_problem_add(struct point *p, const char *path, size_t path_len, const char *why);
 
 /*
+ * Whether something was wrong with the entry of this path when p was made, as far as its list
+ * goes; true too when the list is not of all that was.
+ */
+bool point_problem_has(const struct point *p, const char *path, size_t path_len);
+
+/*
  * The order of points of one volume: sequence, then store's time of receipt, then session. <0,
  * 0, >0
  */

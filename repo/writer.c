@@ -318,6 +318,10 @@ static bool unchanged(struct job *j, const struct entry *n, const struct record 
 		return false;
 	if (!j->params->ignore_ctime && !same_time(&a->ctime, &b->ctime))
 		return false;
+	/* The entry of a large file is on its way before it is known that the rest was read. */
+	if ((old->flags & RECORD_CONTINUED) &&
+	    point_problem_has(&j->previous, n->path, n->path_len))
+		return false;
 	/* A time in the file's own last granule may hide a later change of the same granule. */
 	return S_ISREG(a->mode) || S_ISDIR(a->mode) || S_ISLNK(a->mode) || a->mode == b->mode;
 }
@@ -570,6 +574,10 @@ static int open_previous(struct job *j, struct err *e)
 	if (tree_open(j->repo, &j->previous, &j->join_tree, e) < 0 ||
 	    tree_open(j->repo, &j->previous, &j->big_tree, e) < 0)
 		return err_wrap(e, "opening the previous restore point");
+	/* A point whose view has no name is nobody's base. */
+	j->based = j->params->base_session && j->source->ops->changed &&
+	           j->previous.capture.token[0] &&
+	           strcmp(j->params->base_session, j->previous.session) == 0;
 	return 0;
 }
 
@@ -807,6 +815,23 @@ static int run(struct job *j, struct err *e)
 	return sealer_finish(j->sealer, e);
 }
 
+/* What became of the source's claims, and whether such lists are to be believed. */
+static void fill_changes(const struct job *j, struct capture_changes *ret)
+{
+	const struct capture_changes *before = &j->previous.capture.changes;
+
+	*ret = (struct capture_changes){ 0 };
+	if (j->has_previous)
+		ret->distrusted = before->distrusted;
+	if (!j->based)
+		return;
+	*ret = j->changes;
+	memcpy(ret->base_session, j->previous.session, sizeof(ret->base_session));
+	ret->compared = j->params->compare;
+	ret->unread_points = ret->compared || j->params->force ? 0 : before->unread_points + 1;
+	ret->distrusted = ret->compared_bytes ? ret->wrong_bytes > 0 : before->distrusted;
+}
+
 static int fill_point(struct job *j, struct err *e)
 {
 	const struct writer_params *p = j->params;
@@ -830,11 +855,10 @@ static int fill_point(struct job *j, struct err *e)
 	}
 	const char *id = strrchr(to->session, '-');
 	(void)snprintf(to->id, sizeof(to->id), "%s", id ? id + 1 : "");
-	if (p->capture) {
-		if (capture_copy(p->capture, &to->capture, e) < 0)
-			return -1;
-		to->capture.changes = (struct capture_changes){ 0 };
-	}
+	if ((p->all_read && p->all_read(p->arg, e) < 0) ||
+	    (p->capture && capture_copy(p->capture, &to->capture, e) < 0))
+		return -1;
+	fill_changes(j, &to->capture.changes);
 	to->frozen_ns = p->frozen_ns ? p->frozen_ns : to->started_ns;
 	to->finished_ns = now_wall_ns();
 	to->config = j->repo->params.revision;
@@ -912,6 +936,53 @@ static int still_counts(const struct job *j, struct err *e)
 	               "this agent key was revoked while the backup ran: restore point '%s' was "
 	               "made, and will not count; run it again with a new key file",
 	               j->point->session);
+}
+
+/* The newest point that this machine made of the volume, or that there is; -1: none. */
+static int previous_point(const struct repo *r, const struct point_volume *volume,
+                          struct point *ret, struct err *e)
+{
+	CLEANUP(commit_list_clear) struct commit_list commits = { 0 };
+	struct local l;
+	struct err why = ERR_INIT;
+	char voltag[17];
+
+	if (point_voltag(r->keys, volume, voltag, e) < 0)
+		return -1;
+	local_open(r, voltag, &l);
+	bool known = l.head[0] && repo_point(r, l.head, ret, &why) == 0;
+	local_close(&l);
+	if (known)
+		return 0;
+	return commit_list_load(r->store, &commits, e) < 0
+	               ? -1
+	               : repo_latest(r, volume, &commits, ret, e);
+}
+
+int writer_previous(const struct repo *r, const struct point_volume *volume, const char *domain,
+                    struct writer_previous *ret, struct err *e)
+{
+	CLEANUP(point_clear) struct point p = { 0 };
+	struct writer_previous found = { 0 };
+	struct err why = ERR_INIT;
+
+	if (previous_point(r, volume, &p, &why) < 0) {
+		if (why.class != ERR_NOT_FOUND) {
+			*e = why;
+			return err_wrap(e, "looking for the previous restore point");
+		}
+		*ret = found;
+		return 0;
+	}
+	found.distrusted = p.capture.changes.distrusted;
+	found.unread_points = p.capture.changes.unread_points;
+	if (strcmp(p.domain, domain) == 0) {
+		memcpy(found.session, p.session, sizeof(found.session));
+		memcpy(found.token, p.capture.token, sizeof(found.token));
+		memcpy(found.driver, p.driver, sizeof(found.driver));
+	}
+	*ret = found;
+	return 0;
 }
 
 int writer_backup(const struct repo *r, struct source *source, const struct writer_params *params,

@@ -27,16 +27,29 @@ struct writer_params {
 	const char *consistency, *driver;
 	int64_t frozen_ns;
 	const struct point_capture *capture; /* for the point, `changes` aside; NULL: nothing */
-	int level;                           /* zstd level; 0: the default (3) */
-	bool verify_encode;                  /* decode and compare before upload */
-	bool ignore_ctime;                   /* a snapshot's clone changes it */
-	bool force;                          /* read everything, whatever the previous point says */
-	bool take_over;                      /* single-writer mode: fence sessions that are open */
-	bool dry_run;                        /* nothing is written */
-	unsigned threads;                    /* pool; 0: CPUs */
-	unsigned retries;                    /* reads of a file that changes meanwhile */
-	uint64_t page_cache_bytes;           /* local fingerprints of pages; 0: default */
-	struct progress_counts *counts;      /* may be NULL */
+	/*
+	 * Called when all is read, before the point is made: it may change what `capture` holds.
+	 * -1 with e: no point is made. NULL: nothing is to be done then.
+	 */
+	int (*all_read)(void *arg, struct err *e);
+	void *arg;
+	int level;          /* zstd level; 0: the default (3) */
+	bool verify_encode; /* decode and compare before upload */
+	bool ignore_ctime;  /* a snapshot's clone changes it */
+	/*
+	 * Session of the point whose view is the base of source->changed(), or NULL. When it is the
+	 * previous point that the writer goes by, large files and devices are read only where they
+	 * may have changed; when it is another one, it does not count.
+	 */
+	const char *base_session;
+	bool compare;                   /* read those all the same, and check the claims */
+	bool force;                     /* read everything, whatever the previous point says */
+	bool take_over;                 /* single-writer mode: fence sessions that are open */
+	bool dry_run;                   /* nothing is written */
+	unsigned threads;               /* pool; 0: CPUs */
+	unsigned retries;               /* reads of a file that changes meanwhile */
+	uint64_t page_cache_bytes;      /* local fingerprints of pages; 0: default */
+	struct progress_counts *counts; /* may be NULL */
 };
 
 /*
@@ -50,5 +63,22 @@ struct writer_params {
  */
 MUST_CHECK int writer_backup(const struct repo *r, struct source *source,
                              const struct writer_params *params, struct point *ret, struct err *e);
+
+/* What a volume's next backup may begin from: the newest point that writer_backup() would go by. */
+struct writer_previous {
+	char session[96];                  /* for base_session; "": there is none */
+	char token[CAPTURE_TOKEN_MAX + 1]; /* of its view; "": it has none */
+	char driver[32];                   /* that made it */
+	bool distrusted;        /* the newest comparison found that lists of changes were wrong */
+	uint64_t unread_points; /* made in a row from lists, up to this one, without a comparison */
+};
+
+/*
+ * Asks for it: costs a GET of one commit where this machine made the newest point, else
+ * a list of all commits too. What another machine does meanwhile is not seen: writer_backup() looks
+ * again. A point of another domain, or of none, gives empty names.
+ */
+MUST_CHECK int writer_previous(const struct repo *r, const struct point_volume *volume,
+                               const char *domain, struct writer_previous *ret, struct err *e);
 
 #endif

@@ -2,7 +2,8 @@
 /*
  * Streams one file or device: holes by the source's data ranges, content cut
  * by content or in aligned blocks, and where the old version's pages are known
- * only what changed (delta.h).
+ * only what changed (delta.h). Where the source knows what changed since the view of the previous
+ * point (claims.h), the rest is taken from that point unread.
  *
  * Files whose size is a multiple of 4096, and block volumes, are cut in
  * aligned blocks: databases and images change page by page in place. Others
@@ -10,6 +11,7 @@
  */
 #include <string.h>
 
+#include "repo/claims.h"
 #include "repo/writer_impl.h"
 
 #define READ_BYTES (512 * KIB)
@@ -44,8 +46,15 @@ struct big {
 	size_t scanned;
 	uint64_t hash;
 	/* deltas */
-	bool delta;
+	bool delta;   /* pages are compared with those of the old version */
+	bool rewrite; /* this window is written anew, whatever it has in common with the old one */
 	uint64_t rewrite_budget;
+	/* claims */
+	bool based;     /* the old version is that of the source's base, and there are claims */
+	bool skipping;  /* what is not claimed is taken from the old version */
+	bool comparing; /* … or compared with it */
+	struct claims claims;
+	uint64_t skipped;
 };
 
 static int failed_elsewhere(struct err *e)
@@ -399,6 +408,9 @@ static bool worth_keeping(struct big *b, const struct delta_piece *p, size_t n, 
 	for (size_t i = 0; i < n; i++)
 		if (p[i].kind == DELTA_LITERAL)
 			literal += p[i].len;
+	/* Claims are shorter than windows: a few pages do not get a chunk of their own. */
+	if (b->skipping && bytes < PIECE_CHUNK)
+		return true;
 	if (literal > bytes / 4 * 3)
 		return false;
 	if (n > WINDOW_EXTENTS && b->rewrite_budget >= bytes) {
@@ -467,11 +479,15 @@ static int stream_delta(struct big *b, uint64_t end, bool *ret_short, bool *ret_
 		size_t n = have < DELTA_WINDOW ? have : DELTA_WINDOW;
 		if (b->fixed && b->at % DELTA_WINDOW + n > DELTA_WINDOW)
 			n = DELTA_WINDOW - b->at % DELTA_WINDOW;
-		const struct delta_piece *p;
-		size_t consumed;
-		size_t pieces = delta_window(j->delta, j->window, n, have, b->at, &p, &consumed);
+		const struct delta_piece *p = NULL;
+		size_t consumed = n;
+		size_t pieces = 0;
 		uint64_t from = b->at;
-		if (!worth_keeping(b, p, pieces, consumed)) {
+		if (b->comparing)
+			claims_compare(&b->claims, j->delta, j->window, n, have, b->at);
+		if (b->delta && !b->rewrite)
+			pieces = delta_window(j->delta, j->window, n, have, b->at, &p, &consumed);
+		if (pieces == 0 || !worth_keeping(b, p, pieces, consumed)) {
 			if (append(b, j->window, consumed, e) < 0)
 				return -1;
 		} else {
@@ -489,33 +505,161 @@ static int stream_delta(struct big *b, uint64_t end, bool *ret_short, bool *ret_
 	return 0;
 }
 
-/* The whole content once. */
-static int read_through(struct big *b, uint64_t size, bool *ret_unreadable, struct err *e)
+/* Content from b->at to `to`: data and holes. */
+static int read_range(struct big *b, uint64_t to, bool *ret_short, bool *ret_unreadable,
+                      struct err *e)
 {
 	const struct source_ops *ops = b->j->source->ops;
-	bool is_short = false;
 
-	while (b->at < size && !is_short) {
+	while (b->at < to && !*ret_short) {
 		uint64_t start, end;
 
 		if (ops->data(b->content, b->at, &start, &end, e) < 0)
 			return unreadable(ret_unreadable);
-		if (start > size)
-			start = size;
-		if (end > size)
-			end = size;
+		if (start > to)
+			start = to;
+		if (end > to)
+			end = to;
 		progress(b, start - b->at);
+		if (b->comparing)
+			claims_compare(&b->claims, b->j->delta, NULL, start - b->at, start - b->at,
+			               b->at);
 		/* A hole that reaches into another block ends the chunk of this one. */
 		if (b->fixed && b->buf &&
 		    start / FORMAT_BLOCK_BYTES != b->at / FORMAT_BLOCK_BYTES && end_chunk(b, e) < 0)
 			return -1;
 		if (add_empty(b, EXTENT_HOLE, start - b->at, e) < 0)
 			return -1;
-		int rc = b->delta ? stream_delta(b, end, &is_short, ret_unreadable, e)
-		                  : stream(b, end, &is_short, ret_unreadable, e);
+		int rc = b->delta || b->comparing
+		                 ? stream_delta(b, end, ret_short, ret_unreadable, e)
+		                 : stream(b, end, ret_short, ret_unreadable, e);
 		if (rc < 0)
 			return -1;
 	}
+	return 0;
+}
+
+/* ---- what is not claimed ---- */
+
+/* n bytes of the old version at its offset b->at. */
+static int take_old(struct big *b, const struct delta_old *x, uint64_t n, struct err *e)
+{
+	const struct stretch s = {
+		.kind = x->kind, .len = n, .ref = x->ref, .leaf = x->leaf, .off = x->chunk_off
+	};
+
+	if (end_chunk(b, e) < 0)
+		return -1;
+	b->skipped += n;
+	progress(b, n);
+	return x->kind < 0 ? add_empty(b, x->kind, n, e) : add(b, &s, e);
+}
+
+/* The old version's up to `to`; what it does not have, or may not refer to, is read. */
+static int keep_old(struct big *b, uint64_t to, bool *ret_short, bool *ret_unreadable,
+                    struct err *e)
+{
+	while (b->at < to && !*ret_short) {
+		struct delta_old x;
+		bool has = delta_old_at(b->j->delta, b->at, &x);
+		uint64_t n = x.len < to - b->at ? x.len : to - b->at;
+
+		if (cancel_check(b->j->repo->cancel, e) < 0)
+			return -1;
+		job_beat(b->j);
+		int rc = has ? take_old(b, &x, n, e)
+		             : read_range(b, b->at + n, ret_short, ret_unreadable, e);
+		if (rc < 0)
+			return -1;
+		if (b->at - b->start > RETRY_BYTES && emit_windows(b, false, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Into how many pieces [from, to) falls when the claims r[] are read and the rest is kept. */
+static size_t count_pieces(struct big *b, const struct claims_range *r, size_t n, uint64_t from,
+                           uint64_t to)
+{
+	size_t pieces = n;
+	uint64_t at = from;
+
+	for (size_t i = 0; i <= n; i++) {
+		uint64_t end = i < n ? r[i].start : to;
+
+		while (at < end) {
+			struct delta_old x;
+
+			(void)delta_old_at(b->j->delta, at, &x);
+			at = x.len < end - at ? at + x.len : end;
+			pieces++;
+		}
+		if (i < n)
+			at = r[i].end;
+	}
+	return pieces;
+}
+
+/*
+ * From b->at to `to`, the end of its window of the file, in which there are claims. The bounds are
+ * those of worth_keeping().
+ */
+static int read_claims(struct big *b, uint64_t to, bool *ret_short, bool *ret_unreadable,
+                       struct err *e)
+{
+	struct claims_range r[CLAIMS_MAX];
+	size_t n = claims_window(&b->claims, b->at, to, r);
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bytes += r[i].end - r[i].start;
+	if (bytes > (to - b->at) / 4 * 3)
+		return read_range(b, to, ret_short, ret_unreadable, e);
+	if (count_pieces(b, r, n, b->at, to) > WINDOW_EXTENTS && b->rewrite_budget >= to - b->at) {
+		b->rewrite_budget -= to - b->at;
+		b->rewrite = true;
+		int rc = read_range(b, to, ret_short, ret_unreadable, e);
+		b->rewrite = false;
+		return rc;
+	}
+	for (size_t i = 0; i < n && !*ret_short; i++) {
+		if (keep_old(b, r[i].start, ret_short, ret_unreadable, e) < 0 ||
+		    read_range(b, r[i].end, ret_short, ret_unreadable, e) < 0)
+			return -1;
+	}
+	return keep_old(b, to, ret_short, ret_unreadable, e);
+}
+
+static int read_changed(struct big *b, uint64_t size, bool *ret_short, bool *ret_unreadable,
+                        struct err *e)
+{
+	while (b->at < size && !*ret_short) {
+		uint64_t window = b->at - b->at % DELTA_WINDOW;
+		uint64_t end = size - window > DELTA_WINDOW ? window + DELTA_WINDOW : size;
+
+		claims_move(&b->claims, b->at);
+		uint64_t next = b->claims.at.start;
+		if (next < size)
+			next -= next % DELTA_WINDOW;
+		int rc = next > b->at ? keep_old(b, next, ret_short, ret_unreadable, e)
+		                      : read_claims(b, end, ret_short, ret_unreadable, e);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The whole content once. */
+static int read_through(struct big *b, uint64_t size, bool *ret_unreadable, struct err *e)
+{
+	bool is_short = false;
+	int rc = b->skipping ? read_changed(b, size, &is_short, ret_unreadable, e)
+	                     : read_range(b, size, &is_short, ret_unreadable, e);
+
+	if (rc < 0)
+		return -1;
+	if (b->based)
+		claims_end(&b->claims);
 	return end_chunk(b, e);
 }
 
@@ -523,7 +667,25 @@ static void start_over(struct big *b)
 {
 	drop_chunk(b);
 	drop(b, b->n);
-	b->at = b->start = 0;
+	b->at = b->start = b->skipped = 0;
+}
+
+/*
+ * Whether the old version is what the base of the source's claims has of this very inode (of a
+ * device: of this device). One that was not read whole then is not.
+ */
+static bool is_of_base(const struct big *b)
+{
+	const struct job *j = b->j;
+	const struct entry *n = b->it->n;
+	const struct record *old = b->it->old;
+
+	if (!j->based || !old || !S_ISREG(old->st.mode) ||
+	    n->block != ((old->flags & RECORD_BLOCK) != 0) ||
+	    (old->flags & (RECORD_CHANGED | RECORD_HARDLINK)))
+		return false;
+	return (n->block || n->st.ino == old->st.ino) &&
+	       !point_problem_has(&j->previous, n->path, n->path_len);
 }
 
 static void start_delta(struct big *b)
@@ -533,14 +695,19 @@ static void start_delta(struct big *b)
 
 	b->delta = j->pages && old && old->nextents && old->st.size >= DELTA_FROM &&
 	           !j->params->force;
-	if (!b->delta)
+	b->based = is_of_base(b) &&
+	           claims_begin(&b->claims, j->source->ops, b->content, b->it->n->st.size);
+	b->comparing = b->based && j->params->compare;
+	b->skipping = b->based && !j->params->compare && !j->params->force;
+	b->delta |= b->skipping;
+	if (!b->delta && !b->comparing)
 		return;
 	if (!j->delta)
 		j->delta = delta_new(&j->chunker, &j->hasher, j->pages);
 	if (!j->window)
 		j->window = malloc(DELTA_WINDOW + FORMAT_PAGE_BYTES);
 	if (!j->delta || !j->window) {
-		b->delta = false;
+		b->delta = b->comparing = b->skipping = false;
 		return;
 	}
 	delta_start(j->delta, j->big_tree, old, b->it->leaf);
@@ -595,6 +762,12 @@ int writer_big(struct job *j, struct item *it, struct err *e)
 		rc = try_once(&b, &changed, &unreadable_file, e);
 	}
 	it->changed = changed;
+	if (b.based) {
+		j->changes.claimed_bytes += b.claims.bytes;
+		j->changes.skipped_bytes += b.skipped;
+		j->changes.compared_bytes += b.claims.compared_bytes;
+		j->changes.wrong_bytes += b.claims.wrong_bytes;
+	}
 	if (rc < 0 && unreadable_file && !b.streaming) {
 		it->action = DO_SKIP;
 		it->why = *e;

@@ -127,6 +127,8 @@ struct job {
 	struct sealer *sealer;
 	struct session_pulse pulse; /* not in a dry run */
 	bool has_previous;
+	bool based;                     /* the previous point is the base of source->changed() */
+	struct capture_changes changes; /* so far; the assembler's */
 	struct point previous;
 	struct tree *join_tree; /* the join's; NULL: no previous point */
 	struct tree *big_tree;  /* the assembler's */

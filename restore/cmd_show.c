@@ -28,6 +28,13 @@ static const struct table_column columns[] = {
 	{ "received", "RECEIVED", TABLE_TIME },
 	{ "consistency", "CONSISTENCY", TABLE_TEXT },
 	{ "driver", "DRIVER", TABLE_TEXT },
+	{ "fallback", "BETTER DRIVER NOT USED", TABLE_TEXT },
+	{ "freeze_ms", "STOOD STILL, MS", TABLE_NUMBER },
+	{ "moment", "MOMENT OF THE SET", TABLE_TEXT },
+	{ "base", "CHANGES SINCE", TABLE_TEXT },
+	{ "skipped_bytes", "TAKEN UNREAD", TABLE_BYTES },
+	{ "compared_bytes", "COMPARED", TABLE_BYTES },
+	{ "wrong_bytes", "CHANGED UNTOLD", TABLE_BYTES },
 	{ "files", "FILES", TABLE_NUMBER },
 	{ "directories", "DIRECTORIES", TABLE_NUMBER },
 	{ "others", "OTHERS", TABLE_NUMBER },
@@ -88,6 +95,30 @@ static void put_number(struct sheet *s, int64_t v)
 		put_text(s, text);
 }
 
+/* A number that there may be none of. */
+static void put_number_if(struct sheet *s, bool known, uint64_t v)
+{
+	if (known)
+		put_number(s, (int64_t)v);
+	else
+		put_text(s, "");
+}
+
+static void fill_capture(struct sheet *s, const struct point_capture *c)
+{
+	const struct capture_changes *x = &c->changes;
+	bool based = x->base_session[0] != '\0';
+	bool frozen = c->frozen_ns > 0 && c->thawed_ns >= c->frozen_ns;
+
+	put_text(s, c->fallback ? c->fallback : "");
+	put_number_if(s, frozen, frozen ? (uint64_t)(c->thawed_ns - c->frozen_ns) / 1000000 : 0);
+	put_text(s, c->moment);
+	put_text(s, x->base_session);
+	put_number_if(s, based, x->skipped_bytes);
+	put_number_if(s, based && x->compared, x->compared_bytes);
+	put_number_if(s, based && x->compared, x->wrong_bytes);
+}
+
 static void fill(struct sheet *s, const struct point *p)
 {
 	char signer[2 * sizeof(p->signer) + 1];
@@ -110,6 +141,7 @@ static void fill(struct sheet *s, const struct point *p)
 	put_number(s, p->received_ns);
 	put_text(s, p->consistency);
 	put_text(s, p->driver);
+	fill_capture(s, &p->capture);
 	put_number(s, (int64_t)p->files);
 	put_number(s, (int64_t)p->directories);
 	put_number(s, (int64_t)p->others);
@@ -145,6 +177,56 @@ static json_t *problems_json(const struct point *p)
 	return list;
 }
 
+static json_t *hooks_json(const struct point_capture *c)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < c->nhooks; i++) {
+		const struct capture_hook *h = &c->hooks[i];
+		json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:b, s:I, s:I, s:s, s:I}", "phase",
+		                      h->post ? "post" : "pre", "command", h->command, "exit",
+		                      h->exit, "signal", h->signal, "timed_out", h->timed_out,
+		                      "started_ns", (json_int_t)h->started_ns, "ms",
+		                      (json_int_t)h->ms, "output", h->output, "cut_bytes",
+		                      (json_int_t)h->cut_bytes);
+
+		if (json_array_append_new(list, o) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *facts_json(const struct point_capture *c)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < c->nfacts; i++) {
+		json_t *o = json_pack("{s:s, s:s}", "name", c->facts[i].name, "value",
+		                      c->facts[i].value);
+
+		if (json_array_append_new(list, o) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
+static json_t *notes_json(const struct point_capture *c)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < c->nnotes; i++) {
+		if (json_array_append_new(list, json_string(c->notes[i])) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
 static int print_rows(const struct point *p, enum output output, struct err *e)
 {
 	auto_table struct table *t = table_new("aksdr/point/v1", columns, ARRAY_LEN(columns),
@@ -153,12 +235,58 @@ static int print_rows(const struct point *p, enum output output, struct err *e)
 	if (!t)
 		return -1;
 	auto_json json_t *extra = json_object();
-	if (!extra || json_object_set_new(extra, "problems", problems_json(p)) < 0)
+	if (!extra || json_object_set_new(extra, "problems", problems_json(p)) < 0 ||
+	    json_object_set_new(extra, "hooks", hooks_json(&p->capture)) < 0 ||
+	    json_object_set_new(extra, "facts", facts_json(&p->capture)) < 0 ||
+	    json_object_set_new(extra, "notes", notes_json(&p->capture)) < 0)
 		return err_set(e, ERR_NOMEM, "no memory to write JSON");
 	struct sheet s = { .t = t };
 	table_row(t);
 	fill(&s, p);
 	return table_print(t, stdout, extra, e);
+}
+
+/* A line of the sheet for people. */
+static void put_line(struct table *t, const char *name, const char *text)
+{
+	table_row(t);
+	table_text(t, name);
+	table_text(t, text);
+}
+
+/* What a hook printed, a row a line. */
+static void put_output(struct table *t, const char *output)
+{
+	char line[CAPTURE_OUTPUT_MAX + 1];
+
+	while (*output) {
+		size_t n = strcspn(output, "\n");
+
+		(void)snprintf(line, sizeof(line), "%.*s", (int)n, output);
+		put_line(t, "ITS OUTPUT", line);
+		output += n + (output[n] == '\n');
+	}
+}
+
+static void put_told(struct table *t, const struct point_capture *c)
+{
+	for (size_t i = 0; i < c->nhooks; i++) {
+		const struct capture_hook *h = &c->hooks[i];
+		char text[CAPTURE_COMMAND_MAX + 64];
+
+		if (h->timed_out)
+			(void)snprintf(text, sizeof(text), "%s: timed out", h->command);
+		else if (h->signal)
+			(void)snprintf(text, sizeof(text), "%s: signal %d", h->command, h->signal);
+		else
+			(void)snprintf(text, sizeof(text), "%s: status %d", h->command, h->exit);
+		put_line(t, h->post ? "HOOK AFTER" : "HOOK BEFORE", text);
+		put_output(t, h->output);
+	}
+	for (size_t i = 0; i < c->nfacts; i++)
+		put_line(t, c->facts[i].name, c->facts[i].value);
+	for (size_t i = 0; i < c->nnotes; i++)
+		put_line(t, "NOTE", c->notes[i]);
 }
 
 static int print_lines(const struct point *p, struct err *e)
@@ -178,6 +306,7 @@ static int print_lines(const struct point *p, struct err *e)
 		return -1;
 	struct sheet s = { .t = t, .lines = true };
 	fill(&s, p);
+	put_told(t, &p->capture);
 	if (table_print(t, stdout, NULL, e) < 0 || p->nproblems == 0)
 		return p->nproblems == 0 ? 0 : -1;
 

@@ -440,16 +440,6 @@ static struct source *btrfs_source(const struct snapshot *s, const struct walk_p
 {
 	struct walk_params p = params ? *params : (struct walk_params){ 0 };
 
-	/* Directories of views, ours among them, are seen in a view as empty ones. */
-	auto_free const char **excludes = calloc(p.nexcludes + 1, sizeof(*excludes));
-	if (!excludes) {
-		err_set(e, ERR_NOMEM, "no memory for %zu exclude patterns", p.nexcludes + 1);
-		return NULL;
-	}
-	if (p.nexcludes > 0)
-		memcpy(excludes, p.excludes, p.nexcludes * sizeof(*excludes));
-	excludes[p.nexcludes++] = "/" VIEW_PREFIX "*/";
-	p.excludes = excludes;
 	if (find_base(s, base, &p.take_diff, e) < 0)
 		return NULL;
 	return walk_open(s->path, &p, e);

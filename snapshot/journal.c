@@ -124,6 +124,11 @@ struct journal_note *journal_add(struct journal *j, const char *driver, const ch
 	return n;
 }
 
+int journal_note_fd(const struct journal_note *n)
+{
+	return n->fd;
+}
+
 int journal_done(struct journal_note *take_n, struct err *e)
 {
 	int rc = 0;

@@ -35,6 +35,9 @@ static inline void clean_journal(struct journal *const *j)
 MUST_CHECK struct journal_note *journal_add(struct journal *j, const char *driver, const char *text,
                                             struct err *e);
 
+/* The descriptor with the lock: whoever has a copy of it after a fork keeps the note owned. */
+int journal_note_fd(const struct journal_note *n);
+
 /* The thing is gone: removes the note. NULL is fine. */
 MUST_CHECK int journal_done(struct journal_note *take_n, struct err *e);
 

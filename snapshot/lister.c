@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "snapshot/list.h"
+#include "snapshot/walk.h"
 
 #define NAME_ROOM 257            /* a '/', a name, a NUL: kept free behind the path */
 #define SPARE_SHALLOW (64 * KIB) /* memory a frame keeps for the next directory of its depth */
@@ -237,12 +238,19 @@ static bool keep(void *arg, const char *name, size_t len, unsigned char type)
 {
 	struct lister *l = arg;
 	bool is_dir = type == DT_DIR;
+	bool ours = l->path_len == 0 && walk_is_view(name, len);
 
+	if (!ours && !l->p->match)
+		return true;
 	if (type == DT_UNKNOWN) {
 		struct statx stx;
 
 		is_dir = below_stat(l->listing, name, &stx) == 0 && S_ISDIR(stx.stx_mode);
 	}
+	if (ours && is_dir)
+		return false;
+	if (!l->p->match)
+		return true;
 	path_show(l, name, len);
 	bool out = match_path(l->p->match, l->path, is_dir);
 	path_leave(l, l->path_len);
@@ -266,7 +274,9 @@ static int list_into(struct lister *l, int fd, struct list *list)
 	const struct list_filter filter = { .keep = keep, .arg = l };
 
 	l->listing = fd;
-	if (list_read(list, fd, l->p->match ? &filter : NULL, l->buffer, l->p->scratch_dir) < 0)
+	/* in the root there may be copies of ours, which are no part of it */
+	bool some = l->p->match || l->path_len == 0;
+	if (list_read(list, fd, some ? &filter : NULL, l->buffer, l->p->scratch_dir) < 0)
 		return -1;
 	if (l->p->skip_caches) {
 		size_t at = list_find(list, tag_name);

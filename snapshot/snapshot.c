@@ -13,8 +13,11 @@
 #include "snapshot/block.h"
 #include "snapshot/mount.h"
 
-static const struct snapshot_ops *const drivers[] = { &snapshot_btrfs, &snapshot_lvm_thin,
-	                                              &snapshot_live, NULL };
+static const struct snapshot_ops *const drivers[] = {
+	&snapshot_btrfs,                       /* of one moment by itself */
+	&snapshot_lvm_thin, &snapshot_reflink, /* by a freeze */
+	&snapshot_freeze,   &snapshot_live,    NULL,
+};
 
 const struct snapshot_ops *const *snapshot_drivers(void)
 {
@@ -325,6 +328,8 @@ int snapshot_is_empty(const struct snapshot *s, bool *ret_empty, struct err *e)
 {
 	uint64_t bytes;
 
+	if (s->ops->is_empty)
+		return s->ops->is_empty(s, ret_empty, e);
 	if (!s->block)
 		return walk_is_empty(s->path, ret_empty, e);
 	auto_close int fd = open(s->path, O_RDONLY | O_CLOEXEC);

@@ -89,6 +89,8 @@ struct snapshot_ops {
 	 */
 	struct source *(*source)(const struct snapshot *s, const struct walk_params *params,
 	                         const char *base, struct err *e);
+	/* As snapshot_is_empty(), where path is not the view itself. May be NULL. */
+	int (*is_empty)(const struct snapshot *s, bool *ret_empty, struct err *e);
 	/* Removes what the text of a note in the journal names; 0 also when it is not there. */
 	int (*clean)(const char *text, struct err *e);
 };
@@ -98,10 +100,11 @@ struct snapshot {
 	const struct snapshot_env *env;
 	char *origin;  /* the volume as it was named; owned */
 	int origin_fd; /* O_PATH descriptor of it; owned */
-	char *path;    /* the view: a directory, a block device or an image file; owned */
-	int fd;        /* O_PATH descriptor that keeps the view in place; owned */
-	bool block;    /* the view is a device or image */
-	bool freeze; /* capture() is called while frozen: SNAP_CAP_FREEZE, until prepare() clears it */
+	/* The view: a directory, a block device or an image file; or what source() makes one of. Owned. */
+	char *path;
+	int fd;     /* O_PATH descriptor that keeps the view in place; owned */
+	bool block; /* the view is a device or image */
+	bool freeze; /* capture() is called while frozen: SNAP_CAP_FREEZE, unless prepare clears it */
 	/*
 	 * Set by the caller before the release: a restore point has this view, so that a driver
 	 * with SNAP_CAP_DIFF keeps what its token needs, in place of what it kept before.
@@ -199,6 +202,8 @@ MUST_CHECK int snapshot_reconcile(struct journal *j, size_t *ret_removed, struct
 
 extern const struct snapshot_ops snapshot_btrfs;
 extern const struct snapshot_ops snapshot_lvm_thin;
+extern const struct snapshot_ops snapshot_reflink;
+extern const struct snapshot_ops snapshot_freeze;
 extern const struct snapshot_ops snapshot_live;
 
 #endif

@@ -20,6 +20,7 @@
 #include "snapshot/batch.h"
 #include "snapshot/below.h"
 #include "snapshot/content.h"
+#include "snapshot/copies.h"
 #include "snapshot/detail.h"
 #include "snapshot/lister.h"
 #include "snapshot/match.h"
@@ -541,13 +542,33 @@ size_t walk_mounts(struct source *s, const char *const **ret_paths, size_t *ret_
 {
 	struct walk *w = (struct walk *)s;
 
-	assert(s->ops->free == walk_free);
+	/* Other sources than a walk have met none. */
+	if (s->ops->free != walk_free) {
+		*ret_paths = NULL;
+		*ret_total = 0;
+		return 0;
+	}
 	pthread_mutex_lock(&w->lock);
 	size_t n = w->nmounts < WALK_MOUNTS_MAX ? w->nmounts : WALK_MOUNTS_MAX;
 	*ret_paths = (const char *const *)w->mounts;
 	*ret_total = w->nmounts;
 	pthread_mutex_unlock(&w->lock);
 	return n;
+}
+
+bool walk_is_view(const char *name, size_t len)
+{
+	const size_t prefix = strlen(WALK_VIEW_PREFIX), base = strlen("base-");
+
+	if (len < prefix || memcmp(name, WALK_VIEW_PREFIX, prefix) != 0)
+		return false;
+	name += prefix;
+	len -= prefix;
+	if (len == WALK_VIEW_ID + base && memcmp(name, "base-", base) == 0) {
+		name += base;
+		len -= base;
+	}
+	return len == WALK_VIEW_ID && strspn(name, "0123456789abcdef") >= len;
 }
 
 int walk_is_empty(const char *path, bool *ret_empty, struct err *e)
@@ -567,7 +588,7 @@ int walk_is_empty(const char *path, bool *ret_empty, struct err *e)
 
 			at += d->d_reclen;
 			if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
-			    strncmp(d->d_name, WALK_VIEW_PREFIX, strlen(WALK_VIEW_PREFIX)) != 0)
+			    !walk_is_view(d->d_name, strlen(d->d_name)))
 				empty = false;
 		}
 	}

@@ -13,6 +13,7 @@
  *   - a directory that another file system is mounted on is an entry without
  *     children; its stat is that of what is mounted. A file that is mounted on
  *     is left out. Both are listed by walk_mounts().
+ *   - directories of copies that snapshots make (snapshot/copies.h) in the root are left out
  *   - a directory with a path over WALK_PATH_MAX bytes is UNREADABLE with ENAMETOOLONG
  * An error of next() ends the walk: memory or descriptors ran out, or the root
  * itself cannot be listed.
@@ -30,7 +31,8 @@
 #define WALK_THREADS_MAX 64
 /* What drivers make in the root of a volume has such names; it is no part of the volume. */
 #define WALK_VIEW_PREFIX ".aksdr-view-"
-#define WALK_RETRIES 3 /* how often a file that changes while it is read is read again */
+#define WALK_VIEW_ID 32 /* hexadecimal digits that follow */
+#define WALK_RETRIES 3  /* how often a file that changes while it is read is read again */
 
 struct content_diff;
 
@@ -65,11 +67,21 @@ MUST_CHECK struct source *walk_open(const char *path, const struct walk_params *
 /*
  * Mount points that were not entered, relative to the root: at most
  * WALK_MOUNTS_MAX names, and how many there were in all. To be asked when
- * next() has come to the end; the names live as long as the source.
+ * next() has come to the end; the names live as long as the source. Another source than a
+ * walk's has none.
  */
 size_t walk_mounts(struct source *s, const char *const **ret_paths, size_t *ret_total);
 
-/* Whether a directory holds no entries, those of drivers aside. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID as above. */
+/*
+ * Whether a name at the root of a volume is one that drivers give to what they make there: the
+ * prefix, "base-" for a kept one, and 32 hexadecimal digits. It is never part of the volume.
+ */
+bool walk_is_view(const char *name, size_t len);
+
+/*
+ * Whether a directory holds no entries, views aside. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID as
+ * above.
+ */
 MUST_CHECK int walk_is_empty(const char *path, bool *ret_empty, struct err *e);
 
 #endif

@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (ntexts++ == 0 || !*text)
 			continue;
 		e = ERR_INIT;
-		if (set(NULL, OPT_DRIVER + (*text & 63) % (OPT_REQUIRE_MOUNT - OPT_DRIVER + 1),
+		if (set(NULL, OPT_DRIVER + (*text & 63) % (OPT_FULL_EVERY - OPT_DRIVER + 1),
 		        text + 1, &e) < 0)
 			fuzz_refused(&e, FUZZ_CLASS(ERR_INVALID));
 	}

@@ -235,9 +235,10 @@ int storm_backup(const struct storm_world *w, const struct storm_door *d, const 
 	view.snapshot = snapshot_take(&env, &snapshot_live, path, e);
 	if (!view.snapshot)
 		return -1;
+	struct moment m = { .volumes = &view, .n = 1 };
 	const struct job_params p = {
 		.volume = storm_volume(t->volume),
-		.view = &view,
+		.moment = &m,
 		.domain = storm_domain(t->volume),
 		.set = set,
 		.verify_encode = true,

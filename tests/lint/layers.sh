@@ -12,7 +12,7 @@ lint_files '*.c' '*.h' | xargs -r awk '
 		rank["store"] = rank["kube"] = 1
 		rank["snapshot"] = rank["repo"] = 2
 		rank["catalog"] = 3
-		rank["agent"] = rank["restore"] = 4
+		rank["agent"] = rank["restore"] = rank["freezer"] = 4
 	}
 	FNR == 1 {
 		split(FILENAME, at, "/")

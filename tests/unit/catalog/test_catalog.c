@@ -5,6 +5,7 @@
 #include "tests/harness/repo_kit.h"
 
 #include "catalog/row.h"
+#include "catalog/sql.gen.h"
 
 #define REPO_A "00112233445566778899aabbccddeeff"
 #define REPO_B "ffeeddccbbaa99887766554433221100"
@@ -228,9 +229,9 @@ static void test_catalog_open__newer_version_is_refused_by_its_number(void **sta
 	(void)state;
 	make(path);
 	exec(path, "PRAGMA user_version = 99");
-	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 4",
+	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 5",
 	             catalog_open(path, CATALOG_READ, &c, e));
-	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 4",
+	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 5",
 	             catalog_open(path, CATALOG_WRITE, &c, e));
 }
 
@@ -255,6 +256,46 @@ static void test_catalog_open__older_version_is_migrated_also_for_reading(void *
 	(void)sqlite3_reset(s);
 	assert_int_equal(sqlite3_exec(c->db, "DELETE FROM kept", NULL, NULL, NULL),
 	                 SQLITE_READONLY);
+}
+
+static void test_catalog_open__points_of_an_older_version_stay(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *path = path_join(dir, "catalog.db");
+	auto_catalog struct catalog *c = NULL;
+	struct err why = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; catalog_migrations[i].version <= 4; i++)
+		exec(path, catalog_migrations[i].sql);
+	exec(path,
+	     "PRAGMA application_id = 0x414b5344; PRAGMA user_version = 4;"
+	     "INSERT INTO clusters VALUES ('');"
+	     "INSERT INTO volumes (voltag, cluster, namespace, name)"
+	     " VALUES ('03fa41b2c19de077', '', '', 'data');"
+	     "INSERT INTO points (session, point, voltag, kind, domain, sequence, started_ns,"
+	     " frozen_ns, finished_ns, received_ns, consistency, root_id, root_pack, root_offset,"
+	     " root_stored, root_plain, root_counter, root_key, root_compression, levels, files,"
+	     " directories, others, bytes_logical, bytes_read, bytes_new, bytes_stored, unreadable,"
+	     " changed, vanished, epoch, hash, signer, previous_missing) VALUES ("
+	     "'2026-11-22/03fa41b2c19de077-5a0c5a0c5a0c5a0c5a0c5a0c5a0c5a0c',"
+	     " '5a0c5a0c5a0c5a0c5a0c5a0c5a0c5a0c', '03fa41b2c19de077', 'filesystem', 'd', 1, 1, 1,"
+	     " 1, 1, 'crash', printf('%064d', 1), printf('%032d', 1), 1, 1, 1, 1, 1, 0, 1, 5, 1, 1,"
+	     " 1, 1, 1, 1, 0, 0, 0, 0, printf('%064d', 1), printf('%016d', 1), 0)");
+	ok(catalog_open(path, CATALOG_WRITE, &c, e));
+	auto_stmt sqlite3_stmt *s = catalog_prepare(
+		c,
+		"SELECT files, hooks_run, hooks_failed, freeze_ms IS NULL, bytes_wrong IS NULL,"
+		" (SELECT user_version FROM pragma_user_version) FROM v_points",
+		&why);
+	assert_non_null(s);
+	assert_int_equal(catalog_step(c, s, &why), 1);
+	assert_int_equal(sqlite3_column_int(s, 0), 5);
+	assert_int_equal(sqlite3_column_int(s, 1), 0);
+	assert_int_equal(sqlite3_column_int(s, 2), 0);
+	assert_int_equal(sqlite3_column_int(s, 3), 1);
+	assert_int_equal(sqlite3_column_int(s, 4), 1);
+	assert_int_equal(sqlite3_column_int(s, 5), 5);
 }
 
 static void test_catalog_open__path_that_is_a_directory_is_an_error(void **state)
@@ -356,6 +397,14 @@ static void test_catalog__rows_cannot_be_changed_or_removed(void **state)
 		"DELETE FROM point_segments",
 		"UPDATE point_segments SET key = 'x'",
 		"DELETE FROM point_problems",
+		"UPDATE points SET freeze_ms = 7",
+		"UPDATE points SET bytes_wrong = 0",
+		"DELETE FROM point_hooks",
+		"UPDATE point_hooks SET output = 'x'",
+		"DELETE FROM point_facts",
+		"UPDATE point_facts SET value = 'x'",
+		"DELETE FROM point_notes",
+		"UPDATE point_notes SET note = 'x'",
 		"UPDATE point_problems SET why = 'x'",
 		"DELETE FROM anomalies",
 		"UPDATE anomalies SET detail = 'x'",
@@ -389,6 +438,10 @@ static void test_catalog__rows_cannot_be_changed_or_removed(void **state)
 	segments[0] = segment;
 	p.index = segments;
 	p.nindex = 1;
+	const struct capture_hook hook = { .command = segment, .output = segment };
+	ok(capture_add_hook(&p.capture, &hook, e));
+	ok(capture_add_fact(&p.capture, "lsn", "1", e));
+	ok(capture_add_note(&p.capture, "a note", e));
 	struct point_problem bad = { .path = segment, .why = segment };
 	p.problems = &bad;
 	p.nproblems = 1;
@@ -411,6 +464,7 @@ static void test_catalog__rows_cannot_be_changed_or_removed(void **state)
 	ok(catalog_exec(c, "UPDATE points SET gone_at_ns = 5", e));
 	ok(catalog_exec(c, "UPDATE points SET gone_at_ns = NULL", e));
 	ok(catalog_exec(c, "UPDATE anomalies SET resolved_ns = 5 WHERE resolved_ns IS NULL", e));
+	capture_clear(&p.capture);
 }
 
 static void test_catalog_error__class_follows_what_sqlite_says(void **state)
@@ -471,6 +525,7 @@ int main(void)
 			test_catalog_open__database_of_another_program_is_refused_and_left_alone),
 		cmocka_unit_test(test_catalog_open__newer_version_is_refused_by_its_number),
 		cmocka_unit_test(test_catalog_open__older_version_is_migrated_also_for_reading),
+		cmocka_unit_test(test_catalog_open__points_of_an_older_version_stay),
 		cmocka_unit_test(test_catalog_open__path_that_is_a_directory_is_an_error),
 		cmocka_unit_test(test_catalog_open__reads_where_nothing_can_be_written),
 		cmocka_unit_test(test_catalog_tx__what_was_not_committed_is_undone),

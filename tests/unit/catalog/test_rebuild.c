@@ -21,6 +21,10 @@ static void dump(struct catalog *c, struct buf *b)
 		" WHERE gone_at_ns IS NULL ORDER BY session, n",
 		"SELECT s.* FROM point_problems s JOIN points p USING (session)"
 		" WHERE gone_at_ns IS NULL ORDER BY session, n",
+		"SELECT s.* FROM point_hooks s JOIN points p USING (session)"
+		" WHERE gone_at_ns IS NULL ORDER BY session, n",
+		"SELECT * FROM v_facts ORDER BY session, name",
+		"SELECT * FROM point_notes ORDER BY session, n",
 		"SELECT kind, object, other, voltag, detail FROM anomalies WHERE kind <> 'lost' "
 		"AND resolved_ns IS "
 		"NULL"

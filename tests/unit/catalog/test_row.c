@@ -79,6 +79,58 @@ static void test_row_add_point__point_that_makes_no_sense_is_an_error(void **sta
 	fails(ERR_BUG, row_add_point(c, &p, voltag, e));
 }
 
+static void test_row_add_point__tells_how_the_view_came_to_be(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_catalog struct catalog *c = kit_catalog(k.dir, "catalog.db");
+	const struct point_volume v = kit_volume("ns", "data");
+	static char command[] = "/bin/quiesce";
+	static char output[] = "one\ntwo\n";
+	char voltag[17];
+	struct err err = ERR_INIT;
+	const struct capture_hook hooks[] = {
+		{ .command = command, .ms = 12, .started_ns = 1000000000 },
+		{ .command = command, .exit = 3, .output = output, .cut_bytes = 4 },
+		{ .command = command, .signal = 9, .post = true },
+		{ .command = command, .signal = 9, .post = true, .timed_out = true },
+	};
+
+	(void)state;
+	auto_kit_point struct point first = kit_commit(&k, &v, 1, NULL);
+	auto_kit_point struct point p = kit_commit(&k, &v, 2, &first);
+	ok(point_voltag(k.audit->keys, &v, voltag, e));
+	p.capture.frozen_ns = INT64_C(1700000000000000000);
+	p.capture.thawed_ns = INT64_C(1700000000012900000);
+	memcpy(p.capture.moment, "window", 7);
+	for (size_t i = 0; i < ARRAY_LEN(hooks); i++)
+		ok(capture_add_hook(&p.capture, &hooks[i], e));
+	ok(capture_add_fact(&p.capture, "pg.lsn", "0/3000148", e));
+	ok(capture_add_note(&p.capture, "not all of it", e));
+	ok(capture_set_fallback(&p.capture, "no reflinks", e));
+	p.capture.changes = (struct capture_changes){ .claimed_bytes = 1,
+		                                      .skipped_bytes = 2,
+		                                      .compared = true,
+		                                      .compared_bytes = 3,
+		                                      .wrong_bytes = 4 };
+	memcpy(p.capture.changes.base_session, first.session, sizeof(first.session));
+	assert_int_equal(row_add_point(c, &first, voltag, &err), 1);
+	assert_int_equal(row_add_point(c, &p, voltag, &err), 1);
+	assert_rows(c,
+	            "SELECT freeze_ms, moment, fallback, hooks_run, hooks_failed,"
+	            " base_session IS previous_session, bytes_claimed, bytes_skipped,"
+	            " bytes_compared, bytes_wrong FROM v_points ORDER BY sequence",
+	            "|||0|0|1||||\n"
+	            "12|window|no reflinks|4|3|1|1|2|3|4\n");
+	assert_rows(c, "SELECT volume, n, phase, command, outcome, ms FROM v_hooks ORDER BY n",
+	            "c1/ns/data|0|pre|/bin/quiesce|ok|12\n"
+	            "c1/ns/data|1|pre|/bin/quiesce|status 3|0\n"
+	            "c1/ns/data|2|post|/bin/quiesce|signal 9|0\n"
+	            "c1/ns/data|3|post|/bin/quiesce|timed out|0\n");
+	assert_rows(c, "SELECT cut_bytes, length(output) FROM point_hooks WHERE n = 1", "4|8\n");
+	assert_rows(c, "SELECT volume, name, value FROM v_facts", "c1/ns/data|pg.lsn|0/3000148\n");
+	assert_rows(c, "SELECT note FROM point_notes", "not all of it\n");
+}
+
 static void test_row_add_check__keeps_the_result_with_its_problems(void **state)
 {
 	auto_kit struct kit k = kit_new();
@@ -144,6 +196,7 @@ int main(void)
 		cmocka_unit_test(test_row_bind_repository__first_one_stays),
 		cmocka_unit_test(test_row_add_point__second_time_changes_nothing),
 		cmocka_unit_test(test_row_add_point__point_that_makes_no_sense_is_an_error),
+		cmocka_unit_test(test_row_add_point__tells_how_the_view_came_to_be),
 		cmocka_unit_test(test_row_add_check__keeps_the_result_with_its_problems),
 		cmocka_unit_test(test_row_copy_checks__takes_them_from_the_same_repository_only),
 		cmocka_unit_test(test_row_copy_checks__damaged_file_gives_nothing),

@@ -20,14 +20,17 @@
 
 #define BASE "2026-11-21/03fa41b2c19de077-00112233445566778899aabbccddeeff"
 
+/* All members, in the order of their names. */
 static const char everything[] =
 	"{\"capture\":{"
 	"\"changes\":{\"base_session\":\"" BASE "\",\"claimed_bytes\":4096,\"compared\":true,"
-	"\"compared_bytes\":65536,\"skipped_bytes\":0,\"wrong_bytes\":8192},"
+	"\"compared_bytes\":65536,\"distrusted\":true,\"skipped_bytes\":0,\"unread_points\":5,"
+	"\"wrong_bytes\":8192},"
 	"\"facts\":[{\"name\":\"pg.lsn\",\"value\":\"0/3000148\"}],"
 	"\"fallback\":\"reflink: the file system has none\","
-	"\"hooks\":[{\"command\":\"/bin/quiesce now\",\"exit\":3,\"ms\":1500,\"output\":\"one\\ntwo\","
-	"\"phase\":\"pre\",\"signal\":0,\"started_ns\":1795341845000000000,\"timed_out\":false},"
+	"\"hooks\":[{\"command\":\"/bin/quiesce now\",\"exit\":3,\"ms\":1500,"
+	"\"output\":\"one\\ntwo\",\"phase\":\"pre\","
+	"\"signal\":0,\"started_ns\":1795341845000000000,\"timed_out\":false},"
 	"{\"command\":\"/bin/resume\",\"cut_bytes\":17,\"exit\":0,\"ms\":30000,\"output\":\"\","
 	"\"phase\":\"post\",\"signal\":9,\"started_ns\":1795341847000000000,\"timed_out\":true}],"
 	"\"moment\":\"window\","
@@ -93,6 +96,8 @@ static void test_capture_get__reads_every_member(void **state)
 	assert_true(c.changes.compared);
 	assert_int_equal(c.changes.compared_bytes, 65536);
 	assert_int_equal(c.changes.wrong_bytes, 8192);
+	assert_int_equal(c.changes.unread_points, 5);
+	assert_true(c.changes.distrusted);
 }
 
 static void test_capture_put__writes_what_was_read(void **state)
@@ -151,7 +156,7 @@ static void test_capture_get__refuses_what_makes_no_sense(void **state)
 		{ "{\"notes\":[1]}", ".capture.notes" },
 		{ "{\"notes\":\"x\"}", ".capture.notes" },
 		{ "{\"changes\":[]}", ".capture.changes" },
-		{ "{\"changes\":{}}", ".capture.changes.base_session" },
+		{ "{\"changes\":{\"distrusted\":1}}", ".capture.changes.distrusted" },
 		{ "{\"changes\":{\"base_session\":\"x\"}}", ".capture.changes.base_session" },
 		{ "{\"changes\":{\"base_session\":\"" BASE "\",\"wrong_bytes\":-1}}",
 		  ".capture.changes.wrong_bytes" },

@@ -1150,12 +1150,12 @@ static void test_check_run__what_vanishes_beside_a_collection_is_not_told_as_los
 	struct fault_plan plan = { .fault = FAULT_NONE, .call = CALL_HEAD, .prefix = "" };
 	const struct check_params p = { .level = 1 };
 	struct check_result result;
-	struct err e = ERR_INIT;
+	struct err err = ERR_INIT;
 
 	(void)state;
 	two_init(&t);
 	put_faults(&t.k, &plan);
-	assert_int_equal(collection_put(t.k.agent, 1, COLLECTION_CONDEMN, &none, NULL, &e), 0);
+	assert_int_equal(collection_put(t.k.agent, 1, COLLECTION_CONDEMN, &none, NULL, &err), 0);
 	plan.fault = FAULT_GONE;
 	plan.prefix = t.data_of[1];
 	fails_saying(ERR_BUSY, "objects were taken away during each of",

@@ -68,13 +68,14 @@ static inline void world_clear(struct world *w)
 
 static inline void world_backup_of(struct world *w, const char *path, struct point *ret)
 {
+	static const struct snapshot_env env;
 	const struct walk_params walk = { 0 };
 	struct point_volume volume = { .name = "vol" };
 	struct err err = ERR_INIT;
 
-	const struct snapshot_ops *driver = snapshot_choose("live", path, &err);
-	struct snapshot *s = driver ? snapshot_take(driver, path, &err) : NULL;
-	struct source *source = s ? snapshot_source(s, &walk, &err) : NULL;
+	const struct snapshot_ops *driver = snapshot_choose(&env, "live", path, &err);
+	struct snapshot *s = driver ? snapshot_take(&env, driver, path, &err) : NULL;
+	struct source *source = s ? snapshot_source(s, &walk, NULL, &err) : NULL;
 	if (!source)
 		fail_msg("%s", err.msg);
 	volume.block = s->block;
