@@ -459,7 +459,7 @@ static int lvm_release(struct snapshot *s, struct err *e)
 		rc = keep(v, e);
 	else if (v->made)
 		rc = remove_view(v->origin.vg_name, v->name, e);
-	if (rc == 0 && s->committed && s->env->keep_no_base)
+	if (rc == 0 && s->block && s->committed && s->env->keep_no_base)
 		rc = remove_bases(v, NULL, e);
 	if (rc == 0)
 		rc = journal_done(v->note, e);
