@@ -244,6 +244,9 @@ unit_folder = $(word 3,$(subst /, ,$(1)))
 $(foreach s,$(unit_srcs),$(eval $(call test_rules,$s,$(call archives,$(call unit_folder,$s) $(BELOW_$(call unit_folder,$s))))))
 $(foreach s,$(kind_srcs) $(reader_srcs) $(lvm_srcs) $(wildcard tests/fuzz/seeds.c),$(eval $(call test_rules,$s,$(EVERYTHING))))
 
+# It starts the program.
+$(B)/tests/crash/test_freezer_kills: | $(B)/aksdr-freezer
+
 # In the mode `fuzz` the library brings its own main; elsewhere the replay main is linked.
 fuzz_main := $(if $(FUZZ),,$(call obj,tests/fuzz/fuzz_main.c))
 define fuzz_rules

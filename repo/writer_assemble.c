@@ -304,6 +304,12 @@ static int load_detail(struct job *j, struct item *it, struct err *e)
 	return j->source->ops->load(j->source, it->n, &it->detail, e);
 }
 
+/* A name that has vanished since it was listed is nothing that cannot be read. */
+static enum entry_state state_of_failure(const struct err *why)
+{
+	return why->class == ERR_NOT_FOUND ? ENTRY_GONE : ENTRY_UNREADABLE;
+}
+
 /* A further name of an inode; when its first name was not stored, this one is read instead. */
 static int assemble_link(struct job *j, struct item *it, struct err *e)
 {
@@ -311,7 +317,7 @@ static int assemble_link(struct job *j, struct item *it, struct err *e)
 
 	if (!it->link->bad) {
 		if (S_ISLNK(it->n->st.mode) && load_detail(j, it, &why) < 0) {
-			job_problem(j, it->n, ENTRY_UNREADABLE, why.msg);
+			job_problem(j, it->n, state_of_failure(&why), why.msg);
 			return 0;
 		}
 		count(j, it);
@@ -331,7 +337,7 @@ static int assemble_link(struct job *j, struct item *it, struct err *e)
 	}
 	if (load_detail(j, it, &why) < 0) {
 		it->link->bad = true;
-		job_problem(j, it->n, ENTRY_UNREADABLE, why.msg);
+		job_problem(j, it->n, state_of_failure(&why), why.msg);
 		return 0;
 	}
 	count(j, it);
@@ -345,7 +351,7 @@ static void skip(struct job *j, struct item *it)
 	if (it->link)
 		it->link->bad = true;
 	if (it->why.class != ERR_NONE)
-		state = it->why.class == ERR_NOT_FOUND ? ENTRY_GONE : ENTRY_UNREADABLE;
+		state = state_of_failure(&it->why);
 	job_problem(j, it->n, state, it->why.class != ERR_NONE ? it->why.msg : NULL);
 }
 

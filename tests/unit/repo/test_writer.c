@@ -4,6 +4,7 @@
  * previous point unread, what is restored is the image all the same, and a comparison finds what a
  * source did not tell. An image is one number a page, so that a large one is cheap.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -108,6 +109,7 @@ struct fake {
 	uint64_t ino;
 	unsigned step;
 	uint64_t bytes_read;
+	uint64_t fails_at; /* reading does, from there on; 0: nowhere */
 	struct content content;
 	struct timestamp time;
 };
@@ -239,7 +241,8 @@ static int64_t fake_read(struct content *c, void *p, size_t n, uint64_t off, str
 	uint8_t page[PAGE];
 	size_t done = 0;
 
-	(void)e;
+	if (f->fails_at && off + n > f->fails_at)
+		return err_set(e, ERR_IO, "the disk is broken there");
 	while (done < n && off + done < f->now->size) {
 		uint64_t at = off + done;
 		size_t part = PAGE - at % PAGE;
@@ -301,7 +304,8 @@ struct world {
 	const char *domain;
 	enum honesty honesty;
 	const uint8_t *secret;
-	uint64_t ino;
+	uint64_t ino, fails_at;
+	bool same_time;
 };
 
 static void world_init(struct world *w)
@@ -352,7 +356,8 @@ static void backup(struct world *w, const struct image *now, const struct image 
 		.honesty = w->honesty,
 		.secret = w->secret,
 		.ino = w->ino,
-		.time = { .s = ++w->clock },
+		.fails_at = w->fails_at,
+		.time = { .s = w->same_time ? w->clock : ++w->clock },
 	};
 
 	v.block = w->block;
@@ -701,6 +706,32 @@ static void test_writer_backup__reads_what_is_marked_as_damaged(void **state)
 	(void)check_restore(&w, &a);
 }
 
+/* What could not be read is not in the point: it is nothing to go by, although stat is the same. */
+static void test_writer_backup__a_large_file_that_broke_off_is_read_again(void **state)
+{
+	(void)state;
+	for (int based = 0; based < 2; based++) {
+		auto_world struct world w;
+		auto_image struct image a = image_new(1500 * (uint64_t)MIB);
+
+		world_init(&w);
+		for (size_t i = 1; i < 1500; i += 50)
+			a.pages[256 * i] = (uint32_t)i + 2;
+		w.fails_at = 1200 * (uint64_t)MIB;
+		backup(&w, &a, NULL);
+		assert_int_equal(w.point.unreadable, 1);
+		w.fails_at = 0;
+		w.same_time = !based;
+		backup(&w, &a, based ? &a : NULL);
+		assert_int_equal(w.bytes_read, 30 * PAGE);
+		assert_int_equal(w.point.unreadable, 0);
+		(void)check_restore(&w, &a);
+		/* now it is */
+		backup(&w, &a, based ? &a : NULL);
+		assert_int_equal(w.bytes_read, 0);
+	}
+}
+
 /* ---- fragmentation ---- */
 
 static void test_writer_backup__bounds_the_pieces_of_a_window(void **state)
@@ -793,6 +824,11 @@ static void test_writer_backup__compare_counts_what_was_not_told(void **state)
 		w.honesty = UNKNOWN;
 		backup(&w, &b, &b);
 		assert_true(changes(&w)->distrusted);
+		w.base_session = "of another";
+		backup(&w, &b, &b);
+		assert_string_equal(changes(&w)->base_session, "");
+		assert_true(changes(&w)->distrusted);
+		w.base_session = NULL;
 		w.honesty = TRUTHFUL;
 		w.compare = true;
 		backup(&w, &b, &b);
@@ -881,6 +917,90 @@ static void test_writer_backup__any_changes_of_a_large_sparse_image(void **state
 	}
 }
 
+/* ---- names that vanish ---- */
+
+/* A directory with "a" and "b", names of one link, of which the second is gone once it is looked at. */
+static int links_next(struct source *s, struct batch **ret, struct err *e)
+{
+	struct fake *f = fake_of(s);
+	static const char *const names[] = { "a", "b" };
+
+	(void)e;
+	*ret = NULL;
+	if (f->step++ > 1)
+		return 0;
+	struct batch *b = calloc(1, sizeof(*b));
+	if (!b)
+		harness_die("no memory");
+	b->source = s;
+	b->n = f->step;
+	b->entries[0] = (struct entry){ .path = "", .st = { .mode = S_IFDIR | 0700, .nlink = 2 } };
+	for (size_t i = 0; i < b->n && f->step == 2; i++)
+		b->entries[i] = (struct entry){
+			.path = names[i],
+			.path_len = 1,
+			.st = { .mode = S_IFLNK | 0777, .nlink = 2, .ino = 9 },
+		};
+	for (size_t i = 0; i < b->n; i++)
+		b->entries[i].name = b->entries[i].path;
+	*ret = b;
+	return 0;
+}
+
+static int links_load(struct source *s, struct entry *n, struct entry_detail *ret, struct err *e)
+{
+	struct fake *f = fake_of(s);
+
+	*ret = (struct entry_detail){ 0 };
+	if (n->path_len > 0 && n->path[0] == 'b')
+		return err_sys(e, f->secret ? EIO : ENOENT, "reading the link 'b'");
+	if (n->path_len > 0) {
+		ret->link = (uint8_t *)strdup("target");
+		ret->link_len = 6;
+	}
+	return 0;
+}
+
+static void backup_links(struct world *w, bool broken, struct point *ret)
+{
+	const uint8_t yes = 1;
+	struct source_ops ops = fake_ops;
+	struct fake f = { .source = { .ops = &ops }, .secret = broken ? &yes : NULL };
+	struct progress_counts counts = { 0 };
+	struct err e = ERR_INIT;
+
+	ops.next = links_next;
+	ops.load = links_load;
+	const struct writer_params params = {
+		.volume = &volume_name,
+		.domain = "d",
+		.consistency = "fuzzy",
+		.driver = "fake",
+		.threads = 1,
+		.counts = &counts,
+	};
+	if (writer_backup(w->writer, &f.source, &params, ret, &e) < 0)
+		fail_msg("%s", e.msg);
+}
+
+static void test_writer_backup__a_further_name_that_vanishes_is_gone_and_not_unreadable(void **state)
+{
+	auto_world struct world w;
+	struct point p;
+
+	(void)state;
+	world_init(&w);
+	backup_links(&w, false, &p);
+	assert_int_equal(p.gone, 1);
+	assert_int_equal(p.unreadable, 0);
+	assert_int_equal(p.others, 1);
+	point_clear(&p);
+	backup_links(&w, true, &p);
+	assert_int_equal(p.gone, 0);
+	assert_int_equal(p.unreadable, 1);
+	point_clear(&p);
+}
+
 /* ---- writer_previous ---- */
 
 static void test_writer_previous__tells_of_the_point_that_is_gone_by(void **state)
@@ -923,12 +1043,15 @@ int main(void)
 		cmocka_unit_test(test_writer_backup__takes_only_what_both_sizes_have),
 		cmocka_unit_test(test_writer_backup__needs_no_page_cache),
 		cmocka_unit_test(test_writer_backup__reads_what_is_marked_as_damaged),
+		cmocka_unit_test(test_writer_backup__a_large_file_that_broke_off_is_read_again),
 		cmocka_unit_test(test_writer_backup__bounds_the_pieces_of_a_window),
 		cmocka_unit_test(test_writer_backup__compare_finds_nothing_where_all_was_told),
 		cmocka_unit_test(test_writer_backup__compare_counts_what_was_not_told),
 		cmocka_unit_test(test_writer_backup__any_changes_of_a_device),
 		cmocka_unit_test(test_writer_backup__any_changes_of_a_file_that_grows_and_shrinks),
 		cmocka_unit_test(test_writer_backup__any_changes_of_a_large_sparse_image),
+		cmocka_unit_test(
+			test_writer_backup__a_further_name_that_vanishes_is_gone_and_not_unreadable),
 		cmocka_unit_test(test_writer_previous__tells_of_the_point_that_is_gone_by),
 	};
 
