@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The processes of a freeze. Nothing here logs, opens or allocates between a freeze and its thaw. */
+/* The processes of a freeze. Nothing here logs, opens or allocates from a freeze to its thaw. */
 #include "freezer/hold.h"
 
 #include <errno.h>
@@ -87,8 +87,8 @@ static void thaw_one(struct hold *h, size_t i, bool settled)
 }
 
 /*
- * settled: no FIFREEZE of ours is under way. A why must be set before. In the reverse order: one file
- * system may lie in a file of another, and the thaw of the upper one writes to the lower.
+ * settled: no FIFREEZE of ours is under way. A why must be set before. In the reverse order: a file
+ * system may lie in a file of another, and its thaw writes to that one.
  */
 static void thaw_all(struct hold *h, bool settled)
 {
@@ -98,7 +98,7 @@ static void thaw_all(struct hold *h, bool settled)
 
 /* ---- the two processes ---- */
 
-/* Takes notice of the main process, the other one (what its end means is the caller's) and the timer. */
+/* Waits for news of the main process, of the other one, and of the timer; the last comes first. */
 static enum hold_why wait_for(int boss, int other, int timer, int patience)
 {
 	struct pollfd p[3] = { { .fd = boss, .events = POLLIN },

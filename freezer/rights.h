@@ -8,8 +8,9 @@
 #include "common/err.h"
 
 /*
- * Keeps CAP_SYS_ADMIN, and with search CAP_DAC_READ_SEARCH as well if it is there, and nothing else, now
- * and in whatever would be executed; forbids new privileges, core dumps and a debugger of the same user.
+ * Keeps CAP_SYS_ADMIN, and with search CAP_DAC_READ_SEARCH as well if it is there, and nothing
+ * else, now and in whatever would be executed; forbids new privileges, core dumps and a debugger
+ * of the same user.
  *   ERR_DENIED  CAP_SYS_ADMIN is missing
  */
 MUST_CHECK int rights_keep(bool search, struct err *e);

@@ -316,8 +316,8 @@ int mount_find(const struct mount_table *t, int fd, const char *path, struct mou
 	const struct mount *m = mount_by_id(t, id);
 	if (!m)
 		return err_set(e, ERR_NOT_FOUND,
-		               "'%s' is on a mount that cannot be seen from here: it was unmounted, "
-		               "or belongs to another mount namespace",
+		               "'%s' is on a mount that cannot be seen from here: it was "
+		               "unmounted, or belongs to another mount namespace",
 		               path);
 	*ret = (struct mount_place){
 		.mount = m,

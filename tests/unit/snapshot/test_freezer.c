@@ -115,10 +115,9 @@ static void test_freezer_open__says_what_is_missing(void **state)
 
 static void test_freezer_open__starts_the_program_with_a_socket(void **state)
 {
-	static const char program[] =
-		"#!/bin/sh\n"
-		"test \"$*\" = 'serve --fd 3' && test -S /proc/self/fd/3 && test ! -e /proc/self/fd/4 "
-		"&& echo yes >\"${0%/*}/seen\"\n";
+	static const char program[] = "#!/bin/sh\n"
+				      "test \"$*\" = 'serve --fd 3' && test -S /proc/self/fd/3 && "
+				      "test ! -e /proc/self/fd/4 && echo yes >\"${0%/*}/seen\"\n";
 	auto_tmpdir char *dir = tmpdir_new();
 	auto_free char *path = path_join(dir, "program");
 	struct err e = ERR_INIT;

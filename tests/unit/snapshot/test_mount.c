@@ -326,7 +326,6 @@ static const char *btrfs(const char *dir)
 	auto_free char *mnt = path_join(dir, "mnt");
 	auto_free char *volume = path_join(mnt, "volume");
 	const char *make[] = { "btrfs", "subvolume", "create", volume, NULL };
-	auto_mounts struct mount_table t = { 0 };
 	struct mount_fs a, b;
 	struct err e = ERR_INIT;
 	struct stat x, y;
