@@ -66,7 +66,8 @@ acks() { wc -l <"$work/acks"; }
 await_acks() {
 	local till=$(($(acks) + $1))
 	# It is not waited for: the reader of the log ends with the writer.
-	timeout 60 grep -q -m 1 " $till\$" < <(tail -n +1 -f --pid="$writer" "$work/acks")
+	timeout 60 grep -q -m 1 " $till\$" < <(tail -n +1 -f --pid="$writer" "$work/acks") ||
+		bad 'the writer came to its end'
 }
 stop_writer() {
 	: >"$work/stop"

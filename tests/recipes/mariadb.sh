@@ -39,7 +39,8 @@ exec 6<&"${server[0]}" 7>&"${server[1]}"
 insert() {
 	local answer
 	echo "INSERT INTO d.t VALUES ($1, REPEAT(MD5(RAND()), 20)); INSERT INTO d.a SELECT * FROM d.t WHERE n = $1;
-		INSERT INTO d.m SELECT * FROM d.a WHERE n = $1; SELECT 'ok';" >&7 && read -r -u 6 answer && [ "$answer" = ok ]
+		INSERT INTO d.m SELECT * FROM d.a WHERE n = $1; SELECT 'ok';" >&7 &&
+		read -r -u 6 answer && [ "$answer" = ok ]
 }
 export MARIADB_OPTIONS="--no-defaults --socket=$work/sockets/main --user=root"
 
