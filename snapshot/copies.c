@@ -61,19 +61,36 @@ int copies_make(struct copies *ret, int parent, struct journal *j, const char *d
 	return 0;
 }
 
+/* Whoever may write to the volume can put a device or a pipe in place of a copy. */
+static int only_regular(int take_fd)
+{
+	auto_close int fd = take_fd;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -1;
+	if (!S_ISREG(st.st_mode)) {
+		errno = EBADF;
+		return -1;
+	}
+	return steal_fd(&fd);
+}
+
 int copies_open(const struct copies *c, uint64_t ino, int flags)
 {
 	char name[32];
 
+	flags |= O_NONBLOCK | O_NOCTTY;
 	(void)snprintf(name, sizeof(name), "%02x/%016" PRIx64, (unsigned)(ino & 0xff), ino);
 	int fd = fd_open_beneath(c->fd, name, flags, 0600);
-	if (fd >= 0 || errno != ENOENT || !(flags & O_CREAT))
-		return fd;
-	name[2] = '\0';
-	if (mkdirat(c->fd, name, 0700) < 0 && errno != EEXIST)
-		return -1;
-	name[2] = '/';
-	return fd_open_beneath(c->fd, name, flags, 0600);
+	if (fd < 0 && errno == ENOENT && flags & O_CREAT) {
+		name[2] = '\0';
+		if (mkdirat(c->fd, name, 0700) < 0 && errno != EEXIST)
+			return -1;
+		name[2] = '/';
+		fd = fd_open_beneath(c->fd, name, flags, 0600);
+	}
+	return only_regular(fd);
 }
 
 /*

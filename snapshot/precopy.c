@@ -128,11 +128,11 @@ static int keep_changes(struct precopy *p, const struct entry *n, int fd, struct
 		if (clone < 0)
 			return err_sys(e, errno, "opening the copy of '%s'", n->path);
 	}
-	uint64_t before = p->patches.len;
+	uint64_t before = p->patches.kept.len;
 	if (patches_note(&p->patches, n->st.ino, fd, clone, n->st.size, n->path, e) < 0)
 		return -1;
 	p->stats.changed++;
-	p->stats.changed_bytes += p->patches.len - before;
+	p->stats.changed_bytes += p->patches.kept.len - before;
 	ret->flags |= INODE_COPY;
 	return 0;
 }
@@ -200,10 +200,11 @@ static int claim(struct precopy *p, const struct entry *n, struct inode *ret, st
 	struct inode *i = inodes_place(&p->inodes, n->st.ino);
 	int os = errno;
 	if (i && i->pass != p->pass) {
-		i->pass = p->pass;
 		todo = !inodes_same(i, &n->st) || i->os != 0 ||
 		       (S_ISREG(n->st.mode) && !(i->flags & INODE_COPY));
 		*ret = *i;
+		if (todo) /* what is unchanged is only read: a page that is written may wait */
+			i->pass = p->pass;
 	}
 	pthread_mutex_unlock(&p->lock);
 	if (!i)
@@ -306,6 +307,8 @@ static int copy_all(struct precopy *p, struct err *e)
 			break;
 		last_ns = took_ns;
 	}
+	if (record_flush(&p->record, e) < 0)
+		return -1;
 	/* what is written out now is not written out by the freeze, which writers wait for */
 	auto_close int fd = openat(p->s->origin_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0)

@@ -119,7 +119,7 @@ static void test_moment_take__a_hook_that_must_not_fail_keeps_views_from_being_t
 	assert_said(&w, "one pre a b\ntwo post a b failed\n");
 	for (size_t i = 0; i < 2; i++) {
 		assert_null(w.volumes[i].snapshot);
-		assert_non_null(strstr(w.volumes[i].why.msg, "hook 'echo one"));
+		assert_non_null(strstr(w.volumes[i].why.msg, "pre hook 'echo one"));
 	}
 }
 
