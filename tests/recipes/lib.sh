@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
 #
-# Recipes against the real servers. Sourced, after `needs PROGRAM...` could be asked: what is below runs in mount and
-# process namespaces of its own, so that no mount and no server outlives the script.
+# Recipes against the real servers. Sourced, with the programs that it needs in the array `needs`: the script then
+# runs in mount and process namespaces of its own, so that no mount and no server outlives it.
 #
 #   disk xfs|btrfs            $vol/data is a directory of nobody's (on btrfs a subvolume) on a file system of its own
 #   as_user COMMAND...        as nobody
 #   write_numbers FUNCTION    in the background: FUNCTION N writes number N and returns once it is acknowledged; the
 #                             time of that goes to acks. One more after the other, until stop_writer
 #   await_acks N              until N more than now are acknowledged
-#   capture RECIPE DRIVER PATH [OPTION]...   a backup with the recipe as its hooks; sets frozen; what the hooks say is
-#                             in pre.out and post.out
+#   capture RECIPE DRIVER PATH [OPTION]...   a backup with the recipe as its hooks; sets before and frozen; what the
+#                             hooks say is in pre.out and post.out
 #   give_back TARGET          restores it
 #   judge FILE TIME           the numbers in FILE are 1, 2, 3 ... without a gap, with all that were acknowledged before
 #                             TIME, and not all that were ever written
@@ -18,6 +18,7 @@ if [ "$(id -u)" -ne 0 ]; then
 	echo 'needs root, for mounts'
 	exit 77
 fi
+# shellcheck disable=SC2154 # the script sets needs
 for program in "${needs[@]}" setpriv mkfs.xfs mkfs.btrfs; do
 	PATH=$PATH:/usr/lib/postgresql/15/bin command -v "$program" >/dev/null || { echo "no $program"; exit 77; }
 done
@@ -65,7 +66,8 @@ acks() { wc -l <"$work/acks"; }
 await_acks() {
 	local till=$(($(acks) + $1))
 	# It is not waited for: the reader of the log ends with the writer.
-	timeout 60 grep -q -m 1 " $till\$" < <(tail -n +1 -f --pid="$writer" "$work/acks")
+	timeout 60 grep -q -m 1 " $till\$" < <(tail -n +1 -f --pid="$writer" "$work/acks") ||
+		bad 'the writer came to its end'
 }
 stop_writer() {
 	: >"$work/stop"
@@ -86,9 +88,11 @@ capture() {
 	local recipe=$1 driver=$2 path=$3
 	shift 3
 	captures=$((captures + 1))
+	# shellcheck disable=SC2034 # for the scripts
 	before=$EPOCHREALTIME
 	run 0 "$agent" backup --key "$agent_key" --quiet --output json --driver "$driver" \
 		--pre "$(hook_line "$recipe" pre)" --post "$(hook_line "$recipe" post)" "$@" "v$captures=$path"
+	# shellcheck disable=SC2034
 	frozen=$(date -d "$(json items 0 frozen)" +%s.%3N) || bad 'no time in the result'
 	case $driver in auto) ok test "$(json items 0 driver)" != live ;; esac
 }
@@ -97,7 +101,11 @@ give_back() { run 0 volume "v$captures" "$1"; }
 
 judge() {
 	ok awk -v file="$1" -v till="$2" -v all="$(acks)" '
-		FILENAME == ARGV[1] { if ($1 != FNR) { print "   " file ": " $1 " is number " FNR; wrong = 1 } n = FNR; next }
+		FILENAME == ARGV[1] {
+			if ($1 != FNR) { print "   " file ": " $1 " is number " FNR; wrong = 1 }
+			n = FNR
+			next
+		}
 		$1 < till { due = $2 }
 		END {
 			printf "   %d acknowledged before, %d came back, %d were written in all\n", due, n, all

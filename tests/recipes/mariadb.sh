@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# MariaDB with InnoDB and Aria tables and a binary log, while it commits: snapshots at a stand, and dumps.
+# MariaDB with tables of InnoDB, Aria and MyISAM and a binary log, while it commits: snapshots at a stand, and dumps.
 needs=(mariadb mariadbd mariadb-install-db mariadb-admin mariadb-check mariadb-dump innochecksum flock)
 # shellcheck source=tests/recipes/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -23,28 +23,31 @@ start() {
 		--sync-binlog=0 --innodb-flush-log-at-trx-commit=0 \
 		--innodb-log-file-size=16M --innodb-buffer-pool-size=32M >"$work/sockets/$1.log" 2>&1 &
 	pid=$!
-	await_line "$work/sockets/$1.log" 'ready for connections' "$pid" || { tail -n 20 "$work/sockets/$1.log"; return 1; }
+	await_line "$work/sockets/$1.log" 'ready for connections' "$pid" ||
+		{ tail -n 20 "$work/sockets/$1.log"; return 1; }
 }
-sql() { mariadb --no-defaults --socket="$work/sockets/$1" --user=root --batch --skip-column-names ${3:+"$3"} --execute "$2"; }
+# client NAME [OPTION]...
+client() { mariadb --no-defaults --socket="$work/sockets/$1" --user=root --batch --skip-column-names "${@:2}"; }
+sql() { client "$1" --execute "$2"; }
 
 install_db "$data" && start main "$data" || exit 1
 sql main 'CREATE DATABASE d; CREATE TABLE d.t (n INT PRIMARY KEY, fill TEXT) ENGINE=InnoDB;
-	CREATE TABLE d.a (n INT PRIMARY KEY, fill TEXT) ENGINE=Aria' || exit 1
-coproc server {
-	mariadb --no-defaults --socket="$work/sockets/main" --user=root --batch --skip-column-names --unbuffered 2>>writer.err
-}
+	CREATE TABLE d.a (n INT PRIMARY KEY, fill TEXT) ENGINE=Aria;
+	CREATE TABLE d.m (n INT PRIMARY KEY, fill TEXT) ENGINE=MyISAM' || exit 1
+coproc server { client main --unbuffered 2>>writer.err; }
 exec 6<&"${server[0]}" 7>&"${server[1]}"
 insert() {
 	local answer
-	echo "INSERT INTO d.t VALUES ($1, REPEAT(MD5(RAND()), 20)); INSERT INTO d.a VALUES ($1, REPEAT(MD5(RAND()), 20));
-		SELECT 'ok';" >&7 && read -r -u 6 answer && [ "$answer" = ok ]
+	echo "INSERT INTO d.t VALUES ($1, REPEAT(MD5(RAND()), 20)); INSERT INTO d.a SELECT * FROM d.t WHERE n = $1;
+		INSERT INTO d.m SELECT * FROM d.a WHERE n = $1; SELECT 'ok';" >&7 &&
+		read -r -u 6 answer && [ "$answer" = ok ]
 }
 export MARIADB_OPTIONS="--no-defaults --socket=$work/sockets/main --user=root"
 
 # whole NAME TIME: the server of a copy has all, and is content
 whole() {
 	local table
-	for table in t a; do
+	for table in t a m; do
 		sql "$1" "SELECT n FROM d.$table ORDER BY n" >numbers
 		judge numbers "$2"
 	done
@@ -87,7 +90,7 @@ give_back back2
 ok test "$(fact dump-bytes)" = "$(stat -c %s back2/all.sql)"
 ok install_db "$work/empty"
 start empty "$work/empty" || bad 'no empty server'
-ok eval 'mariadb --no-defaults --socket="$work/sockets/empty" --user=root <back2/all.sql'
+ok client empty <back2/all.sql
 ok sql empty 'FLUSH PRIVILEGES'
 # Each engine by itself: only InnoDB's tables are of one moment in a dump that locks nothing.
 whole empty "$before"
@@ -111,8 +114,7 @@ run 0 env AKSDR_RESULT=failed "$recipes/mariadb" post
 
 t 'a statement that does not end is waited for so long, and no point is made'
 mkfifo statements
-mariadb --no-defaults --socket="$work/sockets/main" --user=root --batch --unbuffered --skip-column-names \
-	<statements > >(tee locked) &
+client main --unbuffered <statements >locked &
 exec 8>statements
 echo "LOCK TABLES d.a WRITE; SELECT 'locked';" >&8
 : >>locked

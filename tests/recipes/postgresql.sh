@@ -39,6 +39,7 @@ insert() {
 		[ "$answer" = ok ]
 }
 
+ask() { psql -d postgres -q -X -A -t -c "$1"; }
 # whole DIR TIME: a server on the copy has all, and is content; then the checksums
 whole() {
 	chmod 700 "$1"
@@ -51,11 +52,11 @@ whole() {
 		return
 	fi
 	# Recovery from an archive goes on after the start.
-	ok await_line "$work/run-copy/log" 'database system is ready to accept connections' "$(head -n 1 "$1/postmaster.pid")"
-	PGHOST=$work/run-copy psql -d postgres -X -A -t -c 'SELECT n FROM t ORDER BY n' >numbers
+	ok await_line "$work/run-copy/log" 'system is ready to accept connections' "$(head -n 1 "$1/postmaster.pid")"
+	PGHOST=$work/run-copy ask 'SELECT n FROM t ORDER BY n' >numbers
 	judge numbers "$2"
 	ok env PGHOST="$work/run-copy" pg_amcheck --all --install-missing --heapallindexed --parent-check
-	position=$(PGHOST=$work/run-copy psql -d postgres -X -A -t -c "SELECT pg_current_wal_lsn() >= '$(fact recovery-position)'")
+	position=$(PGHOST=$work/run-copy ask "SELECT pg_current_wal_lsn() >= '$(fact recovery-position)'")
 	ok test "$position" = t
 	ok stop "$1"
 	ok pg_checksums --check --pgdata "$1" >/dev/null
@@ -89,7 +90,7 @@ ok same back2/main/backup_label "$(find labels -name backup_label)"
 rm -rf back2/main/pg_wal/*
 : >back2/main/recovery.signal
 echo "restore_command = 'cp $work/archive/%f %p'" >>back2/main/postgresql.auto.conf
-archived() { psql -q -d postgres -X -A -t -c 'SELECT count(*) FROM pg_ls_dir($$pg_wal/archive_status$$) f WHERE f LIKE $$%ready$$'; }
+archived() { ask "SELECT count(*) FROM pg_ls_dir('pg_wal/archive_status') f WHERE f LIKE '%ready'"; }
 until [ "$(archived)" = 0 ]; do :; done
 # Not only what was committed before the hook: all that the archive has.
 whole back2/main "$after"
@@ -105,7 +106,7 @@ err 'holds something else than a copy'
 
 t 'the session of a backup that died ends at its limit'
 export PG_MODE=backup
-sessions() { psql -d postgres -X -A -t -c "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'aksdr'"; }
+sessions() { ask "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'aksdr'"; }
 run 0 env PG_HOLD_S=2 "$recipes/postgresql" pre
 ok test "$(sessions)" = 1
 run 1 "$recipes/postgresql" pre

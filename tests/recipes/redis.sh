@@ -13,8 +13,9 @@ user_dir "$work/sockets"
 # start NAME DIR APPENDONLY: at $work/sockets/NAME; sets pid
 start() {
 	: >"$work/sockets/$1.log"
-	as_user redis-server --port 0 --unixsocket "$work/sockets/$1" --unixsocketperm 777 --dir "$2" --appendonly "$3" \
-		--appendfsync everysec --save '' --auto-aof-rewrite-min-size 32kb >"$work/sockets/$1.log" 2>&1 &
+	as_user redis-server --port 0 --unixsocket "$work/sockets/$1" --unixsocketperm 777 --dir "$2" \
+		--appendonly "$3" --appendfsync everysec --save '' --auto-aof-rewrite-min-size 32kb \
+		>"$work/sockets/$1.log" 2>&1 &
 	pid=$!
 	await_line "$work/sockets/$1.log" 'eady to accept connections' "$pid" ||
 		{ tail -n 20 "$work/sockets/$1.log"; return 1; }
