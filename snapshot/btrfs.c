@@ -85,7 +85,10 @@ static int lock_dir(int root, const char *name, int how)
 	return steal_fd(&fd);
 }
 
-/* Removes the snapshot in the directory open at dir, if any, and the directory. Both may be gone. */
+/*
+ * Removes the snapshot in the directory open at dir, if any, and the directory. Both may be
+ * gone.
+ */
 static int remove_view(int root, int dir, const char *name, struct err *e)
 {
 	struct btrfs_ioctl_vol_args args = { .name = VIEW_NAME };
@@ -192,7 +195,10 @@ static struct view *view_new(struct snapshot *s)
 	return v;
 }
 
-/* Makes our directory. Another backup may take it for an old one before it is locked: once more, then. */
+/*
+ * Makes our directory. Another backup may take it for an old one before it is locked: once
+ * more, then.
+ */
 static int make_dir(struct view *v, const char *origin, struct err *e)
 {
 	struct stat st, named;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots of thin volumes of LVM. The volume is a logical volume's device, or the file system on
- * one. While the snapshot is made the device mapper suspends the volume and has the file system on it
- * frozen, so that the snapshot is a clean file system: ext4 has an empty journal then, and XFS has
- * everything in place and needs its log for orphans alone. It is mounted without a replay, by a mount
- * that has no place in the tree: it is gone with this process, whatever becomes of it.
+ * Snapshots of thin volumes of LVM. The volume is a logical volume's device, or the file system
+ * on one. While the snapshot is made the device mapper suspends the volume and has the file
+ * system on it frozen, so that the snapshot is a clean file system: ext4 has an empty journal
+ * then, and XFS has everything in place and needs its log for orphans alone. It is mounted
+ * without a replay, by a mount that has no place in the tree: it is gone with this process,
+ * whatever becomes of it.
  *
- * A view is a read-only volume `aksdr-ID` beside the original with the tag `aksdr.view`, noted in the
- * journal before. The view of a device whose point was committed becomes the base of the next one:
- * it stays, not active, with the tag `aksdr.base` instead, in place of the one before; what has
- * that tag is never cleaned up. What differs from it is found by thin_delta. A block of a thin pool
- * that two snapshots share is written to by nobody, so where both have the same block the bytes are
- * the same, even if somebody wrote to the base.
+ * A view is a read-only volume `aksdr-ID` beside the original with the tag `aksdr.view`, noted
+ * in the journal before. The view of a device whose point was committed becomes the base of the
+ * next one: it stays, not active, with the tag `aksdr.base` instead, in place of the one
+ * before; what has that tag is never cleaned up. What differs from it is found by thin_delta. A
+ * block of a thin pool that two snapshots share is written to by nobody, so where both have the
+ * same block the bytes are the same, even if somebody wrote to the base.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +68,10 @@ static int refuse(struct err *e, const char *path, const char *why)
 	return 0;
 }
 
-/* The uuid of a thin volume as LVM writes it, from that of its device. false: it is of no volume. */
+/*
+ * The uuid of a thin volume as LVM writes it, from that of its device. false: it is of no
+ * volume.
+ */
 static bool lv_uuid(const char *dm, char ret[LVM_UUID_LEN + 1])
 {
 	static const char groups[] = { 6, 4, 4, 4, 4, 4, 6 };
@@ -350,7 +354,10 @@ static int mount_view(const struct view *v, struct err *e)
 {
 	auto_close int fs = fsopen(v->fs, FSOPEN_CLOEXEC);
 
-	/* XFS: the log of a snapshot is of no use but for orphans; its uuid is that of the original. */
+	/*
+	 * XFS: the log of a snapshot is of no use but for orphans; its uuid is that of the
+	 * original.
+	 */
 	bool xfs = strcmp(v->fs, "xfs") == 0;
 	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", v->lv.dm_path, 0) < 0 ||
 	    fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
@@ -590,11 +597,17 @@ static struct source *lvm_source(const struct snapshot *s, const struct walk_par
 	if (!s->block)
 		return walk_open(s->path, params, e);
 	bool drop = params && params->drop_cache;
-	/* Whatever keeps the differences from being known is no failure: everything is read then. */
+	/*
+	 * Whatever keeps the differences from being known is no failure: everything is read
+	 * then.
+	 */
 	if (!tool_exists("thin_delta") || find_base(v, base, &lv, &why) <= 0 ||
 	    find_delta(s, &lv, &r, &why) < 0)
 		return block_open(s->path, drop, e);
-	/* thin_delta tells of blocks that there are: of a volume that grew, the rest is not in the base. */
+	/*
+	 * thin_delta tells of blocks that there are: of a volume that grew, the rest is not in
+	 * the base.
+	 */
 	if (v->lv.size > lv.size && ranges_add_tail(r, lv.size, v->lv.size) < 0)
 		return block_open(s->path, drop, e);
 	return block_open_changed(s->path, drop, STEAL(&r), e);

@@ -51,8 +51,8 @@ make_machine() {
 		ln -s lvm "$root/usr/sbin/$f" || return 1
 	done
 	for f in thin_check thin_delta; do ln -s pdata_tools "$root/usr/sbin/$f" || return 1; done
-	cp "$here/lvm.conf" "$root/etc/lvm/lvm.conf" && cp -r "$kernel/modules" "$here/init" "$here/scenario" "$root/" ||
-		return 1
+	cp "$here/lvm.conf" "$root/etc/lvm/" || return 1
+	cp -r "$kernel/modules" "$here/init" "$here/scenario" "$root/" || return 1
 	(cd "$root" && find . | cpio --quiet -o -H newc) >"$initrd" && rm -r "$root"
 }
 

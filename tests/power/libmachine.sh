@@ -7,7 +7,7 @@
 #
 #   get_kernel              sets kernel to the directory of one; 1: why says what hinders
 #   into FILE [DIR]         a program and the libraries that it loads go into $root
-#   start_machine ...       runs it
+#   start_machine ...       runs it with the initramfs $initrd
 : "${modules:?modules is an array of names}"
 cache=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/aksdr
 metapackage=linux-image-cloud-amd64
@@ -90,6 +90,7 @@ get_kernel() {
 
 # ---- the machine ------------------------------------------------------------------------------
 
+# shellcheck disable=SC2154 # root and initrd are the caller's
 # into FILE [DIR]: a program and the libraries that it loads go into the machine
 into() {
 	local f
@@ -100,6 +101,7 @@ into() {
 	cp -L "$1" "$root/${2:-usr/bin}/"
 }
 
+# shellcheck disable=SC2154
 # start_machine SECONDS DIR APPEND OPTION...: runs $kernel with the initramfs $initrd, at most so long; what it
 # says is in DIR/console, what the emulator says in DIR/qemu
 start_machine() {

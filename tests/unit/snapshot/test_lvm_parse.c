@@ -178,8 +178,9 @@ static struct ranges *delta(const char *text, size_t piece, struct err *e)
 	return r;
 }
 
-#define HEAD \
-	"<superblock uuid=\"\" time=\"2\" transaction=\"7\" data_block_size=\"128\" nr_data_blocks=\"0\">\n"
+#define HEAD                                                                          \
+	"<superblock uuid=\"\" time=\"2\" transaction=\"7\" data_block_size=\"128\" " \
+	"nr_data_blocks=\"0\">\n"
 #define DIFF "  <diff left=\"3\" right=\"4\">\n"
 #define TAIL "  </diff>\n</superblock>\n"
 
