@@ -212,7 +212,7 @@ $(OBJS): | $(GEN)
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
 KINDS := contract fault crash property format storm damage
-SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster
+SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
 HARNESS := $(if $(harness_srcs),$(B)/libharness.a)
@@ -301,6 +301,7 @@ check-lvm: ## thin volumes of LVM in an emulated machine
 check-memory: ## memory ceilings under a cgroup limit
 check-servers: ## the servers of the tests are what docs/STORES.md says, and faults are put in front of them
 check-cluster: ## real services end to end
+check-recipes: ## hooks with real databases that are written to, restored and started
 define kind_rule
 check-$(1): $(if $(filter unit,$(1)),$(EVERYTHING)) $(call needs,$(call tests_of,$(1)))
 	@TEST_SIZE=$(or $(TEST_SIZE),full) $(run_tests) check-$(1) $(call tests_of,$(1))
@@ -493,18 +494,23 @@ dist: ## source archive of HEAD
 bash_dir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zsh_dir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fish_dir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-install: all man completion ## install programs, man pages and completions under DESTDIR/PREFIX
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' '$(bash_dir)' '$(zsh_dir)' '$(fish_dir)'
+recipe_dir = $(DESTDIR)$(PREFIX)/share/aksdr/recipes
+RECIPES := $(sort $(filter-out %/lib.sh,$(wildcard recipes/*)))
+install: all man completion ## install programs, man pages, completions and recipes under DESTDIR/PREFIX
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' '$(bash_dir)' '$(zsh_dir)' '$(fish_dir)' '$(recipe_dir)'
 	$(if $(PROGRAMS),install -m 755 $(PROGRAMS) '$(DESTDIR)$(PREFIX)/bin')
 	$(if $(MAN),install -m 644 $(MAN) '$(DESTDIR)$(PREFIX)/share/man/man1')
 	set -e; for p in $(notdir $(PROGRAMS)); do \
 		install -m 644 $(B)/completion/$$p.bash '$(bash_dir)'/$$p; \
 		install -m 644 $(B)/completion/$$p.zsh '$(zsh_dir)'/_$$p; \
 		install -m 644 $(B)/completion/$$p.fish '$(fish_dir)'/$$p.fish; done
+	install -m 755 $(RECIPES) '$(recipe_dir)'
+	install -m 644 recipes/lib.sh '$(recipe_dir)'
 uninstall: ## remove what install put there
 	set -e; for p in aksdr-agent aksdr-restore aksdr-catalog aksdr-freezer; do \
 		rm -f '$(DESTDIR)$(PREFIX)'/bin/$$p '$(DESTDIR)$(PREFIX)'/share/man/man1/$$p.1 \
 			'$(bash_dir)'/$$p '$(zsh_dir)'/_$$p '$(fish_dir)'/$$p.fish; done
+	rm -f $(patsubst recipes/%,'$(recipe_dir)'/%,$(RECIPES)) '$(recipe_dir)'/lib.sh
 clean: ## remove the build directory
 	rm -rf $(BUILD) compile_commands.json
 help: ## this list

@@ -123,6 +123,7 @@ static int read_view(const struct repo *r, const struct job_params *p, struct po
 		.level = p->level,
 		.verify_encode = p->verify_encode,
 		.ignore_ctime = p->ignore_ctime,
+		.still = s->ops->caps & SNAP_CAP_ATOMIC,
 		.force = p->force,
 		.take_over = p->take_over,
 		.dry_run = p->dry_run,

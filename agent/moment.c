@@ -144,7 +144,7 @@ static void fall_back(struct moment *m, struct moment_volume *v, const struct er
 
 	give_up(v);
 	v->why = *why;
-	if (!is_auto(m) || why->class == ERR_CANCELLED || why->class == ERR_NOT_FOUND)
+	if (!is_auto(m) || why->class == ERR_CANCELLED)
 		return;
 	v->snapshot = snapshot_take(m->params->env, &snapshot_live, v->path, &e);
 	if (!v->snapshot || capture_set_fallback(&v->capture, why->msg, &e) < 0) {
@@ -157,13 +157,17 @@ static void fall_back(struct moment *m, struct moment_volume *v, const struct er
 	         LOG_S("volume", v->name), LOG_S("why", why->msg));
 }
 
-static int prepare_one(struct moment *m, struct moment_volume *v, struct err *e)
+/* *ret_volume: there is a volume that could be read in another way. */
+static int prepare_one(struct moment *m, struct moment_volume *v, bool *ret_volume, struct err *e)
 {
 	const struct moment_params *p = m->params;
 
+	*ret_volume = false;
 	const struct snapshot_ops *driver = snapshot_choose(p->env, p->driver, v->path, e);
-	if (driver)
-		v->snapshot = snapshot_prepare(p->env, driver, v->path, e);
+	if (!driver)
+		return -1;
+	*ret_volume = true;
+	v->snapshot = snapshot_prepare(p->env, driver, v->path, e);
 	return v->snapshot ? 0 : -1;
 }
 
@@ -172,17 +176,17 @@ static void prepare_all(struct moment *m)
 	for (size_t i = 0; i < m->n; i++) {
 		struct moment_volume *v = &m->volumes[i];
 		struct err why = ERR_INIT;
+		bool volume;
 
 		if (cancel_check(m->params->cancel, &v->why) < 0 ||
 		    (m->params->require_mount && mount_require(v->path, &v->why) < 0))
 			continue;
-		if (prepare_one(m, v, &why) == 0)
+		if (prepare_one(m, v, &volume, &why) == 0)
 			continue;
-		/* A path that is no volume is not read in another way. */
-		if (why.class == ERR_INVALID)
-			v->why = why;
-		else
+		if (volume)
 			fall_back(m, v, &why);
+		else
+			v->why = why;
 	}
 }
 

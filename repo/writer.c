@@ -35,6 +35,10 @@ void job_problem(struct job *j, const struct entry *n, enum entry_state state, c
 	struct point *p = j->point;
 	char text[128] = "";
 
+	if (state == ENTRY_GONE && j->params->still) {
+		state = ENTRY_UNREADABLE;
+		why = "vanished from a view that nobody may change";
+	}
 	(void)pthread_mutex_lock(&j->lock);
 	switch (state) {
 	case ENTRY_GONE:

@@ -36,6 +36,7 @@ struct writer_params {
 	int level;          /* zstd level; 0: the default (3) */
 	bool verify_encode; /* decode and compare before upload */
 	bool ignore_ctime;  /* a snapshot's clone changes it */
+	bool still; /* the source is a view that nobody writes to: what vanishes from it was lost */
 	/*
 	 * Session of the point whose view is the base of source->changed(), or NULL. When it is the
 	 * previous point that the writer goes by, large files and devices are read only where they

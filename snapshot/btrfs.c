@@ -317,6 +317,9 @@ static int btrfs_finish(struct snapshot *s, struct err *e)
 		return err_set(e, ERR_NOMEM, "no memory for the path of a snapshot");
 	}
 	s->fd = openat(v->dir, VIEW_NAME, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (s->fd < 0 && errno == ENOENT)
+		return err_set(e, ERR_IO, "the snapshot '%s' was deleted before it could be read",
+		               s->path);
 	if (s->fd < 0)
 		return err_sys(e, errno, "opening the snapshot '%s'", s->path);
 	note_nested(s, v);

@@ -311,16 +311,29 @@ static int lvm_capture(struct snapshot *s, struct err *e)
 {
 	struct view *v = s->priv;
 	char origin[2 * LVM_NAME_MAX + 2], of[sizeof(TAG_OF) + LVM_UUID_LEN];
-	/* No backup of the metadata in /etc: it may lie on what is being suspended. */
-	const char *argv[] = { "lvcreate", "--snapshot",
-		               "--quiet",  "--name",
-		               v->name,    "--permission",
-		               "r",        "--addtag",
-		               TAG_VIEW,   "--addtag",
-		               of,         "--autobackup",
-		               "n",        "--setactivationskip",
-		               "n",        "--yes",
-		               origin,     NULL };
+	/*
+	 * A snapshot needs no size: it is thin, too. No backup of the metadata in /etc is wanted,
+	 * which may lie on what is being suspended.
+	 */
+	const char *argv[] = { "lvcreate",
+		               "--type",
+		               "thin",
+		               "--quiet",
+		               "--name",
+		               v->name,
+		               "--permission",
+		               "r",
+		               "--addtag",
+		               TAG_VIEW,
+		               "--addtag",
+		               of,
+		               "--autobackup",
+		               "n",
+		               "--setactivationskip",
+		               "n",
+		               "--yes",
+		               origin,
+		               NULL };
 
 	(void)snprintf(origin, sizeof(origin), "%s/%s", v->origin.vg_name, v->origin.lv_name);
 	(void)snprintf(of, sizeof(of), TAG_OF "%s", v->origin.lv_uuid);
@@ -446,7 +459,7 @@ static int lvm_release(struct snapshot *s, struct err *e)
 		rc = keep(v, e);
 	else if (v->made)
 		rc = remove_view(v->origin.vg_name, v->name, e);
-	if (rc == 0 && s->committed && s->env->keep_no_base)
+	if (rc == 0 && s->block && s->committed && s->env->keep_no_base)
 		rc = remove_bases(v, NULL, e);
 	if (rc == 0)
 		rc = journal_done(v->note, e);

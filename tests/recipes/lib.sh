@@ -65,7 +65,7 @@ acks() { wc -l <"$work/acks"; }
 await_acks() {
 	local till=$(($(acks) + $1))
 	# It is not waited for: the reader of the log ends with the writer.
-	grep -q -m 1 " $till\$" < <(tail -n +1 -f --pid="$writer" "$work/acks")
+	timeout 60 grep -q -m 1 " $till\$" < <(tail -n +1 -f --pid="$writer" "$work/acks")
 }
 stop_writer() {
 	: >"$work/stop"
@@ -110,6 +110,6 @@ free_port() {
 	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 # await_line FILE PATTERN PID: until the log of a server has the line, or the server is gone
-await_line() { grep -q -m 1 -E -- "$2" < <(tail -n +1 -f --pid="$3" "$1"); }
+await_line() { timeout 60 grep -q -m 1 -E -- "$2" < <(tail -n +1 -f --pid="$3" "$1"); }
 # session_over RECIPE[-N]: waits until nothing is left of a session that pre opened
 session_over() { flock --timeout 60 "$AKSDR_RECIPE_DIR/$1/lock" true; }

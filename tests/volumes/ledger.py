@@ -160,7 +160,7 @@ def write(args):
                 os.fsync(fd)
                 os.close(fd)
         TIME.pack_into(acks, k * 8, time.time_ns())
-        if k == 300:
+        if k == 100:
             with open(args.session + ".ready", "w") as f:
                 f.write("%d\n" % os.getpid())
         if k % 64 == 0:

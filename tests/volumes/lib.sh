@@ -33,6 +33,10 @@ size=${TEST_SIZE:-small}
 seed=${TEST_SEED:-1}
 python=/usr/bin/python3
 
+# Images, repositories and state are in memory: what other tests do with the disk does not hold us up.
+mount -t tmpfs -o size=3G,mode=0755 tmpfs "$work" || { echo 'no tmpfs here'; exit 77; }
+cd "$work" || exit 1
+
 mounts=() children=()
 end_volumes() {
 	local i
@@ -43,6 +47,7 @@ end_volumes() {
 	for ((i = ${#mounts[@]} - 1; i >= 0; i--)); do
 		umount "${mounts[i]}" 2>/dev/null || umount --lazy "${mounts[i]}" 2>/dev/null
 	done
+	cd / && umount "$work" 2>/dev/null || umount --lazy "$work"
 	clean
 }
 trap end_volumes EXIT

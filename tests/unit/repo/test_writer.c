@@ -961,7 +961,7 @@ static int links_load(struct source *s, struct entry *n, struct entry_detail *re
 	return 0;
 }
 
-static void backup_links(struct world *w, bool broken, struct point *ret)
+static void backup_links(struct world *w, bool broken, bool still, struct point *ret)
 {
 	const uint8_t yes = 1;
 	struct source_ops ops = fake_ops;
@@ -976,6 +976,7 @@ static void backup_links(struct world *w, bool broken, struct point *ret)
 		.domain = "d",
 		.consistency = "fuzzy",
 		.driver = "fake",
+		.still = still,
 		.threads = 1,
 		.counts = &counts,
 	};
@@ -990,14 +991,30 @@ static void test_writer_backup__a_further_name_that_vanishes_is_gone_and_not_unr
 
 	(void)state;
 	world_init(&w);
-	backup_links(&w, false, &p);
+	backup_links(&w, false, false, &p);
 	assert_int_equal(p.gone, 1);
 	assert_int_equal(p.unreadable, 0);
 	assert_int_equal(p.others, 1);
 	point_clear(&p);
-	backup_links(&w, true, &p);
+	backup_links(&w, true, false, &p);
 	assert_int_equal(p.gone, 0);
 	assert_int_equal(p.unreadable, 1);
+	point_clear(&p);
+}
+
+static void test_writer_backup__what_vanishes_from_a_view_that_is_still_was_lost(void **state)
+{
+	auto_world struct world w;
+	struct point p;
+
+	(void)state;
+	world_init(&w);
+	backup_links(&w, false, true, &p);
+	assert_int_equal(p.gone, 0);
+	assert_int_equal(p.unreadable, 1);
+	assert_int_equal(p.nproblems, 1);
+	assert_string_equal(p.problems[0].path, "b");
+	assert_string_equal(p.problems[0].why, "vanished from a view that nobody may change");
 	point_clear(&p);
 }
 
@@ -1052,6 +1069,8 @@ int main(void)
 		cmocka_unit_test(test_writer_backup__any_changes_of_a_large_sparse_image),
 		cmocka_unit_test(
 			test_writer_backup__a_further_name_that_vanishes_is_gone_and_not_unreadable),
+		cmocka_unit_test(
+			test_writer_backup__what_vanishes_from_a_view_that_is_still_was_lost),
 		cmocka_unit_test(test_writer_previous__tells_of_the_point_that_is_gone_by),
 	};
 

@@ -227,7 +227,6 @@ static const char *nested_body(struct world *w)
 {
 	const char *excludes[] = { "*.tmp" };
 	const struct walk_params p = { .excludes = excludes, .nexcludes = 1 };
-	auto_free char *a = path_join(w->mnt, "a");
 	auto_free char *b = path_join(w->mnt, "a/b");
 
 	write_text(w->mnt, "a/f", "x");
@@ -624,19 +623,20 @@ static void set_flag(int fd, int flag)
 /* Makes a range of one file the same as that of another, then one extent of both. */
 static void dedupe(struct dice *d, int from, int to)
 {
-	struct {
-		struct file_dedupe_range head;
-		struct file_dedupe_range_info info;
-	} r = { .head = { .src_offset = block(d), .src_length = 65536, .dest_count = 1 } };
+	auto_free struct file_dedupe_range *r = calloc(1, sizeof(*r) + sizeof(r->info[0]));
 	uint8_t p[65536];
 
-	if (fd_pread_full(from, p, sizeof(p), r.head.src_offset) != (ssize_t)sizeof(p))
+	assert_non_null(r);
+	r->src_offset = block(d);
+	r->src_length = sizeof(p);
+	r->dest_count = 1;
+	if (fd_pread_full(from, p, sizeof(p), r->src_offset) != (ssize_t)sizeof(p))
 		return;
-	r.info.dest_fd = to;
-	r.info.dest_offset = block(d);
+	r->info[0].dest_fd = to;
+	r->info[0].dest_offset = block(d);
 	if (roll(d, 2) == 0)
-		assert_int_equal(fd_pwrite_full(to, p, sizeof(p), r.info.dest_offset), 0);
-	(void)ioctl(from, FIDEDUPERANGE, &r);
+		assert_int_equal(fd_pwrite_full(to, p, sizeof(p), r->info[0].dest_offset), 0);
+	(void)ioctl(from, FIDEDUPERANGE, r);
 }
 
 static void act(const struct world *w, struct dice *d)
