@@ -67,6 +67,15 @@ static int put_head(struct patches *p, struct head h, const char *name, struct e
 	return put(p, &h, sizeof(h), name, e);
 }
 
+static int in_time(const struct patches *p, struct err *e)
+{
+	if (now_mono_ns() < p->until_ns)
+		return 0;
+	return err_set(e, ERR_RETRY,
+	               "too much has changed since the first copy to be kept aside before the file "
+	               "system has to be thawed");
+}
+
 static int put_data(struct patches *p, uint64_t ino, int from, uint64_t off, uint64_t end,
                     const char *name, struct err *e)
 {
@@ -79,10 +88,8 @@ static int put_data(struct patches *p, uint64_t ino, int from, uint64_t off, uin
 		if ((size_t)n < want)
 			return err_set(e, ERR_BUSY, "'%s' changes although nobody may write to it",
 			               name);
-		if (now_mono_ns() >= p->until_ns)
-			return err_set(e, ERR_RETRY,
-			               "too much has changed since the first copy to be kept "
-			               "aside before the file system has to be thawed");
+		if (in_time(p, e) < 0)
+			return -1;
 		const struct head h = { .ino = ino, .off = off, .len = want, .what = RANGE_DATA };
 		if (put_head(p, h, name, e) < 0 || put(p, p->piece, want, name, e) < 0)
 			return -1;
@@ -102,7 +109,7 @@ int patches_note(struct patches *p, uint64_t ino, int from, int clone, uint64_t 
 	if (clone >= 0 && fstat(clone, &st) < 0)
 		return err_sys(e, errno, "looking at the copy of '%s'", name);
 	const struct head h = { .ino = ino, .off = size, .what = FILE_SIZE };
-	if (put_head(p, h, name, e) < 0)
+	if (in_time(p, e) < 0 || put_head(p, h, name, e) < 0)
 		return -1;
 	fiemap_open(&a, from, size);
 	fiemap_open(&b, clone, (uint64_t)st.st_size);
