@@ -9,7 +9,10 @@ new_repo r
 mkdir v
 echo data >v/file
 backup() { "$agent" backup --key "$agent_key" "$@"; }
-count() { "$catalog" sync --quiet --key "$audit" >/dev/null && "$catalog" query --key "$audit" --output csv "$1" | tail -n 1 | tr -d '\r"'; }
+count() {
+	"$catalog" sync --quiet --key "$audit" >/dev/null &&
+		"$catalog" query --key "$audit" --output csv "$1" | tail -n 1 | tr -d '\r"'
+}
 
 t 'hooks run around the moment, and the point tells of them'
 # shellcheck disable=SC2016 # the hooks' shell shall see it
@@ -25,7 +28,8 @@ run 0 "$catalog" show --key "$audit" v --output json
 out '"recovery-position"'
 
 t 'what is secret does not reach a hook'
-run 0 env AWS_SECRET_ACCESS_KEY=s3cr3t AZURE_STORAGE_KEY=s3cr3t "$agent" backup --key "$agent_key" --pre 'env >environment' v="$work/v"
+run 0 env AWS_SECRET_ACCESS_KEY=s3cr3t AZURE_STORAGE_KEY=s3cr3t \
+	"$agent" backup --key "$agent_key" --pre 'env >environment' v="$work/v"
 ok not grep -qE 's3cr3t|AKSDR_KEY|PASSPHRASE' environment
 
 t 'a hook that fails keeps the point from being made, and the others still run'
@@ -41,7 +45,7 @@ run 0 backup --on-hook-error continue --pre 'exit 7' v="$work/v"
 err 'a hook failed; the backup goes on'
 
 t 'one that hangs is ended at its time, with all that it started'
-run 1 backup --hook-timeout 1s --pre 'sleep 1000 & echo $! >child; wait' v="$work/v"
+run 1 backup --hook-timeout 1s --pre 'tail -f /dev/null & echo $! >child; wait' v="$work/v"
 err 'within|in time|timed out|1s'
 ok not grep -qs '^State:.[RSDT]' "/proc/$(cat child)/status"
 
