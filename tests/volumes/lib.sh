@@ -170,7 +170,21 @@ PY
 }
 
 # thawed DIR: it can be written to, within 20 s
-thawed() { timeout 20 sh -c 'echo 1 >"$1/.thawed" && sync -f "$1" && rm "$1/.thawed"' - "$1"; }
+thawed() {
+	local writer
+	rm -f "$work/.wrote"
+	sh -c 'echo 1 >"$1/.thawed" && sync -f "$1" && rm "$1/.thawed" && echo 1 >"$2"' - "$1" "$work/.wrote" &
+	writer=$!
+	# who waits for a thaw cannot be killed
+	for _ in {1..2000}; do
+		kill -0 "$writer" 2>/dev/null || break
+		sleep 0.01
+	done
+	[ -e "$work/.wrote" ] && return
+	fsfreeze --unfreeze "$1" 2>/dev/null
+	wait "$writer"
+	return 1
+}
 
 # left_over DIR...: what views, copies, notes and scratch files there are, in volumes and in the state
 left_over() {
