@@ -12,7 +12,8 @@ new_repo r
 has() {
 	rm -rf "$work/back"
 	run 0 volume v "$work/back"
-	ok test "$(cd "$work/back" && find . -mindepth 1 | sort | tr '\n' ' ')" = "$(printf './%s\n' "$@" | sort | tr '\n' ' ')"
+	ok test "$(cd "$work/back" && find . -mindepth 1 | sort | tr '\n' ' ')" = \
+		"$(printf './%s\n' "$@" | sort | tr '\n' ' ')"
 }
 
 t '--require-mount: a plain directory, and a mount point with nothing mounted, are refused'
