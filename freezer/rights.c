@@ -74,7 +74,7 @@ int rights_check(struct err *e)
 int rights_keep(bool search, struct err *e)
 {
 	const struct rlimit none = { 0, 0 };
-	uint64_t have, keep = bit(CAP_SYS_ADMIN);
+	uint64_t have = 0, keep = bit(CAP_SYS_ADMIN);
 
 	if (look(&have, e) < 0)
 		return -1;
