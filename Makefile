@@ -212,7 +212,7 @@ $(OBJS): | $(GEN)
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
 KINDS := contract fault crash property format storm damage
-SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes
+SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes volumes
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
 HARNESS := $(if $(harness_srcs),$(B)/libharness.a)
@@ -302,6 +302,7 @@ check-memory: ## memory ceilings under a cgroup limit
 check-servers: ## the servers of the tests are what docs/STORES.md says, and faults are put in front of them
 check-cluster: ## real services end to end
 check-recipes: ## hooks with real databases that are written to, restored and started
+check-volumes: ## snapshots of real file systems under a writer, and what goes wrong with them (root, loop devices)
 define kind_rule
 check-$(1): $(if $(filter unit,$(1)),$(EVERYTHING)) $(call needs,$(call tests_of,$(1)))
 	@TEST_SIZE=$(or $(TEST_SIZE),full) $(run_tests) check-$(1) $(call tests_of,$(1))

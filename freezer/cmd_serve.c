@@ -120,6 +120,9 @@ static int give_up_rights(const struct serve_params *p, struct err *e)
 
 static int prepare(struct serve_params *p, struct err *e)
 {
+	/* said first: who lacks it lacks other rights as well, which would not help */
+	if (rights_check(e) < 0)
+		return -1;
 	p->journal = journal_open(p->notes, e);
 	if (!p->journal)
 		return -1;

@@ -52,17 +52,32 @@ static int drop_bounding(uint64_t keep, bool allowed)
 	return 0;
 }
 
+/* What there is, CAP_SYS_ADMIN among it. */
+static int look(uint64_t *ret, struct err *e)
+{
+	if (get_permitted(ret) < 0)
+		return err_sys(e, errno, "looking at capabilities");
+	if (*ret & bit(CAP_SYS_ADMIN))
+		return 0;
+	return err_set(e, ERR_DENIED,
+	               "the freezer needs the capability CAP_SYS_ADMIN to freeze file "
+	               "systems; run it as root, in a container with this capability");
+}
+
+int rights_check(struct err *e)
+{
+	uint64_t have;
+
+	return look(&have, e);
+}
+
 int rights_keep(bool search, struct err *e)
 {
 	const struct rlimit none = { 0, 0 };
-	uint64_t have, keep = bit(CAP_SYS_ADMIN);
+	uint64_t have = 0, keep = bit(CAP_SYS_ADMIN);
 
-	if (get_permitted(&have) < 0)
-		return err_sys(e, errno, "looking at capabilities");
-	if (!(have & keep))
-		return err_set(e, ERR_DENIED,
-		               "the freezer needs the capability CAP_SYS_ADMIN to freeze file "
-		               "systems; run it as root, in a container with this capability");
+	if (look(&have, e) < 0)
+		return -1;
 	if (drop_bounding(keep, have & bit(CAP_SETPCAP)) < 0 ||
 	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)

@@ -7,6 +7,9 @@
 
 #include "common/err.h"
 
+/* Whether CAP_SYS_ADMIN is there, without giving up anything: else ERR_DENIED. */
+MUST_CHECK int rights_check(struct err *e);
+
 /*
  * Keeps CAP_SYS_ADMIN, and with search CAP_DAC_READ_SEARCH as well if it is there, and nothing
  * else, now and in whatever would be executed; forbids new privileges, core dumps and a debugger

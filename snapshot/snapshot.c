@@ -217,6 +217,20 @@ static void freeze_failed(const struct freeze *z, struct err *errs, const struct
 			errs[z->of[i]] = *why;
 }
 
+/*
+ * After a failure: should all processes of a freezer that was started for us have died at once,
+ * another one thaws at its start what they noted. One at a socket is started again by whoever did.
+ */
+static void rescue(struct freezer **f, const struct snapshot_env *env)
+{
+	struct err ignored = ERR_INIT;
+
+	if (!*f || env->freezer)
+		return;
+	freezer_close(*f);
+	*f = freezer_open(NULL, &ignored);
+}
+
 int snapshot_capture(struct snapshot *const *set, size_t n, struct err *errs)
 {
 	CLEANUP(freeze_clear) struct freeze z = { .n = 0 };
@@ -235,14 +249,18 @@ int snapshot_capture(struct snapshot *const *set, size_t n, struct err *errs)
 	if (z.n > 0) {
 		f = freezer_open(set[0]->env->freezer, &why);
 		if (!f ||
-		    freezer_freeze(f, z.fds, z.n, set[0]->env->freeze_max_ms, z.times, &why) < 0)
+		    freezer_freeze(f, z.fds, z.n, set[0]->env->freeze_max_ms, z.times, &why) < 0) {
+			rescue(&f, set[0]->env);
 			freeze_failed(&z, errs, &why);
+		}
 	}
 	for (size_t i = 0; i < n; i++)
 		if (!early[i])
 			capture_one(set[i], &errs[i]);
-	if (z.n > 0 && why.class == ERR_NONE && freezer_thaw(f, z.times, &why) < 0)
+	if (z.n > 0 && why.class == ERR_NONE && freezer_thaw(f, z.times, &why) < 0) {
+		rescue(&f, set[0]->env);
 		freeze_failed(&z, errs, &why);
+	}
 	for (size_t i = 0; i < z.n && why.class == ERR_NONE; i++) {
 		struct snapshot *s = set[z.of[i]];
 

@@ -30,7 +30,8 @@ sound() {
 replays() {
 	cp --sparse=always "$1" "$work/replayed"
 	e2fsck -f -y "$work/replayed" >"$work/.fsck" 2>&1
-	[ $? -le 1 ] && [ "$(grep -cF '?' "$work/.fsck")" -eq "$(grep -cE '^Free (blocks|inodes) count wrong \(' "$work/.fsck")" ]
+	[ $? -le 1 ] && [ "$(grep -cF '?' "$work/.fsck")" -eq \
+		"$(grep -cE '^Free (blocks|inodes) count wrong \(' "$work/.fsck")" ]
 }
 
 # in_use OUTER INNER HOW: an image with a file system of type INNER, on one of type OUTER

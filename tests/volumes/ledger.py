@@ -278,7 +278,8 @@ def judge_atomic(model, copies, last):
             want = b"".join(record(model.seed, k, model.log_size(k)) for k in ks)
             got = c.logs.pop(name, None)
             if got != want:
-                at = next((x for x, (a, b) in enumerate(zip(got or b"", want)) if a != b), min(len(got or b""), len(want)))
+                both = zip(got or b"", want)
+                at = next((x for x, (a, b) in enumerate(both) if a != b), min(len(got or b""), len(want)))
                 raise Wrong("%s/%s differs from byte %d on: it has %s bytes, not %d, and number %d is there"
                             % (c.dir, name, at, "no" if got is None else len(got), len(want), last))
         for name, data in c.logs.items():

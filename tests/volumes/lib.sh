@@ -47,7 +47,8 @@ end_volumes() {
 	for ((i = ${#mounts[@]} - 1; i >= 0; i--)); do
 		umount "${mounts[i]}" 2>/dev/null || umount --lazy "${mounts[i]}" 2>/dev/null
 	done
-	cd / && umount "$work" 2>/dev/null || umount --lazy "$work"
+	cd /
+	umount "$work" 2>/dev/null || umount --lazy "$work"
 	clean
 }
 trap end_volumes EXIT
@@ -105,7 +106,7 @@ wait_for() {
 	local until=$((SECONDS + 60))
 	until "$@"; do
 		[ $SECONDS -lt $until ] || { bad "waited for a minute: $*"; return 1; }
-		sleep 0.01
+		sleep 0.01 # lint: allow sleep: it asks again
 	done
 }
 
@@ -127,7 +128,11 @@ written() {
 	[ ! -s "$1.errors" ] || bad "the writer failed: $(tail -n 1 "$1.errors")"
 	unset "writers[$1]"
 }
-judge() { "$python" "$volumes_here/ledger.py" judge "$@" --seed "$seed" >"$work/.judged" 2>&1 || { tail -n 3 "$work/.judged" | sed "s/^/   /"; return 1; }; }
+judge() {
+	"$python" "$volumes_here/ledger.py" judge "$@" --seed "$seed" >"$work/.judged" 2>&1 && return
+	tail -n 3 "$work/.judged" | sed 's/^/   /'
+	return 1
+}
 
 noisy=
 noise_on() {
@@ -170,7 +175,21 @@ PY
 }
 
 # thawed DIR: it can be written to, within 20 s
-thawed() { timeout 20 sh -c 'echo 1 >"$1/.thawed" && sync -f "$1" && rm "$1/.thawed"' - "$1"; }
+thawed() {
+	local writer
+	rm -f "$work/.wrote"
+	sh -c 'echo 1 >"$1/.thawed" && sync -f "$1" && rm "$1/.thawed" && echo 1 >"$2"' - "$1" "$work/.wrote" &
+	writer=$!
+	# who waits for a thaw cannot be killed
+	for _ in {1..2000}; do
+		kill -0 "$writer" 2>/dev/null || break
+		sleep 0.01 # lint: allow sleep: it asks again
+	done
+	[ -e "$work/.wrote" ] && return
+	fsfreeze --unfreeze "$1" 2>/dev/null
+	wait "$writer"
+	return 1
+}
 
 # left_over DIR...: what views, copies, notes and scratch files there are, in volumes and in the state
 left_over() {

@@ -56,7 +56,8 @@ written s
 
 t 'the catalog has the window, the moment and the set of each'
 run 0 "$catalog" sync --key "$audit" --quiet
-run 0 "$catalog" query --output json "select name, moment, driver, freeze_ms, set_id from v_points where set_id = '$set_id' order by name"
+run 0 "$catalog" query --output json \
+	"select name, moment, driver, freeze_ms, set_id from v_points where set_id = '$set_id' order by name"
 json_is a items 0 name
 json_is one items 0 moment
 json_is c items 2 name
