@@ -207,12 +207,12 @@ $(OBJS): | $(GEN)
 # tests/unit/<folder>/test_<file>.c   one program each; archives of its folder and lower ranks
 # tests/<kind>/*.c, tests/<kind>/*.sh one program each with all archives; a script gets BIN
 # tests/fuzz/fuzz_<name>.c            replayed over tests/fuzz/corpus/<name>/; words to try in dict/<name>.dict
-# tests/reader/*.c                    programs that the scripts beside them call
+# tests/reader/*.c, tests/lvm/*.c     programs that the scripts beside them call
 # tests/harness/*.c                   helpers, in every program; files lib*.sh are helpers too
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
 KINDS := contract fault crash property format storm damage
-SCRIPT_KINDS := unit $(KINDS) model cli memory power servers cluster volumes
+SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes volumes
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
 HARNESS := $(if $(harness_srcs),$(B)/libharness.a)
@@ -225,9 +225,10 @@ $(B)/libharness.a: $(call obj,$(harness_srcs)) $(B)/stamp/libharness
 unit_srcs := $(sort $(wildcard tests/unit/*/test_*.c))
 kind_srcs := $(foreach k,$(KINDS),$(sort $(wildcard tests/$k/*.c)))
 reader_srcs := $(sort $(wildcard tests/reader/*.c))
+lvm_srcs := $(sort $(wildcard tests/lvm/*.c))
 fuzz_srcs := $(sort $(filter-out tests/fuzz/fuzz_main.c,$(wildcard tests/fuzz/fuzz_*.c)))
 fuzz_helpers := $(wildcard tests/fuzz/fuzz_main.c tests/fuzz/seeds.c)
-test_srcs := $(harness_srcs) $(unit_srcs) $(kind_srcs) $(reader_srcs) $(fuzz_srcs) $(fuzz_helpers)
+test_srcs := $(harness_srcs) $(unit_srcs) $(kind_srcs) $(reader_srcs) $(lvm_srcs) $(fuzz_srcs) $(fuzz_helpers)
 OBJS += $(call obj,$(test_srcs))
 $(call obj,$(test_srcs)): | $(GEN)
 
@@ -241,7 +242,10 @@ $(B)/$(1:.c=): $(call obj,$(1)) $(HARNESS) $(2) $(wildcard $(dir $(1))ldflags $(
 endef
 unit_folder = $(word 3,$(subst /, ,$(1)))
 $(foreach s,$(unit_srcs),$(eval $(call test_rules,$s,$(call archives,$(call unit_folder,$s) $(BELOW_$(call unit_folder,$s))))))
-$(foreach s,$(kind_srcs) $(reader_srcs) $(wildcard tests/fuzz/seeds.c),$(eval $(call test_rules,$s,$(EVERYTHING))))
+$(foreach s,$(kind_srcs) $(reader_srcs) $(lvm_srcs) $(wildcard tests/fuzz/seeds.c),$(eval $(call test_rules,$s,$(EVERYTHING))))
+
+# It starts the program.
+$(B)/tests/crash/test_freezer_kills: | $(B)/aksdr-freezer
 
 # In the mode `fuzz` the library brings its own main; elsewhere the replay main is linked.
 fuzz_main := $(if $(FUZZ),,$(call obj,tests/fuzz/fuzz_main.c))
@@ -269,6 +273,7 @@ all_tests := $(foreach k,$(SCRIPT_KINDS),$(call tests_of,$k)) $(reader_tests) $(
 # what must be built before these tests can run
 needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS)) \
 	$(if $(filter tests/reader/%,$(1)),$(patsubst %.c,$(B)/%,$(reader_srcs))) \
+	$(if $(filter tests/lvm/%,$(1)),$(patsubst %.c,$(B)/%,$(lvm_srcs))) \
 	$(if $(filter tests/memory/%,$(1)),$(B)/bench/scale) \
 	$(if $(filter tests/contract/%.sh,$(1)),$(B)/tests/contract/store_contract)
 run_tests = PYTHON='$(PYTHON)' BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
@@ -292,10 +297,12 @@ check-format: ## golden repositories of each format version
 check-cli: ## the programs as a shell sees them
 check-model: ## every state of the protocol of docs/CONCURRENCY.md, at small scope
 check-power: ## the power fails at any moment, recorded in an emulated machine
+check-lvm: ## thin volumes of LVM in an emulated machine
 check-memory: ## memory ceilings under a cgroup limit
 check-servers: ## the servers of the tests are what docs/STORES.md says, and faults are put in front of them
 check-cluster: ## real services end to end
 check-volumes: ## snapshots of real file systems under a writer, and what goes wrong with them (root, loop devices)
+check-recipes: ## hooks with real databases that are written to, restored and started
 define kind_rule
 check-$(1): $(if $(filter unit,$(1)),$(EVERYTHING)) $(call needs,$(call tests_of,$(1)))
 	@TEST_SIZE=$(or $(TEST_SIZE),full) $(run_tests) check-$(1) $(call tests_of,$(1))
@@ -404,12 +411,13 @@ $(call obj,$(bench_srcs)): | $(GEN)
 # Nothing of the product is in its yardstick.
 $(B)/bench/limits: $(call obj,bench/limits.c)
 $(B)/bench/scale: $(call obj,$(wildcard bench/scale*.c)) $(call archives,repo $(BELOW_repo))
-$(B)/bench/limits $(B)/bench/scale:
+$(B)/bench/freezes: $(call obj,bench/freezes.c) $(call archives,snapshot $(BELOW_snapshot))
+$(B)/bench/limits $(B)/bench/scale $(B)/bench/freezes:
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
-.PHONY: bench bench-peers bench-scale
+.PHONY: bench bench-peers bench-scale bench-freezes
 bench: all $(B)/bench/limits ## measure time, memory and stored bytes, and compare with the primitives' limit
 	@scripts/bootstrap
 	@BIN='$(abspath $(B))' bench/run $(BENCH_ARGS)
@@ -417,13 +425,15 @@ bench-peers: all $(B)/bench/limits ## the same corpora through restic, rustic an
 	@scripts/bootstrap
 	@bench/install-peers || [ $$? -eq 3 ]
 	@BIN='$(abspath $(B))' bench/run --peers $(BENCH_ARGS)
+bench-freezes: all $(B)/bench/freezes ## how long file systems stand still for snapshots; root, loop devices
+	@BIN='$(abspath $(B))' bench/freezes $(FREEZES_DIR)
 bench-scale: $(B)/bench/scale ## collections, checks and the index by size: SIZE=small|medium|1m|3m|10m|100m, SCALE_DIR=dir
 	@dir=$(or $(SCALE_DIR),$$(mktemp -d)) && $(B)/bench/scale --dir $$dir --size $(or $(SIZE),1m) $(SCALE_ARGS); rc=$$?; \
 		$(if $(SCALE_DIR),,rm -rf $$dir;) exit $$rc
 
 # ---- checks of the source -------------------------------------------------------------------
 
-c_files := $(foreach d,$(FOLDERS) bench tests/harness tests/fuzz tests/reader $(addprefix tests/,$(KINDS)) \
+c_files := $(foreach d,$(FOLDERS) bench tests/harness tests/fuzz tests/reader tests/lvm $(addprefix tests/,$(KINDS)) \
 	$(wildcard tests/unit/*),$(sort $(wildcard $d/*.c $d/*.h)))
 
 .PHONY: lint format format-check tidy analyze cov compile_commands.json docs
@@ -485,18 +495,23 @@ dist: ## source archive of HEAD
 bash_dir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zsh_dir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fish_dir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-install: all man completion ## install programs, man pages and completions under DESTDIR/PREFIX
-	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' '$(bash_dir)' '$(zsh_dir)' '$(fish_dir)'
+recipe_dir = $(DESTDIR)$(PREFIX)/share/aksdr/recipes
+RECIPES := $(sort $(filter-out %/lib.sh,$(wildcard recipes/*)))
+install: all man completion ## install programs, man pages, completions and recipes under DESTDIR/PREFIX
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' '$(bash_dir)' '$(zsh_dir)' '$(fish_dir)' '$(recipe_dir)'
 	$(if $(PROGRAMS),install -m 755 $(PROGRAMS) '$(DESTDIR)$(PREFIX)/bin')
 	$(if $(MAN),install -m 644 $(MAN) '$(DESTDIR)$(PREFIX)/share/man/man1')
 	set -e; for p in $(notdir $(PROGRAMS)); do \
 		install -m 644 $(B)/completion/$$p.bash '$(bash_dir)'/$$p; \
 		install -m 644 $(B)/completion/$$p.zsh '$(zsh_dir)'/_$$p; \
 		install -m 644 $(B)/completion/$$p.fish '$(fish_dir)'/$$p.fish; done
+	install -m 755 $(RECIPES) '$(recipe_dir)'
+	install -m 644 recipes/lib.sh '$(recipe_dir)'
 uninstall: ## remove what install put there
 	set -e; for p in aksdr-agent aksdr-restore aksdr-catalog aksdr-freezer; do \
 		rm -f '$(DESTDIR)$(PREFIX)'/bin/$$p '$(DESTDIR)$(PREFIX)'/share/man/man1/$$p.1 \
 			'$(bash_dir)'/$$p '$(zsh_dir)'/_$$p '$(fish_dir)'/$$p.fish; done
+	rm -f $(patsubst recipes/%,'$(recipe_dir)'/%,$(RECIPES)) '$(recipe_dir)'/lib.sh
 clean: ## remove the build directory
 	rm -rf $(BUILD) compile_commands.json
 help: ## this list

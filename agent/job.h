@@ -19,9 +19,9 @@ struct job_params {
 	struct moment *moment;
 	size_t view; /* which of its volumes, with a snapshot */
 	bool last;   /* no other one is read after it */
-	/* Lists of what changed are used; every so often all is read and compared with them. 0: never. */
+	/* Lists of what changed are used; all is read and compared with them every so often. */
 	bool changed_blocks;
-	uint64_t full_every;
+	uint64_t full_every; /* backups; 0: never */
 	const char *domain;
 	const char *set; /* 32 hexadecimal digits, or NULL */
 	const char *const *excludes;

@@ -71,7 +71,7 @@ static int run_one(struct moment *m, size_t from, const struct hook *h, struct e
 	int rc = hook_run(h, vars, h->phase == HOOK_POST ? 3 : 2, m->params->cancel, r, e);
 	keep(m, from, h, r, started_ns);
 	if (rc == 0 || h->on_error == HOOK_FAIL || e->class == ERR_CANCELLED)
-		return rc < 0 ? err_wrap(e, "hook '%s'", h->line ? h->line : h->argv[0]) : 0;
+		return rc;
 	log_warn("a hook failed; the backup goes on", LOG_S("hook", h->line ? h->line : h->argv[0]),
 	         LOG_S("why", e->msg));
 	m->hooked = false;
@@ -163,8 +163,6 @@ static int prepare_one(struct moment *m, struct moment_volume *v, bool *ret_volu
 	const struct moment_params *p = m->params;
 
 	*ret_volume = false;
-	if (p->require_mount && mount_require(v->path, e) < 0)
-		return -1;
 	const struct snapshot_ops *driver = snapshot_choose(p->env, p->driver, v->path, e);
 	if (!driver)
 		return -1;
@@ -180,7 +178,8 @@ static void prepare_all(struct moment *m)
 		struct err why = ERR_INIT;
 		bool volume;
 
-		if (cancel_check(m->params->cancel, &v->why) < 0)
+		if (cancel_check(m->params->cancel, &v->why) < 0 ||
+		    (m->params->require_mount && mount_require(v->path, &v->why) < 0))
 			continue;
 		if (prepare_one(m, v, &volume, &why) == 0)
 			continue;

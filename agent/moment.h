@@ -48,8 +48,8 @@ struct moment {
  * Takes the views of n volumes, at most SNAPSHOT_SET_MAX; what went wrong with one is in its
  * `why`. Under "auto" a volume whose driver fails is read live instead, and its capture says why.
  * Hooks behind the moment have run when this returns, unless a volume is read live because
- * that was asked for: then the application must stay as it is until moment_posts(). Logs what goes wrong
- * and does not end it. params and volumes must outlive m; moment_end() is called in any case.
+ * that was asked for: then the application must stay as it is until moment_posts(). Logs what
+ * goes wrong and does not end it. params and volumes must outlive m; moment_end() is called in any case.
  */
 void moment_take(struct moment *m, const struct moment_params *params,
                  struct moment_volume *volumes, size_t n);
@@ -61,8 +61,8 @@ void moment_take(struct moment *m, const struct moment_params *params,
 MUST_CHECK int moment_posts(struct moment *m, size_t from, struct err *e);
 
 /*
- * Gives up the view of one volume; committed: a restore point has it. A view that could not be removed
- * is told, and no failure: its note stays in the journal.
+ * Gives up the view of one volume; committed: a restore point has it. A view that could not be
+ * removed is told, and no failure: its note stays in the journal.
  */
 void moment_release(struct moment_volume *v, bool committed);
 

@@ -20,7 +20,7 @@ struct workplace {
 MUST_CHECK int workplace_open(const char *state, struct workplace *ret, struct err *e);
 void workplace_close(struct workplace *w);
 
-/* Removes what runs that died have left; how many things is in *ret_removed. The first error is in e. */
+/* Removes what runs that died have left; *ret_removed: how many. The first error is in e. */
 MUST_CHECK int workplace_tidy(const struct workplace *w, size_t *ret_removed, struct err *e);
 
 #endif

@@ -109,8 +109,10 @@ struct source_ops {
 	/*
 	 * The next range at or after off whose bytes may differ from those in the earlier view that
 	 * the source was opened with as its base; as data(). Outside of such ranges the content,
-	 * holes included, is that of the base. *ret_known false: nothing is known of this
-	 * content, all of it may differ. NULL: the source has no base.
+	 * holes included, is that of what the base has at the same path, which counts only where
+	 * that has the same inode number (or both are block volumes). *ret_known false: nothing
+	 * is known of this content, all of it may differ; the answer is the same for each off.
+	 * Where it fails, all from off on counts as changed. NULL: the source has no base.
 	 */
 	int (*changed)(struct content *c, uint64_t off, bool *ret_known, uint64_t *ret_start,
 	               uint64_t *ret_end, struct err *e);

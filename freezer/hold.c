@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The processes of a freeze. Nothing here logs, opens or allocates between a freeze and its thaw. */
+/* The processes of a freeze. Nothing here logs, opens or allocates from a freeze to its thaw. */
 #include "freezer/hold.h"
 
 #include <errno.h>
@@ -86,16 +86,19 @@ static void thaw_one(struct hold *h, size_t i, bool settled)
 	}
 }
 
-/* settled: no FIFREEZE of ours is under way. A why must be set before. */
+/*
+ * settled: no FIFREEZE of ours is under way. A why must be set before. In the reverse order: a file
+ * system may lie in a file of another, and its thaw writes to that one.
+ */
 static void thaw_all(struct hold *h, bool settled)
 {
-	for (size_t i = 0; i < h->n; i++)
+	for (size_t i = h->n; i-- > 0;)
 		thaw_one(h, i, settled);
 }
 
 /* ---- the two processes ---- */
 
-/* Takes notice of the main process, the other one (what its end means is the caller's) and the timer. */
+/* Waits for news of the main process, of the other one, and of the timer; the last comes first. */
 static enum hold_why wait_for(int boss, int other, int timer, int patience)
 {
 	struct pollfd p[3] = { { .fd = boss, .events = POLLIN },
@@ -147,10 +150,34 @@ static void holder(struct hold *h, int boss, int guard)
 	thaw_all(h, true);
 }
 
+/*
+ * Each file system by a process of its own: whatever one thaw waits for, and be it the
+ * thaw of another one, it keeps none from being tried.
+ */
+static void thaw_each(struct hold *h, bool settled)
+{
+	for (size_t i = h->n; i-- > 0;) {
+		int state = atomic_load(&h->s->fs[i].state);
+
+		if (state != FS_FREEZING && state != FS_FROZEN)
+			continue;
+		pid_t pid = fork();
+		if (pid > 0)
+			continue;
+		thaw_one(h, i, settled);
+		if (pid == 0)
+			_exit(0);
+	}
+	while (settled && (waitpid(-1, NULL, 0) > 0 || errno == EINTR))
+		;
+}
+
 static void guard(struct hold *h, int boss, int other)
 {
+	const struct sigaction no_zombies = { .sa_handler = SIG_IGN };
 	int timer = h->last_moment;
 
+	(void)sigaction(SIGCHLD, &no_zombies, NULL);
 	for (;;) {
 		enum hold_why why = wait_for(boss, other, timer, -1);
 
@@ -165,11 +192,11 @@ static void guard(struct hold *h, int boss, int other)
 			timer = -1;
 		}
 		end(h->s, why);
-		thaw_all(h, false);
+		thaw_each(h, false);
 	}
 	/* The holder is gone, and with it the last FIFREEZE. */
 	end(h->s, HOLD_DEATH);
-	thaw_all(h, true);
+	thaw_each(h, true);
 }
 
 /* Closes those from from on and below to. */

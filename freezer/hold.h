@@ -33,7 +33,7 @@ enum hold_why {
 	HOLD_STOP,     /* the freezer ends */
 	HOLD_DEADLINE, /* the time is up */
 	HOLD_DEATH,    /* one of the processes died */
-	HOLD_REFUSED /* a file system could not be frozen: hold_result.at and os say which and why */
+	HOLD_REFUSED   /* one could not be frozen: hold_result.at and os say which and why */
 };
 
 enum hold_state {

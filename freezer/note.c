@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Notes of freezes. Opening a directory of a frozen file system for reading does not wait for it. */
+/* Notes of freezes. Opening a directory of a frozen file system for reading does not wait. */
 #include "freezer/note.h"
 
 #include <errno.h>

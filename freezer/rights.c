@@ -43,7 +43,7 @@ static int set_all(uint64_t caps)
 	return (int)syscall(SYS_capset, &head, data);
 }
 
-/* What a program could get that this one executes; it needs CAP_SETPCAP, which a container lacks. */
+/* What a program could get that this one executes; needs CAP_SETPCAP, which a container lacks. */
 static int drop_bounding(uint64_t keep, bool allowed)
 {
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)

@@ -11,8 +11,9 @@
 MUST_CHECK int rights_check(struct err *e);
 
 /*
- * Keeps CAP_SYS_ADMIN, and with search CAP_DAC_READ_SEARCH as well if it is there, and nothing else, now
- * and in whatever would be executed; forbids new privileges, core dumps and a debugger of the same user.
+ * Keeps CAP_SYS_ADMIN, and with search CAP_DAC_READ_SEARCH as well if it is there, and nothing
+ * else, now and in whatever would be executed; forbids new privileges, core dumps and a debugger
+ * of the same user.
  *   ERR_DENIED  CAP_SYS_ADMIN is missing
  */
 MUST_CHECK int rights_keep(bool search, struct err *e);

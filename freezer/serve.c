@@ -311,7 +311,7 @@ static void put_end(const struct freeze *f, const struct hold_result *r,
 {
 	if (r->thaw_os != 0)
 		refuse(a, FREEZER_WIRE_FAILED, of_client(f, r->at), r->thaw_os,
-		       "the kernel does not thaw it: %s; run fsfreeze --unfreeze on its mount point",
+		       "the kernel does not thaw it: %s; try fsfreeze -u on its mount point",
 		       strerror(r->thaw_os));
 	else if (r->why == HOLD_REFUSED)
 		put_refusal(f, r, a);
@@ -587,7 +587,7 @@ static void gather(struct server *s, struct watch *w)
 		struct hold_fds fds = hold_fds(f->hold);
 		watch(w, fds.holder, f);
 		watch(w, fds.guard, f);
-		/* later on the deadline is the holder's business, and would be told again and again */
+		/* later on the deadline is the holder's business, and would be told for ever */
 		if (f->client && f->client->owed == FREEZER_WIRE_FREEZE)
 			watch(w, fds.deadline, f);
 	}

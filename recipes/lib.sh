@@ -10,7 +10,7 @@
 #   hold_start DIR SECONDS CLIENT...   starts it
 #   hold_say DIR LINE...               lines for it
 #   hold_wait DIR                      reads its answers until the line @ready; others are printed, or handed to
-#                                      hold_answer where that function is defined
+#                                      hold_answer where that function is defined. False: the client has ended
 #   hold_end DIR                       ends it, and waits for that
 #
 # A keeper, which is this shell waiting for SECONDS or for a word, holds the fifos open. When it ends, so does the
@@ -20,6 +20,7 @@ set -uo pipefail
 
 recipe=${0##*/}
 phase=${1:-}
+AKSDR_SET=${AKSDR_SET:-}
 
 say() { echo "$recipe: $*" >&2; }
 fail() {
@@ -103,6 +104,7 @@ hold_wait() {
 		esac
 	done
 	exec 4>&-
+	hold_end "$1"
 	return 1
 }
 

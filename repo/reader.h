@@ -19,9 +19,9 @@
 struct reader;
 
 struct reader_params {
-	unsigned threads;  /* decode threads; 0: CPUs */
-	unsigned inflight; /* range reads at once, at most; 0: 16 */
-	uint64_t memory; /* bytes; 0: 64 MiB, of a distant store 176 MiB or, with over 4 threads, less */
+	unsigned threads;          /* decode threads; 0: CPUs */
+	unsigned inflight;         /* range reads at once, at most; 0: 16 */
+	uint64_t memory;           /* bytes; 0: 64 MiB, of a distant store up to 176 MiB */
 	bool rehash;               /* also compute each chunk's id again */
 	_Atomic uint64_t *fetched; /* gets the bytes read from the store added; may be NULL */
 };

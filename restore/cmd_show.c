@@ -254,6 +254,20 @@ static void put_line(struct table *t, const char *name, const char *text)
 	table_text(t, text);
 }
 
+/* What a hook printed, a row a line. */
+static void put_output(struct table *t, const char *output)
+{
+	char line[CAPTURE_OUTPUT_MAX + 1];
+
+	while (*output) {
+		size_t n = strcspn(output, "\n");
+
+		(void)snprintf(line, sizeof(line), "%.*s", (int)n, output);
+		put_line(t, "ITS OUTPUT", line);
+		output += n + (output[n] == '\n');
+	}
+}
+
 static void put_told(struct table *t, const struct point_capture *c)
 {
 	for (size_t i = 0; i < c->nhooks; i++) {
@@ -267,8 +281,7 @@ static void put_told(struct table *t, const struct point_capture *c)
 		else
 			(void)snprintf(text, sizeof(text), "%s: status %d", h->command, h->exit);
 		put_line(t, h->post ? "HOOK AFTER" : "HOOK BEFORE", text);
-		if (h->output[0])
-			put_line(t, "ITS OUTPUT", h->output);
+		put_output(t, h->output);
 	}
 	for (size_t i = 0; i < c->nfacts; i++)
 		put_line(t, c->facts[i].name, c->facts[i].value);

@@ -33,7 +33,7 @@
 #include "snapshot/btrfs_diff.h"
 #include "snapshot/snapshot.h"
 
-#define VIEW_PREFIX ".aksdr-view-"
+#define VIEW_PREFIX WALK_VIEW_PREFIX
 #define BASE_PREFIX VIEW_PREFIX "base-"
 #define VIEW_NAME "view"
 #define ID_LEN 32 /* hex digits */
@@ -85,7 +85,10 @@ static int lock_dir(int root, const char *name, int how)
 	return steal_fd(&fd);
 }
 
-/* Removes the snapshot in the directory open at dir, if any, and the directory. Both may be gone. */
+/*
+ * Removes the snapshot in the directory open at dir, if any, and the directory. Both may be
+ * gone.
+ */
 static int remove_view(int root, int dir, const char *name, struct err *e)
 {
 	struct btrfs_ioctl_vol_args args = { .name = VIEW_NAME };
@@ -192,7 +195,10 @@ static struct view *view_new(struct snapshot *s)
 	return v;
 }
 
-/* Makes our directory. Another backup may take it for an old one before it is locked: once more, then. */
+/*
+ * Makes our directory. Another backup may take it for an old one before it is locked: once
+ * more, then.
+ */
 static int make_dir(struct view *v, const char *origin, struct err *e)
 {
 	struct stat st, named;
@@ -443,16 +449,6 @@ static struct source *btrfs_source(const struct snapshot *s, const struct walk_p
 {
 	struct walk_params p = params ? *params : (struct walk_params){ 0 };
 
-	/* Directories of views, ours among them, are seen in a view as empty ones. */
-	auto_free const char **excludes = calloc(p.nexcludes + 1, sizeof(*excludes));
-	if (!excludes) {
-		err_set(e, ERR_NOMEM, "no memory for %zu exclude patterns", p.nexcludes + 1);
-		return NULL;
-	}
-	if (p.nexcludes > 0)
-		memcpy(excludes, p.excludes, p.nexcludes * sizeof(*excludes));
-	excludes[p.nexcludes++] = "/" VIEW_PREFIX "*/";
-	p.excludes = excludes;
 	if (find_base(s, base, &p.take_diff, e) < 0)
 		return NULL;
 	return walk_open(s->path, &p, e);

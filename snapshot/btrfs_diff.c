@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The extent items of a file in both snapshots, side by side. As long as both are there no extent
- * of them is written to or used again: not even one of a file without copy-on-write, because it is
- * shared. So where both have the same stretch of the same extent at an offset, the bytes are the same,
- * whatever was done in between; where they have not, they may differ.
+ * The extent items of a file in both snapshots, side by side. As long as both are there no
+ * extent of them is written to or used again: not even one of a file without copy-on-write,
+ * because it is shared. So where both have the same stretch of the same extent at an offset,
+ * the bytes are the same, whatever was done in between; where they have not, they may differ.
  *
  * The generation of an extent item is no proof: an extent that is cloned into a file (a reflink, or
  * a deduplication) keeps that of where it came from, which may be older than the base.
@@ -181,7 +181,10 @@ static int compare(struct cursor *a, struct cursor *b, uint64_t size, const char
 	return 0;
 }
 
-/* The file at path in the base, of which *ret_stx is filled. -1: there is none, or it cannot be read. */
+/*
+ * The file at path in the base, of which *ret_stx is filled. -1: there is none, or it cannot be
+ * read.
+ */
 static int open_base(struct diff *d, const char *path, struct statx *ret_stx)
 {
 	const char *slash = strrchr(path, '/');

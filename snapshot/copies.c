@@ -21,20 +21,12 @@
 #include "common/now.h"
 #include "common/secret.h"
 #include "snapshot/extent.h"
+#include "snapshot/walk.h"
 
 #define RANDOM_BYTES 16
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define DEPTH_MAX 8 /* of directories that are removed; ours have two */
 #define PIECE_BYTES (256 * KIB)
-
-bool copies_is_name(const char *name, size_t len)
-{
-	const size_t prefix = sizeof(COPIES_PREFIX) - 1;
-
-	return len == prefix + (size_t)2 * RANDOM_BYTES &&
-	       memcmp(name, COPIES_PREFIX, prefix) == 0 &&
-	       strspn(name + prefix, "0123456789abcdef") == (size_t)2 * RANDOM_BYTES;
-}
 
 int copies_make(struct copies *ret, int parent, struct journal *j, const char *driver,
                 struct err *e)
@@ -52,7 +44,7 @@ int copies_make(struct copies *ret, int parent, struct journal *j, const char *d
 		return err_sys(e, errno, "keeping '%s' open", at);
 	secret_random(random, sizeof(random));
 	hex_encode(hex, random, sizeof(random));
-	if (asprintf(&ret->path, "%s/" COPIES_PREFIX "%s", strcmp(at, "/") == 0 ? "" : at, hex) <
+	if (asprintf(&ret->path, "%s/" WALK_VIEW_PREFIX "%s", strcmp(at, "/") == 0 ? "" : at, hex) <
 	    0) {
 		ret->path = NULL;
 		return err_set(e, ERR_NOMEM, "no memory for the name of a directory");
@@ -69,19 +61,36 @@ int copies_make(struct copies *ret, int parent, struct journal *j, const char *d
 	return 0;
 }
 
+/* Whoever may write to the volume can put a device or a pipe in place of a copy. */
+static int only_regular(int take_fd)
+{
+	auto_close int fd = take_fd;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -1;
+	if (!S_ISREG(st.st_mode)) {
+		errno = EBADF;
+		return -1;
+	}
+	return steal_fd(&fd);
+}
+
 int copies_open(const struct copies *c, uint64_t ino, int flags)
 {
 	char name[32];
 
+	flags |= O_NONBLOCK | O_NOCTTY;
 	(void)snprintf(name, sizeof(name), "%02x/%016" PRIx64, (unsigned)(ino & 0xff), ino);
 	int fd = fd_open_beneath(c->fd, name, flags, 0600);
-	if (fd >= 0 || errno != ENOENT || !(flags & O_CREAT))
-		return fd;
-	name[2] = '\0';
-	if (mkdirat(c->fd, name, 0700) < 0 && errno != EEXIST)
-		return -1;
-	name[2] = '/';
-	return fd_open_beneath(c->fd, name, flags, 0600);
+	if (fd < 0 && errno == ENOENT && flags & O_CREAT) {
+		name[2] = '\0';
+		if (mkdirat(c->fd, name, 0700) < 0 && errno != EEXIST)
+			return -1;
+		name[2] = '/';
+		fd = fd_open_beneath(c->fd, name, flags, 0600);
+	}
+	return only_regular(fd);
 }
 
 /*
@@ -226,7 +235,7 @@ int copies_clean(const char *text, struct err *e)
 {
 	const char *name = strrchr(text, '/');
 
-	if (!name || !copies_is_name(name + 1, strlen(name + 1)))
+	if (!name || !walk_is_view(name + 1, strlen(name + 1)))
 		return err_set(e, ERR_FORMAT, "'%s' is no directory of copies", text);
 	auto_free char *at = strndup(text, name > text ? (size_t)(name - text) : 1);
 	if (!at)

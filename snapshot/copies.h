@@ -13,8 +13,6 @@
 #include "common/err.h"
 #include "snapshot/journal.h"
 
-#define COPIES_PREFIX ".aksdr-view-" /* and 32 hexadecimal digits: no part of any volume */
-
 struct copies {
 	char *path; /* absolute; owned */
 	int fd;     /* owned */
@@ -22,9 +20,6 @@ struct copies {
 	struct journal_note *note;
 };
 #define COPIES_NONE ((struct copies){ .fd = -1, .parent = -1 })
-
-/* Whether a name in the root of a volume is that of such a directory, in use or left over. */
-bool copies_is_name(const char *name, size_t len);
 
 /* Makes one in the directory open at parent (for reading), mode 0700. ret must be COPIES_NONE. */
 MUST_CHECK int copies_make(struct copies *ret, int parent, struct journal *j, const char *driver,

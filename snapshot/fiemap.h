@@ -26,7 +26,7 @@ struct fiemap_reader {
 enum fiemap_kind {
 	FIEMAP_HOLE,  /* nothing written: zeros */
 	FIEMAP_PLACE, /* at a place of the disk */
-	FIEMAP_OPAQUE /* data, but where exactly cannot be told: inline, compressed, not yet placed */
+	FIEMAP_OPAQUE /* data, its place cannot be told: inline, compressed, not yet placed */
 };
 
 struct fiemap_range {

@@ -122,8 +122,7 @@ int freezer_wire_answer(const void *p, size_t n, struct freezer_wire_answer *ret
 	rd_copy(&rd, a.text, len);
 	if (!rd_done(&rd) || magic != MAGIC || !right || !answer_is_right(&a, len))
 		return err_set(e, ERR_FORMAT,
-		               "an answer of %zu bytes is none that a freezer of this version gives",
-		               n);
+		               "an answer of %zu bytes is none of a freezer of this version", n);
 	*ret = a;
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "common/fd.h"
 
 #define FIRST 1024 /* places of the first table */
+#define MEMORY (8 * MIB)
 
 _Static_assert(sizeof(struct inode) == 64, "the place of an inode is one line of the cache");
 
@@ -40,7 +41,7 @@ static int grow(struct inodes *t)
 		return -1;
 	}
 	/* scratch memory is zero at first: every place is free */
-	struct inode *v = fd_map_scratch(t->cap ? t->scratch_dir : NULL, bytes);
+	struct inode *v = fd_map_scratch(bytes > MEMORY ? t->scratch_dir : NULL, bytes);
 	if (!v)
 		return -1;
 	for (size_t i = 0; i < t->cap; i++)

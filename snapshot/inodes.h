@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What is known of each inode of a tree: the stat that its copy and its
- * details were taken under. A hash table in scratch memory, which the kernel
- * may write back: 64 bytes an inode, up to three times that while it grows.
+ * details were taken under. A hash table of 64 bytes an inode, up to three
+ * times that while it grows; over 8 MiB in scratch memory, which the kernel may write back.
  * Not thread-safe.
  */
 #ifndef AKSDR_SNAPSHOT_INODES_H
@@ -28,7 +28,7 @@ struct inode {
 	uint32_t mtime_ns, ctime_ns;
 	uint32_t type;       /* S_IFMT of the mode */
 	uint16_t flags;      /* inode_flags */
-	uint16_t pass;       /* the scan that met it last; 0: none, the place is free */
+	uint16_t pass;       /* the pass that last had to do with it; 0: none, the place is free */
 	uint64_t detail_off; /* in the file of details; 0: it has none */
 	uint16_t os;         /* why there is no copy, or no details: an errno; 0: there are */
 	uint16_t unused;

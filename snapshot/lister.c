@@ -14,8 +14,8 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "snapshot/copies.h"
 #include "snapshot/list.h"
+#include "snapshot/walk.h"
 
 #define NAME_ROOM 257            /* a '/', a name, a NUL: kept free behind the path */
 #define SPARE_SHALLOW (64 * KIB) /* memory a frame keeps for the next directory of its depth */
@@ -238,7 +238,7 @@ static bool keep(void *arg, const char *name, size_t len, unsigned char type)
 {
 	struct lister *l = arg;
 	bool is_dir = type == DT_DIR;
-	bool ours = l->path_len == 0 && copies_is_name(name, len);
+	bool ours = l->path_len == 0 && walk_is_view(name, len);
 
 	if (!ours && !l->p->match)
 		return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reports by jansson, differences by expat. What expat calls us with cannot fail there and then: the
- * first failure is kept, the parser is stopped, and feed() tells.
+ * Reports by jansson, differences by expat. What expat calls us with cannot fail there and
+ * then: the first failure is kept, the parser is stopped, and feed() tells.
  */
 #include "snapshot/lvm_parse.h"
 
@@ -141,7 +141,10 @@ int lvm_parse_lvs(const void *p, size_t n, struct lvm_lv **ret, size_t *ret_n, s
 
 /* ---- tables and states ---- */
 
-/* The next word of a line: a number, which ends at stop or at the end of the line when that is ' '. */
+/*
+ * The next word of a line: a number, which ends at stop or at the end of the line when that is
+ * ' '.
+ */
 static bool number(const char **at, char stop, uint64_t max, uint64_t *ret)
 {
 	struct err ignored = ERR_INIT;

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots of thin volumes of LVM. The volume is a logical volume's device, or the file system on
- * one. While the snapshot is made the device mapper suspends the volume and has the file system on it
- * frozen, so that the snapshot is a clean file system: ext4 has an empty journal then, and XFS has
- * everything in place and needs its log for orphans alone. It is mounted without a replay, by a mount
- * that has no place in the tree: it is gone with this process, whatever becomes of it.
+ * Snapshots of thin volumes of LVM. The volume is a logical volume's device, or the file system
+ * on one. While the snapshot is made the device mapper suspends the volume and has the file
+ * system on it frozen, so that the snapshot is a clean file system: ext4 has an empty journal
+ * then, and XFS has everything in place and needs its log for orphans alone. It is mounted
+ * without a replay, by a mount that has no place in the tree: it is gone with this process,
+ * whatever becomes of it.
  *
- * A view is a read-only volume `aksdr-ID` beside the original with the tag `aksdr.view`, noted in the
- * journal before. The view of a device whose point was committed becomes the base of the next one:
- * it stays, not active, with the tag `aksdr.base` instead, in place of the one before; what has
- * that tag is never cleaned up. What differs from it is found by thin_delta. A block of a thin pool
- * that two snapshots share is written to by nobody, so where both have the same block the bytes are
- * the same, even if somebody wrote to the base.
+ * A view is a read-only volume `aksdr-ID` beside the original with the tag `aksdr.view`, noted
+ * in the journal before. The view of a device whose point was committed becomes the base of the
+ * next one: it stays, not active, with the tag `aksdr.base` instead, in place of the one
+ * before; what has that tag is never cleaned up. What differs from it is found by thin_delta. A
+ * block of a thin pool that two snapshots share is written to by nobody, so where both have the
+ * same block the bytes are the same, even if somebody wrote to the base.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +30,7 @@
 #include "snapshot/block.h"
 #include "snapshot/dm.h"
 #include "snapshot/lvm_parse.h"
+#include "snapshot/mount.h"
 #include "snapshot/snapshot.h"
 #include "snapshot/tool.h"
 
@@ -66,7 +68,10 @@ static int refuse(struct err *e, const char *path, const char *why)
 	return 0;
 }
 
-/* The uuid of a thin volume as LVM writes it, from that of its device. false: it is of no volume. */
+/*
+ * The uuid of a thin volume as LVM writes it, from that of its device. false: it is of no
+ * volume.
+ */
 static bool lv_uuid(const char *dm, char ret[LVM_UUID_LEN + 1])
 {
 	static const char groups[] = { 6, 4, 4, 4, 4, 4, 6 };
@@ -86,64 +91,27 @@ static bool lv_uuid(const char *dm, char ret[LVM_UUID_LEN + 1])
 	return lvm_parse_is_uuid(ret);
 }
 
-/* Calls fn for each mount; stops when it gives true. */
-static bool find_mount(bool (*fn)(void *arg, const char *line), void *arg)
+/* The type of the file system that fd is the root of: "ext4" or "xfs"; NULL: none of these. */
+static const char *whole_fs(int fd, const char *path)
 {
-	auto_fclose FILE *f = fopen("/proc/self/mountinfo", "re");
-	auto_free char *line = NULL;
-	size_t cap = 0;
+	auto_mounts struct mount_table t = { 0 };
+	struct err ignored = ERR_INIT;
+	struct mount_place place;
 
-	while (f && getline(&line, &cap, f) > 0) {
-		if (fn(arg, line))
-			return true;
-	}
-	return false;
-}
-
-struct wanted_mount {
-	uint64_t id;
-	bool whole; /* its root is that of the file system */
-	char fs[32];
-};
-
-static bool mount_is(void *arg, const char *line)
-{
-	struct wanted_mount *w = arg;
-	uint64_t id;
-	char root[8];
-
-	/* of a longer root the first characters are enough to see that it is not "/" */
-	if (sscanf(line, "%" SCNu64 " %*u %*u:%*u %7s", &id, root) != 2 || id != w->id)
-		return false;
-	w->whole = strcmp(root, "/") == 0;
-	const char *dash = strstr(line, " - ");
-	if (dash)
-		(void)sscanf(dash, " - %31s", w->fs);
-	return true;
-}
-
-static bool mount_has_device(void *arg, const char *line)
-{
-	const dev_t *dev = arg;
-	unsigned major_no, minor_no;
-
-	return sscanf(line, "%*u %*u %u:%u", &major_no, &minor_no) == 2 &&
-	       makedev(major_no, minor_no) == *dev;
-}
-
-/* The type of the file system that path is the whole of: "ext4" or "xfs"; NULL: none of these. */
-static const char *whole_fs(const char *path)
-{
-	struct statx stx;
-	struct wanted_mount w = { 0 };
-
-	if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &stx) < 0 || !(stx.stx_mask & STATX_MNT_ID) ||
-	    !(stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+	if (mount_read(&t, &ignored) < 0 || mount_find(&t, fd, path, &place, &ignored) < 0 ||
+	    !place.is_point || place.is_part)
 		return NULL;
-	w.id = stx.stx_mnt_id;
-	if (!find_mount(mount_is, &w) || !w.whole)
-		return NULL;
-	return strcmp(w.fs, "ext4") == 0 ? "ext4" : strcmp(w.fs, "xfs") == 0 ? "xfs" : NULL;
+	return strcmp(place.mount->type, "ext4") == 0  ? "ext4"
+	       : strcmp(place.mount->type, "xfs") == 0 ? "xfs"
+	                                               : NULL;
+}
+
+static bool is_mounted(dev_t dev)
+{
+	auto_mounts struct mount_table t = { 0 };
+	struct err ignored = ERR_INIT;
+
+	return mount_read(&t, &ignored) == 0 && mount_first(&t, dev);
 }
 
 static int lvm_supports(const struct snapshot_env *env, const char *path, struct err *e)
@@ -153,7 +121,8 @@ static int lvm_supports(const struct snapshot_env *env, const char *path, struct
 	char dm[DM_UUID_LEN], uuid[LVM_UUID_LEN + 1];
 	struct stat st;
 
-	if (stat(path, &st) < 0)
+	auto_close int fd = open(path, O_PATH | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(e, errno, "looking at '%s'", path);
 	if (!S_ISBLK(st.st_mode) && !S_ISDIR(st.st_mode))
 		return refuse(e, path, "is neither a device nor a directory");
@@ -168,7 +137,7 @@ static int lvm_supports(const struct snapshot_env *env, const char *path, struct
 	}
 	if (strcmp(info.type, "thin") != 0)
 		return refuse(e, path, "is on a logical volume that is not thin");
-	if (S_ISDIR(st.st_mode) && !whole_fs(path))
+	if (S_ISDIR(st.st_mode) && !whole_fs(fd, path))
 		return refuse(e, path,
 		              "is not the root of an ext4 or XFS that is mounted from its volume; "
 		              "name the mount point");
@@ -302,7 +271,7 @@ static int find_origin(const struct snapshot *s, struct view *v, struct err *e)
 	if (fstat(s->origin_fd, &st) < 0)
 		return err_sys(e, errno, "looking at '%s'", s->origin);
 	v->dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
-	v->fs = S_ISBLK(st.st_mode) ? NULL : whole_fs(s->origin);
+	v->fs = S_ISBLK(st.st_mode) ? NULL : whole_fs(s->origin_fd, s->origin);
 	dm_uuid(v->dev, dm);
 	if (!lv_uuid(dm, uuid) || (S_ISDIR(st.st_mode) && !v->fs))
 		return err_set(e, ERR_UNSUPPORTED, "'%s' is on a thin volume no longer", s->origin);
@@ -335,7 +304,7 @@ static int lvm_prepare(struct snapshot *s, struct err *e)
 	if (find_origin(s, v, e) < 0)
 		return -1;
 	/* A device that is not mounted is frozen by nobody. */
-	if (!v->fs && !find_mount(mount_has_device, &v->dev))
+	if (!v->fs && !is_mounted(v->dev))
 		s->consistency = SNAP_CRASH;
 	(void)snprintf(text, sizeof(text), NOTE_VIEW "%s %s", v->origin.vg_name, v->name);
 	v->note = journal_add(s->env->journal, snapshot_lvm_thin.name, text, e);
@@ -346,16 +315,29 @@ static int lvm_capture(struct snapshot *s, struct err *e)
 {
 	struct view *v = s->priv;
 	char origin[2 * LVM_NAME_MAX + 2], of[sizeof(TAG_OF) + LVM_UUID_LEN];
-	/* No backup of the metadata in /etc: it may lie on what is being suspended. */
-	const char *argv[] = { "lvcreate", "--snapshot",
-		               "--quiet",  "--name",
-		               v->name,    "--permission",
-		               "r",        "--addtag",
-		               TAG_VIEW,   "--addtag",
-		               of,         "--autobackup",
-		               "n",        "--setactivationskip",
-		               "n",        "--yes",
-		               origin,     NULL };
+	/*
+	 * A snapshot needs no size: it is thin, too. No backup of the metadata in /etc is wanted,
+	 * which may lie on what is being suspended.
+	 */
+	const char *argv[] = { "lvcreate",
+		               "--type",
+		               "thin",
+		               "--quiet",
+		               "--name",
+		               v->name,
+		               "--permission",
+		               "r",
+		               "--addtag",
+		               TAG_VIEW,
+		               "--addtag",
+		               of,
+		               "--autobackup",
+		               "n",
+		               "--setactivationskip",
+		               "n",
+		               "--yes",
+		               origin,
+		               NULL };
 
 	(void)snprintf(origin, sizeof(origin), "%s/%s", v->origin.vg_name, v->origin.lv_name);
 	(void)snprintf(of, sizeof(of), TAG_OF "%s", v->origin.lv_uuid);
@@ -372,7 +354,10 @@ static int mount_view(const struct view *v, struct err *e)
 {
 	auto_close int fs = fsopen(v->fs, FSOPEN_CLOEXEC);
 
-	/* XFS: the log of a snapshot is of no use but for orphans; its uuid is that of the original. */
+	/*
+	 * XFS: the log of a snapshot is of no use but for orphans; its uuid is that of the
+	 * original.
+	 */
 	bool xfs = strcmp(v->fs, "xfs") == 0;
 	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", v->lv.dm_path, 0) < 0 ||
 	    fsconfig(fs, FSCONFIG_SET_FLAG, "ro", NULL, 0) < 0 ||
@@ -481,7 +466,7 @@ static int lvm_release(struct snapshot *s, struct err *e)
 		rc = keep(v, e);
 	else if (v->made)
 		rc = remove_view(v->origin.vg_name, v->name, e);
-	if (rc == 0 && s->committed && s->env->keep_no_base)
+	if (rc == 0 && s->block && s->committed && s->env->keep_no_base)
 		rc = remove_bases(v, NULL, e);
 	if (rc == 0)
 		rc = journal_done(v->note, e);
@@ -612,11 +597,17 @@ static struct source *lvm_source(const struct snapshot *s, const struct walk_par
 	if (!s->block)
 		return walk_open(s->path, params, e);
 	bool drop = params && params->drop_cache;
-	/* Whatever keeps the differences from being known is no failure: everything is read then. */
+	/*
+	 * Whatever keeps the differences from being known is no failure: everything is read
+	 * then.
+	 */
 	if (!tool_exists("thin_delta") || find_base(v, base, &lv, &why) <= 0 ||
 	    find_delta(s, &lv, &r, &why) < 0)
 		return block_open(s->path, drop, e);
-	/* thin_delta tells of blocks that there are: of a volume that grew, the rest is not in the base. */
+	/*
+	 * thin_delta tells of blocks that there are: of a volume that grew, the rest is not in
+	 * the base.
+	 */
 	if (v->lv.size > lv.size && ranges_add_tail(r, lv.size, v->lv.size) < 0)
 		return block_open(s->path, drop, e);
 	return block_open_changed(s->path, drop, STEAL(&r), e);

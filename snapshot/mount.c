@@ -214,16 +214,25 @@ static bool is_at_or_below(const char *path, const char *dir)
 	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
 }
 
-/* Something was mounted on the way from the root of m's parent to m, or on m's own root. */
+/* Something was mounted on m's own root. */
+static bool is_stacked_on(const struct mount_table *t, const struct mount *m)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->v[i].parent == m->id && t->v[i].id != m->id &&
+		    strcmp(t->v[i].point, m->point) == 0)
+			return true;
+	return false;
+}
+
+/* Something was mounted on the way from the root of m's parent to m: on that root itself, too. */
 static bool is_covered(const struct mount_table *t, const struct mount *m)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		const struct mount *o = &t->v[i];
 
-		if (o == m || o->id == m->id)
+		/* a root may be its own parent, and is no sibling of what is mounted on it */
+		if (o->id == m->id || o->id == m->parent)
 			continue;
-		if (o->parent == m->id && strcmp(o->point, m->point) == 0)
-			return true;
 		if (o->parent == m->parent && is_at_or_below(m->point, o->point))
 			return true;
 	}
@@ -232,6 +241,8 @@ static bool is_covered(const struct mount_table *t, const struct mount *m)
 
 bool mount_is_hidden(const struct mount_table *t, const struct mount *m)
 {
+	if (is_stacked_on(t, m))
+		return true;
 	/* a circle of parents, which the kernel does not make, ends too */
 	for (size_t depth = 0; m && depth <= t->n; depth++) {
 		const struct mount *parent = mount_by_id(t, m->parent);
@@ -240,7 +251,6 @@ bool mount_is_hidden(const struct mount_table *t, const struct mount *m)
 			return true;
 		if (parent == m)
 			break;
-		/* what is stacked on the parent's root covers m, as a sibling of it: seen above */
 		m = parent;
 	}
 	return false;
@@ -306,8 +316,8 @@ int mount_find(const struct mount_table *t, int fd, const char *path, struct mou
 	const struct mount *m = mount_by_id(t, id);
 	if (!m)
 		return err_set(e, ERR_NOT_FOUND,
-		               "'%s' is on a mount that cannot be seen from here: it was unmounted, "
-		               "or belongs to another mount namespace",
+		               "'%s' is on a mount that cannot be seen from here: it was "
+		               "unmounted, or belongs to another mount namespace",
 		               path);
 	*ret = (struct mount_place){
 		.mount = m,

@@ -96,7 +96,7 @@ struct mount_fs {
 	uint8_t uuid[16]; /* of a btrfs */
 };
 
-/* t: mount_read()'s, or NULL where that is not at hand. fd may be O_PATH, of a directory or file. */
+/* t: of mount_read(), or NULL where that is not at hand. fd: any, of a directory or file. */
 MUST_CHECK int mount_fs_of(const struct mount_table *t, int fd, struct mount_fs *ret,
                            struct err *e);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The scratch file is a row of heads, each followed by its bytes if it has
+ * What is kept is a row of heads, each followed by its bytes if it has
  * any: first one with the size of a file, then its ranges.
  */
 #include "snapshot/patches.h"
@@ -17,6 +17,8 @@
 #include "snapshot/fiemap.h"
 
 #define PIECE_BYTES (256 * KIB)
+#define MEMORY (8 * MIB)     /* of what is kept, before it goes to a file */
+#define BLOCK_MAX (64 * KIB) /* of a file system */
 
 enum what { FILE_SIZE, RANGE_DATA, RANGE_HOLE };
 
@@ -27,12 +29,13 @@ struct head {
 	uint64_t what;
 };
 
-int patches_open(struct patches *ret, const char *scratch_dir, uint64_t max, struct err *e)
+int patches_open(struct patches *ret, const char *scratch_dir, uint64_t max_bytes, struct err *e)
 {
-	*ret = (struct patches){ .max = max, .until_ns = INT64_MAX };
-	ret->fd = fd_open_scratch(scratch_dir);
-	if (ret->fd < 0)
-		return err_sys(e, errno, "making a scratch file in '%s'", scratch_dir);
+	*ret = PATCHES_NONE;
+	ret->max_bytes = max_bytes;
+	ret->until_ns = INT64_MAX;
+	if (spill_open(&ret->kept, scratch_dir, MEMORY, e) < 0)
+		return -1;
 	ret->piece = malloc(PIECE_BYTES);
 	if (!ret->piece)
 		return err_set(e, ERR_NOMEM, "no memory to copy what changes");
@@ -41,30 +44,36 @@ int patches_open(struct patches *ret, const char *scratch_dir, uint64_t max, str
 
 void patches_close(struct patches *p)
 {
-	clean_close(&p->fd);
+	spill_close(&p->kept);
 	free(p->piece);
 	*p = PATCHES_NONE;
 }
 
 static int put(struct patches *p, const void *bytes, size_t n, const char *name, struct err *e)
 {
-	if (p->max - p->len < n) {
-		struct num_text max = num_bytes_text(p->max);
+	if (p->max_bytes - p->kept.len < n) {
+		struct num_text max = num_bytes_text(p->max_bytes);
 
 		return err_set(e, ERR_TOO_BIG,
 		               "over %s have changed since the first copy, with '%s'; they cannot "
 		               "be kept aside while nobody may write",
 		               max.s, name);
 	}
-	if (fd_pwrite_full(p->fd, bytes, n, p->len) < 0)
-		return err_sys(e, errno, "keeping what changed in '%s' in a scratch file", name);
-	p->len += n;
-	return 0;
+	return spill_add(&p->kept, bytes, n, e);
 }
 
 static int put_head(struct patches *p, struct head h, const char *name, struct err *e)
 {
 	return put(p, &h, sizeof(h), name, e);
+}
+
+static int in_time(const struct patches *p, struct err *e)
+{
+	if (now_mono_ns() < p->until_ns)
+		return 0;
+	return err_set(e, ERR_RETRY,
+	               "too much has changed since the first copy to be kept aside before the file "
+	               "system has to be thawed");
 }
 
 static int put_data(struct patches *p, uint64_t ino, int from, uint64_t off, uint64_t end,
@@ -79,10 +88,8 @@ static int put_data(struct patches *p, uint64_t ino, int from, uint64_t off, uin
 		if ((size_t)n < want)
 			return err_set(e, ERR_BUSY, "'%s' changes although nobody may write to it",
 			               name);
-		if (now_mono_ns() >= p->until_ns)
-			return err_set(e, ERR_RETRY,
-			               "too much has changed since the first copy to be kept "
-			               "aside before the file system has to be thawed");
+		if (in_time(p, e) < 0)
+			return -1;
 		const struct head h = { .ino = ino, .off = off, .len = want, .what = RANGE_DATA };
 		if (put_head(p, h, name, e) < 0 || put(p, p->piece, want, name, e) < 0)
 			return -1;
@@ -102,45 +109,35 @@ int patches_note(struct patches *p, uint64_t ino, int from, int clone, uint64_t 
 	if (clone >= 0 && fstat(clone, &st) < 0)
 		return err_sys(e, errno, "looking at the copy of '%s'", name);
 	const struct head h = { .ino = ino, .off = size, .what = FILE_SIZE };
-	if (put_head(p, h, name, e) < 0)
+	if (in_time(p, e) < 0 || put_head(p, h, name, e) < 0)
 		return -1;
 	fiemap_open(&a, from, size);
 	fiemap_open(&b, clone, (uint64_t)st.st_size);
 	for (uint64_t off = 0; off < size; off = end) {
 		if (fiemap_differ(&a, &b, &off, &end, &hole) < 0)
 			return err_sys(e, errno, "asking where '%s' lies on the disk", name);
-		const struct head none = {
-			.ino = ino, .off = off, .len = end - off, .what = RANGE_HOLE
-		};
+		const struct head none = { .ino = ino,
+			                   .off = off,
+			                   .len = end - off + (end == size ? BLOCK_MAX : 0),
+			                   .what = RANGE_HOLE };
 		if (off == size)
 			break;
+		/* a hole that ends in the middle of the last block would only be zeros there */
 		if ((hole ? put_head(p, none, name, e)
 		          : put_data(p, ino, from, off, end, name, e)) < 0)
 			return -1;
 	}
-	p->files++;
 	return 0;
 }
 
 /* ---- afterwards ---- */
-
-static int get(struct patches *p, uint64_t at, void *to, size_t n, struct err *e)
-{
-	ssize_t got = fd_pread_full(p->fd, to, n, at);
-
-	if (got < 0)
-		return err_sys(e, errno, "reading a scratch file");
-	if ((size_t)got < n)
-		return err_set(e, ERR_IO, "a scratch file does not have what was written to it");
-	return 0;
-}
 
 static int apply(struct patches *p, const struct head *h, uint64_t at, int to, struct err *e)
 {
 	int rc = 0;
 
 	if (h->what == RANGE_DATA) {
-		if (get(p, at, p->piece, (size_t)h->len, e) < 0)
+		if (spill_read(&p->kept, p->piece, (size_t)h->len, at, e) < 0)
 			return -1;
 		rc = fd_pwrite_full(to, p->piece, (size_t)h->len, h->off);
 	} else if (h->what == RANGE_HOLE) {
@@ -160,8 +157,8 @@ int patches_apply(struct patches *p, const struct copies *c, struct err *e)
 	auto_close int to = -1;
 	struct head h;
 
-	for (uint64_t at = 0; at < p->len;) {
-		if (get(p, at, &h, sizeof(h), e) < 0)
+	for (uint64_t at = 0; at < p->kept.len;) {
+		if (spill_read(&p->kept, &h, sizeof(h), at, e) < 0)
 			return -1;
 		at += sizeof(h);
 		if (h.what == FILE_SIZE) {

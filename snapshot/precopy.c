@@ -9,10 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/btrfs.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include "common/now.h"
@@ -20,6 +18,7 @@
 #include "snapshot/block.h"
 #include "snapshot/content.h"
 #include "snapshot/copies.h"
+#include "snapshot/mount.h"
 #include "snapshot/patches.h"
 #include "snapshot/record.h"
 #include "snapshot/view.h"
@@ -129,11 +128,11 @@ static int keep_changes(struct precopy *p, const struct entry *n, int fd, struct
 		if (clone < 0)
 			return err_sys(e, errno, "opening the copy of '%s'", n->path);
 	}
-	uint64_t before = p->patches.len;
+	uint64_t before = p->patches.kept.len;
 	if (patches_note(&p->patches, n->st.ino, fd, clone, n->st.size, n->path, e) < 0)
 		return -1;
 	p->stats.changed++;
-	p->stats.changed_bytes += p->patches.len - before;
+	p->stats.changed_bytes += p->patches.kept.len - before;
 	ret->flags |= INODE_COPY;
 	return 0;
 }
@@ -201,10 +200,11 @@ static int claim(struct precopy *p, const struct entry *n, struct inode *ret, st
 	struct inode *i = inodes_place(&p->inodes, n->st.ino);
 	int os = errno;
 	if (i && i->pass != p->pass) {
-		i->pass = p->pass;
 		todo = !inodes_same(i, &n->st) || i->os != 0 ||
 		       (S_ISREG(n->st.mode) && !(i->flags & INODE_COPY));
 		*ret = *i;
+		if (todo) /* what is unchanged is only read: a page that is written may wait */
+			i->pass = p->pass;
 	}
 	pthread_mutex_unlock(&p->lock);
 	if (!i)
@@ -307,6 +307,8 @@ static int copy_all(struct precopy *p, struct err *e)
 			break;
 		last_ns = took_ns;
 	}
+	if (record_flush(&p->record, e) < 0)
+		return -1;
 	/* what is written out now is not written out by the freeze, which writers wait for */
 	auto_close int fd = openat(p->s->origin_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0)
@@ -444,6 +446,9 @@ int precopy_finish(struct snapshot *s, struct err *e)
 
 	if (p->way == PRECOPY_CLONE && patches_apply(&p->patches, &p->copies, e) < 0)
 		return err_wrap(e, "completing the copies of '%s'", s->origin);
+	/* what cannot be written out is an error now, not other bytes later */
+	if (syncfs(p->copies.fd) < 0)
+		return err_sys(e, errno, "writing out the copies of '%s'", s->origin);
 	patches_close(&p->patches);
 	s->path = strdup(p->copies.path);
 	if (!s->path)
@@ -544,15 +549,6 @@ int precopy_release(struct snapshot *s, struct err *e)
 
 /* ---- what is possible ---- */
 
-/* Subvolumes of one btrfs have numbers of devices of their own, and are frozen together. */
-static bool same_btrfs(int a, int b)
-{
-	struct btrfs_ioctl_fs_info_args x = { 0 }, y = { 0 };
-
-	return ioctl(a, BTRFS_IOC_FS_INFO, &x) == 0 && ioctl(b, BTRFS_IOC_FS_INFO, &y) == 0 &&
-	       memcmp(x.fsid, y.fsid, sizeof(x.fsid)) == 0;
-}
-
 int precopy_env(const struct snapshot_env *env, struct err *e)
 {
 	if (!env->journal)
@@ -568,15 +564,15 @@ int precopy_env(const struct snapshot_env *env, struct err *e)
 
 int precopy_scratch(const struct snapshot_env *env, int fd, struct err *e)
 {
-	struct stat a, b;
+	bool same;
 
 	auto_close int dir = open(env->scratch_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_sys(e, errno, "opening the directory for scratch files '%s'",
 		               env->scratch_dir);
-	if (fstat(dir, &a) < 0 || fstat(fd, &b) < 0)
-		return err_sys(e, errno, "looking at '%s'", env->scratch_dir);
-	if (a.st_dev != b.st_dev && !same_btrfs(dir, fd))
+	if (mount_same_fs(dir, fd, &same, e) < 0)
+		return -1;
+	if (!same)
 		return 1;
 	(void)err_set(e, ERR_UNSUPPORTED,
 	              "the directory for scratch files '%s' is on the same file system, and could "

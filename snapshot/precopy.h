@@ -25,7 +25,7 @@ enum precopy_way {
  * The first step for s, whose env needs a journal and a scratch_dir; s->priv is the mechanism's
  * from then on. Copies all of it, and again what changed, until that takes less than a second.
  * parent: a directory, open for reading, for the copies. max_bytes: of PRECOPY_BYTES in all,
- * of PRECOPY_CLONE what may change until the freeze. An image (s->freeze cleared) is not copied yet.
+ * of PRECOPY_CLONE what may change until the freeze. An image is not copied yet.
  *   ERR_TOO_BIG  PRECOPY_BYTES: it is over max_bytes
  *   ERR_QUOTA    the file system is full
  */

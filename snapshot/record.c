@@ -5,50 +5,48 @@
  */
 #include "snapshot/record.h"
 
-#include <errno.h>
 #include <string.h>
 
-#include "common/fd.h"
 #include "common/rd.h"
 
 #define DETAIL_MAX (SOURCE_XATTRS_MAX + 64 * KIB)
+#define LIST_MEMORY (4 * MIB)
+#define DETAILS_MEMORY (2 * MIB)
 #define BATCH_MAX (2 * MIB) /* one directory's path, 256 names of 255 bytes */
 
 int record_open(struct record *ret, const char *scratch_dir, struct err *e)
 {
 	*ret = RECORD_NONE;
 	ret->buf = BUF_INIT(BATCH_MAX);
-	ret->list = fd_open_scratch(scratch_dir);
-	ret->details = ret->list < 0 ? -1 : fd_open_scratch(scratch_dir);
-	if (ret->details < 0)
-		return err_sys(e, errno, "making a scratch file in '%s'", scratch_dir);
-	ret->details_bytes = 1; /* 0 is no place */
-	return 0;
+	if (spill_open(&ret->list, scratch_dir, LIST_MEMORY, e) < 0 ||
+	    spill_open(&ret->details, scratch_dir, DETAILS_MEMORY, e) < 0)
+		return -1;
+	return spill_add(&ret->details, "", 1, e); /* 0 is no place */
 }
 
 void record_close(struct record *r)
 {
-	clean_close(&r->list);
-	clean_close(&r->details);
+	spill_close(&r->list);
+	spill_close(&r->details);
 	buf_clear(&r->buf);
 	*r = RECORD_NONE;
 }
 
-static int append(int fd, struct buf *b, uint64_t *at, struct err *e)
+int record_flush(struct record *r, struct err *e)
 {
-	if (buf_check(b, "a list of files", e) < 0)
-		return -1;
-	if (fd_pwrite_full(fd, b->data, b->len, *at) < 0)
-		return err_sys(e, errno, "writing a scratch file");
-	*at += b->len;
-	return 0;
+	return spill_flush(&r->list, e) < 0 || spill_flush(&r->details, e) < 0 ? -1 : 0;
+}
+
+static int append(struct spill *to, struct buf *b, struct err *e)
+{
+	return buf_check(b, "a list of files", e) < 0 ? -1 : spill_add(to, b->data, b->len, e);
 }
 
 int record_detail(struct record *r, const struct entry_detail *d, uint64_t *ret_off,
                   uint32_t *ret_len, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(DETAIL_MAX);
-	uint64_t off = r->details_bytes;
+	uint64_t off = r->details.len;
 
 	if (!d->link_len && !d->xattrs_len && !d->fsflags && !d->projid) {
 		*ret_off = 0;
@@ -59,7 +57,7 @@ int record_detail(struct record *r, const struct entry_detail *d, uint64_t *ret_
 	(void)buf_bytes(&b, d->xattrs, d->xattrs_len);
 	(void)buf_u32(&b, d->fsflags);
 	(void)buf_u32(&b, d->projid);
-	if (append(r->details, &b, &r->details_bytes, e) < 0)
+	if (append(&r->details, &b, e) < 0)
 		return -1;
 	*ret_off = off;
 	*ret_len = (uint32_t)b.len;
@@ -93,10 +91,9 @@ int record_load(const struct record *r, uint64_t off, uint32_t len, const char *
 	auto_free uint8_t *p = malloc(len ? len : 1);
 	if (!p)
 		return err_set(e, ERR_NOMEM, "no memory for the details of '%s'", name);
-	ssize_t n = fd_pread_full(r->details, p, len, off);
-	if (n < 0)
-		return err_sys(e, errno, "reading a scratch file");
-	struct rd rd = rd_of(p, (size_t)n);
+	if (spill_read(&r->details, p, len, off, e) < 0)
+		return -1;
+	struct rd rd = rd_of(p, len);
 	const uint8_t *link = rd_bytes(&rd, DETAIL_MAX, &link_len);
 	const uint8_t *xattrs = rd_bytes(&rd, DETAIL_MAX, &xattrs_len);
 	d.fsflags = rd_u32(&rd);
@@ -170,7 +167,7 @@ int record_batch(struct record *r, const struct batch *b, struct err *e)
 	uint32_t len = (uint32_t)(r->buf.len - sizeof(len));
 	if (!r->buf.failed)
 		memcpy(r->buf.data, &len, sizeof(len));
-	return append(r->list, &r->buf, &r->list_bytes, e);
+	return append(&r->list, &r->buf, e);
 }
 
 void record_reader_init(struct record_reader *rr, const struct record *r)
@@ -189,17 +186,14 @@ static int read_batch(struct record_reader *rr, struct err *e)
 	uint32_t len;
 
 	buf_reset(&rr->buf);
-	ssize_t n = fd_pread_full(rr->r->list, &len, sizeof(len), rr->at);
-	if (n >= 0 && ((size_t)n < sizeof(len) || len > BATCH_MAX))
+	if (spill_read(&rr->r->list, &len, sizeof(len), rr->at, e) < 0)
+		return -1;
+	if (len > BATCH_MAX)
 		return damaged(e);
-	if (n >= 0 && buf_zero(&rr->buf, len) < 0)
+	if (buf_zero(&rr->buf, len) < 0)
 		return buf_check(&rr->buf, "a list of files", e);
-	if (n >= 0)
-		n = fd_pread_full(rr->r->list, rr->buf.data, len, rr->at + sizeof(len));
-	if (n < 0)
-		return err_sys(e, errno, "reading a scratch file");
-	if ((size_t)n < len)
-		return damaged(e);
+	if (spill_read(&rr->r->list, rr->buf.data, len, rr->at + sizeof(len), e) < 0)
+		return -1;
 	rr->at += sizeof(len) + len;
 	return 0;
 }
@@ -209,7 +203,7 @@ int record_next(struct record_reader *rr, struct batch_pool *pool, record_keep *
 {
 	size_t dir_len, name_len;
 
-	if (rr->at >= rr->r->list_bytes) {
+	if (rr->at >= rr->r->list.len) {
 		*ret = NULL;
 		return 0;
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a look at a tree found, noted in scratch files that have no name: the
+ * What a look at a tree found, noted in memory and scratch files (spill.h): the
  * entries in the order of their source, and the details of inodes. Our own
  * process reads it again, nobody else.
  */
@@ -13,16 +13,19 @@
 #include "common/buf.h"
 #include "common/source.h"
 #include "snapshot/batch.h"
+#include "snapshot/spill.h"
 
 struct record {
-	int list, details; /* owned; -1: not open */
-	uint64_t list_bytes, details_bytes;
+	struct spill list, details;
 	struct buf buf;
 };
-#define RECORD_NONE ((struct record){ .list = -1, .details = -1 })
+#define RECORD_NONE ((struct record){ .list = SPILL_NONE, .details = SPILL_NONE })
 
 MUST_CHECK int record_open(struct record *ret, const char *scratch_dir, struct err *e);
 void record_close(struct record *r);
+
+/* Makes room in memory for what comes next. */
+MUST_CHECK int record_flush(struct record *r, struct err *e);
 
 /* Notes details; nothing at all has the place 0. One caller at a time. */
 MUST_CHECK int record_detail(struct record *r, const struct entry_detail *d, uint64_t *ret_off,

@@ -41,7 +41,7 @@ enum snapshot_consistency {
 /* "fuzzy", "crash", "filesystem", "application": as catalogs and reports have it. */
 const char *snapshot_consistency_name(enum snapshot_consistency c);
 
-/* What drivers need from outside. Borrowed by every snapshot; all zero is fine where nothing is made. */
+/* What drivers need from outside. Borrowed; all zero is fine where nothing is made. */
 struct snapshot_env {
 	struct journal *journal; /* of what is made; NULL: only drivers that make nothing work */
 	const char *scratch_dir; /* for copies, on another file system than the volumes */
@@ -100,11 +100,16 @@ struct snapshot {
 	const struct snapshot_env *env;
 	char *origin;  /* the volume as it was named; owned */
 	int origin_fd; /* O_PATH descriptor of it; owned */
-	/* The view: a directory, a block device or an image file; or what source() makes one of. Owned. */
+	/* The view: a directory, a device or an image file; or what source() makes one of. Owned. */
 	char *path;
-	int fd;     /* O_PATH descriptor that keeps the view in place; owned */
-	bool block; /* the view is a device or image */
-	bool freeze; /* capture() is called while frozen: SNAP_CAP_FREEZE, unless prepare clears it */
+	int fd;      /* O_PATH descriptor that keeps the view in place; owned */
+	bool block;  /* the view is a device or image */
+	bool freeze; /* capture() while frozen: SNAP_CAP_FREEZE, unless prepare clears it */
+	/*
+	 * Set by the caller before the release: a restore point has this view, so that a driver
+	 * with SNAP_CAP_DIFF keeps what its token needs, in place of what it kept before.
+	 */
+	bool committed;
 	enum snapshot_consistency consistency;
 	int64_t freeze_ns; /* the moment the view is of, ns since 1970; of a live read: its start */
 	struct snapshot_window window;
@@ -113,12 +118,7 @@ struct snapshot {
 	/* What is not in the view and should be known: sentences; owned. */
 	char *notes[SNAPSHOT_NOTES_MAX];
 	size_t nnotes, notes_total; /* kept, and met */
-	/*
-	 * Set before the release: a point of this view was committed, so that a driver with
-	 * SNAP_CAP_DIFF keeps what its token needs, in place of what it kept before.
-	 */
-	bool committed;
-	void *priv; /* the driver's own */
+	void *priv;                 /* the driver's own */
 };
 
 /*
@@ -151,8 +151,8 @@ MUST_CHECK struct snapshot *snapshot_prepare(const struct snapshot_env *env,
  * systems of those that want it, together, captures all, and thaws. Each gets the window; one
  * that is frozen is of the moment when it began. One that makes a snapshot by itself of a
  * file system that others want frozen comes before, since it would wait for the thaw.
- * errs has one place for each, ERR_INIT before; an error there spoils that one alone. -1: at least one failed;
- * whatever happened, nothing is frozen afterwards.
+ * errs has one place for each, ERR_INIT before; an error there spoils that one alone. -1: at
+ * least one failed; whatever happened, nothing is frozen afterwards.
  *   ERR_RETRY  in errs: thawed at the deadline, before all was captured
  */
 MUST_CHECK int snapshot_capture(struct snapshot *const *set, size_t n, struct err *errs);

@@ -187,8 +187,8 @@ static int follow(const struct tool *t, const struct child *c, struct limit *l, 
 	return rc;
 }
 
-/* The last line that it wrote. */
-static void last_line(int fd, char ret[LINE_MAX_BYTES + 1])
+/* The last two lines that it wrote, as one: the last one alone may only say where there is help. */
+static void last_words(int fd, char ret[LINE_MAX_BYTES + 1])
 {
 	char text[SAID_MAX + 1];
 	struct stat st;
@@ -205,10 +205,13 @@ static void last_line(int fd, char ret[LINE_MAX_BYTES + 1])
 	if (got <= 0)
 		return;
 	text[got] = '\0';
-	const char *line = strrchr(text, '\n');
-	line = line ? line + 1 : text;
-	line += strspn(line, " ");
-	while ((n = text_step(&line, TEXT_LINE, step)) > 0 && len + n <= LINE_MAX_BYTES) {
+	char *last = strrchr(text, '\n');
+	char *line = last ? memrchr(text, '\n', (size_t)(last - text)) : NULL;
+	if (last)
+		*last = ' ';
+	const char *at = line ? line + 1 : text;
+	at += strspn(at, " ");
+	while ((n = text_step(&at, TEXT_LINE, step)) > 0 && len + n <= LINE_MAX_BYTES) {
 		memcpy(ret + len, step, n);
 		len += n;
 	}
@@ -228,7 +231,7 @@ static int judge(const struct tool *t, const struct child *c, const struct limit
 	if (!WIFEXITED(status))
 		return err_set(e, ERR_IO, "'%s' was ended by signal %d", c->name,
 		               WIFSIGNALED(status) ? WTERMSIG(status) : 0);
-	last_line(c->said, line);
+	last_words(c->said, line);
 	return err_set(e, ERR_IO, "'%s' failed with exit status %d: %s", c->name,
 	               WEXITSTATUS(status), line[0] ? line : "it does not say why");
 }

@@ -33,7 +33,7 @@ struct tool {
 /*
  * Runs it to its end.
  *   ERR_UNSUPPORTED  there is no such program
- *   ERR_IO           it failed: the last line that it said is in the text
+ *   ERR_IO           it failed: the last that it said is in the text
  *   ERR_RETRY        it took too long
  * and what sink said.
  */

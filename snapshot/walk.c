@@ -556,6 +556,21 @@ size_t walk_mounts(struct source *s, const char *const **ret_paths, size_t *ret_
 	return n;
 }
 
+bool walk_is_view(const char *name, size_t len)
+{
+	const size_t prefix = strlen(WALK_VIEW_PREFIX), base = strlen("base-");
+
+	if (len < prefix || memcmp(name, WALK_VIEW_PREFIX, prefix) != 0)
+		return false;
+	name += prefix;
+	len -= prefix;
+	if (len == WALK_VIEW_ID + base && memcmp(name, "base-", base) == 0) {
+		name += base;
+		len -= base;
+	}
+	return len == WALK_VIEW_ID && strspn(name, "0123456789abcdef") >= len;
+}
+
 int walk_is_empty(const char *path, bool *ret_empty, struct err *e)
 {
 	auto_close int fd = open_root(path, e);
@@ -573,7 +588,7 @@ int walk_is_empty(const char *path, bool *ret_empty, struct err *e)
 
 			at += d->d_reclen;
 			if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
-			    !copies_is_name(d->d_name, strlen(d->d_name)))
+			    !walk_is_view(d->d_name, strlen(d->d_name)))
 				empty = false;
 		}
 	}

@@ -29,7 +29,10 @@
 #define WALK_PATH_MAX (256 * KIB)
 #define WALK_MOUNTS_MAX 256 /* mount points kept by name */
 #define WALK_THREADS_MAX 64
-#define WALK_RETRIES 3 /* how often a file that changes while it is read is read again */
+/* What drivers make in the root of a volume has such names; it is no part of the volume. */
+#define WALK_VIEW_PREFIX ".aksdr-view-"
+#define WALK_VIEW_ID 32 /* hexadecimal digits that follow */
+#define WALK_RETRIES 3  /* how often a file that changes while it is read is read again */
 
 struct content_diff;
 
@@ -69,7 +72,16 @@ MUST_CHECK struct source *walk_open(const char *path, const struct walk_params *
  */
 size_t walk_mounts(struct source *s, const char *const **ret_paths, size_t *ret_total);
 
-/* Whether a directory holds no entries at all but for copies of ours. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID as above. */
+/*
+ * Whether a name at the root of a volume is one that drivers give to what they make there: the
+ * prefix, "base-" for a kept one, and 32 hexadecimal digits. It is never part of the volume.
+ */
+bool walk_is_view(const char *name, size_t len);
+
+/*
+ * Whether a directory holds no entries, views aside. ERR_NOT_FOUND, ERR_DENIED, ERR_INVALID as
+ * above.
+ */
 MUST_CHECK int walk_is_empty(const char *path, bool *ret_empty, struct err *e);
 
 #endif

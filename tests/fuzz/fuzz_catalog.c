@@ -65,11 +65,12 @@ static void ask(struct catalog *c, size_t which)
 {
 	static const char *const texts[] = { "v", "shop/v@latest", "1111", "v@2026-11-23" };
 	static const char *const queries[] = {
-		"SELECT * FROM v_points",        "SELECT * FROM v_volume_status",
-		"SELECT * FROM v_rpo",           "SELECT * FROM v_checks",
-		"SELECT * FROM point_problems",  "SELECT * FROM signers",
-		"SELECT * FROM v_chain",         "SELECT * FROM anomalies",
-		"SELECT count(*) FROM v_points",
+		"SELECT * FROM v_points",    "SELECT * FROM v_volume_status",
+		"SELECT * FROM v_rpo",       "SELECT * FROM v_checks",
+		"SELECT * FROM v_hooks",     "SELECT * FROM v_facts",
+		"SELECT * FROM point_notes", "SELECT * FROM point_problems",
+		"SELECT * FROM signers",     "SELECT * FROM v_chain",
+		"SELECT * FROM anomalies",   "SELECT count(*) FROM v_points",
 	};
 	char session[POINT_SESSION_LEN + 1];
 	struct query_result result;

@@ -10,7 +10,7 @@ mapfile -t c < <(lint_files '*.c' '*.h')
 mapfile -t sql < <(lint_files '*.sql')
 # with_shebang PATTERN: scripts without a suffix, by what their first line calls
 with_shebang() {
-	lint_files 'scripts/*' 'bench/*' '.ci/*' '.githooks/*' 'tests/*' | while read -r f; do
+	lint_files 'scripts/*' 'recipes/*' 'bench/*' '.ci/*' '.githooks/*' 'tests/*' | while read -r f; do
 		head -c 64 "$f" | head -n 1 | LC_ALL=C grep -aqE "^#!.*[/ ]$1( |\$)" && echo "$f"
 	done
 }

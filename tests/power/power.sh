@@ -17,81 +17,11 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd -P)
-cache=${XDG_CACHE_HOME:-${HOME:-/var/tmp}/.cache}/aksdr
 python=${PYTHON:-python3}
 [ -z "${POWER_KEEP:-}" ] || POWER_KEEP=$(realpath -m "$POWER_KEEP")
 modules=(virtio_pci virtio_blk dm-log-writes xfs btrfs)
-metapackage=linux-image-cloud-amd64
-why=
-kernel=
-
-cannot() {
-	echo "$*"
-	exit 77
-}
-
-# ---- the kernel -------------------------------------------------------------------------------
-
-# module_with_needs DIR NAME: names of files, what it needs before it; nothing where it is built in
-module_with_needs() {
-	local file need
-	file=$(find "$1" -name "${2//[-_]/[-_]}.ko" | head -n 1)
-	[ -n "$file" ] || return 0
-	for need in $(tr '\0' '\n' <"$file" | LC_ALL=C sed -n 's/^depends=//p' | tr ',' ' '); do
-		module_with_needs "$1" "$need"
-	done
-	echo "$file"
-}
-
-# fetch_kernel: downloads Debian's kernel and takes out what is needed. It is not installed.
-fetch_kernel() {
-	local package version file from=$1
-	package=$(apt-cache depends --important "$metapackage" 2>/dev/null |
-		sed -n 's/^ *Depends: *\(linux-image-[0-9].*\)/\1/p' | head -n 1)
-	[ -n "$package" ] || { why="apt knows no $metapackage: run 'apt-get update'" && return 1; }
-	(cd "$from" && apt-get download -qq -o APT::Sandbox::User=root -o Acquire::Retries=3 "$package") \
-		>"$from/log" 2>&1 || { why="downloading $package failed: $(tail -n 1 "$from/log")" && return 1; }
-	dpkg-deb -x "$from"/*.deb "$from/root" || { why="unpacking $package failed" && return 1; }
-	version=$(dpkg-deb -f "$from"/*.deb Version)
-	mkdir -p "$from/kernel/modules"
-	cp "$from"/root/boot/vmlinuz-* "$from/kernel/vmlinuz" || { why="$package has no kernel" && return 1; }
-	for file in "${modules[@]}"; do module_with_needs "$from/root" "$file"; done | awk '!seen[$0]++' |
-		while read -r file; do
-			cp "$file" "$from/kernel/modules/" && basename "$file" >>"$from/kernel/modules/order"
-		done
-	grep -q '^dm-log-writes' "$from/kernel/modules/order" ||
-		{ why="$package has no module dm-log-writes" && return 1; }
-	echo "${modules[*]}" >"$from/kernel/wanted"
-	# One that has other modules makes place.
-	rm -rf "$cache/kernel-$version"
-	mv -T "$from/kernel" "$cache/kernel-$version" || why="'$cache/kernel-$version' cannot be made"
-}
-
-# find_kernel: sets kernel to the directory of one with all modules; 1: there is none
-find_kernel() {
-	local k
-	for k in "$cache"/kernel-*; do
-		[ "$(cat "$k/wanted" 2>/dev/null)" != "${modules[*]}" ] || kernel=$k
-	done
-	[ -n "$kernel" ]
-}
-
-# get_kernel: the same, and fetches one; 1: why says what hinders
-get_kernel() {
-	local from
-	find_kernel && return
-	if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then
-		why="no kernel in '$cache', and this is no Debian system that could fetch one"
-		return 1
-	fi
-	if ! mkdir -p "$cache" || ! from=$(mktemp -d "$cache/.kernel.XXXXXX"); then
-		why="'$cache' cannot be written"
-		return 1
-	fi
-	fetch_kernel "$from"
-	rm -rf "$from"
-	[ -z "$why" ] && find_kernel
-}
+# shellcheck source=tests/power/libmachine.sh
+. "$here/libmachine.sh"
 
 if [ "${1:-}" = --prepare ]; then
 	get_kernel || { echo "power: $why" >&2 && exit 1; }
@@ -121,6 +51,7 @@ done
 seed=${TEST_SEED:-1}
 small_disk "$work/ram" 4g || cannot 'no tmpfs can be mounted here'
 ram=$work/ram
+initrd=$ram/initrd
 trap 'umount --recursive --lazy "$ram"; clean' EXIT
 
 # ours FILE ARGUMENT...: one of our Python programs; it dies with this script
@@ -142,25 +73,15 @@ get_kernel || cannot "$why"
 
 # ---- the machine ------------------------------------------------------------------------------
 
-# into FILE [DIR]: a program and the libraries that it loads go into the machine
-into() {
-	local f
-	for f in $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*'); do
-		mkdir -p "$ram/root$(dirname "$f")"
-		[ -e "$ram/root$f" ] || cp -L "$f" "$ram/root$f"
-	done
-	cp -L "$1" "$ram/root/${2:-usr/bin}/"
-}
-
 make_machine() {
-	local f
+	local f root=$ram/root
 	mkdir -p "$ram"/root/{bin,lib,usr/bin,proc,sys,dev,root} || return 1
 	into "$(command -v busybox)" bin && ln -s busybox "$ram/root/bin/sh" || return 1
 	for f in "$agent" "$restore" "$catalog" "$(type -P dmsetup)" "$(type -P cp)"; do into "$f" || return 1; done
 	printf '%s\n' 'int fsync(int fd) { (void)fd; return 0; }' 'int fdatasync(int fd) { (void)fd; return 0; }' |
 		"${CC:-gcc}" -shared -fPIC -x c -o "$ram/root/lib/nosync.so" - || return 1
 	cp -r "$kernel/modules" "$here/init" "$here/scenario" "$ram/root/" || return 1
-	(cd "$ram/root" && find . | cpio --quiet -o -H newc) >"$ram/initrd" && rm -r "$ram/root"
+	(cd "$ram/root" && find . | cpio --quiet -o -H newc) >"$initrd" && rm -r "$ram/root"
 }
 
 # The volumes, and noise that the scenario makes changes of.
@@ -199,13 +120,8 @@ record() {
 	mkdir -p "$d" && cp --sparse=always "$ram/$2.img" "$d/base" && cp --sparse=always "$d/base" "$d/data" &&
 		cp --sparse=always "$ram/volumes.img" "$d/outside" && truncate -s 1G "$d/log" &&
 		echo "$2" >"$d/fs" || return 1
-	# Only emulation: /dev/kvm may be there and not work. On a busy machine its clocks do not keep time.
-	timeout 400 setpriv --pdeathsig KILL -- qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 512 \
-		-nodefaults -no-user-config -display none -no-reboot -serial "file:$d/console" \
-		-kernel "$kernel/vmlinuz" -initrd "$ram/initrd" \
-		-append "console=ttyS0 quiet panic=-1 no_timer_check FS=$2 NOSYNC=$3" \
-		-drive "file=$d/data,$drive" -drive "file=$d/log,$drive" -drive "file=$d/outside,$drive" \
-		</dev/null >"$d/qemu" 2>&1
+	start_machine 400 "$d" "FS=$2 NOSYNC=$3" -m 512 \
+		-drive "file=$d/data,$drive" -drive "file=$d/log,$drive" -drive "file=$d/outside,$drive"
 	grep -q 'power: the scenario ended with status 0' "$d/console"
 }
 

@@ -1142,7 +1142,7 @@ static void test_check_run__listed_pack_that_is_not_there_is_found_at_level_1(vo
 	assert_int_equal(s.result.hurt_entries, 20);
 }
 
-/* A collection takes things away: nobody can say what is lost, and what is gone may be meant to be. */
+/* A collection takes things away: what is gone may be meant to be. */
 static void test_check_run__what_vanishes_beside_a_collection_is_not_told_as_lost(void **state)
 {
 	auto_two struct two t;

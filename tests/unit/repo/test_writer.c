@@ -109,6 +109,7 @@ struct fake {
 	uint64_t ino;
 	unsigned step;
 	uint64_t bytes_read;
+	uint64_t fails_at; /* reading does, from there on; 0: nowhere */
 	struct content content;
 	struct timestamp time;
 };
@@ -240,7 +241,8 @@ static int64_t fake_read(struct content *c, void *p, size_t n, uint64_t off, str
 	uint8_t page[PAGE];
 	size_t done = 0;
 
-	(void)e;
+	if (f->fails_at && off + n > f->fails_at)
+		return err_set(e, ERR_IO, "the disk is broken there");
 	while (done < n && off + done < f->now->size) {
 		uint64_t at = off + done;
 		size_t part = PAGE - at % PAGE;
@@ -302,7 +304,8 @@ struct world {
 	const char *domain;
 	enum honesty honesty;
 	const uint8_t *secret;
-	uint64_t ino;
+	uint64_t ino, fails_at;
+	bool same_time;
 };
 
 static void world_init(struct world *w)
@@ -353,7 +356,8 @@ static void backup(struct world *w, const struct image *now, const struct image 
 		.honesty = w->honesty,
 		.secret = w->secret,
 		.ino = w->ino,
-		.time = { .s = ++w->clock },
+		.fails_at = w->fails_at,
+		.time = { .s = w->same_time ? w->clock : ++w->clock },
 	};
 
 	v.block = w->block;
@@ -702,6 +706,32 @@ static void test_writer_backup__reads_what_is_marked_as_damaged(void **state)
 	(void)check_restore(&w, &a);
 }
 
+/* What could not be read is not in the point: it is nothing to go by, although stat is the same. */
+static void test_writer_backup__a_large_file_that_broke_off_is_read_again(void **state)
+{
+	(void)state;
+	for (int based = 0; based < 2; based++) {
+		auto_world struct world w;
+		auto_image struct image a = image_new(1500 * (uint64_t)MIB);
+
+		world_init(&w);
+		for (size_t i = 1; i < 1500; i += 50)
+			a.pages[256 * i] = (uint32_t)i + 2;
+		w.fails_at = 1200 * (uint64_t)MIB;
+		backup(&w, &a, NULL);
+		assert_int_equal(w.point.unreadable, 1);
+		w.fails_at = 0;
+		w.same_time = !based;
+		backup(&w, &a, based ? &a : NULL);
+		assert_int_equal(w.bytes_read, 30 * PAGE);
+		assert_int_equal(w.point.unreadable, 0);
+		(void)check_restore(&w, &a);
+		/* now it is */
+		backup(&w, &a, based ? &a : NULL);
+		assert_int_equal(w.bytes_read, 0);
+	}
+}
+
 /* ---- fragmentation ---- */
 
 static void test_writer_backup__bounds_the_pieces_of_a_window(void **state)
@@ -794,6 +824,11 @@ static void test_writer_backup__compare_counts_what_was_not_told(void **state)
 		w.honesty = UNKNOWN;
 		backup(&w, &b, &b);
 		assert_true(changes(&w)->distrusted);
+		w.base_session = "of another";
+		backup(&w, &b, &b);
+		assert_string_equal(changes(&w)->base_session, "");
+		assert_true(changes(&w)->distrusted);
+		w.base_session = NULL;
 		w.honesty = TRUTHFUL;
 		w.compare = true;
 		backup(&w, &b, &b);
@@ -884,7 +919,7 @@ static void test_writer_backup__any_changes_of_a_large_sparse_image(void **state
 
 /* ---- names that vanish ---- */
 
-/* A directory with "a" and "b", names of one link; "b" is gone once it is looked at. */
+/* A directory with "a" and "b", names of one link; the second is gone once it is looked at. */
 static int links_next(struct source *s, struct batch **ret, struct err *e)
 {
 	struct fake *f = fake_of(s);
@@ -949,7 +984,7 @@ static void backup_links(struct world *w, bool broken, bool still, struct point 
 		fail_msg("%s", e.msg);
 }
 
-static void test_writer_backup__a_further_name_that_vanishes_is_gone(void **state)
+static void test_writer_backup__a_further_name_that_vanishes_is_gone_not_unreadable(void **state)
 {
 	auto_world struct world w;
 	struct point p;
@@ -1025,13 +1060,15 @@ int main(void)
 		cmocka_unit_test(test_writer_backup__takes_only_what_both_sizes_have),
 		cmocka_unit_test(test_writer_backup__needs_no_page_cache),
 		cmocka_unit_test(test_writer_backup__reads_what_is_marked_as_damaged),
+		cmocka_unit_test(test_writer_backup__a_large_file_that_broke_off_is_read_again),
 		cmocka_unit_test(test_writer_backup__bounds_the_pieces_of_a_window),
 		cmocka_unit_test(test_writer_backup__compare_finds_nothing_where_all_was_told),
 		cmocka_unit_test(test_writer_backup__compare_counts_what_was_not_told),
 		cmocka_unit_test(test_writer_backup__any_changes_of_a_device),
 		cmocka_unit_test(test_writer_backup__any_changes_of_a_file_that_grows_and_shrinks),
 		cmocka_unit_test(test_writer_backup__any_changes_of_a_large_sparse_image),
-		cmocka_unit_test(test_writer_backup__a_further_name_that_vanishes_is_gone),
+		cmocka_unit_test(
+			test_writer_backup__a_further_name_that_vanishes_is_gone_not_unreadable),
 		cmocka_unit_test(
 			test_writer_backup__what_vanishes_from_a_view_that_is_still_was_lost),
 		cmocka_unit_test(test_writer_previous__tells_of_the_point_that_is_gone_by),

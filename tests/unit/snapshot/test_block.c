@@ -287,6 +287,41 @@ static void read_whole(const char *path, struct err *e)
 	s->ops->free(s);
 }
 
+static void test_block_open_changed__tells_the_ranges_that_it_was_given(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *path = path_join(dir, "image");
+	auto_free char *none = path_join(dir, "none");
+	struct ranges *r = ranges_new();
+	struct err e = ERR_INIT;
+	struct batch *b;
+	struct content *c;
+	struct entry_stat st;
+	uint64_t start, end;
+	bool known = false, torn;
+
+	(void)state;
+	write_text(dir, "image", "0123456789");
+	assert_int_equal(ranges_add(r, 3, 5), 0);
+	assert_int_equal(ranges_add(r, 8, 4096), 0);
+	struct source *s = block_open_changed(path, false, r, &e);
+	assert_non_null(s);
+	assert_int_equal(s->ops->next(s, &b, &e), 0);
+	assert_int_equal(s->ops->open(s, &b->entries[0], &c, &e), 0);
+	assert_int_equal(s->ops->changed(c, 0, &known, &start, &end, &e), 0);
+	assert_true(known && start == 3 && end == 5);
+	assert_int_equal(s->ops->changed(c, 5, &known, &start, &end, &e), 0);
+	assert_true(known && start == 8 && end == 10);
+	assert_int_equal(s->ops->close(c, &st, &torn, &e), 0);
+	s->ops->batch_free(s, b);
+	s->ops->free(s);
+
+	s = block_open(path, false, &e);
+	assert_null(s->ops->changed);
+	s->ops->free(s);
+	assert_null(block_open_changed(none, false, ranges_new(), &e));
+}
+
 static void test_block__each_failing_allocation_is_a_clean_error(void **state)
 {
 	auto_tmpdir char *dir = tmpdir_new();
@@ -322,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_block_open__refuses_what_is_no_volume),
 		cmocka_unit_test(test_block_size__needs_a_descriptor_of_the_right_kind),
 		cmocka_unit_test(test_block_open__a_device_has_its_size_and_always_looks_changed),
+		cmocka_unit_test(test_block_open_changed__tells_the_ranges_that_it_was_given),
 		cmocka_unit_test(test_block__each_failing_allocation_is_a_clean_error),
 	};
 

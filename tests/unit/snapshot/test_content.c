@@ -107,6 +107,74 @@ static void test_content_data__holes_of_a_sparse_file_are_told(void **state)
 	assert_false(changed);
 }
 
+struct asked {
+	struct content_diff pub;
+	int times, fails;
+	bool knows;
+};
+
+static int find(struct content_diff *d, int fd, const char *path, struct ranges **ret,
+                struct err *e)
+{
+	struct asked *a = (struct asked *)d;
+
+	(void)fd;
+	assert_string_equal(path, "the-file");
+	a->times++;
+	if (a->fails-- > 0)
+		return err_set(e, ERR_IO, "a bad disk");
+	*ret = a->knows ? ranges_new() : NULL;
+	return a->knows ? ranges_add(*ret, 2, 4) : 0;
+}
+
+static void test_content_changed__the_base_is_asked_once(void **state)
+{
+	struct asked a = { .pub = { .find = find }, .fails = 1, .knows = true };
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT;
+	int done = 0;
+	uint64_t start, end;
+	struct entry_stat st;
+	bool changed, known = false;
+
+	(void)state;
+	write_text(dir, "f", "hello");
+	struct content *c = open_content(dir, "f", &done);
+	c->diff = &a.pub;
+	assert_int_equal(content_changed(c, 0, &known, &start, &end, &e), -1);
+	assert_string_equal(e.msg, "finding what changed in 'the-file': a bad disk");
+	assert_int_equal(content_changed(c, 0, &known, &start, &end, &e), 0);
+	assert_true(known && start == 2 && end == 4);
+	assert_int_equal(content_changed(c, 4, &known, &start, &end, &e), 0);
+	assert_true(known && start == 5 && end == 5);
+	assert_int_equal(a.times, 2);
+	assert_int_equal(content_close(c, &st, &changed, &e), 0);
+}
+
+static void test_content_changed__without_a_base_all_may_have(void **state)
+{
+	struct asked a = { .pub = { .find = find } };
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT;
+	int done = 0;
+	uint64_t start, end;
+	struct entry_stat st;
+	bool changed, known = true;
+
+	(void)state;
+	write_text(dir, "f", "hello");
+	struct content *c = open_content(dir, "f", &done);
+	assert_int_equal(content_changed(c, 1, &known, &start, &end, &e), 0);
+	assert_true(!known && start == 1 && end == 5);
+	c->diff = &a.pub;
+	known = true;
+	assert_int_equal(content_changed(c, 1, &known, &start, &end, &e), 0);
+	assert_int_equal(content_changed(c, 9, &known, &start, &end, &e), 0);
+	assert_true(!known && start == 5 && end == 5);
+	assert_int_equal(a.times, 1);
+	assert_int_equal(content_close(c, &st, &changed, &e), 0);
+}
+
 static void test_content_data__a_full_file_needs_no_question(void **state)
 {
 	struct content c = { .fd = -1, .st.size = 100, .name = "the-file" };
@@ -226,6 +294,8 @@ int main(void)
 		cmocka_unit_test(test_content_read__gives_bytes_up_to_the_end),
 		cmocka_unit_test(test_content_read__says_what_failed_and_where),
 		cmocka_unit_test(test_content_data__holes_of_a_sparse_file_are_told),
+		cmocka_unit_test(test_content_changed__the_base_is_asked_once),
+		cmocka_unit_test(test_content_changed__without_a_base_all_may_have),
 		cmocka_unit_test(test_content_data__a_full_file_needs_no_question),
 		cmocka_unit_test(test_content_close__sees_every_change),
 		cmocka_unit_test(test_content_close__a_device_has_no_times),

@@ -1255,7 +1255,7 @@ static void test_walk_next__stays_at_the_end(void **state)
 	s->ops->free(s);
 }
 
-static void test_walk_is_empty__counts_all_but_the_dots(void **state)
+static void test_walk_is_empty__counts_all_but_the_dots_and_views(void **state)
 {
 	auto_tmpdir char *dir = tmpdir_new();
 	auto_free char *file = path_join(dir, ".f");
@@ -1263,6 +1263,9 @@ static void test_walk_is_empty__counts_all_but_the_dots(void **state)
 	bool empty = false;
 
 	(void)state;
+	assert_int_equal(walk_is_empty(dir, &empty, &e), 0);
+	assert_true(empty);
+	write_text(dir, ".aksdr-view-00112233445566778899aabbccddeeff/f", "");
 	assert_int_equal(walk_is_empty(dir, &empty, &e), 0);
 	assert_true(empty);
 	write_text(dir, ".f", "");
@@ -1439,7 +1442,7 @@ int main(void)
 		cmocka_unit_test(test_walk_open__refuses_what_cannot_be_walked),
 		cmocka_unit_test(test_walk_free__early_stops_everything),
 		cmocka_unit_test(test_walk_next__stays_at_the_end),
-		cmocka_unit_test(test_walk_is_empty__counts_all_but_the_dots),
+		cmocka_unit_test(test_walk_is_empty__counts_all_but_the_dots_and_views),
 		cmocka_unit_test(test_walk__each_failing_allocation_is_a_clean_error),
 		cmocka_unit_test(test_walk_load__says_that_links_need_proc),
 	};
