@@ -295,22 +295,40 @@ static inline uint64_t writer_random(uint64_t *seed)
 
 #define RECORD_FILES 8
 
-/* Appends the numbers from 1 on, the Nth to file N % 8, each before the next one. */
-static inline void writer_records(const char *dir, uint64_t seed)
+/*
+ * Appends the numbers from 1 on, the Nth to file N % 8, each before the next one; with synced
+ * each is on the disk before the next one is written.
+ */
+static inline void write_records(bool synced)
 {
 	int fds[RECORD_FILES];
 
-	(void)dir;
-	(void)seed;
 	for (int i = 0; i < RECORD_FILES; i++) {
 		char name[16];
 
 		(void)snprintf(name, sizeof(name), "rec%d", i);
 		fds[i] = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	}
-	for (uint64_t n = 1;; n++)
-		if (write(fds[n % RECORD_FILES], &n, sizeof(n)) != (ssize_t)sizeof(n))
+	for (uint64_t n = 1;; n++) {
+		int fd = fds[n % RECORD_FILES];
+
+		if (write(fd, &n, sizeof(n)) != (ssize_t)sizeof(n) || (synced && fdatasync(fd) < 0))
 			_exit(1);
+	}
+}
+
+static inline void writer_records(const char *dir, uint64_t seed)
+{
+	(void)dir;
+	(void)seed;
+	write_records(false);
+}
+
+static inline void writer_synced_records(const char *dir, uint64_t seed)
+{
+	(void)dir;
+	(void)seed;
+	write_records(true);
 }
 
 /* The records of a file of the view: how many, each checked. */
