@@ -547,7 +547,7 @@ static int choose_domain(char *buffer, size_t max, struct err *e)
 	return 0;
 }
 
-/* Where snapshots are noted; what earlier runs left is removed. Without it volumes are read live. */
+/* Where snapshots are noted; what earlier runs left is removed. Without it: live reads. */
 static void open_workplace(const char *state, struct workplace *w)
 {
 	struct err why = ERR_INIT;

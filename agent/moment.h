@@ -49,7 +49,8 @@ struct moment {
  * `why`. Under "auto" a volume whose driver fails is read live instead, and its capture says why.
  * Hooks behind the moment have run when this returns, unless a volume is read live because
  * that was asked for: then the application must stay as it is until moment_posts(). Logs what
- * goes wrong and does not end it. params and volumes must outlive m; moment_end() is called in any case.
+ * goes wrong and does not end it. params and volumes must outlive m; moment_end() is called in any
+ * case.
  */
 void moment_take(struct moment *m, const struct moment_params *params,
                  struct moment_volume *volumes, size_t n);

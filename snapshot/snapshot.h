@@ -100,7 +100,7 @@ struct snapshot {
 	const struct snapshot_env *env;
 	char *origin;  /* the volume as it was named; owned */
 	int origin_fd; /* O_PATH descriptor of it; owned */
-	/* The view: a directory, a device or an image file; or what source() makes one of. Owned. */
+	/* The view: a directory, device or image file; or what source() makes one of. Owned. */
 	char *path;
 	int fd;      /* O_PATH descriptor that keeps the view in place; owned */
 	bool block;  /* the view is a device or image */

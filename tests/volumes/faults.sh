@@ -159,7 +159,7 @@ for how in freeze live; do
 	t "--driver $how: a hook that hangs is killed with all that it started, post hooks run, and there is no point"
 	before=$(points "$store_dir")
 	rm -f post
-	run 1 backup --driver "$how" --hook-timeout 1s --pre "sleep 1000.$$ & echo \$! >pid; wait" \
+	run 1 backup --driver "$how" --hook-timeout 1s --pre "tail -f /dev/null & echo \$! >pid; wait" \
 		--post "echo \$AKSDR_RESULT >post" "h=$work/app"
 	err 'hook .*1 ?s|timeout|longer|killed'
 	ok grep -qx failed post
@@ -168,7 +168,7 @@ for how in freeze live; do
 	ok test "$(points "$store_dir")" -eq "$before"
 	t "--driver $how, --on-hook-error continue: a point that is not called application-consistent"
 	rm -f post
-	taking 0 --driver "$how" --hook-timeout 1s --on-hook-error continue --pre "sleep 1000.$$" \
+	taking 0 --driver "$how" --hook-timeout 1s --on-hook-error continue --pre "tail -f /dev/null" \
 		--post "echo \$AKSDR_RESULT >post" "h=$work/app"
 	[ "$how" = freeze ] && want=filesystem || want=fuzzy
 	ok test "$label" = "$want"
@@ -180,7 +180,7 @@ taking 0 --driver freeze --pre true "h=$work/app"
 ok test "$label" = application
 t 'a post hook that hangs is killed, and there is no point'
 before=$(points "$store_dir")
-run 1 backup --driver freeze --hook-timeout 1s --post "sleep 1000.$$" "h=$work/app"
+run 1 backup --driver freeze --hook-timeout 1s --post "tail -f /dev/null" "h=$work/app"
 ok test "$(points "$store_dir")" -eq "$before"
 ok thawed "$work/app"
 ok test -z "$(left_over "$work/app")"

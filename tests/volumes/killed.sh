@@ -168,7 +168,8 @@ for how in 'auto ext4' 'auto xfs' 'auto btrfs' 'reflink btrfs'; do
 		rm -rf "$work/back"
 		run 0 volume "v$i" "$work/back"
 		ok diff -r "$work/$v" "$work/back"
-		sed -E -n 's/.*"consistency": "([a-z]*)".*"driver": "([a-z]*)".*"fallback": "(.*)".*/     \2 \1 \3/p' "out.$i"
+		sed -E -n 's/.*"consistency": "([a-z]*)".*"driver": "([a-z]*)".*"fallback": "(.*)".*/     \2 \1 \3/p' \
+			"out.$i"
 	done
 	ok test -z "$(left_over "$work/$v")"
 done

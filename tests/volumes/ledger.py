@@ -298,8 +298,8 @@ def judge_live(model, copies, top, changed):
     for i, c in enumerate(copies):
         slots, cells, logs, _ = expected(model, i, top)
         if "big" not in changed:
-            upto = max(number_at(c.big, s * SLOT) for s in range(SLOTS))
-            judge_grid(model, c.dir + "/big", c.big, SLOT, SLOTS, expected(model, i, upto)[0], upto, i)
+            until = max(number_at(c.big, s * SLOT) for s in range(SLOTS))
+            judge_grid(model, c.dir + "/big", c.big, SLOT, SLOTS, expected(model, i, until)[0], until, i)
         # Nothing tells of a store into a page that is dirty already: each cell is for itself.
         for s in range(CELLS):
             got = c.mapped[s * CELL : (s + 1) * CELL]
