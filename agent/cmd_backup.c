@@ -521,8 +521,10 @@ static int conclude(struct call *x, struct err *e)
 	}
 	if (x->unreadable)
 		return err_set(e, ERR_PARTIAL,
-		               "%llu entries could not be read and are not in the restore point",
-		               (unsigned long long)x->unreadable);
+		               "%llu %s could not be read and %s not in the restore point",
+		               (unsigned long long)x->unreadable,
+		               x->unreadable == 1 ? "entry" : "entries",
+		               x->unreadable == 1 ? "is" : "are");
 	if (!locked) {
 		*e = unlocked;
 		return -1;

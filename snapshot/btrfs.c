@@ -123,9 +123,9 @@ static void sweep(int root, const char *prefix, const char *keep)
 
 /* ---- can it be done ---- */
 
-static int refuse(struct err *e, const char *path, const char *why)
+static int refuse(struct err *e, const char *why)
 {
-	(void)err_set(e, ERR_UNSUPPORTED, "'%s' %s", path, why);
+	(void)err_set(e, ERR_UNSUPPORTED, "it %s", why);
 	return 0;
 }
 
@@ -153,28 +153,27 @@ static int btrfs_supports(const struct snapshot_env *env, const char *path, stru
 
 	auto_close int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == EACCES ? refuse(e, path, "may not be read")
+		return errno == EACCES ? refuse(e, "may not be read")
 		                       : err_sys(e, errno, "opening '%s'", path);
 	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0 || fstatvfs(fd, &vfs) < 0)
 		return err_sys(e, errno, "looking at '%s'", path);
 	if (fs.f_type != BTRFS_SUPER_MAGIC)
-		return refuse(e, path, "is not on a btrfs");
+		return refuse(e, "is not on a btrfs");
 	if (!S_ISDIR(st.st_mode) || st.st_ino != BTRFS_FIRST_FREE_OBJECTID)
-		return refuse(e, path,
+		return refuse(e,
 		              "is not the root of a btrfs subvolume; name the subvolume, or make "
 		              "it one (btrfs subvolume create)");
 	if (vfs.f_flag & ST_RDONLY)
-		return refuse(e, path, "is mounted read-only, and no snapshot can be made in it");
+		return refuse(e, "is mounted read-only, and no snapshot can be made in it");
 	if (ioctl(fd, BTRFS_IOC_SUBVOL_GETFLAGS, &flags) == 0 && flags & BTRFS_SUBVOL_RDONLY)
-		return refuse(e, path,
-		              "is a read-only subvolume, and no snapshot can be made in it; it "
-		              "does not change, so that it can be read live");
+		return refuse(e, "is a read-only subvolume, and no snapshot can be made in it; it "
+		                 "does not change, so that it can be read live");
 	if (!has_privilege(fd))
-		return refuse(e, path,
+		return refuse(e,
 		              "is a btrfs subvolume, but making and removing snapshots needs the "
 		              "capability CAP_SYS_ADMIN");
 	if (!env->journal)
-		return refuse(e, path, "can have no snapshot without a journal");
+		return refuse(e, "can have no snapshot without a journal");
 	return 1;
 }
 

@@ -62,9 +62,9 @@ struct view {
 
 /* ---- looking ---- */
 
-static int refuse(struct err *e, const char *path, const char *why)
+static int refuse(struct err *e, const char *why)
 {
-	(void)err_set(e, ERR_UNSUPPORTED, "'%s' %s", path, why);
+	(void)err_set(e, ERR_UNSUPPORTED, "it %s", why);
 	return 0;
 }
 
@@ -125,28 +125,27 @@ static int lvm_supports(const struct snapshot_env *env, const char *path, struct
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(e, errno, "looking at '%s'", path);
 	if (!S_ISBLK(st.st_mode) && !S_ISDIR(st.st_mode))
-		return refuse(e, path, "is neither a device nor a directory");
+		return refuse(e, "is neither a device nor a directory");
 	dev_t dev = S_ISBLK(st.st_mode) ? st.st_rdev : st.st_dev;
 	dm_uuid(dev, dm);
 	if (!lv_uuid(dm, uuid))
-		return refuse(e, path, "is not on a logical volume");
+		return refuse(e, "is not on a logical volume");
 	if (dm_get(dev, NULL, DM_TABLE, &info, &why) < 0) {
 		*e = why;
 		(void)err_wrap(e, "'%s' is on a logical volume, but", path);
 		return 0;
 	}
 	if (strcmp(info.type, "thin") != 0)
-		return refuse(e, path, "is on a logical volume that is not thin");
+		return refuse(e, "is on a logical volume that is not thin");
 	if (S_ISDIR(st.st_mode) && !whole_fs(fd, path))
-		return refuse(e, path,
+		return refuse(e,
 		              "is not the root of an ext4 or XFS that is mounted from its volume; "
 		              "name the mount point");
 	if (!tool_exists("lvs") || !tool_exists("lvcreate") || !tool_exists("lvremove") ||
 	    !tool_exists("lvchange"))
-		return refuse(e, path,
-		              "is on a thin volume, but the tools of LVM are missing (lvm2)");
+		return refuse(e, "is on a thin volume, but the tools of LVM are missing (lvm2)");
 	if (!env->journal)
-		return refuse(e, path, "can have no snapshot without a journal");
+		return refuse(e, "can have no snapshot without a journal");
 	return 1;
 }
 

@@ -164,7 +164,7 @@ static int reflink_supports(const struct snapshot_env *env, const char *path, st
 	if (root < 0)
 		return err_sys(e, errno, "looking for the root of the mount of '%s'", path);
 	if (faccessat(root, ".", W_OK | X_OK, AT_EACCESS) < 0)
-		return no(e, "the root of its mount cannot be written to");
+		return no(e, "this user may not write to the root of its mount; run as root");
 	return 1;
 }
 

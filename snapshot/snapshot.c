@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,9 @@
 
 #include "snapshot/block.h"
 #include "snapshot/mount.h"
+
+#define BUSY_WAIT_MS 5000U /* for somebody else's freeze to end; applications are held meanwhile */
+#define BUSY_STEP_MS 20U
 
 static const struct snapshot_ops *const drivers[] = {
 	&snapshot_btrfs,                       /* of one moment by itself */
@@ -231,6 +235,27 @@ static void rescue(struct freezer **f, const struct snapshot_env *env)
 	*f = freezer_open(NULL, &ignored);
 }
 
+/*
+ * What is dirty is written while everybody works, so that the freeze has little left to write.
+ * Another backup of the same file system has it frozen for milliseconds: that is waited for.
+ */
+static int freeze_all(struct freeze *z, struct freezer *f, unsigned max_ms, struct err *e)
+{
+	for (size_t i = 0; i < z->n; i++)
+		(void)syncfs(z->fds[i]);
+	for (unsigned waited_ms = 0;; waited_ms += BUSY_STEP_MS) {
+		struct err why = ERR_INIT;
+
+		if (freezer_freeze(f, z->fds, z->n, max_ms, z->times, &why) == 0)
+			return 0;
+		if (why.class != ERR_BUSY || waited_ms >= BUSY_WAIT_MS) {
+			*e = why;
+			return -1;
+		}
+		(void)poll(NULL, 0, BUSY_STEP_MS);
+	}
+}
+
 int snapshot_capture(struct snapshot *const *set, size_t n, struct err *errs)
 {
 	CLEANUP(freeze_clear) struct freeze z = { .n = 0 };
@@ -248,8 +273,7 @@ int snapshot_capture(struct snapshot *const *set, size_t n, struct err *errs)
 	}
 	if (z.n > 0) {
 		f = freezer_open(set[0]->env->freezer, &why);
-		if (!f ||
-		    freezer_freeze(f, z.fds, z.n, set[0]->env->freeze_max_ms, z.times, &why) < 0) {
+		if (!f || freeze_all(&z, f, set[0]->env->freeze_max_ms, &why) < 0) {
 			rescue(&f, set[0]->env);
 			freeze_failed(&z, errs, &why);
 		}

@@ -256,6 +256,70 @@ static void test_snapshot_take__each_failing_allocation_is_a_clean_error(void **
 	assert_int_equal(failures, 3); /* the snapshot, and two paths */
 }
 
+/* One view of a set: frozen from a to b, or taken at a by itself. */
+static struct snapshot member(const struct snapshot_ops *ops, bool freeze, int64_t a, int64_t b)
+{
+	struct snapshot s = { .ops = ops, .freeze = freeze, .freeze_ns = a };
+
+	if (freeze)
+		s.window = (struct snapshot_window){ a - 1, a, b };
+	return s;
+}
+
+static bool one_moment(struct snapshot a, struct snapshot b, struct snapshot c)
+{
+	const struct snapshot *set[] = { &a, &b, &c };
+
+	return snapshot_one_moment(set, 3);
+}
+
+static void test_snapshot_one_moment__frozen_together_and_at_most_one_by_itself(void **state)
+{
+	const struct snapshot_ops frozen = { .caps = SNAP_CAP_ATOMIC | SNAP_CAP_FREEZE };
+	const struct snapshot_ops atomic = { .caps = SNAP_CAP_ATOMIC };
+	const struct snapshot_ops live = { .caps = 0 };
+	struct snapshot a = member(&frozen, true, 10, 20), b = member(&frozen, true, 12, 22);
+
+	(void)state;
+	assert_true(one_moment(a, b, member(&frozen, true, 11, 19)));
+	assert_true(one_moment(a, b, member(&atomic, false, 15, 0)));
+	assert_false(one_moment(a, b, member(&atomic, false, 11, 0))); /* b was not frozen yet */
+	assert_false(one_moment(a, b, member(&atomic, false, 21, 0))); /* a went on */
+	assert_false(one_moment(a, b, member(&live, false, 15, 0)));
+	assert_false(one_moment(a, b, member(&frozen, true, 20, 30)));
+	assert_false(one_moment(a, member(&atomic, false, 14, 0), member(&atomic, false, 15, 0)));
+}
+
+static int moves_on(struct snapshot *s, struct err *e)
+{
+	(void)e;
+	s->freeze_ns = 1;
+	return 0;
+}
+
+static void test_snapshot_capture__one_that_fails_spoils_no_other(void **state)
+{
+	const struct snapshot_ops failing = {
+		.name = "failing", .capture = cannot_take, .finish = takes, .release = takes
+	};
+	const struct snapshot_ops good = {
+		.name = "good", .capture = moves_on, .finish = takes, .release = takes
+	};
+	auto_tmpdir char *dir = tmpdir_new();
+	struct err e = ERR_INIT, errs[2] = { ERR_INIT, ERR_INIT };
+
+	(void)state;
+	struct snapshot *set[] = { snapshot_prepare(&env, &failing, dir, &e),
+		                   snapshot_prepare(&env, &good, dir, &e) };
+	assert_true(set[0] && set[1]);
+	assert_int_equal(snapshot_capture(set, 2, errs), -1);
+	assert_int_equal(errs[0].class, ERR_BUSY);
+	assert_int_equal(errs[1].class, ERR_NONE);
+	assert_int_equal(set[1]->freeze_ns, 1);
+	assert_int_equal(snapshot_release(set[0], &e), 0);
+	assert_int_equal(snapshot_release(set[1], &e), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +332,9 @@ int main(void)
 		cmocka_unit_test(test_snapshot_source__walks_directories_and_takes_files_as_images),
 		cmocka_unit_test(test_snapshot_take_and_release__failures_are_told_with_the_driver),
 		cmocka_unit_test(test_snapshot_take__each_failing_allocation_is_a_clean_error),
+		cmocka_unit_test(
+			test_snapshot_one_moment__frozen_together_and_at_most_one_by_itself),
+		cmocka_unit_test(test_snapshot_capture__one_that_fails_spoils_no_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
