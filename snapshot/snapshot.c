@@ -319,7 +319,7 @@ bool snapshot_one_moment(const struct snapshot *const *set, size_t n)
 	const struct snapshot_window w = common_window(set, n);
 	size_t alone = 0;
 
-	if (w.frozen_ns > w.thawed_ns)
+	if (w.frozen_ns >= w.thawed_ns)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		const struct snapshot *s = set[i];
