@@ -12,6 +12,8 @@
 #include "agent/cmd.h"
 #include "agent/doctor.h"
 #include "agent/examine.h"
+#include "agent/preview.h"
+#include "agent/workplace.h"
 #include "common/hex.h"
 #include "common/json.h"
 #include "common/secret.h"
@@ -250,6 +252,26 @@ static int finish(struct doctor *d, const struct examine_figures *f, struct err 
 	return 0;
 }
 
+static void tell_volumes(struct doctor *d, const struct verb_common *c, int n, char **paths)
+{
+	CLEANUP(workplace_close) struct workplace w = { NULL, NULL };
+	struct err why = ERR_INIT;
+	struct snapshot_env env = { .journal = NULL };
+
+	if (n == 0)
+		return;
+	if (workplace_open(c->state, &w, &why) == 0) {
+		env.journal = w.journal;
+		env.scratch_dir = w.scratch;
+	}
+	struct doctor_verdict v = preview_freezer(&env);
+	tell(d, "snapshots", "freezer", &v);
+	for (int i = 0; i < n; i++) {
+		v = preview_volume(&env, paths[i]);
+		tell(d, "snapshots", "volume", &v);
+	}
+}
+
 static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
 {
 	struct examine_figures figures = { .lag_ns = -1 };
@@ -258,8 +280,6 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	struct doctor_verdict v;
 
 	(void)state;
-	(void)argc;
-	(void)argv;
 	auto_table struct table *t = table_new("aksdr/doctor/v1", columns, ARRAY_LEN(columns),
 	                                       c->output, e);
 	if (!t)
@@ -296,33 +316,37 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 		                        "not looked at: no key was given (--key FILE)");
 		tell(&d, "repository", "repository and key", &v);
 	}
+	tell_volumes(&d, c, argc, argv);
 	return finish(&d, &figures, e);
 }
 
 const struct verb cmd_doctor = {
 	.name = "doctor",
-	.args = "",
+	.args = "[PATH...]",
 	.summary = "prove what backups need of a store, before they need it",
 	.text = "Tries the store out on objects of its own under probe/, tells each check with its "
 		"result and what to do about it, and takes the objects away again where that is "
-		"allowed. With a key also the repository and the local state are looked at.\n\n"
+		"allowed. With a key also the repository and the local state are looked at, and of "
+		"each PATH how a view of it would be made.\n\n"
 		"  rights         create, read, list, delete, lock: each by itself, and\n"
 		"                 what is to be given where one is missing\n"
 		"  guarantees     one name has one writer; what is written is there and\n"
 		"                 listed at once, what is deleted is gone; parts of\n"
 		"                 objects, checksums, the clock\n"
 		"  second region  how far it is, and whether it answers\n"
-		"  speed          latency, upload and download, one and 16 at once\n\n"
+		"  speed          latency, upload and download, one and 16 at once\n"
+		"  snapshots      how a view of each PATH would be made, and why not better\n\n"
 		"At most 64 MiB go each way; 8 with --quick, and where the URL has a lock; 2 where "
 		"nothing can be deleted. A lock is tried with one small object that is kept for "
 		"two minutes.\n\n"
 		"The exit status is 1 when something failed that a backup needs, or that the "
 		"store's URL asks for, as a lock; warnings leave it 0.",
 	.examples = "aksdr-agent doctor --store azure://ACCOUNT/CONTAINER\n"
+		    "aksdr-agent doctor --store file:///srv/backup --key agent.key /var/lib/data\n"
 		    "aksdr-agent doctor --quick --quiet --store file:///srv/backup --key agent.key",
 	.options = options,
 	.flags = VERB_STORE,
-	.max_args = 0,
+	.max_args = ~0u,
 	.set = set,
 	.run = run,
 };

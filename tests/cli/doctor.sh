@@ -41,6 +41,13 @@ out '^may write +ok '
 out '^cipher +'
 out '^local state +ok '
 
+t 'of a volume it says how a view of it would be made'
+run 0 doctor "$work"
+out '^freezer +(ok|warning) '
+out '^volume +(ok|warning) '
+run 1 doctor "$work/none"
+err 'of the checks failed: volume$'
+
 t 'quiet: nothing is said of what is right'
 run 0 doctor --quiet --key "$agent_key"
 out_not '^[a-z-]+ +ok'
