@@ -157,6 +157,21 @@ static void fall_back(struct moment *m, struct moment_volume *v, const struct er
 	         LOG_S("volume", v->name), LOG_S("why", why->msg));
 }
 
+/* What is read live because nothing better works says why, too. */
+static void note_refusals(const struct moment *m, struct moment_volume *v,
+                          const struct snapshot_ops *driver)
+{
+	char refusals[CAPTURE_FALLBACK_MAX];
+	struct err e = ERR_INIT;
+
+	if (!is_auto(m) || (driver->caps & SNAP_CAP_ATOMIC))
+		return;
+	snapshot_refusals(m->params->env, v->path, driver, refusals, sizeof(refusals));
+	if (capture_set_fallback(&v->capture, refusals, &e) < 0)
+		log_warn("why a volume is read live is not kept", LOG_S("volume", v->name),
+		         LOG_S("why", e.msg));
+}
+
 /* *ret_volume: there is a volume that could be read in another way. */
 static int prepare_one(struct moment *m, struct moment_volume *v, bool *ret_volume, struct err *e)
 {
@@ -167,6 +182,7 @@ static int prepare_one(struct moment *m, struct moment_volume *v, bool *ret_volu
 	if (!driver)
 		return -1;
 	*ret_volume = true;
+	note_refusals(m, v, driver);
 	v->snapshot = snapshot_prepare(p->env, driver, v->path, e);
 	return v->snapshot ? 0 : -1;
 }

@@ -59,12 +59,44 @@ static int check_volume(const char *path, struct err *e)
 	               path);
 }
 
+/*
+ * supports(), and whether a tree can be frozen by whoever we are, which is better known before
+ * all of it is copied. An image file is cloned without a freeze.
+ */
+static int works(const struct snapshot_env *env, const struct snapshot_ops *driver,
+                 const char *path, struct err *e)
+{
+	struct stat st;
+	int rc = driver->supports(env, path, e);
+
+	if (rc <= 0 || !(driver->caps & SNAP_CAP_FREEZE) || stat(path, &st) < 0 ||
+	    !S_ISDIR(st.st_mode))
+		return rc;
+	auto_freezer struct freezer *f = freezer_open(env->freezer, e);
+	return f ? 1 : 0;
+}
+
+void snapshot_refusals(const struct snapshot_env *env, const char *path,
+                       const struct snapshot_ops *taken, char *to, size_t max)
+{
+	size_t at = 0;
+
+	to[0] = '\0';
+	for (size_t i = 0; drivers[i] && drivers[i] != taken && at < max; i++) {
+		struct err why = ERR_INIT;
+
+		if (works(env, drivers[i], path, &why) <= 0)
+			at += (size_t)snprintf(to + at, max - at, "%snot %s: %s", at ? "; " : "",
+			                       drivers[i]->name, why.msg);
+	}
+}
+
 static const struct snapshot_ops *choose_best(const struct snapshot_env *env, const char *path,
                                               struct err *e)
 {
 	for (size_t i = 0; drivers[i]; i++) {
 		struct err why = ERR_INIT;
-		int rc = drivers[i]->supports(env, path, &why);
+		int rc = works(env, drivers[i], path, &why);
 
 		if (rc > 0)
 			return drivers[i];
@@ -100,7 +132,7 @@ const struct snapshot_ops *snapshot_choose(const struct snapshot_env *env, const
 	for (size_t i = 0; drivers[i]; i++) {
 		if (strcmp(name, drivers[i]->name) != 0)
 			continue;
-		int rc = drivers[i]->supports(env, path, &why);
+		int rc = works(env, drivers[i], path, &why);
 		if (rc > 0)
 			return drivers[i];
 		if (rc < 0)

@@ -139,6 +139,13 @@ MUST_CHECK const struct snapshot_ops *snapshot_choose(const struct snapshot_env 
                                                       struct err *e);
 
 /*
+ * Why the drivers before `taken` do not work for the volume at path, as a clause each, cut where
+ * `max` bytes with the NUL do not hold it; "" when it is the best.
+ */
+void snapshot_refusals(const struct snapshot_env *env, const char *path,
+                       const struct snapshot_ops *taken, char *to, size_t max);
+
+/*
  * Prepares a snapshot of the volume at path: a directory, a block device or an
  * image file. env must outlive it. Errors as snapshot_choose(), and what the driver meets.
  */

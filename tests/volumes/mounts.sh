@@ -89,7 +89,7 @@ for how in freeze reflink btrfs; do
 	[ "$how" = freeze ] && fs=xfs || fs=$how
 	[ "$how" != reflink ] || fs=xfs
 	run '1|2' as_nobody --driver "$how" "n=$work/$fs"
-	err 'CAP_SYS_ADMIN|permi|right|privilege|cannot be written to'
+	err 'CAP_SYS_ADMIN|permi|right|privilege|may not write to'
 	echo "     $how: $(tail -n 1 "$work/.err" | cut -c 1-300)"
 done
 finish

@@ -103,6 +103,7 @@ static void test_moment_take__hooks_enclose_the_moment_and_their_words_are_kept(
 		/* Whatever hooks did: what is read live is of no moment. */
 		assert_int_equal(w.volumes[i].snapshot->consistency, SNAP_FUZZY);
 		assert_string_equal(c->moment, "window");
+		assert_non_null(strstr(c->fallback, "not btrfs: "));
 	}
 }
 
