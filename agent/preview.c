@@ -15,16 +15,16 @@ struct doctor_verdict preview_volume(const struct snapshot_env *env, const char 
 		return doctor_say(DOCTOR_FAILED, "%s", e.msg);
 	snapshot_refusals(env, path, driver, refusals, sizeof(refusals));
 	bool atomic = driver->caps & SNAP_CAP_ATOMIC;
+	const char *label = snapshot_consistency_name(driver->consistency);
 	/* What does not fit is the end of the reasons. */
-	(void)!snprintf(v.detail, sizeof(v.detail), "'%.128s': %s, %s (%s)%s%.300s", path, driver->name,
-	                atomic ? "of one moment" : "while it changes",
-	                snapshot_consistency_name(driver->consistency), refusals[0] ? "; " : "",
-	                refusals);
+	(void)!snprintf(v.detail, sizeof(v.detail), "'%.128s': %s, %s (%s)%s%.300s", path,
+	                driver->name, atomic ? "of one moment" : "while it changes", label,
+	                refusals[0] ? "; " : "", refusals);
 	if (!atomic) {
 		v.result = DOCTOR_WARNING;
 		(void)snprintf(v.remedy, sizeof(v.remedy),
-		               "for a view of one moment run as root, and keep the volume on btrfs, "
-		               "XFS with reflinks or a thin volume of LVM");
+		               "for a view of one moment run as root, and keep the volume on "
+		               "btrfs, XFS with reflinks or a thin volume of LVM");
 	}
 	return v;
 }
@@ -38,7 +38,7 @@ struct doctor_verdict preview_freezer(const struct snapshot_env *env)
 		return doctor_say(DOCTOR_OK, "it can freeze, and would thaw whatever happens");
 	struct doctor_verdict v = doctor_say(DOCTOR_WARNING, "%s", e.msg);
 	(void)snprintf(v.remedy, sizeof(v.remedy),
-	               "the drivers reflink and freeze need it: run as root, or name a freezer that "
-	               "runs by --freezer SOCKET at backups");
+	               "the drivers reflink and freeze need it: run as root, or name "
+	               "a freezer that runs by --freezer SOCKET at backups");
 	return v;
 }
