@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -18,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/now.h"
+#include "common/spawn.h"
 #include "common/text.h"
 
 #define FACT_WORD "aksdr-fact "
@@ -354,39 +354,19 @@ static int make_env(const struct run *u, const struct hook_var *vars, size_t nva
 	return 0;
 }
 
-/* 0 or an errno, of which those of the program itself come from the kernel's exec. */
-static int spawn(struct run *u, char *const *argv, char *const *env)
+static int spawn(struct run *u, const char *const *argv, char *const *env)
 {
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
+	const struct spawn s = {
+		.program = argv[0],
+		.argv = argv,
+		.env = (const char *const *)env,
+		.out = u->writes[OUT],
+		.err = u->writes[ERR],
+		.third = -1,
+		.session = true,
+	};
 
-	int os = posix_spawn_file_actions_init(&actions);
-	if (os != 0)
-		return os;
-	os = posix_spawnattr_init(&attr);
-	if (os != 0) {
-		(void)posix_spawn_file_actions_destroy(&actions);
-		return os;
-	}
-	(void)sigemptyset(&none);
-	(void)sigfillset(&all);
-	(void)posix_spawnattr_setsigmask(&attr, &none);
-	(void)posix_spawnattr_setsigdefault(&attr, &all);
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-	                                              POSIX_SPAWN_SETSID);
-	os = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (os == 0)
-		os = posix_spawn_file_actions_adddup2(&actions, u->writes[OUT], STDOUT_FILENO);
-	if (os == 0)
-		os = posix_spawn_file_actions_adddup2(&actions, u->writes[ERR], STDERR_FILENO);
-	if (os == 0)
-		os = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
-	if (os == 0)
-		os = posix_spawnp(&u->pid, argv[0], &actions, &attr, argv, env);
-	(void)posix_spawnattr_destroy(&attr);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return os;
+	return spawn_start(&s, &u->pid);
 }
 
 static int open_pipe(struct run *u, int which)
@@ -421,7 +401,7 @@ static int start(struct run *u, const struct hook_var *vars, size_t nvars, struc
 	if (open_pipe(u, OUT) < 0 || open_pipe(u, ERR) < 0)
 		return err_sys(e, errno, "making a pipe for the %s hook '%s'",
 		               hook_phase_name(h->phase), u->name);
-	int os = spawn(u, (char *const *)(uintptr_t)argv, env);
+	int os = spawn(u, argv, env);
 	close_writes(u);
 	if (os == ENOENT || os == ENOTDIR)
 		return err_set(e, ERR_NOT_FOUND,

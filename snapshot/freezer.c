@@ -14,13 +14,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
 #include "common/now.h"
+#include "common/spawn.h"
 #include "snapshot/freezer_wire.h"
 
 #define PROGRAM "aksdr-freezer"
@@ -182,45 +182,15 @@ static char *program_path(struct err *e)
 	return path;
 }
 
-extern char **environ;
-
-/* posix_spawn of program with sock as its CHILD_FD. An errno. */
+/* Starts program with sock as its descriptor 3. 0 or an errno. */
 static int spawn(const char *program, int sock, pid_t *ret_pid)
 {
-	char name[] = PROGRAM, verb[] = "serve", option[] = "--fd", fd[] = "3";
-	char *argv[] = { name, verb, option, fd, NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t set;
+	const char *const argv[] = { PROGRAM, "serve", "--fd", "3", NULL };
+	const struct spawn s = {
+		.program = program, .argv = argv, .out = -1, .err = -1, .third = sock
+	};
 
-	int rc = posix_spawn_file_actions_init(&files);
-	if (rc != 0)
-		return rc;
-	rc = posix_spawnattr_init(&attr);
-	if (rc != 0) {
-		posix_spawn_file_actions_destroy(&files);
-		return rc;
-	}
-	/* No signal that our threads block or ignore shall be lost on it. */
-	sigemptyset(&set);
-	posix_spawnattr_setsigmask(&attr, &set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	posix_spawnattr_setsigdefault(&attr, &set);
-	posix_spawnattr_setpgroup(&attr, 0);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-	                                        POSIX_SPAWN_SETSIGDEF);
-	rc = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
-	if (rc == 0)
-		rc = posix_spawn_file_actions_adddup2(&files, sock, CHILD_FD);
-	if (rc == 0)
-		rc = posix_spawn(ret_pid, program, &files, &attr, argv, environ);
-	posix_spawnattr_destroy(&attr);
-	posix_spawn_file_actions_destroy(&files);
-	return rc;
+	return spawn_start(&s, ret_pid);
 }
 
 /* A program for us alone: f->fd and f->pid. */

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,6 +18,7 @@
 
 #include "common/fd.h"
 #include "common/now.h"
+#include "common/spawn.h"
 #include "common/text.h"
 
 #define PIECE (64 * KIB)
@@ -64,39 +64,11 @@ static int spawn(const char *program, const char *const *argv, int out, int said
 {
 	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C",
 		                           "TZ=UTC", "LVM_SUPPRESS_FD_WARNINGS=1", NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attr;
-	sigset_t none, usual;
+	const struct spawn s = {
+		.program = program, .argv = argv, .env = env, .out = out, .err = said, .third = -1
+	};
 
-	int os = posix_spawn_file_actions_init(&actions);
-	if (os != 0)
-		return os;
-	os = posix_spawnattr_init(&attr);
-	if (os != 0) {
-		(void)posix_spawn_file_actions_destroy(&actions);
-		return os;
-	}
-	(void)sigemptyset(&none);
-	(void)sigemptyset(&usual);
-	(void)sigaddset(&usual, SIGPIPE);
-	(void)sigaddset(&usual, SIGTERM);
-	(void)sigaddset(&usual, SIGINT);
-	(void)posix_spawnattr_setsigmask(&attr, &none);
-	(void)posix_spawnattr_setsigdefault(&attr, &usual);
-	(void)posix_spawnattr_setpgroup(&attr, 0);
-	(void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP |
-	                                              POSIX_SPAWN_SETSIGDEF);
-	os = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	if (os == 0)
-		os = posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	if (os == 0)
-		os = posix_spawn_file_actions_adddup2(&actions, said, STDERR_FILENO);
-	if (os == 0)
-		os = posix_spawn(ret, program, &actions, &attr, (char *const *)(uintptr_t)argv,
-		                 (char *const *)(uintptr_t)env);
-	(void)posix_spawnattr_destroy(&attr);
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return os;
+	return spawn_start(&s, ret);
 }
 
 static int start(const struct tool *t, struct child *c, struct err *e)
