@@ -2,7 +2,8 @@
 /*
  * Starting other programs: no standard input, none of our descriptors but those that are named,
  * every signal unblocked and with its usual effect, and a process group or session of their own, so
- * that what is sent to ours is not for them. https://man7.org/linux/man-pages/man3/posix_spawn.3.html
+ * that what is sent to ours is not for them.
+ * https://man7.org/linux/man-pages/man3/posix_spawn.3.html
  */
 #ifndef AKSDR_COMMON_SPAWN_H
 #define AKSDR_COMMON_SPAWN_H
