@@ -95,7 +95,7 @@ run 2 "$agent" backup --output jsn a=b
 err 'json'
 run 2 "$agent"
 err 'no verb given'
-run 2 "$agent" doctor extra
+run 2 "$agent" init extra
 err "extra"
 run 2 "$agent" init --keys
 err "'--keys' needs a value"
