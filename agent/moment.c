@@ -157,33 +157,33 @@ static void fall_back(struct moment *m, struct moment_volume *v, const struct er
 	         LOG_S("volume", v->name), LOG_S("why", why->msg));
 }
 
-/* What is read live because nothing better works says why, too. */
-static void note_refusals(const struct moment *m, struct moment_volume *v,
-                          const struct snapshot_ops *driver)
+/* By itself; what is read live because nothing better works says why. */
+static const struct snapshot_ops *choose_best(const struct moment *m, struct moment_volume *v,
+                                              struct err *e)
 {
 	char refusals[CAPTURE_FALLBACK_MAX];
-	struct err e = ERR_INIT;
+	struct err unkept = ERR_INIT;
 
-	if (!is_auto(m) || (driver->caps & SNAP_CAP_ATOMIC))
-		return;
-	snapshot_refusals(m->params->env, v->path, driver, refusals, sizeof(refusals));
-	if (capture_set_fallback(&v->capture, refusals, &e) < 0)
+	const struct snapshot_ops *driver = snapshot_choose_best(m->params->env, v->path, refusals,
+	                                                         sizeof(refusals), e);
+	if (driver && !(driver->caps & SNAP_CAP_ATOMIC) &&
+	    capture_set_fallback(&v->capture, refusals, &unkept) < 0)
 		log_warn("why a volume is read live is not kept", LOG_S("volume", v->name),
-		         LOG_S("why", e.msg));
+		         LOG_S("why", unkept.msg));
+	return driver;
 }
 
 /* *ret_volume: there is a volume that could be read in another way. */
 static int prepare_one(struct moment *m, struct moment_volume *v, bool *ret_volume, struct err *e)
 {
 	const struct moment_params *p = m->params;
+	const struct snapshot_ops *driver = is_auto(m) ? choose_best(m, v, e)
+	                                               : snapshot_choose(p->env, p->driver, v->path,
+	                                                                 e);
 
-	*ret_volume = false;
-	const struct snapshot_ops *driver = snapshot_choose(p->env, p->driver, v->path, e);
-	if (!driver)
-		return -1;
-	*ret_volume = true;
-	note_refusals(m, v, driver);
-	v->snapshot = snapshot_prepare(p->env, driver, v->path, e);
+	*ret_volume = driver != NULL;
+	if (driver)
+		v->snapshot = snapshot_prepare(p->env, driver, v->path, e);
 	return v->snapshot ? 0 : -1;
 }
 

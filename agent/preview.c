@@ -10,10 +10,10 @@ struct doctor_verdict preview_volume(const struct snapshot_env *env, const char 
 	struct err e = ERR_INIT;
 	char refusals[320];
 
-	const struct snapshot_ops *driver = snapshot_choose(env, "auto", path, &e);
+	const struct snapshot_ops *driver = snapshot_choose_best(env, path, refusals,
+	                                                         sizeof(refusals), &e);
 	if (!driver)
 		return doctor_say(DOCTOR_FAILED, "%s", e.msg);
-	snapshot_refusals(env, path, driver, refusals, sizeof(refusals));
 	bool atomic = driver->caps & SNAP_CAP_ATOMIC;
 	const char *label = snapshot_consistency_name(driver->consistency);
 	/* What does not fit is the end of the reasons. */

@@ -17,11 +17,10 @@
 #define BUSY_WAIT_MS 5000U /* for somebody else's freeze to end; applications are held meanwhile */
 #define BUSY_STEP_MS 20U
 
-static const struct snapshot_ops *const drivers[] = {
-	&snapshot_btrfs,                       /* of one moment by itself */
-	&snapshot_lvm_thin, &snapshot_reflink, /* by a freeze */
-	&snapshot_freeze,   &snapshot_live,    NULL,
-};
+/* First those that are of one moment by themselves, then by a freeze, then not at all. */
+static const struct snapshot_ops *const drivers[] = { &snapshot_btrfs,   &snapshot_lvm_thin,
+	                                              &snapshot_reflink, &snapshot_freeze,
+	                                              &snapshot_live,    NULL };
 
 const struct snapshot_ops *const *snapshot_drivers(void)
 {
@@ -76,24 +75,15 @@ static int works(const struct snapshot_env *env, const struct snapshot_ops *driv
 	return f ? 1 : 0;
 }
 
-void snapshot_refusals(const struct snapshot_env *env, const char *path,
-                       const struct snapshot_ops *taken, char *to, size_t max)
+const struct snapshot_ops *snapshot_choose_best(const struct snapshot_env *env, const char *path,
+                                                char *refusals, size_t max, struct err *e)
 {
 	size_t at = 0;
 
-	to[0] = '\0';
-	for (size_t i = 0; drivers[i] && drivers[i] != taken && at < max; i++) {
-		struct err why = ERR_INIT;
-
-		if (works(env, drivers[i], path, &why) <= 0)
-			at += (size_t)snprintf(to + at, max - at, "%snot %s: %s", at ? "; " : "",
-			                       drivers[i]->name, why.msg);
-	}
-}
-
-static const struct snapshot_ops *choose_best(const struct snapshot_env *env, const char *path,
-                                              struct err *e)
-{
+	if (max > 0)
+		refusals[0] = '\0';
+	if (check_volume(path, e) < 0)
+		return NULL;
 	for (size_t i = 0; drivers[i]; i++) {
 		struct err why = ERR_INIT;
 		int rc = works(env, drivers[i], path, &why);
@@ -104,6 +94,9 @@ static const struct snapshot_ops *choose_best(const struct snapshot_env *env, co
 			*e = why;
 			return NULL;
 		}
+		if (at < max)
+			at += (size_t)snprintf(refusals + at, max - at, "%snot %s: %s",
+			                       at ? "; " : "", drivers[i]->name, why.msg);
 	}
 	err_set(e, ERR_UNSUPPORTED, "there is no way to read the source '%s' here", path);
 	return NULL;
@@ -125,10 +118,10 @@ const struct snapshot_ops *snapshot_choose(const struct snapshot_env *env, const
 	struct err why = ERR_INIT;
 	char names[128];
 
+	if (!name || strcmp(name, "auto") == 0)
+		return snapshot_choose_best(env, path, NULL, 0, e);
 	if (check_volume(path, e) < 0)
 		return NULL;
-	if (!name || strcmp(name, "auto") == 0)
-		return choose_best(env, path, e);
 	for (size_t i = 0; drivers[i]; i++) {
 		if (strcmp(name, drivers[i]->name) != 0)
 			continue;

@@ -139,11 +139,12 @@ MUST_CHECK const struct snapshot_ops *snapshot_choose(const struct snapshot_env 
                                                       struct err *e);
 
 /*
- * Why the drivers before `taken` do not work for the volume at path, as a clause each, cut where
- * `max` bytes with the NUL do not hold it; "" when it is the best.
+ * The best driver, as snapshot_choose() of "auto", and why those before it do not work, as a
+ * clause each into refusals, cut where `max` bytes with the NUL do not hold it (max 0: not wanted).
  */
-void snapshot_refusals(const struct snapshot_env *env, const char *path,
-                       const struct snapshot_ops *taken, char *to, size_t max);
+MUST_CHECK const struct snapshot_ops *snapshot_choose_best(const struct snapshot_env *env,
+                                                           const char *path, char *refusals,
+                                                           size_t max, struct err *e);
 
 /*
  * Prepares a snapshot of the volume at path: a directory, a block device or an
