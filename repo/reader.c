@@ -31,6 +31,7 @@
 #define MEMORY_ALL (208 * MIB)    /* with what the workers come to hold: a chunk, twice */
 #define INFLIGHT_DEFAULT 16
 #define THREADS_MAX 64U
+#define THREADS_DEFAULT_MAX 8U /* each comes to hold a chunk, twice */
 #define GAP_REMOTE (512 * KIB) /* cheaper to read over than to ask again */
 #define GAP_LOCAL (16 * KIB)
 #define RANGE_LOCAL MIB
@@ -768,7 +769,9 @@ int reader_open(const struct repo *repo, const struct reader_params *params,
 	r->ctx = ctx;
 	r->local = repo->store->caps & STORE_CAP_LOCAL;
 	if (r->params.threads == 0)
-		r->params.threads = cpus > 0 ? (unsigned)cpus : 1;
+		r->params.threads = cpus <= 0                          ? 1
+		                    : cpus < (long)THREADS_DEFAULT_MAX ? (unsigned)cpus
+		                                                       : THREADS_DEFAULT_MAX;
 	if (r->params.threads > THREADS_MAX)
 		r->params.threads = THREADS_MAX;
 	if (r->params.inflight == 0)

@@ -19,7 +19,7 @@
 struct reader;
 
 struct reader_params {
-	unsigned threads;          /* decode threads; 0: CPUs */
+	unsigned threads;          /* decode threads; 0: the CPUs, at most 8 */
 	unsigned inflight;         /* range reads at once, at most; 0: 16 */
 	uint64_t memory;           /* bytes; 0: 64 MiB, of a distant store up to 176 MiB */
 	bool rehash;               /* also compute each chunk's id again */
