@@ -78,7 +78,9 @@ static const struct verb_option options[] = {
 	  "longest that a file system is frozen; default 10s, at most 60s", OPT_FREEZE_TIMEOUT },
 	{ "freezer", "SOCKET", "of an aksdr-freezer that runs; default: one is started when needed",
 	  OPT_FREEZER },
-	{ "copy-max", "SIZE", "largest volume that the driver 'freeze' copies; default 256MiB",
+	{ "copy-max", "SIZE",
+	  "largest volume that 'freeze' copies, and the most that may change while 'reflink' "
+	  "clones; default 256MiB",
 	  OPT_COPY_MAX },
 	{ "require-mount", NULL, "refuse a PATH that is not where a file system is mounted",
 	  OPT_REQUIRE_MOUNT },
@@ -479,7 +481,9 @@ static void back_up(struct call *x, const struct point_volume *volumes, struct m
 
 		job.volume = volumes[i];
 		job.view = i;
-		job.last = i + 1 == m->n;
+		job.last = true;
+		for (size_t k = i + 1; k < m->n; k++)
+			job.last = job.last && !m->volumes[k].snapshot;
 		/* The other volumes are still worth saving. */
 		bool made = v->snapshot && job_backup(x->r, &job, &p, &why) == 0;
 		moment_release(v, made);

@@ -148,13 +148,18 @@ int job_backup(const struct repo *r, const struct job_params *p, struct point *r
 {
 	if (check_not_empty(view_of(p)->snapshot, p, e) < 0)
 		return err_wrap(e, "volume '%s'", p->volume.name);
+	const bool held = p->moment->posts_due;
 	for (unsigned try = 1;; try++) {
 		struct err why = ERR_INIT;
 
 		if (read_view(r, p, ret, &why) == 0)
 			break;
-		/* Where there is one writer at a time, the other one is still there. */
-		if (why.class != ERR_BUSY || r->params.single_writer || try == TRIES_MAX) {
+		/*
+		 * Where there is one writer at a time, the other one is still there. And an
+		 * application that was let go on is not as its hooks made it any more.
+		 */
+		if (why.class != ERR_BUSY || r->params.single_writer || try == TRIES_MAX ||
+		    held != p->moment->posts_due) {
 			*e = why;
 			return err_wrap(e, "volume '%s'", p->volume.name);
 		}

@@ -18,7 +18,7 @@ struct job_params {
 	struct point_volume volume; /* block is set by the job */
 	struct moment *moment;
 	size_t view; /* which of its volumes, with a snapshot */
-	bool last;   /* no other one is read after it */
+	bool last;   /* no other view is read after it */
 	/* Lists of what changed are used; all is read and compared with them every so often. */
 	bool changed_blocks;
 	uint64_t full_every; /* backups; 0: never */

@@ -53,6 +53,12 @@ t 'a dry run runs no hook and makes nothing'
 run 0 backup --dry-run --pre 'touch touched' v="$work/v"
 ok not test -e touched
 
+t 'read live as asked for: hooks behind it run when the last volume that is there was read, and are kept'
+run 3 backup --driver live --post 'echo aksdr-fact went-on yes' w="$work/v" none="$work/none"
+run 0 "$catalog" sync --quiet --key "$audit"
+run 0 "$catalog" show --key "$audit" w
+out 'went-on +yes'
+
 t 'a driver that the volume does not support says why'
 run 1 backup --driver btrfs v="$work/v"
 err "driver 'btrfs' does not work for"
