@@ -121,20 +121,27 @@ static void link_free(struct link *l)
 	free(l);
 }
 
-/*
- * The inode's entry, made when this is its first name: about 100 bytes for an inode with
- * several names.
- */
-static int link_of(struct job *j, const struct entry *n, struct link **ret, bool *ret_first,
-                   struct err *e)
+static bool link_is(const struct link *l, const struct entry_stat *st)
 {
+	return l->ino == st->ino && l->type == (st->mode & S_IFMT) && l->size == st->size &&
+	       l->mtime.s == st->mtime.s && l->mtime.ns == st->mtime.ns;
+}
+
+/*
+ * The file's entry, made when this is its first name: about 150 bytes for a file with several
+ * names. A number whose file looks different by now may be that of a new file (numbers are given
+ * again at once): that starts an entry of its own, and no name gets the content of another file.
+ */
+static int link_of(struct job *j, struct item *it, bool *ret_first, struct err *e)
+{
+	const struct entry *n = it->n;
+
 	if (j->nlinks >= j->links_cap && links_grow(j, e) < 0)
 		return -1;
 	size_t at = link_slot(j, n->st.ino);
 	struct link *l;
-	for (l = j->links[at]; l; l = l->next)
-		if (l->ino == n->st.ino)
-			break;
+	for (l = j->links[at]; l && !link_is(l, &n->st); l = l->next)
+		it->apart |= l->ino == n->st.ino;
 	*ret_first = !l;
 	if (!l) {
 		l = calloc(1, sizeof(*l));
@@ -145,11 +152,16 @@ static int link_of(struct job *j, const struct entry *n, struct link **ret, bool
 		memcpy(l->path, n->path, n->path_len);
 		l->path_len = n->path_len;
 		l->ino = n->st.ino;
+		l->type = n->st.mode & S_IFMT;
+		l->size = n->st.size;
+		l->mtime = n->st.mtime;
 		l->next = j->links[at];
 		j->links[at] = l;
 		j->nlinks++;
+	} else {
+		it->apart = false;
 	}
-	*ret = l;
+	it->link = l;
 	return 0;
 }
 
@@ -350,7 +362,7 @@ static int decide(struct job *j, struct group *g, struct item *it, struct err *e
 	if (n->state == ENTRY_UNREADABLE)
 		job_problem(j, n, ENTRY_UNREADABLE, NULL);
 	if (n->st.nlink > 1 && !S_ISDIR(n->st.mode) && !n->block) {
-		if (link_of(j, n, &it->link, &first, e) < 0)
+		if (link_of(j, it, &first, e) < 0)
 			return -1;
 		if (!first) {
 			it->action = DO_LINK;

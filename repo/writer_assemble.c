@@ -310,7 +310,9 @@ static enum entry_state state_of_failure(const struct err *why)
 	return why->class == ERR_NOT_FOUND ? ENTRY_GONE : ENTRY_UNREADABLE;
 }
 
-/* A further name of an inode; when its first name was not stored, this one is read instead. */
+static int assemble_item(struct job *j, struct item *it, struct err *e);
+
+/* A further name of a file; when its first name was not stored, this one is read instead. */
 static int assemble_link(struct job *j, struct item *it, struct err *e)
 {
 	struct err why = ERR_INIT;
@@ -333,7 +335,7 @@ static int assemble_link(struct job *j, struct item *it, struct err *e)
 	it->link->bad = false;
 	if (S_ISREG(it->n->st.mode)) {
 		it->action = DO_BIG;
-		return writer_big(j, it, e);
+		return assemble_item(j, it, e);
 	}
 	if (load_detail(j, it, &why) < 0) {
 		it->link->bad = true;
@@ -355,6 +357,16 @@ static void skip(struct job *j, struct item *it)
 	job_problem(j, it->n, state, it->why.class != ERR_NONE ? it->why.msg : NULL);
 }
 
+/* After the content of a file has been stored, which is that of n->st, the descriptor's. */
+static void stored(struct job *j, const struct item *it)
+{
+	count(j, it);
+	if (it->link && it->n->st.ino != it->link->ino)
+		it->link->bad = true; /* the name was another file's by then */
+	if (it->apart && !it->changed)
+		job_problem(j, it->n, ENTRY_CHANGED, NULL);
+}
+
 static int assemble_item(struct job *j, struct item *it, struct err *e)
 {
 	switch (it->action) {
@@ -367,7 +379,7 @@ static int assemble_item(struct job *j, struct item *it, struct err *e)
 		if (writer_big(j, it, e) < 0)
 			return -1;
 		if (it->action != DO_SKIP)
-			count(j, it);
+			stored(j, it);
 		else
 			skip(j, it);
 		return 0;
@@ -387,7 +399,7 @@ static int assemble_item(struct job *j, struct item *it, struct err *e)
 		count(j, it);
 		return add_plain(j, it, e);
 	case DO_SMALL:
-		count(j, it);
+		stored(j, it);
 		atomic_fetch_add(&j->bytes_read, it->len);
 		if (it->changed)
 			job_problem(j, it->n, ENTRY_CHANGED, NULL);

@@ -44,9 +44,11 @@ enum action {
 	DO_LINK   /* a further name of an inode */
 };
 
-/* An inode with several names. */
+/* A file with several names, as its first one was listed. */
 struct link {
-	uint64_t ino;
+	uint64_t ino, size;
+	uint32_t type; /* S_IFMT of its mode */
+	struct timestamp mtime;
 	struct link *next;
 	bool bad; /* the first name was not stored; the assembler's own, as is path from then on */
 	size_t path_len;
@@ -62,6 +64,7 @@ struct item {
 	uint8_t *data; /* DO_SMALL: in the group's data */
 	size_t len;
 	bool changed;
+	bool apart; /* not linked to an earlier name of its inode number, which looked different */
 	struct link *link;
 	struct err why; /* DO_SKIP found while reading */
 };

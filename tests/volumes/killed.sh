@@ -152,9 +152,13 @@ for how in 'auto ext4' 'auto xfs' 'auto btrfs' 'reflink btrfs'; do
 		ids[i]=$!
 		children+=($!)
 	done
+	# both have ended before the volume is looked at: until then it holds the other's view
 	for i in 1 2; do
 		wait "${ids[i]}"
-		status=$? shown="backup $i"
+		statuses[i]=$?
+	done
+	for i in 1 2; do
+		status=${statuses[i]} shown="backup $i"
 		cp "out.$i" "$work/.out"
 		cp "err.$i" "$work/.err"
 		case_checks=$((case_checks + 1))

@@ -1018,6 +1018,164 @@ static void test_writer_backup__what_vanishes_from_a_view_that_is_still_was_lost
 	point_clear(&p);
 }
 
+/* ---- names of one file, read while they change ---- */
+
+/* A name of a regular file, as it is listed, and what is there when it is opened. */
+struct name_now {
+	const char *name;
+	uint64_t ino, size;
+	uint64_t opens_ino; /* 0: it has vanished by then */
+};
+
+struct names {
+	struct fake fake;
+	const struct name_now *of;
+	size_t n;
+};
+
+static struct names *names_of(struct source *s)
+{
+	return (struct names *)(void *)s;
+}
+
+static int names_next(struct source *s, struct batch **ret, struct err *e)
+{
+	const struct names *f = names_of(s);
+
+	(void)e;
+	*ret = NULL;
+	if (names_of(s)->fake.step++ > 1)
+		return 0;
+	struct batch *b = calloc(1, sizeof(*b));
+	if (!b)
+		harness_die("no memory");
+	b->source = s;
+	b->n = 1;
+	b->entries[0] = (struct entry){ .path = "", .st = { .mode = S_IFDIR | 0700, .nlink = 2 } };
+	if (f->fake.step == 2)
+		b->n = f->n;
+	for (size_t i = 0; i < b->n && f->fake.step == 2; i++)
+		b->entries[i] = (struct entry){
+			.path = f->of[i].name,
+			.path_len = strlen(f->of[i].name),
+			.st = { .mode = S_IFREG | 0600,
+			        .nlink = 3,
+			        .ino = f->of[i].ino,
+			        .size = f->of[i].size },
+		};
+	for (size_t i = 0; i < b->n; i++)
+		b->entries[i].name = b->entries[i].path;
+	*ret = b;
+	return 0;
+}
+
+static int names_open(struct source *s, struct entry *n, struct content **ret, struct err *e)
+{
+	const struct names *f = names_of(s);
+
+	for (size_t i = 0; i < f->n; i++) {
+		if (strcmp(f->of[i].name, n->path) != 0)
+			continue;
+		if (!f->of[i].opens_ino)
+			return err_sys(e, ENOENT, "opening '%s'", n->path);
+		n->st.ino = f->of[i].opens_ino;
+		n->st.size = f->fake.now->size;
+	}
+	return fake_open(s, n, ret, e);
+}
+
+/* Backs the names up; ret gets for each record "name=linked name " in their order. */
+static void backup_names(struct world *w, const struct name_now *of, size_t n, char ret[static 256])
+{
+	auto_image struct image m = full_image(3 * PAGE);
+	struct source_ops ops = fake_ops;
+	struct names f = { .fake = { .source = { .ops = &ops }, .now = &m }, .of = of, .n = n };
+	struct progress_counts counts = { 0 };
+	const struct record *rec;
+	struct leaf *leaf;
+	struct err e = ERR_INIT;
+	size_t len = 0;
+	auto_tree struct tree *t = NULL;
+
+	ops.next = names_next;
+	ops.open = names_open;
+	const struct writer_params params = {
+		.volume = &volume_name,
+		.domain = "d",
+		.consistency = "fuzzy",
+		.driver = "fake",
+		.threads = 1,
+		.counts = &counts,
+	};
+	if (w->any)
+		point_clear(&w->point);
+	if (writer_backup(w->writer, &f.fake.source, &params, &w->point, &e) < 0)
+		fail_msg("%s", e.msg);
+	w->any = true;
+	if (tree_open(w->reader, &w->point, &t, &e) < 0)
+		fail_msg("%s", e.msg);
+	ret[0] = '\0';
+	for (;;) {
+		if (tree_next(t, &rec, &leaf, &e) < 0)
+			fail_msg("%s", e.msg);
+		if (!rec)
+			return;
+		if (rec->path_len > 0)
+			len += (size_t)snprintf(ret + len, 256 - len, "%.*s=%.*s ",
+			                        (int)rec->path_len, rec->path,
+			                        (int)rec->hardlink_len, rec->hardlink);
+	}
+}
+
+static void test_writer_backup__names_that_vanish_are_nothing_to_link_to(void **state)
+{
+	static const struct name_now names[] = {
+		{ "a", 9, 5, 0 }, { "b", 9, 5, 0 }, { "c", 9, 5, 9 }, { "d", 9, 5, 9 }
+	};
+	auto_world struct world w;
+	char got[256];
+
+	(void)state;
+	world_init(&w);
+	backup_names(&w, names, ARRAY_LEN(names), got);
+	assert_string_equal(got, "c= d=c ");
+	assert_int_equal(w.point.gone, 2);
+	assert_int_equal(w.point.files, 2);
+}
+
+static void test_writer_backup__a_name_that_is_another_file_by_now_is_nothing_to_link_to(
+	void **state)
+{
+	static const struct name_now names[] = { { "a", 9, 5, 10 },
+		                                 { "b", 9, 5, 9 },
+		                                 { "c", 9, 5, 9 } };
+	auto_world struct world w;
+	char got[256];
+
+	(void)state;
+	world_init(&w);
+	backup_names(&w, names, ARRAY_LEN(names), got);
+	assert_string_equal(got, "a= b= c=b ");
+}
+
+/* The number of a file that is removed is given to the next one that is made. */
+static void test_writer_backup__an_inode_number_that_came_back_is_another_file(void **state)
+{
+	static const struct name_now names[] = { { "a", 9, 5, 9 },
+		                                 { "b", 9, 6, 9 },
+		                                 { "c", 9, 6, 9 } };
+	auto_world struct world w;
+	char got[256];
+
+	(void)state;
+	world_init(&w);
+	backup_names(&w, names, ARRAY_LEN(names), got);
+	assert_string_equal(got, "a= b= c=b ");
+	/* it may also be the same file, with names that are no links now: that is told */
+	assert_int_equal(w.point.nproblems, 1);
+	assert_string_equal(w.point.problems[0].path, "b");
+}
+
 /* ---- writer_previous ---- */
 
 static void test_writer_previous__tells_of_the_point_that_is_gone_by(void **state)
@@ -1070,6 +1228,11 @@ int main(void)
 		cmocka_unit_test(test_writer_backup__a_further_name_that_vanishes_is_gone),
 		cmocka_unit_test(
 			test_writer_backup__what_vanishes_from_a_view_that_is_still_was_lost),
+		cmocka_unit_test(test_writer_backup__names_that_vanish_are_nothing_to_link_to),
+		cmocka_unit_test(
+			test_writer_backup__a_name_that_is_another_file_by_now_is_nothing_to_link_to),
+		cmocka_unit_test(
+			test_writer_backup__an_inode_number_that_came_back_is_another_file),
 		cmocka_unit_test(test_writer_previous__tells_of_the_point_that_is_gone_by),
 	};
 
