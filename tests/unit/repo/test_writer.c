@@ -1143,8 +1143,7 @@ static void test_writer_backup__names_that_vanish_are_nothing_to_link_to(void **
 	assert_int_equal(w.point.files, 2);
 }
 
-static void test_writer_backup__a_name_that_is_another_file_by_now_is_nothing_to_link_to(
-	void **state)
+static void test_writer_backup__a_name_that_is_another_file_is_nothing_to_link_to(void **state)
 {
 	static const struct name_now names[] = { { "a", 9, 5, 10 },
 		                                 { "b", 9, 5, 9 },
@@ -1230,7 +1229,7 @@ int main(void)
 			test_writer_backup__what_vanishes_from_a_view_that_is_still_was_lost),
 		cmocka_unit_test(test_writer_backup__names_that_vanish_are_nothing_to_link_to),
 		cmocka_unit_test(
-			test_writer_backup__a_name_that_is_another_file_by_now_is_nothing_to_link_to),
+			test_writer_backup__a_name_that_is_another_file_is_nothing_to_link_to),
 		cmocka_unit_test(
 			test_writer_backup__an_inode_number_that_came_back_is_another_file),
 		cmocka_unit_test(test_writer_previous__tells_of_the_point_that_is_gone_by),
