@@ -22,8 +22,8 @@
 struct kube;
 
 struct kube_params {
-	const char *
-		kubeconfig; /* path; NULL: in a pod its service account, else KUBECONFIG, ~/.kube/config */
+	/* Path; NULL: in a pod its service account, else KUBECONFIG, ~/.kube/config. */
+	const char *kubeconfig;
 	const char *context;         /* of the kubeconfig; NULL: its current one */
 	int64_t budget_ms;           /* how long one call repeats what may work later; 0: 60000 */
 	const struct cancel *cancel; /* borrowed, may be NULL */

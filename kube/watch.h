@@ -18,9 +18,9 @@ struct watch_params {
 	const struct kube_kind *kind;
 	struct kube_select select; /* borrowed texts */
 	/*
-	 * On the watch's thread, never at the same time: an object that is new or changed; one that is
-	 * gone, by namespace ("" for kinds of the cluster), name and uid; and, once after every
-	 * list, that all there is has been told. Between two lists an object may be told more than once.
+	 * On the watch's thread, never at the same time: an object that is new or changed; one
+	 * that is gone, by namespace ("" for kinds of the cluster), name and uid; and, once after
+	 * every list, that all there is has been told. An object may be told more than once.
 	 */
 	void (*put)(void *arg, const json_t *object);
 	void (*gone)(void *arg, const char *ns, const char *name, const char *uid);
