@@ -4,11 +4,12 @@
  * node once however many points share it. A reference is resolved to a place
  * that can stay before it is followed or marked:
  *
- *   1. where it says, if that pack is listed, not absent and long enough, and the place not damaged;
+ *   1. where it says, if that pack is listed, long enough and not absent, and the place is not
+ *      damaged;
  *   2. else the smallest place that settled index segments know and that is so;
  *   3. else where it says all the same, or such a place: in a pack that was cut; if the pack was
- *      condemned it is released, if the place is known to be damaged it stays as it is, and so does another one
- *      that is, since marks may be wrong;
+ *      condemned it is released; if the place is known to be damaged it stays as it is, and so
+ *      does another one that is, since marks may be wrong;
  *   4. else the chunk is lost, and the collection stops.
  */
 #include <fcntl.h>
