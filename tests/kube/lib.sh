@@ -57,6 +57,7 @@ bed_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 bed_loops() {
 	losetup --list --noheadings --raw --output NAME,BACK-MAJ:MIN,BACK-INO,BACK-FILE 2>/dev/null |
 		awk -v how="$1" -v value="$2" -v inode="${3:-}" '
+			{ gsub(/\\x20/, "", $2) } # the column is padded
 			how == "below" && index($4, value) == 1 { print $1 }
 			how == "on" && $2 == value && (inode == "" || $3 == inode) { print $1 }'
 }
@@ -107,8 +108,9 @@ bed_sweep() {
 		[ -d "/proc/${BASH_REMATCH[1]}" ] || find "$dir" -depth -type d -exec rmdir {} + 2>/dev/null
 	done
 	losetup --list --noheadings --raw --output BACK-FILE 2>/dev/null | grep -E '/aksdr-bed\.[^/]*/r[0-9]/volumes\.img' |
-		while read -r file _; do
-			[ -e "$file" ] || bed_release "${file%/*}/"
+		while read -r file; do
+			file=${file%%volumes.img*}
+			[ -e "$file" ] || bed_release "$file"
 		done
 }
 
@@ -420,7 +422,8 @@ bed_node_on() {
 		done
 	fi
 
-	unshare --mount --net --pid --uts --fork --mount-proc --kill-child "$BED_PROGRAMS/pause" </dev/null &
+	unshare --mount --net --pid --uts --fork --mount-proc --kill-child "$BED_PROGRAMS/pause" </dev/null \
+		2>"$bed/log/node$n.log" &
 	parent=$!
 	bed_wait 10 bed_node_begins $parent || bed_fail "node $n does not begin"
 	init=$(cat "/proc/$parent/task/$parent/children")
