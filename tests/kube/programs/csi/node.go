@@ -6,7 +6,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -96,20 +98,18 @@ func (d *driver) NodeStageVolume(_ context.Context, q *csi.NodeStageVolumeReques
 		return answer, nil
 	}
 	// Like an attached disk: what is on it is kept, and an empty one gets a file system.
+	options := append([]string{"loop"}, q.VolumeCapability.GetMount().GetMountFlags()...)
 	fs, _ := run("blkid", "--probe", "--output", "value", "--match-tag", "TYPE", file)
-	if fs == "" {
-		if fs = q.VolumeCapability.GetMount().GetFsType(); fs == "" {
-			fs = "ext4"
+	switch fs {
+	case "":
+		if fs, err = format(file, q.VolumeCapability.GetMount().GetFsType()); err != nil {
+			return nil, err
 		}
-		force := "-f"
-		if fs == "ext4" {
-			force = "-F"
-		}
-		if _, err := run("mkfs."+fs, "-q", force, file); err != nil {
+	case "ext4":
+		if err := growExt4(file); err != nil {
 			return nil, err
 		}
 	}
-	options := append([]string{"loop"}, q.VolumeCapability.GetMount().GetMountFlags()...)
 	if fs == "xfs" {
 		options = append(options, "nouuid") // that of a clone is its source's
 	}
@@ -119,19 +119,48 @@ func (d *driver) NodeStageVolume(_ context.Context, q *csi.NodeStageVolumeReques
 	if _, err := run("mount", "-t", fs, "-o", strings.Join(options, ","), file, q.StagingTargetPath); err != nil {
 		return nil, err
 	}
-	// A clone may be larger than what it is of.
-	switch fs {
-	case "ext4":
-		device, err := run("findmnt", "--noheadings", "--output", "SOURCE", q.StagingTargetPath)
-		if err != nil {
+	if fs == "xfs" {
+		if _, err := run("xfs_growfs", q.StagingTargetPath); err != nil {
+			run("umount", q.StagingTargetPath) // so that it is tried again
 			return nil, err
 		}
-		_, err = run("resize2fs", device)
-		return answer, err
-	case "xfs":
-		_, err = run("xfs_growfs", q.StagingTargetPath)
 	}
-	return answer, err
+	return answer, nil
+}
+
+func format(image, fs string) (string, error) {
+	force := "-f"
+	if fs == "" || fs == "ext4" {
+		fs, force = "ext4", "-F"
+	}
+	_, err := run("mkfs."+fs, "-q", force, image)
+	return fs, err
+}
+
+// growExt4: a clone may be larger than what it is of. It is done before it is mounted: the kernel lets
+// only those grow a mounted one who may pass over limits, and who tests may not be.
+func growExt4(image string) error {
+	text, err := run("dumpe2fs", "-h", image)
+	if err != nil {
+		return err
+	}
+	var blocks, size int64
+	for _, line := range strings.Split(text, "\n") {
+		fmt.Sscanf(line, "Block count: %d", &blocks)
+		fmt.Sscanf(line, "Block size: %d", &size)
+	}
+	st, err := os.Stat(image)
+	if err != nil || st.Size() < blocks*size+size {
+		return err
+	}
+	// It was in use when it was cloned; 1 is that this was put in order.
+	if text, err := exec.Command("e2fsck", "-f", "-p", image).CombinedOutput(); err != nil {
+		if exit, is := err.(*exec.ExitError); !is || exit.ExitCode() != 1 {
+			return status.Errorf(codes.Internal, "e2fsck %s: %v: %s", image, err, text)
+		}
+	}
+	_, err = run("resize2fs", image)
+	return err
 }
 
 func (d *driver) NodeUnstageVolume(_ context.Context, q *csi.NodeUnstageVolumeRequest,
