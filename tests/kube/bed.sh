@@ -34,7 +34,7 @@ t 'a pod writes to a claim with a file system and to one that is a block device'
 bed_claim files 64Mi
 bed_claim block 64Mi disk Block
 bed_pod one --node 1 files=/data block=/dev/disk
-ok bed_in one sh -c 'echo first >/data/file && sync && echo first | dd of=/dev/disk conv=fsync 2>/dev/null'
+ok bed_in one sh -c 'echo first >/data/file && sync -f /data/file && echo first | dd of=/dev/disk conv=fsync 2>/dev/null'
 ok is 67108864 bed_in one blockdev --getsize64 /dev/disk
 ok is ext4 bed_in one sh -c "grep ' /data ' /proc/mounts | cut -d ' ' -f 3"
 ok is 'Bound Bound' field pvc '.items[*].status.phase'
@@ -42,7 +42,7 @@ ok is 'Bound Bound' field pvc '.items[*].status.phase'
 t 'what is on a file system made by a snapshot is of the moment of the snapshot'
 bed_snapshot s-files files
 bed_snapshot s-block block
-ok bed_in one sh -c 'echo second >/data/file && sync && echo second | dd of=/dev/disk conv=fsync 2>/dev/null'
+ok bed_in one sh -c 'echo second >/data/file && sync -f /data/file && echo second | dd of=/dev/disk conv=fsync 2>/dev/null'
 bed_claim back-files 96Mi disk Filesystem s-files
 bed_claim back-block 64Mi disk Block s-block
 bed_pod two --node 2 back-files=/data back-block=/dev/disk
@@ -66,9 +66,9 @@ at_node() {
 	bed_node "$1" sh -c 'ls -d /var/lib/kubelet/pods/*/volumes/kubernetes.io~csi/"$1"/mount' - "$(field "pvc/$2" .spec.volumeName)"
 }
 ok bed_node 1 fsfreeze --freeze "$(at_node 1 files)"
-ok bed_in two sh -c 'echo other >/data/other && sync'
+ok bed_in two sh -c 'echo other >/data/other && sync -f /data/other'
 ok bed_node 1 fsfreeze --unfreeze "$(at_node 1 files)"
-ok bed_in one sh -c 'echo thawed >/data/other && sync'
+ok bed_in one sh -c 'echo thawed >/data/other && sync -f /data/other'
 
 t 'a disk is at one node at a time; a file share is at both'
 k delete pod two --now >/dev/null
@@ -132,7 +132,7 @@ ok is Running field pod/one .status.phase
 ok is thawed bed_in one cat /data/other
 
 t 'a node loses its power, is missed, and comes back with what was on its disks'
-ok bed_in one sh -c 'echo kept >/data/kept && sync'
+ok bed_in one sh -c 'echo kept >/data/kept && sync -f /data/kept'
 bed_node_off 1
 missed() { [ "$(field node/node1 '.status.conditions[?(@.type=="Ready")].status')" = Unknown ]; }
 ok bed_wait 60 missed
@@ -161,6 +161,8 @@ ok as_reader get pods >/dev/null
 ok is 'issuer=CN = CA 2 of a test' openssl x509 -noout -issuer -in "$bed/pki/server.crt"
 bed_rotate_accounts
 ok as_reader get pods >/dev/null
+ok bed_wait 60 bed_in right true # the kubelets know of their pods again
+bed_pod five --node 1 later=/data
 bed_rotate_accounts drop
 ok says 'Unauthorized|logged in' as_reader get pods
 

@@ -42,7 +42,8 @@
 #   bed_node_off N; bed_node_on N    the power of a node; what was on its disk is there again
 #   bed_node N COMMAND...        at a node; bed_node 1 crictl is not there, `ctr -n k8s.io` is
 #   bed_rotate_ca add|switch     a new CA: trusted beside the old one; then the server's certificate is its
-#   bed_rotate_accounts [drop]   a new key signs service account tokens; `drop`: older tokens are refused
+#   bed_rotate_accounts [drop]   a new key signs service account tokens; `drop`: older tokens are refused.
+#                                Both start the API server and its clients of the cluster anew
 #   bed_dump                     what there is and what was logged; is done when a test fails
 #
 # Variables: bed (a directory of the cluster: pki/, log/, volumes/), bed_server (the API's URL), bed_ca,
@@ -231,10 +232,9 @@ bed_sign_server() {
 	)DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local"
 }
 bed_account_key() {
-	openssl genrsa -out "$bed/pki/accounts.key" 2048 2>/dev/null &&
-		openssl rsa -in "$bed/pki/accounts.key" -pubout -out "$bed/pki/accounts.new" 2>/dev/null ||
-		bed_fail 'making a key failed'
-	cat "$bed/pki/accounts.new" >>"$bed/pki/accounts.pub"
+	local at=$bed/pki/accounts
+	openssl genrsa -out "$at.new" 2048 2>/dev/null && openssl rsa -in "$at.new" -pubout -out "$at.latest" 2>/dev/null &&
+		mv "$at.new" "$at.key" && cat "$at.latest" >>"$at.pub" || bed_fail 'making a key failed'
 }
 bed_kubeconfig() {
 	local file=$1
@@ -274,7 +274,7 @@ bed_real() {
 }
 bed_kill() {
 	# shellcheck disable=SC2046 # one word
-	kill "-${2:-KILL}" $(bed_real "$1")
+	kill "-${2:-KILL}" $(bed_real "$1") || echo "'$1' had ended by itself: $(tail -n 1 "$bed/log/$1.log")"
 	wait "${bed_pid[$bed_region/$1]}" 2>/dev/null
 	unset "bed_pid[$bed_region/$1]"
 }
@@ -301,6 +301,7 @@ bed_start() {
 	local name=$1 base=$((20000 + 100 * bed_region)) node=${1#*@} flags=() sockets=/run/bed-$bed_region
 	[ -z "${bed_pid[$bed_region/$name]:-}" ] || bed_fail "'$name' is running already"
 	mkdir -p "$sockets"
+	[ "$node" = "$name" ] || bed_enter "$node"
 	case $name in
 	etcd)
 		bed_spawn etcd etcd --name e --data-dir "$bed/etcd" --unsafe-no-fsync --initial-cluster "e=http://127.0.0.1:$base" \
@@ -352,17 +353,17 @@ bed_start() {
 			--csi-address="$sockets/disk.sock" --retry-interval-start=200ms --timeout=60s
 		;;
 	containerd@*)
-		bed_spawn "$name" bed_node "$node" containerd --config "$bed/node$node/containerd.toml"
+		bed_spawn "$name" "${bed_entered[@]}" containerd --config "$bed/node$node/containerd.toml"
 		bed_wait 30 bed_containerd_ready "$node" || bed_fail "containerd of node $node does not become ready"
 		;;
 	kubelet@*)
-		bed_spawn "$name" bed_node "$node" "$BED_PROGRAMS/kubelet" --config="$bed/node$node/kubelet.yaml" \
+		bed_spawn "$name" "${bed_entered[@]}" "$BED_PROGRAMS/kubelet" --config="$bed/node$node/kubelet.yaml" \
 			--kubeconfig="$bed/node$node/kubelet.kubeconfig" --hostname-override="node$node" --node-ip="$bed_lan.$node" \
 			--cert-dir="$bed/node$node/pki" --root-dir=/var/lib/kubelet
 		;;
 	disk@* | file@*)
 		# shellcheck disable=SC2046 # words
-		bed_spawn "$name" bed_node "$node" $(bed_csi "${name%@*}" --node "node$node" \
+		bed_spawn "$name" "${bed_entered[@]}" $(bed_csi "${name%@*}" --node "node$node" \
 			--socket "/var/lib/kubelet/plugins/${name%@*}.bed.test/csi.sock" \
 			--register "/var/lib/kubelet/plugins_registry/${name%@*}.bed.test-reg.sock")
 		;;
@@ -373,10 +374,15 @@ bed_start() {
 # ---- nodes ----
 
 bed_node() {
+	bed_enter "$1"
+	shift
+	"${bed_entered[@]}" "$@"
+}
+# bed_enter N: sets bed_entered to what starts a command there
+bed_enter() {
 	local init=${bed_init[$bed_region/$1]:-}
 	[ -n "$init" ] || bed_fail "node $1 is off"
-	shift
-	nsenter --target "$init" --mount --net --pid --uts -- "$@"
+	bed_entered=(nsenter --target "$init" --mount --net --pid --uts --)
 }
 # bed_is COMMAND-NAME PID
 bed_is() { [ "$(cat "/proc/$2/comm" 2>/dev/null)" = "$1" ]; }
@@ -497,6 +503,7 @@ bed_node_off() {
 		done
 		rm -f "$dir/node" "$dir/device"
 	done
+	bed_cgroups "aksdr-bed-$BED_ID-$bed_region-$n" || bed_fail "cgroups of node $n cannot be removed"
 	bed_wait 20 bed_unplugged "$n" || bed_fail "the network of node $n does not go"
 }
 bed_unplugged() { ! ip link show "lan$bed_region-$1"; }
@@ -594,7 +601,6 @@ bed_down() {
 		nft delete table ip "bed$bed_region"
 	fi
 	bed_release "$bed/" || echo 'loop devices cannot be given back'
-	bed_cgroups "aksdr-bed-$BED_ID-$bed_region-*" || echo 'cgroups cannot be removed'
 	ip link delete "lan$bed_region"
 	for n in "${bed_regions[@]}"; do
 		[ "$n" -eq "$bed_region" ] || kept+=("$n")
@@ -614,7 +620,7 @@ bed_dump() {
 		2>&1 | tail -n 30 | cut -c 1-300
 	for file in "$bed"/log/*.log; do
 		echo "-- ${file##*/}"
-		grep -v '^I' "$file" | tail -n 8 | cut -c 1-300
+		grep -vE '^I|level=info| [IN] \||INFO:' "$file" | tail -n 8 | cut -c 1-300
 	done
 }
 
@@ -727,22 +733,29 @@ bed_rotate_ca() {
 	switch) bed_sign_server ;;
 	*) bed_fail "bed_rotate_ca: '$1'" ;;
 	esac
-	bed_again apiserver manager
+	bed_anew
 }
 bed_rotate_accounts() {
 	if [ "${1:-}" = drop ]; then
-		cp "$bed/pki/accounts.new" "$bed/pki/accounts.pub"
+		cp "$bed/pki/accounts.latest" "$bed/pki/accounts.pub"
 	else
 		bed_account_key
 	fi
-	bed_again apiserver manager
+	bed_anew
 }
-# bed_again NAME...: those that are running anew
-bed_again() {
+# bed_anew: what reads keys and CAs when it starts
+bed_anew() {
 	local name
-	for name; do
-		[ -n "${bed_pid[$bed_region/$name]:-}" ] || continue
-		bed_kill "$name"
-		bed_start "$name"
+	bed_kill apiserver
+	bed_start apiserver
+	for name in "${!bed_pid[@]}"; do
+		[ "${name%/*}" = "$bed_region" ] || continue
+		name=${name#*/}
+		case $name in
+		manager | scheduler | snapshot-controller | *-provisioner | *-snapshotter | kubelet@*)
+			bed_kill "$name"
+			bed_start "$name"
+			;;
+		esac
 	done
 }
