@@ -104,7 +104,7 @@ bed_cgroups() {
 # bed_sweep: what runs that were killed have left
 bed_sweep() {
 	local dir file
-	for dir in $(find /sys/fs/cgroup -maxdepth 2 -type d -name 'aksdr-bed-*' 2>/dev/null); do
+	find /sys/fs/cgroup -maxdepth 2 -type d -name 'aksdr-bed-*' 2>/dev/null | while read -r dir; do
 		[[ $dir =~ /aksdr-bed-([0-9]+)- ]] || continue
 		[ -d "/proc/${BASH_REMATCH[1]}" ] || find "$dir" -depth -type d -exec rmdir {} + 2>/dev/null
 	done
@@ -160,9 +160,10 @@ bed_outside() {
 . "$bed_here/../cli/lib.sh"
 
 # shellcheck disable=SC2034 # for the scripts
-bed_programs=$BED_PROGRAMS bed_cache=$BED_CACHE
+bed_programs=$BED_PROGRAMS bed_cache=$BED_CACHE bed_region=1
 declare -A bed_pid=() bed_init=()
-bed_region=1 bed_regions=()
+bed_regions=()
+bed='' bed_host='' bed_server='' bed_ca='' # bed_use sets them
 mount -t tmpfs tmpfs /run # sockets, with short names
 ip link set lo up
 echo 1 >/proc/sys/net/ipv4/ip_forward
@@ -665,7 +666,7 @@ bed_claim() {
 bed_pod() {
 	local name=$1 node='' volumes='' mounts='' devices='' n=0 claim path
 	shift
-	[ "${1:-}" != --node ] || { node="nodeName: node$2" && shift 2; }
+	[ "${1:-}" != --node ] || { node="nodeSelector: {kubernetes.io/hostname: node$2}" && shift 2; }
 	for claim; do
 		path=${claim#*=} n=$((n + 1))
 		volumes+="{name: v$n, persistentVolumeClaim: {claimName: ${claim%%=*}}}, "
