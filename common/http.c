@@ -299,6 +299,9 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 		return len;
 	}
 	keep_header(t, p, len);
+	/* The empty line behind them. */
+	if (len <= 2 && t->rq->began && t->answer->status / 100 == 2)
+		t->rq->began(t->rq->arg, t->answer);
 	return len;
 }
 

@@ -77,6 +77,8 @@ struct http_request {
 	unsigned nheaders;
 	const struct iovec *iov; /* the body; niov -1: none, 0: an empty one */
 	int niov;
+	/* The headers of a 2xx answer are there; may be NULL. */
+	void (*began)(void *arg, const struct http_answer *a);
 	/* Gets the body of a 2xx answer as it comes. NULL: it is dropped. */
 	int (*sink)(void *arg, const struct http_answer *a, const void *p, size_t n, struct err *e);
 	void *arg;
