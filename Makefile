@@ -111,7 +111,8 @@ endif
 
 ALL_CFLAGS = $(CPPFLAGS_OWN) $(FORTIFY) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(CFLAGS_OWN) $(WARNINGS)
 ALL_LDFLAGS = $(CFLAGS) $(LDFLAGS_OWN) $(LDFLAGS)
-LIBS = $(PKG_LIBS) -lm
+# libwslay has no file for pkg-config.
+LIBS = $(PKG_LIBS) -lwslay -lm
 
 ifdef V
 Q :=

@@ -3,6 +3,8 @@
 #ifndef AKSDR_KUBE_CALL_H
 #define AKSDR_KUBE_CALL_H
 
+#include <errno.h>
+
 #include "common/http.h"
 #include "kube/kube.h"
 

@@ -27,7 +27,7 @@ struct kube_params {
 	const char *kubeconfig;
 	const char *context;         /* of the kubeconfig; NULL: its current one */
 	int64_t budget_ms;           /* how long one call repeats what may work later; 0: 60000 */
-	const struct cancel *cancel; /* borrowed, may be NULL */
+	const struct cancel *cancel; /* of all requests, also of leases. Borrowed, may be NULL */
 };
 
 /*
