@@ -83,6 +83,6 @@ MUST_CHECK int call_line(struct kube *k, const char *path, const struct cancel *
                          struct err *e);
 /* The server did not know us: true when there is something else to try. */
 bool call_again(struct kube *k, uint64_t round);
-const char *call_host(const struct kube *k); /* "host:port" */
+const char *call_host(const struct kube *k); /* "host:port", and a path where it has one */
 
 #endif

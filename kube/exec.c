@@ -368,23 +368,25 @@ static int shake_hands(struct run *r, struct err *e)
 	CLEANUP(buf_clear) struct buf text = BUF_INIT(96 * KIB);
 	uint8_t random[16];
 	uint64_t round;
-	size_t head;
+	size_t head = 0;
 	int code = 0;
 
 	path_of(&path, r->p);
 	if (buf_check(&path, "the command", e) < 0 ||
 	    call_line(r->kube, buf_cstr(&path), r->p->cancel, &r->line, &auth, &round, e) < 0)
 		return -1;
+	/* A server may be below a path, as behind a proxy of many clusters. */
+	size_t host = strcspn(call_host(r->kube), "/");
 	secret_random(random, sizeof(random));
 	(void)base64_encode(r->key, sizeof(r->key), random, sizeof(random));
 	(void)buf_printf(&text,
-	                 "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: " KUBE_MANAGER
+	                 "GET %s%s HTTP/1.1\r\nHost: %.*s\r\nUser-Agent: " KUBE_MANAGER
 	                 "/" AKSDR_VERSION "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 	                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n"
 	                 "Sec-WebSocket-Protocol: v5.channel.k8s.io, v4.channel.k8s.io\r\n"
 	                 "%s%s\r\n",
-	                 buf_cstr(&path), call_host(r->kube), r->key, buf_cstr(&auth),
-	                 auth.len ? "\r\n" : "");
+	                 call_host(r->kube) + host, buf_cstr(&path), (int)host, call_host(r->kube),
+	                 r->key, buf_cstr(&auth), auth.len ? "\r\n" : "");
 	int rc = buf_check(&text, "the command", e);
 	if (rc == 0)
 		rc = http_line_send(r->line, text.data, text.len, r->until_ns, e);
