@@ -208,12 +208,12 @@ $(OBJS): | $(GEN)
 # tests/unit/<folder>/test_<file>.c   one program each; archives of its folder and lower ranks
 # tests/<kind>/*.c, tests/<kind>/*.sh one program each with all archives; a script gets BIN
 # tests/fuzz/fuzz_<name>.c            replayed over tests/fuzz/corpus/<name>/; words to try in dict/<name>.dict
-# tests/reader/*.c, tests/lvm/*.c     programs that the scripts beside them call
+# tests/{reader,lvm,kube}/*.c         programs that the scripts beside them call
 # tests/harness/*.c                   helpers, in every program; files lib*.sh are helpers too
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
 KINDS := contract fault crash property format storm damage
-SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes volumes
+SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes volumes kube
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
 HARNESS := $(if $(harness_srcs),$(B)/libharness.a)
@@ -227,9 +227,10 @@ unit_srcs := $(sort $(wildcard tests/unit/*/test_*.c))
 kind_srcs := $(foreach k,$(KINDS),$(sort $(wildcard tests/$k/*.c)))
 reader_srcs := $(sort $(wildcard tests/reader/*.c))
 lvm_srcs := $(sort $(wildcard tests/lvm/*.c))
+kube_srcs := $(sort $(wildcard tests/kube/*.c))
 fuzz_srcs := $(sort $(filter-out tests/fuzz/fuzz_main.c,$(wildcard tests/fuzz/fuzz_*.c)))
 fuzz_helpers := $(wildcard tests/fuzz/fuzz_main.c tests/fuzz/seeds.c)
-test_srcs := $(harness_srcs) $(unit_srcs) $(kind_srcs) $(reader_srcs) $(lvm_srcs) $(fuzz_srcs) $(fuzz_helpers)
+test_srcs := $(harness_srcs) $(unit_srcs) $(kind_srcs) $(reader_srcs) $(lvm_srcs) $(kube_srcs) $(fuzz_srcs) $(fuzz_helpers)
 OBJS += $(call obj,$(test_srcs))
 $(call obj,$(test_srcs)): | $(GEN)
 
@@ -243,7 +244,7 @@ $(B)/$(1:.c=): $(call obj,$(1)) $(HARNESS) $(2) $(wildcard $(dir $(1))ldflags $(
 endef
 unit_folder = $(word 3,$(subst /, ,$(1)))
 $(foreach s,$(unit_srcs),$(eval $(call test_rules,$s,$(call archives,$(call unit_folder,$s) $(BELOW_$(call unit_folder,$s))))))
-$(foreach s,$(kind_srcs) $(reader_srcs) $(lvm_srcs) $(wildcard tests/fuzz/seeds.c),$(eval $(call test_rules,$s,$(EVERYTHING))))
+$(foreach s,$(kind_srcs) $(reader_srcs) $(lvm_srcs) $(kube_srcs) $(wildcard tests/fuzz/seeds.c),$(eval $(call test_rules,$s,$(EVERYTHING))))
 
 # It starts the program.
 $(B)/tests/crash/test_freezer_kills: | $(B)/aksdr-freezer
@@ -275,6 +276,7 @@ all_tests := $(foreach k,$(SCRIPT_KINDS),$(call tests_of,$k)) $(reader_tests) $(
 needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS)) \
 	$(if $(filter tests/reader/%,$(1)),$(patsubst %.c,$(B)/%,$(reader_srcs))) \
 	$(if $(filter tests/lvm/%,$(1)),$(patsubst %.c,$(B)/%,$(lvm_srcs))) \
+	$(if $(filter tests/kube/%,$(1)),$(patsubst %.c,$(B)/%,$(kube_srcs))) \
 	$(if $(filter tests/memory/%,$(1)),$(B)/bench/scale) \
 	$(if $(filter tests/contract/%.sh,$(1)),$(B)/tests/contract/store_contract)
 run_tests = PYTHON='$(PYTHON)' BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
@@ -303,6 +305,7 @@ check-memory: ## memory ceilings under a cgroup limit
 check-servers: ## the servers of the tests are what docs/STORES.md says, and faults are put in front of them
 check-cluster: ## real services end to end
 check-recipes: ## hooks with real databases that are written to, restored and started
+check-kube: ## the client against a real Kubernetes, and that the cluster of the tests is one (root, namespaces)
 check-volumes: ## snapshots of real file systems under a writer, and what goes wrong with them (root, loop devices)
 define kind_rule
 check-$(1): $(if $(filter unit,$(1)),$(EVERYTHING)) $(call needs,$(call tests_of,$(1)))
@@ -434,7 +437,7 @@ bench-scale: $(B)/bench/scale ## collections, checks and the index by size: SIZE
 
 # ---- checks of the source -------------------------------------------------------------------
 
-c_files := $(foreach d,$(FOLDERS) bench tests/harness tests/fuzz tests/reader tests/lvm $(addprefix tests/,$(KINDS)) \
+c_files := $(foreach d,$(FOLDERS) bench tests/harness tests/fuzz tests/reader tests/lvm tests/kube $(addprefix tests/,$(KINDS)) \
 	$(wildcard tests/unit/*),$(sort $(wildcard $d/*.c $d/*.h)))
 
 .PHONY: lint format format-check tidy analyze cov compile_commands.json docs

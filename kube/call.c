@@ -154,6 +154,8 @@ int call_refused(int status, int64_t wait_ms, const void *text, size_t n, struct
 			len--;
 		(void)err_set(e, class_of(status, "", ""), "the API server says %d: %.*s", status,
 		              len, n ? (const char *)text : "");
+		if (status == 404)
+			(void)err_wrap(e, "this kind of object is not known there");
 		e->os = status == 404 ? CALL_UNKNOWN : status == 410 ? CALL_GONE : 0;
 	}
 	if (e->class == ERR_RETRY && wait_ms > e->wait_ms)

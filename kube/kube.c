@@ -294,7 +294,7 @@ int kube_delete(struct kube *k, const struct kube_kind *kind, const char *ns, co
 		return 0;
 	/* It is gone, and if another one has its name, that one stays. */
 	if ((e->class == ERR_NOT_FOUND && e->os != CALL_UNKNOWN) ||
-	    (e->class == ERR_BUSY && uid && strstr(e->msg, "UID in the precondition"))) {
+	    (e->class == ERR_BUSY && uid && strstr(e->msg, "recondition"))) {
 		*e = ERR_INIT;
 		return 0;
 	}
