@@ -227,11 +227,8 @@ static int send_it(struct kube *k, struct call *c, const struct buf *body, struc
 	/* Half of an answer is none. */
 	if (c->into)
 		c->into->len = had;
-	if (rc < 0) {
-		if (e->class == ERR_RETRY)
-			e->os = CALL_UNSURE;
+	if (rc < 0)
 		return -1;
-	}
 	if (a.status == 429)
 		atomic_fetch_add(&k->throttled, 1);
 	return call_refused(a.status, a.wait_ms, text.data, text.len, e);

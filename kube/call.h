@@ -11,9 +11,8 @@
 #define CALL_PATH_MAX (16 * KIB) /* bytes of a path with its query */
 
 /* What a failed request stands for besides its class: err.os. */
-#define CALL_GONE ESTALE        /* 410: the version or continuation is too old */
-#define CALL_UNKNOWN ENOTSUP    /* 404: the server does not know the kind */
-#define CALL_UNSURE EINPROGRESS /* no answer came: it may have been done */
+#define CALL_GONE ESTALE     /* 410: the version or continuation is too old */
+#define CALL_UNKNOWN ENOTSUP /* 404: the server does not know the kind */
 
 struct call {
 	const char *method;

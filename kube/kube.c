@@ -219,10 +219,11 @@ static int create(struct kube *k, const struct kube_kind *kind, const char *ns, 
 	call_path(&b, kind, ns, NULL, NULL);
 	call_query(&b, "fieldManager", KUBE_MANAGER);
 	struct call c = { .method = "POST", .body = o };
-	if (finish(k, &c, &b, ret, e) == 0)
+	struct err why;
+	if (finish(k, &c, &b, ret, &why) == 0 || (why.class == ERR_EXISTS && c.failed > 0 &&
+	                                          settle(k, kind, ns, name, mark, ret, &why) == 0))
 		return 0;
-	if (e->class == ERR_EXISTS && c.failed > 0)
-		return settle(k, kind, ns, name, mark, ret, e);
+	*e = why;
 	return -1;
 }
 

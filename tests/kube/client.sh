@@ -27,7 +27,7 @@ begin() {
 }
 end() {
 	# The server that was started meanwhile has this descriptor too: closing it is no end.
-	printf q >&"${input[$1]}"
+	(trap '' PIPE && printf q >&"${input[$1]}") 2>/dev/null # it may have ended by itself
 	wait "${pid[$1]}"
 }
 # says NAME PATTERN [TIMES]: it has, or does within a minute
