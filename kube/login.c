@@ -26,7 +26,7 @@
 #define IN_POD_DIR "/var/run/secrets/kubernetes.io/serviceaccount"
 #define FILE_MAX MIB
 #define FRESH_NS (60 * (int64_t)1000000000)
-#define AGAIN_NS ((int64_t)1000000000) /* not more often, however often we are refused */
+#define AGAIN_NS ((int64_t)1000000000) /* no plugin is asked more often because of refusals */
 #define PLUGIN_MS 60000
 #define PLUGIN_BYTES MIB
 #define EARLY_NS (30 * (int64_t)1000000000) /* a token is not used in its last seconds */
@@ -37,7 +37,7 @@ struct login {
 	char *token, *ca, *cert, *key;
 	uint64_t round;     /* counts changes */
 	int64_t read_ns;    /* when, as now_mono_ns() */
-	int64_t refused_ns; /* when that was read because of a refusal */
+	int64_t asked_ns;   /* when the plugin was asked because of a refusal */
 	int64_t expires_ns; /* of the plugin's token, as now_wall_ns(); 0: it does not */
 	bool told;          /* http has these certificates */
 };
@@ -413,10 +413,13 @@ bool login_refused(struct login *l, struct http *h, uint64_t round)
 
 	pthread_mutex_lock(&l->lock);
 	/* Somebody else may have read it anew meanwhile. */
-	if (l->round == round && (!l->refused_ns || now_mono_ns() - l->refused_ns > AGAIN_NS)) {
-		l->refused_ns = now_mono_ns();
+	if (l->round == round) {
+		bool plugin = !l->asked_ns || now_mono_ns() - l->asked_ns > AGAIN_NS;
+
 		/* What fails here is told when it is the next time that it is needed. */
-		if (read_all_locked(l, true, &e) == 0)
+		if (plugin)
+			l->asked_ns = now_mono_ns();
+		if (read_all_locked(l, plugin, &e) == 0)
 			(void)tell_locked(l, h, &e);
 	}
 	bool other = l->round != round;
