@@ -55,7 +55,7 @@ MODE := $(subst $(space),-,$(strip $(CC_NAME) $(SAN_NAME) $(if $(COV),cov) $(if 
 MODE := $(or $(MODE),release)
 B := $(BUILD)/$(MODE)
 
-PKGS := libsodium libcurl libzstd libarchive sqlite3 libcrypto jansson smartcols expat
+PKGS := libsodium libcurl libzstd libarchive sqlite3 libcrypto jansson smartcols expat yaml-0.1
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 CMOCKA_LIBS := $(shell pkg-config --libs cmocka 2>/dev/null)
@@ -111,7 +111,8 @@ endif
 
 ALL_CFLAGS = $(CPPFLAGS_OWN) $(FORTIFY) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS) $(CFLAGS_OWN) $(WARNINGS)
 ALL_LDFLAGS = $(CFLAGS) $(LDFLAGS_OWN) $(LDFLAGS)
-LIBS = $(PKG_LIBS) -lm
+# libwslay has no file for pkg-config.
+LIBS = $(PKG_LIBS) -lwslay -lm
 
 ifdef V
 Q :=
@@ -207,12 +208,12 @@ $(OBJS): | $(GEN)
 # tests/unit/<folder>/test_<file>.c   one program each; archives of its folder and lower ranks
 # tests/<kind>/*.c, tests/<kind>/*.sh one program each with all archives; a script gets BIN
 # tests/fuzz/fuzz_<name>.c            replayed over tests/fuzz/corpus/<name>/; words to try in dict/<name>.dict
-# tests/reader/*.c, tests/lvm/*.c     programs that the scripts beside them call
+# tests/{reader,lvm,kube}/*.c         programs that the scripts beside them call
 # tests/harness/*.c                   helpers, in every program; files lib*.sh are helpers too
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
 KINDS := contract fault crash property format storm damage
-SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster kube recipes volumes
+SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes volumes kube
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
 HARNESS := $(if $(harness_srcs),$(B)/libharness.a)
@@ -226,9 +227,10 @@ unit_srcs := $(sort $(wildcard tests/unit/*/test_*.c))
 kind_srcs := $(foreach k,$(KINDS),$(sort $(wildcard tests/$k/*.c)))
 reader_srcs := $(sort $(wildcard tests/reader/*.c))
 lvm_srcs := $(sort $(wildcard tests/lvm/*.c))
+kube_srcs := $(sort $(wildcard tests/kube/*.c))
 fuzz_srcs := $(sort $(filter-out tests/fuzz/fuzz_main.c,$(wildcard tests/fuzz/fuzz_*.c)))
 fuzz_helpers := $(wildcard tests/fuzz/fuzz_main.c tests/fuzz/seeds.c)
-test_srcs := $(harness_srcs) $(unit_srcs) $(kind_srcs) $(reader_srcs) $(lvm_srcs) $(fuzz_srcs) $(fuzz_helpers)
+test_srcs := $(harness_srcs) $(unit_srcs) $(kind_srcs) $(reader_srcs) $(lvm_srcs) $(kube_srcs) $(fuzz_srcs) $(fuzz_helpers)
 OBJS += $(call obj,$(test_srcs))
 $(call obj,$(test_srcs)): | $(GEN)
 
@@ -242,7 +244,7 @@ $(B)/$(1:.c=): $(call obj,$(1)) $(HARNESS) $(2) $(wildcard $(dir $(1))ldflags $(
 endef
 unit_folder = $(word 3,$(subst /, ,$(1)))
 $(foreach s,$(unit_srcs),$(eval $(call test_rules,$s,$(call archives,$(call unit_folder,$s) $(BELOW_$(call unit_folder,$s))))))
-$(foreach s,$(kind_srcs) $(reader_srcs) $(lvm_srcs) $(wildcard tests/fuzz/seeds.c),$(eval $(call test_rules,$s,$(EVERYTHING))))
+$(foreach s,$(kind_srcs) $(reader_srcs) $(lvm_srcs) $(kube_srcs) $(wildcard tests/fuzz/seeds.c),$(eval $(call test_rules,$s,$(EVERYTHING))))
 
 # It starts the program.
 $(B)/tests/crash/test_freezer_kills: | $(B)/aksdr-freezer
@@ -268,12 +270,14 @@ fuzz_tests := $(call pick,$(foreach s,$(fuzz_srcs),$(B)/$(s:.c=)::tests/fuzz/cor
 reader_tests := $(call pick,$(call scripts_of,reader))
 FAST_KINDS := unit contract fault crash storm property damage cli format
 fast_tests := $(foreach k,$(FAST_KINDS),$(call tests_of,$k)) $(fuzz_tests)
-all_tests := $(foreach k,$(SCRIPT_KINDS),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
+# A cluster takes programs that are ten minutes in the making (scripts/bootstrap kube): by itself, check-kube.
+all_tests := $(foreach k,$(filter-out kube,$(SCRIPT_KINDS)),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
 
 # what must be built before these tests can run
 needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS)) \
 	$(if $(filter tests/reader/%,$(1)),$(patsubst %.c,$(B)/%,$(reader_srcs))) \
 	$(if $(filter tests/lvm/%,$(1)),$(patsubst %.c,$(B)/%,$(lvm_srcs))) \
+	$(if $(filter tests/kube/%,$(1)),$(patsubst %.c,$(B)/%,$(kube_srcs))) \
 	$(if $(filter tests/memory/%,$(1)),$(B)/bench/scale) \
 	$(if $(filter tests/contract/%.sh,$(1)),$(B)/tests/contract/store_contract)
 run_tests = PYTHON='$(PYTHON)' BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
@@ -301,8 +305,8 @@ check-lvm: ## thin volumes of LVM in an emulated machine
 check-memory: ## memory ceilings under a cgroup limit
 check-servers: ## the servers of the tests are what docs/STORES.md says, and faults are put in front of them
 check-cluster: ## real services and a real Kubernetes cluster, end to end
-check-kube: ## a Kubernetes cluster on this machine, and what runs in it (root, namespaces)
 check-recipes: ## hooks with real databases that are written to, restored and started
+check-kube: ## the client against a real Kubernetes, and that the cluster of the tests is one (root, namespaces)
 check-volumes: ## snapshots of real file systems under a writer, and what goes wrong with them (root, loop devices)
 # `cluster` is the service and the cluster
 of_kind = $(call tests_of,$(1)) $(if $(filter cluster,$(1)),$(call tests_of,kube))
@@ -436,7 +440,7 @@ bench-scale: $(B)/bench/scale ## collections, checks and the index by size: SIZE
 
 # ---- checks of the source -------------------------------------------------------------------
 
-c_files := $(foreach d,$(FOLDERS) bench tests/harness tests/fuzz tests/reader tests/lvm $(addprefix tests/,$(KINDS)) \
+c_files := $(foreach d,$(FOLDERS) bench tests/harness tests/fuzz tests/reader tests/lvm tests/kube $(addprefix tests/,$(KINDS)) \
 	$(wildcard tests/unit/*),$(sort $(wildcard $d/*.c $d/*.h)))
 
 .PHONY: lint format format-check tidy analyze cov compile_commands.json docs

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/buf.h"
 #include "common/cancel.h"
 #include "common/err.h"
 #include "common/json.h"
@@ -26,7 +27,7 @@ struct kube_params {
 	const char *kubeconfig;
 	const char *context;         /* of the kubeconfig; NULL: its current one */
 	int64_t budget_ms;           /* how long one call repeats what may work later; 0: 60000 */
-	const struct cancel *cancel; /* borrowed, may be NULL */
+	const struct cancel *cancel; /* of all requests, also of leases. Borrowed, may be NULL */
 };
 
 /*
@@ -77,7 +78,8 @@ MUST_CHECK int kube_get(struct kube *k, const struct kube_kind *kind, const char
                         const char *name, json_t **ret, struct err *e);
 /*
  * Gives the object an annotation aksdr.io/made-by of its own, so that a repetition, after an answer
- * that was lost, finds what it made and is no error.
+ * that was lost, finds what it made and is no error. For that it needs a name, not generateName
+ * (ERR_INVALID).
  */
 MUST_CHECK int kube_create(struct kube *k, const struct kube_kind *kind, const char *ns,
                            const json_t *object, json_t **ret, struct err *e);
@@ -87,7 +89,7 @@ MUST_CHECK int kube_replace(struct kube *k, const struct kube_kind *kind, const 
 enum kube_patch {
 	KUBE_APPLY, /* server-side apply with KUBE_MANAGER, forced */
 	KUBE_MERGE, /* RFC 7396 */
-	KUBE_JSON   /* RFC 6902 */
+	KUBE_JSON   /* RFC 6902; may be applied twice, so it begins with a test */
 };
 /* sub: "status" or NULL. */
 MUST_CHECK int kube_patch(struct kube *k, const struct kube_kind *kind, const char *ns,
@@ -106,7 +108,7 @@ struct kube_select {
 	const char *fields; /* field selector, or NULL */
 };
 /*
- * All objects, page by page; each is called once for each, borrowed, and may fail, which ends it.
+ * All objects, page by page (without kind and apiVersion, which the server leaves out); each is called once for each, borrowed, and may fail, which ends it.
  * *ret_version (may be NULL; the caller frees) is where a watch goes on. A list whose continuation
  * has expired (410) is begun anew with all in one page: each may get objects twice.
  */
@@ -118,7 +120,7 @@ MUST_CHECK int kube_list(struct kube *k, const struct kube_kind *kind,
 /* POST to a path of one object's own, as ".../serviceaccounts/x/token" or a review. */
 MUST_CHECK int kube_post(struct kube *k, const char *path, const json_t *body, json_t **ret,
                          struct err *e);
-/* GET of a text, as a pod's log; at most max bytes of it, the last ones. */
+/* GET of a text, as a pod's log, into ret from its beginning: the last ones of its limit of bytes. */
 MUST_CHECK int kube_text(struct kube *k, const char *path, struct buf *ret, struct err *e);
 
 /* Requests so far, and those that the server told to come later (429). */
