@@ -11,6 +11,8 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,7 @@
 
 #include "common/now.h"
 #include "common/num.h"
+#include "common/secret.h"
 
 #define INFLIGHT_DEFAULT 32
 #define CONNECT_MS 15000
@@ -35,8 +38,14 @@ struct handle {
 	char error[CURL_ERROR_SIZE];
 };
 
+/* Our copies of struct http_trust. */
+struct trust {
+	char *ca, *cert, *key;
+};
+
 struct http {
 	char *ca_file, *proxy;
+	struct trust trust; /* guarded by lock */
 	long connect_ms;
 	int64_t stall_ms;
 	const struct cancel *cancel;
@@ -73,6 +82,30 @@ static int copy_text(char **ret, const char *text)
 	return text && !*ret ? -1 : 0;
 }
 
+static void trust_clear(struct trust *t)
+{
+	if (t->key)
+		secret_wipe(t->key, strlen(t->key));
+	free(t->ca);
+	free(t->cert);
+	free(t->key);
+}
+
+int http_set_trust(struct http *h, const struct http_trust *trust, struct err *e)
+{
+	CLEANUP(trust_clear) struct trust t = { 0 };
+
+	if (copy_text(&t.ca, trust->ca) < 0 || copy_text(&t.cert, trust->cert) < 0 ||
+	    copy_text(&t.key, trust->key) < 0)
+		return err_set(e, ERR_NOMEM, "no memory for certificates");
+	pthread_mutex_lock(&h->lock);
+	struct trust old = h->trust;
+	h->trust = t;
+	pthread_mutex_unlock(&h->lock);
+	t = old;
+	return 0;
+}
+
 struct http *http_new(const struct http_params *params, struct err *e)
 {
 	auto_http struct http *h = calloc(1, sizeof(*h));
@@ -89,6 +122,8 @@ struct http *http_new(const struct http_params *params, struct err *e)
 	h->connect_ms = params->connect_ms ? (long)params->connect_ms : CONNECT_MS;
 	h->stall_ms = params->stall_ms ? params->stall_ms : STALL_MS;
 	h->cancel = params->cancel;
+	if (http_set_trust(h, &params->trust, e) < 0)
+		return NULL;
 	if (copy_text(&h->ca_file, params->ca_file) < 0 ||
 	    copy_text(&h->proxy, params->proxy) < 0) {
 		err_set(e, ERR_NOMEM, "no memory for requests");
@@ -122,6 +157,7 @@ void http_free(struct http *h)
 	}
 	pthread_cond_destroy(&h->freed);
 	pthread_mutex_destroy(&h->lock);
+	trust_clear(&h->trust);
 	free(h->ca_file);
 	free(h->proxy);
 	free(h);
@@ -275,6 +311,12 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	t->received += len;
 	t->moved_ns = now_mono_ns();
 	if (a->status / 100 != 2) {
+		if (t->rq->text) {
+			size_t left = t->rq->text->max - t->rq->text->len;
+
+			(void)buf_put(t->rq->text, p, len < left ? len : left);
+			return len;
+		}
 		size_t room = sizeof(a->text) - 1 - a->text_len;
 		size_t m = len < room ? len : room;
 
@@ -292,6 +334,11 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	return len;
 }
 
+static int64_t stall_ms(const struct transfer *t)
+{
+	return t->rq->stall_ms ? t->rq->stall_ms : t->h->stall_ms;
+}
+
 /* Called about once a second at least. */
 static int on_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal,
                        curl_off_t ulnow)
@@ -302,8 +349,8 @@ static int on_progress(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off
 	(void)dlnow;
 	(void)ultotal;
 	(void)ulnow;
-	t->cancelled = cancel_requested(t->h->cancel);
-	t->stalled = now_mono_ns() - t->moved_ns > t->h->stall_ms * 1000000;
+	t->cancelled = cancel_requested(t->h->cancel) || cancel_requested(t->rq->cancel);
+	t->stalled = now_mono_ns() - t->moved_ns > stall_ms(t) * 1000000;
 	return t->cancelled || t->stalled;
 }
 
@@ -407,24 +454,63 @@ static void set_body(CURL *c, struct transfer *t)
 	curl_easy_setopt(c, CURLOPT_SEEKDATA, t);
 }
 
-static void set_options(struct handle *x, struct transfer *t, struct curl_slist *headers)
+static void set_blob(CURL *c, CURLoption option, char *text)
 {
-	const struct http *h = t->h;
+	struct curl_blob blob = { .data = text, .len = strlen(text), .flags = CURL_BLOB_COPY };
+
+	curl_easy_setopt(c, option, &blob);
+}
+
+static void set_trust(struct http *h, CURL *c)
+{
+	pthread_mutex_lock(&h->lock);
+	if (h->trust.ca) {
+		set_blob(c, CURLOPT_CAINFO_BLOB, h->trust.ca);
+	} else if (h->ca_file) {
+		curl_easy_setopt(c, CURLOPT_CAINFO, h->ca_file);
+	}
+	if (h->trust.ca || h->ca_file)
+		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+	if (h->trust.cert && h->trust.key) {
+		set_blob(c, CURLOPT_SSLCERT_BLOB, h->trust.cert);
+		set_blob(c, CURLOPT_SSLKEY_BLOB, h->trust.key);
+	}
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* How a server is reached and known. */
+static void set_server(struct http *h, struct handle *x, const char *url)
+{
 	CURL *c = x->curl;
 
+	x->error[0] = '\0';
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, x->error);
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_URL, t->rq->url);
+	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
 	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
-	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, h->connect_ms);
+	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+	set_trust(h, c);
+	/* What is sent in clear never leaves the machine, whatever proxy there is. */
+	if (strncmp(url, "http:", 5) == 0)
+		curl_easy_setopt(c, CURLOPT_PROXY, "");
+	else if (h->proxy)
+		curl_easy_setopt(c, CURLOPT_PROXY, h->proxy);
+}
+
+static void set_options(struct handle *x, struct transfer *t, struct curl_slist *headers)
+{
+	CURL *c = x->curl;
+
+	set_server(t->h, x, t->rq->url);
+	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+	curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(c, CURLOPT_USERAGENT, "aksdr");
 	curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, h->connect_ms);
 	curl_easy_setopt(c, CURLOPT_DNS_CACHE_TIMEOUT, ADDRESS_S);
 	curl_easy_setopt(c, CURLOPT_MAXAGE_CONN, IDLE_S);
 	curl_easy_setopt(c, CURLOPT_MAXLIFETIME_CONN, LIFETIME_S);
@@ -436,17 +522,34 @@ static void set_options(struct handle *x, struct transfer *t, struct curl_slist 
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, t);
 	curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
 	curl_easy_setopt(c, CURLOPT_XFERINFODATA, t);
-	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
-	if (h->ca_file) {
-		curl_easy_setopt(c, CURLOPT_CAINFO, h->ca_file);
-		curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
-	}
-	/* What is sent in clear never leaves the machine, whatever proxy there is. */
-	if (strncmp(t->rq->url, "http:", 5) == 0)
-		curl_easy_setopt(c, CURLOPT_PROXY, "");
-	else if (h->proxy)
-		curl_easy_setopt(c, CURLOPT_PROXY, h->proxy);
 	set_body(c, t);
+}
+
+/* What curl failed with. */
+static int refuse(struct where at, CURLcode code, const char *detail, struct err *e)
+{
+	switch (code) {
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+		return err_set(e, ERR_DENIED,
+		               "the certificate of %s is not accepted: %s; name its CA's file by "
+		               "the parameter 'ca'",
+		               at.s, detail);
+	case CURLE_SSL_CERTPROBLEM:
+		return err_set(e, ERR_DENIED, "our certificate for %s is of no use: %s", at.s,
+		               detail);
+	case CURLE_URL_MALFORMAT:
+	case CURLE_UNSUPPORTED_PROTOCOL:
+		return err_set(e, ERR_INVALID, "the address of %s is no URL", at.s);
+	case CURLE_OUT_OF_MEMORY:
+		return err_set(e, ERR_NOMEM, "no memory for a request to %s", at.s);
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return err_set(e, ERR_RETRY, "the name %s is not known to DNS, or DNS is away",
+		               at.s);
+	default:
+		return err_set(e, ERR_RETRY, "%s: %s", at.s, detail);
+	}
 }
 
 /* Says what became of the transfer. */
@@ -460,33 +563,14 @@ static int judge(struct transfer *t, CURLcode code, const char *detail, struct e
 		return err_set(e, ERR_CANCELLED, "cancelled");
 	if (t->stalled)
 		return err_set(e, ERR_RETRY, "%s sent and took nothing for %lld s", at.s,
-		               (long long)(t->h->stall_ms / 1000));
+		               (long long)(stall_ms(t) / 1000));
 	if (t->headers_full)
 		return err_set(e, ERR_RETRY, "%s answered with headers that are too long", at.s);
-	switch (code) {
-	case CURLE_OK:
-		if (t->answer->status)
-			return 0;
-		return err_set(e, ERR_RETRY, "%s answered with no status", at.s);
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_ISSUER_ERROR:
-		return err_set(e, ERR_DENIED,
-		               "the certificate of %s is not accepted: %s; name its CA's file by "
-		               "the parameter 'ca'",
-		               at.s, detail);
-	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL:
-		return err_set(e, ERR_INVALID, "the address of %s is no URL", at.s);
-	case CURLE_OUT_OF_MEMORY:
-		return err_set(e, ERR_NOMEM, "no memory for a request to %s", at.s);
-	case CURLE_COULDNT_RESOLVE_HOST:
-		return err_set(e, ERR_RETRY, "the name %s is not known to DNS, or DNS is away",
-		               at.s);
-	default:
-		return err_set(e, ERR_RETRY, "%s: %s", at.s, detail);
-	}
+	if (code != CURLE_OK)
+		return refuse(at, code, detail, e);
+	if (t->answer->status)
+		return 0;
+	return err_set(e, ERR_RETRY, "%s answered with no status", at.s);
 }
 
 static void count(struct transfer *t, bool failed)
@@ -519,6 +603,15 @@ static int64_t retry_after(const struct http_answer *a)
 	return 1000 * (int64_t)(s < WAIT_MAX_S ? s : WAIT_MAX_S);
 }
 
+static int check_url(const char *url, struct err *e)
+{
+	if (http_url_allowed(url))
+		return 0;
+	return err_set(e, ERR_INVALID,
+	               "a request to %s must be by https; http is for loopback addresses",
+	               where_of(url).s);
+}
+
 int http_do(struct http *h, const struct http_request *rq, struct http_answer *ret, struct err *e)
 {
 	struct transfer t = { .h = h, .rq = rq, .answer = ret, .e = e };
@@ -530,11 +623,8 @@ int http_do(struct http *h, const struct http_request *rq, struct http_answer *r
 	ret->text_len = 0;
 	ret->text[0] = '\0';
 	ret->headers_len = 0;
-	if (!http_url_allowed(rq->url))
-		return err_set(e, ERR_INVALID,
-		               "a request to %s must be by https; http is for loopback addresses",
-		               where_of(rq->url).s);
-	if (cancel_check(h->cancel, e) < 0)
+	if (check_url(rq->url, e) < 0 || cancel_check(h->cancel, e) < 0 ||
+	    cancel_check(rq->cancel, e) < 0)
 		return -1;
 	struct handle *x = take(h, e);
 	if (!x)
@@ -547,7 +637,6 @@ int http_do(struct http *h, const struct http_request *rq, struct http_answer *r
 	}
 	set_options(x, &t, headers);
 	t.moved_ns = now_mono_ns();
-	x->error[0] = '\0';
 	CURLcode code = curl_easy_perform(x->curl);
 	int r = judge(&t, code, x->error[0] ? x->error : curl_easy_strerror(code), e);
 	give_back(h, x);
@@ -561,6 +650,120 @@ int http_do(struct http *h, const struct http_request *rq, struct http_answer *r
 	ret->wait_ms = retry_after(ret);
 	return 0;
 }
+
+/* ---- connections alone ---- */
+
+struct http_line {
+	struct handle x;
+	struct where at;
+	const struct cancel *cancels[2]; /* of all, and of this one; may be NULL */
+};
+
+static int on_dial(void *arg, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal,
+                   curl_off_t ulnow)
+{
+	const struct http_line *l = arg;
+
+	(void)dltotal;
+	(void)dlnow;
+	(void)ultotal;
+	(void)ulnow;
+	return cancel_requested(l->cancels[0]) || cancel_requested(l->cancels[1]);
+}
+
+void http_hang_up(struct http_line *l)
+{
+	if (!l)
+		return;
+	curl_easy_cleanup(l->x.curl);
+	free(l);
+}
+
+struct http_line *http_dial(struct http *h, const char *url, const struct cancel *cancel,
+                            struct err *e)
+{
+	if (check_url(url, e) < 0 || cancel_check(h->cancel, e) < 0 || cancel_check(cancel, e) < 0)
+		return NULL;
+	auto_http_line struct http_line *l = calloc(1, sizeof(*l));
+	if (!l || !(l->x.curl = curl_easy_init())) {
+		(void)err_set(e, ERR_NOMEM, "no memory for a connection");
+		return NULL;
+	}
+	l->at = where_of(url);
+	l->cancels[0] = h->cancel;
+	l->cancels[1] = cancel;
+	set_server(h, &l->x, url);
+	curl_easy_setopt(l->x.curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(l->x.curl, CURLOPT_CONNECT_ONLY, 1L);
+	curl_easy_setopt(l->x.curl, CURLOPT_XFERINFOFUNCTION, on_dial);
+	curl_easy_setopt(l->x.curl, CURLOPT_XFERINFODATA, l);
+	CURLcode code = curl_easy_perform(l->x.curl);
+	if (code == CURLE_OK)
+		return STEAL(&l);
+	if (code == CURLE_ABORTED_BY_CALLBACK)
+		(void)err_set(e, ERR_CANCELLED, "cancelled");
+	else
+		(void)refuse(l->at, code, l->x.error[0] ? l->x.error : curl_easy_strerror(code), e);
+	return NULL;
+}
+
+/* Waits until the socket can be read or written. ERR_IO: the time is over. */
+static int line_wait(struct http_line *l, short events, int64_t until_ns, struct err *e)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+	const struct cancel *const *c = l->cancels;
+
+	(void)curl_easy_getinfo(l->x.curl, CURLINFO_ACTIVESOCKET, &fd);
+	struct pollfd fds[] = {
+		{ .fd = fd, .events = events },
+		{ .fd = c[0] ? c[0]->fd : -1, .events = POLLIN },
+		{ .fd = c[1] ? c[1]->fd : -1, .events = POLLIN },
+	};
+	int64_t left_ms = until_ns ? (until_ns - now_mono_ns()) / 1000000 : INT_MAX;
+
+	if (left_ms <= 0)
+		return err_set(e, ERR_IO, "%s did not end in time", l->at.s);
+	(void)poll(fds, ARRAY_LEN(fds), left_ms < INT_MAX ? (int)left_ms + 1 : -1);
+	return cancel_check(c[0], e) < 0 || cancel_check(c[1], e) < 0 ? -1 : 0;
+}
+
+int http_line_send(struct http_line *l, const void *p, size_t n, int64_t until_ns, struct err *e)
+{
+	for (size_t done = 0; done < n;) {
+		size_t sent = 0;
+		CURLcode code = curl_easy_send(l->x.curl, (const uint8_t *)p + done, n - done,
+		                               &sent);
+
+		done += sent;
+		if (code == CURLE_AGAIN) {
+			if (line_wait(l, POLLOUT, until_ns, e) < 0)
+				return -1;
+		} else if (code != CURLE_OK) {
+			return refuse(l->at, code, curl_easy_strerror(code), e);
+		}
+	}
+	return 0;
+}
+
+int http_line_recv(struct http_line *l, void *p, size_t n, int64_t until_ns, size_t *ret_n,
+                   struct err *e)
+{
+	for (;;) {
+		size_t got = 0;
+		CURLcode code = curl_easy_recv(l->x.curl, p, n, &got);
+
+		if (code == CURLE_OK) {
+			*ret_n = got;
+			return 0;
+		}
+		if (code != CURLE_AGAIN)
+			return refuse(l->at, code, curl_easy_strerror(code), e);
+		if (line_wait(l, POLLIN, until_ns, e) < 0)
+			return -1;
+	}
+}
+
+/* ---- what an answer holds ---- */
 
 const char *http_header(const struct http_answer *a, const char *name)
 {

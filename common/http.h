@@ -22,9 +22,16 @@
 
 struct http;
 
+/* PEM texts; NULL: none. Borrowed, and copied. */
+struct http_trust {
+	const char *ca;         /* whom we trust; NULL: as without */
+	const char *cert, *key; /* who we are: both or none */
+};
+
 struct http_params {
 	unsigned inflight;           /* requests at once, further ones wait; 0: 32 */
 	const char *ca_file;         /* NULL: the system's certificates */
+	struct http_trust trust;     /* instead of ca_file */
 	const char *proxy;           /* of https. NULL: the environment's; "": none */
 	int64_t connect_ms;          /* 0: 15000 */
 	int64_t stall_ms;            /* no byte for so long: given up; 0: 60000 */
@@ -39,6 +46,9 @@ static inline void clean_http(struct http *const *h)
 	http_free(*h);
 }
 #define auto_http CLEANUP(clean_http)
+
+/* From the next request on, which gets a connection of its own. ERR_NOMEM. Thread-safe. */
+MUST_CHECK int http_set_trust(struct http *h, const struct http_trust *trust, struct err *e);
 
 #define HTTP_HEADERS_MAX (16 * 1024)
 #define HTTP_TEXT_MAX 4096
@@ -70,18 +80,42 @@ struct http_request {
 	/* Gets the body of a 2xx answer as it comes. NULL: it is dropped. */
 	int (*sink)(void *arg, const struct http_answer *a, const void *p, size_t n, struct err *e);
 	void *arg;
+	struct buf
+		*text; /* gets the body of other answers, up to its limit; NULL: answer.text does */
+	int64_t stall_ms;            /* instead of the one of all, when not 0 */
+	const struct cancel *cancel; /* besides the one of all; within a second. May be NULL */
 };
 
 /*
  * Sends it and waits for the whole answer, whatever its status is: then 0.
  *   ERR_RETRY      no connection, it broke, or it made no progress
- *   ERR_DENIED     the server's certificate is not accepted
+ *   ERR_DENIED     the server's certificate is not accepted, or ours is of no use
  *   ERR_INVALID    the URL is none, or of a scheme that is not allowed
  *   ERR_CANCELLED
  *   and what sink fails with
  */
 MUST_CHECK int http_do(struct http *h, const struct http_request *rq, struct http_answer *ret,
                        struct err *e);
+
+/*
+ * A connection alone (HTTP/1.1 where TLS asks), for a protocol that a request is only the beginning
+ * of. One thread at a time. Errors as http_do(); and ERR_IO: not done at until_ns
+ * (as now_mono_ns(); 0: no end).
+ */
+struct http_line;
+MUST_CHECK struct http_line *http_dial(struct http *h, const char *url, const struct cancel *cancel,
+                                       struct err *e);
+void http_hang_up(struct http_line *l);
+MUST_CHECK int http_line_send(struct http_line *l, const void *p, size_t n, int64_t until_ns,
+                              struct err *e);
+/* Waits for at least one byte. *ret_n 0: the other side has ended. */
+MUST_CHECK int http_line_recv(struct http_line *l, void *p, size_t n, int64_t until_ns,
+                              size_t *ret_n, struct err *e);
+static inline void clean_http_line(struct http_line *const *l)
+{
+	http_hang_up(*l);
+}
+#define auto_http_line CLEANUP(clean_http_line)
 
 /* https, or http to a loopback address or the cloud's metadata service. Pure. */
 bool http_url_allowed(const char *url);

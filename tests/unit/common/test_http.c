@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/http.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/now.h"
 #include "tests/harness/harness.h"
 #include "tests/harness/http_server.h"
 #include "tests/harness/store_kit.h"
@@ -283,6 +285,125 @@ static void test_do__ends_when_cancelled(void **state)
 	cancel_clear(&cancel);
 }
 
+static void test_do__a_request_may_stall_by_its_own_time(void **state)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(1000);
+	const struct http_params params = { 0 };
+	struct http_request rq = get(&b);
+	static struct http_answer a;
+	struct err why;
+
+	(void)state;
+	auto_http struct http *h = http_new(&params, &why);
+	assert_non_null(h);
+	answers(stall);
+	rq.stall_ms = 200;
+	fails_saying(ERR_RETRY, "nothing for", http_do(h, &rq, &a, e));
+}
+
+static void *request_it(void *cancel)
+{
+	cancel_request(cancel);
+	return NULL;
+}
+
+static int begin(void *arg, const struct http_answer *a, const void *p, size_t n, struct err *e)
+{
+	pthread_t thread;
+
+	(void)a;
+	(void)p;
+	(void)n;
+	(void)e;
+	assert_int_equal(pthread_create(&thread, NULL, request_it, arg), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	return 0;
+}
+
+static void test_do__ends_when_another_thread_cancels_it_on_its_way(void **state)
+{
+	const struct http_params params = { 0 };
+	struct http_request rq = get(NULL);
+	static struct http_answer a;
+	struct cancel cancel;
+	struct err e;
+
+	(void)state;
+	auto_http struct http *h = http_new(&params, &e);
+	assert_non_null(h);
+	assert_int_equal(cancel_init(&cancel), 0);
+	answers(stall);
+	rq.cancel = &cancel;
+	rq.sink = begin;
+	rq.arg = &cancel;
+	assert_int_equal(http_do(h, &rq, &a, &e), -1);
+	assert_int_equal(e.class, ERR_CANCELLED);
+	assert_int_equal(http_do(h, &rq, &a, &e), -1);
+	assert_int_equal(e.class, ERR_CANCELLED);
+	cancel_clear(&cancel);
+}
+
+static void test_do__the_text_of_a_failure_goes_where_it_is_wanted(void **state)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(100);
+	CLEANUP(buf_clear) struct buf text = BUF_INIT(7);
+	struct http_request rq = get(&b);
+	static struct http_answer a;
+
+	(void)state;
+	answers(say_busy);
+	rq.text = &text;
+	ok(http_do(w.http, &rq, &a, e));
+	assert_int_equal(b.len, 0);
+	assert_string_equal(a.text, "");
+	assert_string_equal(buf_cstr(&text), "<Error>");
+}
+
+static void test_dial__a_line_carries_bytes_both_ways(void **state)
+{
+	static const char request[] = "GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+	char got[512];
+	size_t n = 0;
+	size_t all = 0;
+	struct err why;
+
+	(void)state;
+	auto_http_line struct http_line *l = http_dial(w.http, w.url, NULL, &why);
+	assert_non_null(l);
+	ok(http_line_send(l, request, strlen(request), 0, e));
+	while (all < 5 || memcmp(got + all - 5, "hello", 5) != 0) {
+		ok(http_line_recv(l, got + all, sizeof(got) - all, 0, &n, e));
+		all += n;
+	}
+	assert_memory_equal(got, "HTTP/1.1 200 Status", 19);
+	fails_saying(ERR_IO, "in time", http_line_recv(l, got, 1, now_mono_ns(), &n, e));
+	http_server_stop(w.server);
+	w.server = NULL;
+	ok(http_line_recv(l, got, 1, 0, &n, e));
+	assert_int_equal(n, 0);
+	assert_null(http_dial(w.http, w.url, NULL, &why));
+	assert_int_equal(why.class, ERR_RETRY);
+	assert_null(http_dial(w.http, "http://10.0.0.1/", NULL, &why));
+	assert_int_equal(why.class, ERR_INVALID);
+}
+
+static void test_dial__a_line_ends_when_cancelled(void **state)
+{
+	struct cancel cancel;
+	char got[8];
+	size_t n;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(cancel_init(&cancel), 0);
+	auto_http_line struct http_line *l = http_dial(w.http, w.url, &cancel, &e);
+	assert_non_null(l);
+	cancel_request(&cancel);
+	assert_int_equal(http_line_recv(l, got, sizeof(got), 0, &n, &e), -1);
+	assert_int_equal(e.class, ERR_CANCELLED);
+	cancel_clear(&cancel);
+}
+
 static int long_headers(void *arg, const struct http_seen *q, struct buf *reply)
 {
 	(void)arg;
@@ -355,6 +476,11 @@ int main(void)
 		CASE(test_do__what_stands_still_is_given_up),
 		CASE(test_do__sends_nothing_in_clear_to_other_machines),
 		CASE(test_do__ends_when_cancelled),
+		CASE(test_do__a_request_may_stall_by_its_own_time),
+		CASE(test_do__ends_when_another_thread_cancels_it_on_its_way),
+		CASE(test_do__the_text_of_a_failure_goes_where_it_is_wanted),
+		CASE(test_dial__a_line_carries_bytes_both_ways),
+		CASE(test_dial__a_line_ends_when_cancelled),
 		CASE(test_do__bounds_what_an_answer_holds),
 		CASE(test_new__wants_a_file_of_certificates_that_is_there),
 		CASE(test_do__a_loopback_address_has_no_proxy),
