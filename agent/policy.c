@@ -215,7 +215,7 @@ static int read_command(const struct fields *f, struct policy_hook *h, struct er
 			return fields_bad(f, at, e, "is longer than %zu bytes", 16 * KIB);
 		h->command.v[h->command.n++] = json_string_value(word);
 	}
-	return *h->command.v[0] ? 0 : fields_bad(f, "command[0]", e, "is empty");
+	return *h->command.v[0] ? 0 : fields_bad(f, "command", e, "its first word, the program, is empty");
 }
 
 static int read_hooks(const struct fields *spec, struct policy *p, struct err *e)

@@ -21,7 +21,7 @@
 #define POLICY_LIST_MAX 64 /* names or patterns in a list */
 #define POLICY_HOOKS_MAX 16
 #define POLICY_WORDS_MAX 64 /* of a hook's command */
-#define POLICY_SETS_MAX 32
+#define POLICY_SETS_MAX 16
 #define POLICY_SET_MAX 16 /* claims of a set */
 #define POLICY_PRIORITY_MAX 1000000
 #define POLICY_JITTER_MAX_S 86400
@@ -98,7 +98,7 @@ struct policy {
 
 /*
  * Reads one object. zones: as dir of zone_open(). default_ns: for a document without
- * metadata.namespace. A policy with a mistake in its spec is returned too, with `invalid` set, so
+ * metadata.namespace, and borrowed for as long as the policy lives. A policy with a mistake in its spec is returned too, with `invalid` set, so
  * that what it means can be told to the claims it selects.
  *   ERR_INVALID  it is no BackupPolicy of this version, or has no name
  *   ERR_NOMEM
