@@ -10,10 +10,12 @@
 #include <time.h>
 
 #include "common/num.h"
+#include "common/zone.h"
 
 #define DAY_MINUTES 1440
 #define END_S INT64_C(253402300800) /* 10000-01-01 */
 #define CYCLE_MONTHS (400 * 12)     /* the Gregorian calendar, days of the week included */
+#define HOURS_ALL UINT32_C(0xffffff)
 
 enum { MINUTE, HOUR, DAY, MONTH, WEEKDAY, FIELDS };
 
@@ -234,6 +236,33 @@ int64_t cron_next(const struct cron *c, int64_t after_s)
 		day = 1;
 		year += month == 12;
 		month = month % 12 + 1;
+	}
+	return -1;
+}
+
+int64_t cron_next_in(const struct cron *c, const struct zone *z, int64_t after_s)
+{
+	const bool hourly = c->hours == HOURS_ALL;
+	struct zone_span span;
+
+	if (after_s < -2 * DAY_MINUTES * 60) /* 1970 begins at most a day earlier elsewhere */
+		after_s = INT64_C(-2) * DAY_MINUTES * 60;
+	for (int64_t from_s = after_s; from_s < END_S; from_s = span.to_s) {
+		span = zone_at(z, from_s);
+		/* Behind from_s; but at it, when a span begins there that was not looked at. */
+		int64_t local_s = from_s + span.offset_s - (from_s > after_s);
+		const int64_t shown_s = span.from_s == INT64_MIN ? INT64_MIN
+		                                                 : span.from_s + span.before_s;
+		if (!hourly && span.offset_s < span.before_s && local_s < shown_s - 1)
+			local_s = shown_s - 1; /* up to here local time comes for the second time */
+		const int64_t found_s = cron_next(c, local_s);
+		if (found_s < 0)
+			return -1;
+		if (span.to_s == INT64_MAX || found_s - span.offset_s < span.to_s)
+			return found_s - span.offset_s;
+		const int32_t then_s = zone_at(z, span.to_s).offset_s;
+		if (!hourly && found_s < span.to_s + then_s)
+			return span.to_s; /* it would have been in the gap */
 	}
 	return -1;
 }

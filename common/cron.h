@@ -3,7 +3,8 @@
  * Cron expressions, and when they fire: "30 2 * * mon-fri" is minute, hour,
  * day of month, month, day of week. The rules are those of crontab(5) of
  * Debian's cron 3.0pl1 (vixie cron) and, where that page is silent, of its
- * entry.c and cron.c. Everything is in UTC. Pure, and safe for threads.
+ * entry.c and cron.c. Times are of UTC, or of a zone that is given. Pure, and
+ * safe for threads.
  */
 #ifndef AKSDR_COMMON_CRON_H
 #define AKSDR_COMMON_CRON_H
@@ -11,6 +12,8 @@
 #include <stdint.h>
 
 #include "common/err.h"
+
+struct zone;
 
 #define CRON_TEXT_MAX 255 /* bytes of an expression */
 
@@ -52,5 +55,16 @@ MUST_CHECK int cron_parse(struct cron *ret, const char *text, struct err *e);
  * of them: that is when the calendar repeats itself.
  */
 int64_t cron_next(const struct cron *c, int64_t after_s);
+
+/*
+ * The same with the expression in local time of a zone; NULL: UTC. Where clocks are put forward or
+ * back, as cron(8) does it:
+ *  - what would fire in the gap fires once, at its end, together with what fires there anyway;
+ *  - what fires in the time that comes twice fires in the first one only;
+ *  - an expression that fires in every hour goes by what the clock shows: not in the gap, and both
+ *    times in the time that comes twice. (cron(8) looks for '*' in the field; "0-23" is the same
+ *    here.)
+ */
+int64_t cron_next_in(const struct cron *c, const struct zone *z, int64_t after_s);
 
 #endif

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "common/now.h"
+#include "common/zone.h"
 #include "tests/harness/harness.h"
 
 static struct cron parsed(const char *text)
@@ -416,6 +417,160 @@ static void test_cron_next__goes_from_firing_to_firing(void **state)
 	}
 }
 
+/* ---- in a zone ---- */
+
+static void fire_in(const char *zone, const char *text, const char *after, const char *const *want,
+                    size_t n)
+{
+	struct err e = ERR_INIT;
+	auto_zone struct zone *z = NULL;
+	const struct cron c = parsed(text);
+	int64_t at = seconds(after);
+
+	if (zone_open(NULL, zone, &z, &e) < 0)
+		fail_msg("%s", e.msg);
+	for (size_t i = 0; i < n; i++) {
+		at = cron_next_in(&c, z, at);
+		if (strcmp(zone_text(z, at).s, want[i]) != 0)
+			fail_msg("%s '%s': %s, not %s", zone, text, zone_text(z, at).s, want[i]);
+	}
+}
+#define FIRE_IN(zone, text, after, ...)                              \
+	do {                                                         \
+		static const char *const want_[] = { __VA_ARGS__ };  \
+		fire_in(zone, text, after, want_, ARRAY_LEN(want_)); \
+	} while (0)
+
+static void test_cron_next_in__fires_once_behind_a_gap(void **state)
+{
+	(void)state;
+	FIRE_IN("Europe/Berlin", "30 2 * * *", "2026-03-28", "2026-03-28T02:30:00+01:00",
+	        "2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00");
+	FIRE_IN("Europe/Berlin", "*/15 2 * * *", "2026-03-28T12:00:00Z",
+	        "2026-03-29T03:00:00+02:00", "2026-03-30T02:00:00+02:00",
+	        "2026-03-30T02:15:00+02:00");
+	/* what fires at the end of the gap anyway fires once */
+	FIRE_IN("Europe/Berlin", "0 2,3 * * *", "2026-03-28T12:00:00Z", "2026-03-29T03:00:00+02:00",
+	        "2026-03-30T02:00:00+02:00", "2026-03-30T03:00:00+02:00");
+	FIRE_IN("America/New_York", "30 2 8 3 *", "2026-01-01", "2026-03-08T03:00:00-04:00",
+	        "2027-03-08T02:30:00-05:00");
+	FIRE_IN("Australia/Lord_Howe", "15 2 * * *", "2026-10-03T00:00:00Z",
+	        "2026-10-04T02:30:00+11:00", "2026-10-05T02:15:00+11:00");
+	FIRE_IN("Europe/Berlin", "30 2 * * sun", "2250-03-28", "2250-03-31T03:00:00+02:00",
+	        "2250-04-07T02:30:00+02:00");
+}
+
+static void test_cron_next_in__fires_once_in_the_time_that_comes_twice(void **state)
+{
+	(void)state;
+	FIRE_IN("Europe/Berlin", "30 2 * * *", "2026-10-24T12:00:00Z", "2026-10-25T02:30:00+02:00",
+	        "2026-10-26T02:30:00+01:00");
+	/* also when asked for between the two */
+	FIRE_IN("Europe/Berlin", "30 2 * * *", "2026-10-25T01:10:00Z", "2026-10-26T02:30:00+01:00");
+	FIRE_IN("Europe/Berlin", "0 2,3 * * *", "2026-10-24T12:00:00Z", "2026-10-25T02:00:00+02:00",
+	        "2026-10-25T03:00:00+01:00");
+	FIRE_IN("America/New_York", "30 1 * * *", "2026-10-31T12:00:00Z",
+	        "2026-11-01T01:30:00-04:00", "2026-11-02T01:30:00-05:00");
+	FIRE_IN("Australia/Lord_Howe", "45 1 * * *", "2026-04-04T00:00:00Z",
+	        "2026-04-05T01:45:00+11:00", "2026-04-06T01:45:00+10:30");
+}
+
+static void test_cron_next_in__every_hour_goes_by_the_clock(void **state)
+{
+	(void)state;
+	FIRE_IN("Europe/Berlin", "30 * * * *", "2026-03-29T00:00:00Z", "2026-03-29T01:30:00+01:00",
+	        "2026-03-29T03:30:00+02:00");
+	FIRE_IN("Europe/Berlin", "30 * * * *", "2026-10-25T00:00:00Z", "2026-10-25T02:30:00+02:00",
+	        "2026-10-25T02:30:00+01:00", "2026-10-25T03:30:00+01:00");
+}
+
+static void test_cron_next_in__without_changes_is_local_time(void **state)
+{
+	const struct cron c = parsed("30 2 * * *");
+
+	(void)state;
+	FIRE_IN("Asia/Kolkata", "30 2 * * *", "2026-03-28T21:00:00Z", "2026-03-30T02:30:00+05:30");
+	FIRE_IN("Pacific/Kiritimati", "0 0 1 1 *", "2026-03-28", "2027-01-01T00:00:00+14:00");
+	FIRE_IN("UTC", "30 2 * * *", "2026-03-28", "2026-03-28T02:30:00+00:00");
+	assert_int_equal(cron_next_in(&c, NULL, 0), 9000);
+	assert_int_equal(cron_next_in(&c, NULL, INT64_MIN), 9000);
+	assert_int_equal(cron_next_in(&c, NULL, INT64_MAX), -1);
+}
+
+static void test_cron_next_in__some_days_never_come(void **state)
+{
+	struct err e = ERR_INIT;
+	auto_zone struct zone *z = NULL;
+	const struct cron c = parsed("0 0 30 2 *");
+
+	(void)state;
+	assert_int_equal(zone_open(NULL, "Europe/Berlin", &z, &e), 0);
+	assert_int_equal(cron_next_in(&c, z, 1780000000), -1);
+}
+
+/*
+ * A clock on the wall that somebody looks at every minute: what it has passed since the last time
+ * fires, unless it has passed it before; in every hour: what it shows.
+ */
+static int64_t by_the_wall(const struct cron *c, const struct zone *z, int64_t after)
+{
+	int64_t passed = INT64_MIN;
+
+	for (int64_t t = after - 86400; t < after + 4 * 86400; t += 60) {
+		const int64_t shown = t + zone_at(z, t).offset_s;
+
+		if (c->hours == 0xffffff) {
+			if (t > after && fires(c, shown))
+				return t;
+			continue;
+		}
+		bool fired = false;
+		for (int64_t s = passed == INT64_MIN ? shown : passed + 60; s <= shown; s += 60)
+			fired |= fires(c, s);
+		if (shown > passed)
+			passed = shown;
+		if (fired && t > after)
+			return t;
+	}
+	return -1;
+}
+
+static void test_cron_next_in__agrees_with_a_clock_on_the_wall(void **state)
+{
+	static const char *const texts[] = { "30 2 * * *",  "*/15 2 * * *",  "0 */2 * * *",
+		                             "0 1-3 * * *", "45 1 * * *",    "*/20 * * * *",
+		                             "0 3 * * *",   "0,59 0-4 * * *" };
+	static const struct {
+		const char *zone;
+		int64_t at;
+	} changes[] = {
+		{ "Europe/Berlin", 1774746000 },       { "Europe/Berlin", 1792890000 },
+		{ "America/New_York", 1772953200 },    { "America/New_York", 1793512800 },
+		{ "Australia/Lord_Howe", 1775314800 }, { "Australia/Lord_Howe", 1791041400 }
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+		struct err e = ERR_INIT;
+		auto_zone struct zone *z = NULL;
+
+		assert_int_equal(zone_open(NULL, changes[i].zone, &z, &e), 0);
+		for (size_t j = 0; j < ARRAY_LEN(texts); j++) {
+			const struct cron c = parsed(texts[j]);
+
+			for (int64_t at = changes[i].at - 6 * 3600; at < changes[i].at + 6 * 3600;
+			     at += 1800) {
+				const int64_t want = by_the_wall(&c, z, at);
+
+				if (cron_next_in(&c, z, at) != want)
+					fail_msg("%s '%s' after %s: %s", changes[i].zone, texts[j],
+					         zone_text(z, at).s,
+					         zone_text(z, cron_next_in(&c, z, at)).s);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -429,6 +584,12 @@ int main(void)
 		cmocka_unit_test(test_cron_next__leaves_out_no_minute),
 		cmocka_unit_test(test_cron_next__leaves_out_no_day),
 		cmocka_unit_test(test_cron_next__goes_from_firing_to_firing),
+		cmocka_unit_test(test_cron_next_in__fires_once_behind_a_gap),
+		cmocka_unit_test(test_cron_next_in__fires_once_in_the_time_that_comes_twice),
+		cmocka_unit_test(test_cron_next_in__every_hour_goes_by_the_clock),
+		cmocka_unit_test(test_cron_next_in__without_changes_is_local_time),
+		cmocka_unit_test(test_cron_next_in__some_days_never_come),
+		cmocka_unit_test(test_cron_next_in__agrees_with_a_clock_on_the_wall),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
