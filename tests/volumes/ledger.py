@@ -390,7 +390,8 @@ def noise(args):
         return "%s/%s%d" % (d, r.choice(["", "", "sub/"]), r.randrange(24))
 
     def content():
-        fd = os.open(name(), os.O_RDWR | os.O_CREAT, 0o644)
+        # Never through one of its own links: what they lead to is the machine's.
+        fd = os.open(name(), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             at, n = r.randrange(1 << 20), r.randrange(1, 1 << 16)
             verb = r.randrange(6)
@@ -407,10 +408,10 @@ def noise(args):
         content, content, content,
         lambda: os.rename(name(), name()),
         lambda: os.unlink(name()),
-        lambda: os.link(name(), name()),
-        lambda: os.symlink("/etc/passwd", name()),
+        lambda: os.link(name(), name(), follow_symlinks=False),
+        lambda: os.symlink("nowhere", name()),
         lambda: os.mkdir(d + "/sub"),
-        lambda: os.setxattr(name(), "user.noise", r.randbytes(r.randrange(200))),
+        lambda: os.setxattr(name(), "user.noise", r.randbytes(r.randrange(200)), follow_symlinks=False),
         lambda: os.utime(name(), follow_symlinks=False),
     ]
     while not stop:
