@@ -212,7 +212,7 @@ $(OBJS): | $(GEN)
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
 KINDS := contract fault crash property format storm damage
-SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes volumes
+SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes volumes image
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
 HARNESS := $(if $(harness_srcs),$(B)/libharness.a)
@@ -303,6 +303,7 @@ check-servers: ## the servers of the tests are what docs/STORES.md says, and fau
 check-cluster: ## real services end to end
 check-recipes: ## hooks with real databases that are written to, restored and started
 check-volumes: ## snapshots of real file systems under a writer, and what goes wrong with them (root, loop devices)
+check-image: ## the container image: what is in it, that it runs, that it is the same twice, its bill of materials
 define kind_rule
 check-$(1): $(if $(filter unit,$(1)),$(EVERYTHING)) $(call needs,$(call tests_of,$(1)))
 	@TEST_SIZE=$(or $(TEST_SIZE),full) $(run_tests) check-$(1) $(call tests_of,$(1))
@@ -492,6 +493,28 @@ dist: ## source archive of HEAD
 	@mkdir -p $(BUILD)/dist
 	$(Q)git archive --prefix=aksdr-$(VERSION)/ HEAD | gzip -n >$(BUILD)/dist/aksdr-$(VERSION).tar.gz
 	@echo $(BUILD)/dist/aksdr-$(VERSION).tar.gz
+
+# For another architecture the same rules run with its compiler, over the libraries of Debian that
+# scripts/sysroot unpacked.
+TRIPLET_amd64 := x86_64-linux-gnu
+TRIPLET_arm64 := aarch64-linux-gnu
+HOST_ARCH := $(shell dpkg --print-architecture 2>/dev/null)
+IMAGE ?= localhost/aksdr
+.PHONY: image image-here
+image: ## container image and its bill of materials, into build/*/image; ARCH=arm64: cross-built
+ifeq ($(filter-out $(HOST_ARCH),$(ARCH)),)
+	+@$(MAKE) $(SUBJ) --no-print-directory CC=gcc SAN= COV= IMAGE_ARCH=$(HOST_ARCH) image-here
+else
+	$(if $(TRIPLET_$(ARCH)),,$(error ARCH=$(ARCH): the architectures are amd64 and arm64))
+	+@root=$$(scripts/sysroot $(ARCH)) && \
+		PKG_CONFIG_LIBDIR=$$root/usr/lib/$(TRIPLET_$(ARCH))/pkgconfig:$$root/usr/share/pkgconfig \
+		PKG_CONFIG_SYSROOT_DIR=$$root $(MAKE) $(SUBJ) --no-print-directory SAN= COV= \
+		CC=$(TRIPLET_$(ARCH))-gcc AR=$(TRIPLET_$(ARCH))-ar CFLAGS="-O2 -g --sysroot=$$root" \
+		IMAGE_ARCH=$(ARCH) IMAGE_FROM="--root $$root --strip $(TRIPLET_$(ARCH))-strip" image-here
+endif
+image-here: $(PROGRAMS)
+	$(Q)scripts/image --bin $(B) --out $(B)/image --arch $(IMAGE_ARCH) --name '$(IMAGE)' $(IMAGE_FROM)
+
 bash_dir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zsh_dir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fish_dir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
