@@ -55,7 +55,7 @@ MODE := $(subst $(space),-,$(strip $(CC_NAME) $(SAN_NAME) $(if $(COV),cov) $(if 
 MODE := $(or $(MODE),release)
 B := $(BUILD)/$(MODE)
 
-PKGS := libsodium libcurl libzstd libarchive sqlite3 libcrypto jansson smartcols expat yaml-0.1
+PKGS := libsodium libcurl libzstd libarchive sqlite3 libcrypto jansson smartcols expat yaml-0.1 libmicrohttpd
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 CMOCKA_LIBS := $(shell pkg-config --libs cmocka 2>/dev/null)
@@ -213,7 +213,7 @@ $(OBJS): | $(GEN)
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
 KINDS := contract fault crash property format storm damage
-SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes volumes kube
+SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes volumes kube image
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
 HARNESS := $(if $(harness_srcs),$(B)/libharness.a)
@@ -270,8 +270,8 @@ fuzz_tests := $(call pick,$(foreach s,$(fuzz_srcs),$(B)/$(s:.c=)::tests/fuzz/cor
 reader_tests := $(call pick,$(call scripts_of,reader))
 FAST_KINDS := unit contract fault crash storm property damage cli format
 fast_tests := $(foreach k,$(FAST_KINDS),$(call tests_of,$k)) $(fuzz_tests)
-# A cluster takes programs that are ten minutes in the making (scripts/bootstrap kube): by itself, check-kube.
-all_tests := $(foreach k,$(filter-out kube,$(SCRIPT_KINDS)),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
+# What these two need is ten minutes in the making (scripts/bootstrap kube): by themselves, check-kube, check-image.
+all_tests := $(foreach k,$(filter-out kube image,$(SCRIPT_KINDS)),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
 
 # what must be built before these tests can run
 needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS)) \
@@ -308,6 +308,7 @@ check-cluster: ## real services and a real Kubernetes cluster, end to end
 check-recipes: ## hooks with real databases that are written to, restored and started
 check-kube: ## the client against a real Kubernetes, and that the cluster of the tests is one (root, namespaces)
 check-volumes: ## snapshots of real file systems under a writer, and what goes wrong with them (root, loop devices)
+check-image: ## the container image: what is in it, that it runs, that it is the same twice, its bill of materials
 # `cluster` is the service and the cluster
 of_kind = $(call tests_of,$(1)) $(if $(filter cluster,$(1)),$(call tests_of,kube))
 define kind_rule
@@ -499,6 +500,28 @@ dist: ## source archive of HEAD
 	@mkdir -p $(BUILD)/dist
 	$(Q)git archive --prefix=aksdr-$(VERSION)/ HEAD | gzip -n >$(BUILD)/dist/aksdr-$(VERSION).tar.gz
 	@echo $(BUILD)/dist/aksdr-$(VERSION).tar.gz
+
+# For another architecture the same rules run with its compiler, over the libraries of Debian that
+# scripts/sysroot unpacked.
+TRIPLET_amd64 := x86_64-linux-gnu
+TRIPLET_arm64 := aarch64-linux-gnu
+HOST_ARCH := $(shell dpkg --print-architecture 2>/dev/null)
+IMAGE ?= localhost/aksdr
+.PHONY: image image-here
+image: ## container image and its bill of materials, into build/*/image; ARCH=arm64: cross-built
+ifeq ($(filter-out $(HOST_ARCH),$(ARCH)),)
+	+@$(MAKE) $(SUBJ) --no-print-directory CC=gcc SAN= COV= IMAGE_ARCH=$(HOST_ARCH) image-here
+else
+	$(if $(TRIPLET_$(ARCH)),,$(error ARCH=$(ARCH): the architectures are amd64 and arm64))
+	+@root=$$(scripts/sysroot $(ARCH)) && \
+		PKG_CONFIG_LIBDIR=$$root/usr/lib/$(TRIPLET_$(ARCH))/pkgconfig:$$root/usr/share/pkgconfig \
+		PKG_CONFIG_SYSROOT_DIR=$$root $(MAKE) $(SUBJ) --no-print-directory SAN= COV= \
+		CC=$(TRIPLET_$(ARCH))-gcc AR=$(TRIPLET_$(ARCH))-ar CFLAGS="-O2 -g --sysroot=$$root" \
+		IMAGE_ARCH=$(ARCH) IMAGE_FROM="--root $$root --strip $(TRIPLET_$(ARCH))-strip" image-here
+endif
+image-here: $(PROGRAMS)
+	$(Q)scripts/image --bin $(B) --out $(B)/image --arch $(IMAGE_ARCH) --name '$(IMAGE)' $(IMAGE_FROM)
+
 bash_dir = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 zsh_dir = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 fish_dir = $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d

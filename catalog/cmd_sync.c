@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "catalog/cmd.h"
-#include "catalog/measure.h"
+#include "catalog/metrics.h"
 #include "catalog/rebuild.h"
 #include "common/cancel.h"
 #include "common/metric.h"
@@ -87,8 +87,9 @@ static int tell(const struct verb_common *common, const char *path, const struct
 static int write_metrics(struct catalog *c, const char *path, int64_t now_ns, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(METRIC_TEXT_MAX);
+	const struct metrics_params params = { .now_ns = now_ns };
 
-	return measure_put(c, now_ns, &b, e) < 0 ? -1 : metric_write(&b, path, e);
+	return metrics_put(c, &params, &b, e) < 0 ? -1 : metric_write(&b, path, e);
 }
 
 static int run(const struct cmd_options *o, const struct verb_common *common, bool rebuild,
