@@ -33,11 +33,11 @@ KUBECONFIG=$bed/weak.kubeconfig run 1 "$client" exec one true
 err '^denied: .*pods/exec'
 
 t 'one that does not end is left at the time limit'
-run 1 "$client" exec one sleep 1000
+run 1 "$client" exec one tail -f /dev/null
 err '^io: .*did not end in time'
 
 t 'when the server ends, the command has not succeeded'
-"$client" exec one sh -c 'echo begun; sleep 1000' >"$work/cut.out" 2>&1 &
+"$client" exec one sh -c 'echo begun; tail -f /dev/null' >"$work/cut.out" 2>&1 &
 pid=$!
 bed_wait 30 grep -q '^begun' "$work/cut.out"
 bed_kill apiserver
