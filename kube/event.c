@@ -29,7 +29,7 @@ struct told {
 struct events {
 	struct kube *kube;
 	char *instance;
-	pthread_mutex_t lock; /* of told; held during a request, so that a series is counted right */
+	pthread_mutex_t lock; /* of told; held during a request: a series is counted right */
 	struct told told[REMEMBERED];
 };
 

@@ -252,12 +252,21 @@ static ssize_t header(const char *head, size_t n, const char *name, const char *
 	}
 }
 
+/* Three digits and no more; what is there has no NUL at its end. */
+static bool is_code(const char *s)
+{
+	for (int i = 0; i < 3; i++)
+		if (s[i] < '0' || s[i] > '9')
+			return false;
+	return s[3] == ' ' || s[3] == '\r';
+}
+
 int exec_head(const char *head, size_t n, const char *key, int *ret_code, struct err *e)
 {
 	const char *value = NULL;
 	char wanted[29];
 
-	if (n < 13 || memcmp(head, "HTTP/1.1 ", 9) != 0 || strspn(head + 9, "0123456789") != 3)
+	if (n < 13 || memcmp(head, "HTTP/1.1 ", 9) != 0 || !is_code(head + 9))
 		return err_set(e, ERR_FORMAT, "the API server's answer is not HTTP");
 	int code = 100 * (head[9] - '0') + 10 * (head[10] - '0') + (head[11] - '0');
 	if (code == 101) {

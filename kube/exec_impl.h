@@ -17,8 +17,8 @@ MUST_CHECK struct exec_stream *exec_stream_new(void (*output)(void *arg, bool er
 void exec_stream_free(struct exec_stream *s);
 
 /*
- * Takes the next bytes, which may end anywhere, and appends to reply what is to be sent back. *ret_end:
- * the other side has said all.
+ * Takes the next bytes, which may end anywhere, and appends to reply what is to be sent back.
+ * *ret_end: the other side has said all.
  *   ERR_FORMAT   this is no WebSocket
  */
 MUST_CHECK int exec_stream_feed(struct exec_stream *s, const void *p, size_t n, struct buf *reply,

@@ -108,7 +108,8 @@ struct kube_select {
 	const char *fields; /* field selector, or NULL */
 };
 /*
- * All objects, page by page (without kind and apiVersion, which the server leaves out); each is called once for each, borrowed, and may fail, which ends it.
+ * All objects, page by page (without kind and apiVersion, which the server leaves out); each is
+ * called once for each, borrowed, and may fail, which ends it.
  * *ret_version (may be NULL; the caller frees) is where a watch goes on. A list whose continuation
  * has expired (410) is begun anew with all in one page: each may get objects twice.
  */
@@ -120,7 +121,7 @@ MUST_CHECK int kube_list(struct kube *k, const struct kube_kind *kind,
 /* POST to a path of one object's own, as ".../serviceaccounts/x/token" or a review. */
 MUST_CHECK int kube_post(struct kube *k, const char *path, const json_t *body, json_t **ret,
                          struct err *e);
-/* GET of a text, as a pod's log, into ret from its beginning: the last ones of its limit of bytes. */
+/* GET of a text, as a pod's log, into ret: the last bytes of it, as many as ret takes. */
 MUST_CHECK int kube_text(struct kube *k, const char *path, struct buf *ret, struct err *e);
 
 /* Requests so far, and those that the server told to come later (429). */

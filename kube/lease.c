@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One thread writes the object from when it is ours: each write is the whole object with the version
- * that we know, so that a write of somebody else, who must have taken it, is seen as a conflict.
+ * One thread writes the object from when it is ours: each write is the whole object with the
+ * version that we know, so that a write of somebody else, who must have taken it, is a conflict.
  * What others want written (lease_note) is handed to that thread. Time runs on while the machine
  * sleeps (CLOCK_BOOTTIME): who wakes up late knows that it is late.
  */

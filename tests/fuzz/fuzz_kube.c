@@ -34,7 +34,7 @@ static void watch(const uint8_t *p, size_t n, size_t step)
 	CLEANUP(buf_clear) struct buf whole = BUF_INIT(8 * MIB);
 	CLEANUP(buf_clear) struct buf torn = BUF_INIT(8 * MIB);
 
-	/* A line over the limit is found where it is put together: only then does the tear count. */
+	/* A line over the limit is found where it is put together: then the tear counts. */
 	enum err_class class = watched(p, n, n, &whole);
 	if (n > 4 * KIB)
 		return;

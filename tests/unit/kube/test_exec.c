@@ -241,9 +241,11 @@ static void test_run__a_refusal_says_why(void **state)
 {
 	static const struct kit_answer script[] = {
 		{ .status = 403,
-		  .body = "{\"kind\":\"Status\",\"code\":403,\"message\":\"cannot create pods/exec\"}" },
+		  .body = "{\"kind\":\"Status\",\"code\":403,"
+		          "\"message\":\"cannot create pods/exec\"}" },
 		{ .status = 404,
-		  .body = "{\"kind\":\"Status\",\"code\":404,\"details\":{\"name\":\"p\"},\"message\":"
+		  .body = "{\"kind\":\"Status\",\"code\":404,\"details\":{\"name\":\"p\"},"
+		          "\"message\":"
 		          "\"pods p not found\"}" },
 		{ .status = 200, .body = "hello" },
 	};

@@ -154,7 +154,8 @@ static void test_delete__what_is_not_there_is_no_error(void **state)
 		{ .status = 404,
 		  .body = "{\"kind\":\"Status\",\"code\":404,\"details\":{\"name\":\"p\"}}" },
 		{ .status = 409,
-		  .body = "{\"kind\":\"Status\",\"code\":409,\"message\":\"Precondition failed: UID\"}" },
+		  .body = "{\"kind\":\"Status\",\"code\":409,"
+		          "\"message\":\"Precondition failed: UID\"}" },
 		{ .status = 404, .body = "404 page not found" },
 	};
 

@@ -60,8 +60,8 @@ static void plugin(const char *answer)
 		kit.dir, kit.dir, answer);
 	write_text(kit.dir, "plugin", text);
 	assert_int_equal(chmod(path, 0755), 0);
-	reopen("exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, env: [{name: "
-	       "EXTRA, value: e}]}");
+	reopen("exec: {apiVersion: client.authentication.k8s.io/v1, command: ./plugin, "
+	       "env: [{name: EXTRA, value: e}]}");
 }
 
 static const struct kit_answer fine[] = { { .body = "{}" } };
@@ -129,8 +129,8 @@ static void test_new__says_which_file_is_missing(void **state)
 	(void)state;
 	fails_saying(ERR_NOT_FOUND, "kubeconfig", open_with(NULL, e));
 	fails_saying(ERR_DENIED, "/no/token",
-	             open_with("current-context: c\ncontexts: [{name: c, context: {cluster: c, user: "
-	                       "u}}]\nclusters: [{name: c, cluster: {server: 'https://a'}}]\n"
+	             open_with("current-context: c\ncontexts: [{name: c, context: {cluster: c, "
+	                       "user: u}}]\nclusters: [{name: c, cluster: {server: 'https://a'}}]\n"
 	                       "users: [{name: u, user: {tokenFile: /no/token}}]\n",
 	                       e));
 	fails_saying(ERR_FORMAT, "line 2", open_with("a: [", e));

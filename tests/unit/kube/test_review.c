@@ -31,7 +31,9 @@ static void test_self__gives_what_the_server_says(void **state)
 
 static void test_other__names_user_and_groups(void **state)
 {
-	static const struct kit_answer script[] = { { .body = "{\"status\":{\"allowed\":false}}" } };
+	static const struct kit_answer script[] = {
+		{ .body = "{\"status\":{\"allowed\":false}}" },
+	};
 	static const char *const groups[] = { "g", "h", NULL };
 	bool allowed = true;
 

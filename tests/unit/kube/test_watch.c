@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A watch over a server that cuts, forgets and answers with garbage: what is told, in which order. */
+/* A watch of a server that cuts, forgets and answers with garbage: what is told, in order. */
 #include "kube/watch.h"
 
 #include <pthread.h>
@@ -144,15 +144,15 @@ static void test_watch__lists_again_when_the_version_is_forgotten(void **state)
 
 	(void)state;
 	PLAY(script);
-	/* In which order those that are gone are told is open; of two here it is that of a table. */
+	/* In which order the gone ones are told is open; here it is that of a table. */
 	tells("+a +b synced +c +b -n/a:ua -n/c:uc synced -n/b:ub synced +d ");
 }
 
 static void test_watch__a_list_that_begins_anew_forgets_what_it_had_seen(void **state)
 {
 	static const struct kit_answer script[] = {
-		{ .body = "{\"metadata\":{\"resourceVersion\":\"5\",\"continue\":\"x\"},\"items\":[" OBJECT(
-			  "a", "3") "]}" },
+		{ .body = "{\"metadata\":{\"resourceVersion\":\"5\",\"continue\":\"x\"},"
+		          "\"items\":[" OBJECT("a", "3") "]}" },
 		{ .status = 410 },
 		{ .body = LIST("9", OBJECT("b", "8")) },
 		{ .how = KIT_OPEN, .body = EVENT("ADDED", "d", "12") },
