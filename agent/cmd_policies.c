@@ -63,16 +63,13 @@ static void tell_firings(struct table *t, const struct policy *p)
 static void tell_retention(struct table *t, const struct retain_policy *r)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(512);
-	const struct {
-		const char *name;
-		uint32_t n;
-	} counts[] = { { "last", r->last },     { "hourly", r->hourly },   { "daily", r->daily },
-		       { "weekly", r->weekly }, { "monthly", r->monthly }, { "yearly", r->yearly } };
+	static const char *const names[] = { "last",   "hourly",  "daily",
+		                             "weekly", "monthly", "yearly" };
+	const uint32_t counts[] = { r->last, r->hourly, r->daily, r->weekly, r->monthly, r->yearly };
 
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
-		if (counts[i].n > 0)
-			(void)buf_printf(&b, "%s%s %u", b.len ? ", " : "", counts[i].name,
-			                 counts[i].n);
+		if (counts[i] > 0)
+			(void)buf_printf(&b, "%s%s %u", b.len ? ", " : "", names[i], counts[i]);
 	}
 	if (r->within_s > 0)
 		(void)buf_printf(&b, "%swithin %s", b.len ? ", " : "",
@@ -155,8 +152,9 @@ const struct verb cmd_policies_check = {
 	.name = "policies check",
 	.args = "FILE|DIRECTORY...",
 	.summary = "tell what policies in files say, before they are applied",
-	.text = "Reads BackupPolicies (YAML or JSON, any number to a file; of a directory all files "
-		"that end in .yaml, .yml or .json) as the agent does, and tells of each its next "
+	.text = "Reads BackupPolicies (YAML or JSON, any number to a file; of a directory all "
+		"files that end in .yaml, .yml or .json) as the agent does, and tells of each its "
+		"next "
 		"three firings by its own clocks, within what time after them claims begin "
 		"(jitter), and what is kept; or the first mistake, by its field. What the API "
 		"server cannot see is seen here too: time zones that do not exist, schedules that "

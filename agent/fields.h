@@ -19,7 +19,7 @@ struct fields {
 	char path[192];  /* "" for the document itself; cut where it is longer */
 };
 
-/* o must be an object or NULL, without other members than those; an unknown one names the nearest. */
+/* o: an object without other members than those (an unknown one names the nearest), or NULL. */
 MUST_CHECK int fields_of(struct fields *ret, const json_t *o, const char *path,
                          const char *const *known, struct err *e); /* known ends with NULL */
 /* The same for a member, which may be missing: then ret->o is NULL. */

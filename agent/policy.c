@@ -215,7 +215,9 @@ static int read_command(const struct fields *f, struct policy_hook *h, struct er
 			return fields_bad(f, at, e, "is longer than %zu bytes", 16 * KIB);
 		h->command.v[h->command.n++] = json_string_value(word);
 	}
-	return *h->command.v[0] ? 0 : fields_bad(f, "command", e, "its first word, the program, is empty");
+	return *h->command.v[0]
+	               ? 0
+	               : fields_bad(f, "command", e, "its first word, the program, is empty");
 }
 
 static int read_hooks(const struct fields *spec, struct policy *p, struct err *e)
@@ -362,8 +364,8 @@ static int read_rest(const struct fields *spec, const char *zones, struct policy
 	}
 	if (p->want == SNAP_APPLICATION)
 		return err_set(e, ERR_INVALID,
-		               "spec.consistency.want: 'application' needs a hook of the phase pre, "
-		               "which has the application write out its state");
+		               "spec.consistency.want: 'application' needs a hook of the phase "
+		               "pre, which has the application write out its state");
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * BackupPolicy (aksdr.io/v1alpha1): what is backed up, when, how, and how long it is kept; and which
- * policy a claim falls under. Pure, but for policy_load(). The fields are described in
+ * BackupPolicy (aksdr.io/v1alpha1): what is backed up, when, how, and how long it is kept; and
+ * which policy a claim falls under. Pure, but for policy_load(). The fields are described in
  * docs/KUBERNETES.md and helm/aksdr/crds/; what the API server refuses by that schema is refused
  * here too, by the same field.
  */
@@ -98,8 +98,8 @@ struct policy {
 
 /*
  * Reads one object. zones: as dir of zone_open(). default_ns: for a document without
- * metadata.namespace, and borrowed for as long as the policy lives. A policy with a mistake in its spec is returned too, with `invalid` set, so
- * that what it means can be told to the claims it selects.
+ * metadata.namespace, and borrowed for as long as the policy lives. A policy with a mistake in its
+ * spec is returned too, with `invalid` set, so that it can be told to the claims it selects.
  *   ERR_INVALID  it is no BackupPolicy of this version, or has no name
  *   ERR_NOMEM
  */
@@ -124,8 +124,8 @@ struct policy_list {
 void policy_list_clear(struct policy_list *l);
 
 /*
- * Adds the policies of a file of YAML or JSON, any number of documents; others than BackupPolicy are
- * refused but for RestorePlan, which is left out. what names it in messages.
+ * Adds the policies of a file of YAML or JSON, any number of documents; others than BackupPolicy
+ * are refused but for RestorePlan, which is left out. what names it in messages.
  *   ERR_FORMAT, ERR_TOO_BIG  as yaml_each()
  *   ERR_INVALID  as policy_read(), and a name that is there twice
  */

@@ -127,8 +127,8 @@ struct policy_choice policy_choose(const struct policy_list *l, const char *agen
 			return judge(p, c);
 		r.verdict = POLICY_NONE;
 		(void)snprintf(r.why, sizeof(r.why),
-		               "the annotation aksdr.io/policy on %s names '%.253s', and there is no "
-		               "such policy in '%.63s' or '%.63s'",
+		               "the annotation aksdr.io/policy on %s names '%.253s', and there is "
+		               "no such policy in '%.63s' or '%.63s'",
 		               *on_claim ? "the claim" : "its namespace", name, c->ns, agent_ns);
 		return r;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Policies from files, for clusters without our resources and for a look before they are applied. */
+/* Policies from files: for clusters without our resources, and before they are applied. */
 #include "agent/policy.h"
 
 #include <dirent.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The table of a file is kept as times at which the offset changes; changes that leave it the same
- * (of the name, or of what counts as summer) are left out. Behind the table the rule, a TZ string of
- * POSIX with the longer times of RFC 8536 3.3.1, is laid out for the years around the time asked for.
+ * (of the name, or of what counts as summer) are left out. Behind the table the rule, a TZ string
+ * of POSIX with the longer times of RFC 8536 3.3.1, is laid out for the years around the time that
+ * is asked for.
  */
 #include "common/zone.h"
 

@@ -10,7 +10,8 @@ t 'the examples are told with their firings by their own clocks'
 run 0 "$agent" policies check --from 2027-03-27 --output json "$src/helm/aksdr/examples"
 out '"schema": "aksdr/policies/v1"'
 out '"policy": "aksdr/default", "result": "ok", "cron": "0 2 \* \* \*", "time_zone": "Europe/Berlin"'
-out '"next_1": "2027-03-27T02:00:00\+01:00", "next_2": "2027-03-28T03:00:00\+02:00", "next_3": "2027-03-29T02:00:00\+02:00"'
+out '"next_1": "2027-03-27T02:00:00\+01:00", "next_2": "2027-03-28T03:00:00\+02:00",'
+out '"next_3": "2027-03-29T02:00:00\+02:00", "jitter_ms": 7200000'
 out '"keeps": "last 3, hourly 48, daily 14, weekly 8, monthly 24, yearly 10, within 2d00h"'
 run 0 "$agent" policies check "$src/helm/aksdr/examples/policies.yaml"
 out 'POLICY +RESULT +SCHEDULE +ZONE +NEXT'

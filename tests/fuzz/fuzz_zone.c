@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of time zones: spans of what is taken meet each other, and something changes between them. */
+/* Files of time zones: the spans of what is taken meet each other, as far as one can look. */
 #include "common/zone.h"
 
 #include "tests/fuzz/fuzz.h"

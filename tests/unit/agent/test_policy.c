@@ -84,7 +84,8 @@ static void test_policy_read__all_fields(void **state)
 		"    keepMonthly: 5, keepYearly: 6, keepWithin: 2d, floor: {points: 9, age: 1w}}\n"
 		"  consistency: {want: application, onLess: fail}\n"
 		"  hooks:\n"
-		"  - {name: one, phase: pre, podSelector: {matchLabels: {app: db}}, container: db,\n"
+		"  - {name: one, phase: pre, podSelector: {matchLabels: {app: db}},\n"
+		"     container: db,\n"
 		"     command: [sh, -c, 'a'], timeout: 2m, onError: continue}\n"
 		"  - {phase: post, command: [x]}\n"
 		"  snapshot: {driver: csi, class: fast, freezeTimeout: 20s, reader: mover,\n"
@@ -149,13 +150,13 @@ static void test_policy_read__says_what_is_wrong_in_a_sentence(void **state)
 		const char *spec, *want;
 	} cases[] = {
 		{ "{selector: {}, schedule: {cron: '0 2 * *'}}",
-		  "spec.schedule.cron: cron expression '0 2 * *' has 4 fields instead of 5: minute, "
-		  "hour, day of month, month, day of week" },
+		  "spec.schedule.cron: cron expression '0 2 * *' has 4 fields instead of 5: "
+		  "minute, hour, day of month, month, day of week" },
 		{ "{selector: {}, schedule: {cron: '@daily', timezone: UTC}}",
 		  "spec.schedule.timezone: there is no such field; is 'timeZone' meant?" },
 		{ "{selector: {}, schedule: {cron: '@daily'}, rpo: daily}",
-		  "spec.rpo: duration 'daily' is not a duration; write numbers with units s m h d w, "
-		  "as in 1h30m" },
+		  "spec.rpo: duration 'daily' is not a duration; write numbers with units s m h "
+		  "d w, as in 1h30m" },
 		{ "{selector: {}, schedule: {cron: '@daily'}, snapshot: {driver: zfs}}",
 		  "spec.snapshot.driver: 'zfs' is none of auto, csi, btrfs, lvm-thin, reflink, "
 		  "freeze, live" },

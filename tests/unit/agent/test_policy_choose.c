@@ -15,21 +15,19 @@
 #include "common/yaml.h"
 #include "tests/harness/harness.h"
 
-static const char policies[] =
-	"{kind: BackupPolicy, apiVersion: aksdr.io/v1alpha1, metadata: {name: all, namespace: aksdr},\n"
+#define HEAD "{kind: BackupPolicy, apiVersion: aksdr.io/v1alpha1, "
+
+static const char policies[] = HEAD
+	"metadata: {name: all, namespace: aksdr},\n"
 	" spec: {selector: {excludeNamespaces: [kube-*]}, schedule: {cron: '@daily'}}}\n"
-	"---\n"
-	"{kind: BackupPolicy, apiVersion: aksdr.io/v1alpha1, metadata: {name: gold, namespace: aksdr},\n"
+	"---\n" HEAD "metadata: {name: gold, namespace: aksdr},\n"
 	" spec: {priority: 5, selector: {claimSelector: {matchLabels: {tier: gold}}},\n"
 	"  schedule: {cron: '@hourly'}}}\n"
-	"---\n"
-	"{kind: BackupPolicy, apiVersion: aksdr.io/v1alpha1, metadata: {name: own, namespace: shop},\n"
+	"---\n" HEAD "metadata: {name: own, namespace: shop},\n"
 	" spec: {selector: {claims: ['db-*']}, schedule: {cron: '@daily'}, sets: [[db-1, db-2]]}}\n"
-	"---\n"
-	"{kind: BackupPolicy, apiVersion: aksdr.io/v1alpha1, metadata: {name: an-own, namespace: shop},\n"
+	"---\n" HEAD "metadata: {name: an-own, namespace: shop},\n"
 	" spec: {selector: {claims: [db-7]}, schedule: {cron: '@daily'}, paused: true, setBy: app}}\n"
-	"---\n"
-	"{kind: BackupPolicy, apiVersion: aksdr.io/v1alpha1, metadata: {name: broken, namespace: lab},\n"
+	"---\n" HEAD "metadata: {name: broken, namespace: lab},\n"
 	" spec: {selector: {namespaces: [lab, shop]}, schedule: {cron: never}}}\n";
 
 static void load(struct policy_list *l)
@@ -96,8 +94,8 @@ static const struct row rows[] = {
 	  "the annotation aksdr.io/policy on the claim names 'own', and there is no such policy in "
 	  "'web' or 'aksdr'" },
 	{ "web", "data", NULL, NULL, "{aksdr.io/policy: what}", NULL, POLICY_NONE, NULL,
-	  "the annotation aksdr.io/policy on its namespace names 'what', and there is no such policy "
-	  "in 'web' or 'aksdr'" },
+	  "the annotation aksdr.io/policy on its namespace names 'what', and there is no such "
+	  "policy in 'web' or 'aksdr'" },
 };
 
 static void test_policy_choose__says_which_and_why(void **state)

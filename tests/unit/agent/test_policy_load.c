@@ -31,8 +31,8 @@ static void test_policy_load_dir__reads_all_in_order(void **state)
 	           "# nothing but a plan\nkind: RestorePlan\n---\n" POLICY("z", "aa"));
 	/* as a mounted ConfigMap has them: links into a directory whose name begins with dots */
 	write_text(dir, "..data/z.json",
-	           "{\"apiVersion\": \"aksdr.io/v1alpha1\", \"kind\": \"BackupPolicy\", \"metadata\": "
-	           "{\"name\": \"c\"}, \"spec\": {}}");
+	           "{\"apiVersion\": \"aksdr.io/v1alpha1\", \"kind\": \"BackupPolicy\", "
+	           "\"metadata\": {\"name\": \"c\"}, \"spec\": {}}");
 	assert_int_equal(symlink("..data/z.json", link), 0);
 	write_text(dir, "README", "no policy");
 	write_text(dir, ".hidden.yaml", "no policy");

@@ -51,12 +51,12 @@ static const struct {
 	  true },
 	{ "! f", "{matchExpressions: [{key: f, operator: DoesNotExist}]}", "{f: g}", false },
 	{ "a=b,c in (d,e),!f",
-	  "{matchLabels: {a: b}, matchExpressions: [{key: c, operator: In, values: [d, e]}, {key: f, "
-	  "operator: DoesNotExist}]}",
+	  "{matchLabels: {a: b}, matchExpressions: [{key: c, operator: In, values: [d, e]}, "
+	  "{key: f, operator: DoesNotExist}]}",
 	  "{a: b, c: d}", true },
 	{ "a=b,c in (d,e),!f",
-	  "{matchLabels: {a: b}, matchExpressions: [{key: c, operator: In, values: [d, e]}, {key: f, "
-	  "operator: DoesNotExist}]}",
+	  "{matchLabels: {a: b}, matchExpressions: [{key: c, operator: In, values: [d, e]}, "
+	  "{key: f, operator: DoesNotExist}]}",
 	  "{a: b, c: d, f: g}", false },
 	{ "example.com/in=notin", "{matchLabels: {example.com/in: notin}}",
 	  "{example.com/in: notin}", true },

@@ -194,7 +194,7 @@ static int parse_made(const struct made *m, size_t cut, struct zone **ret, struc
 
 	put_header(&b, m, true);
 	(void)buf_put(&b, "\0\0\0\0\0\0", 6);
-	(void)buf_put(&b, "XXX", 4);
+	(void)buf_put(&b, "ABC", 4);
 	put_header(&b, m, false);
 	for (size_t i = 0; i < m->n; i++)
 		put_big(&b, (uint64_t)m->times[i], 8);
@@ -203,7 +203,7 @@ static int parse_made(const struct made *m, size_t cut, struct zone **ret, struc
 		put_big(&b, (uint32_t)m->offsets[i], 4);
 		(void)buf_put(&b, "\0\0", 2);
 	}
-	(void)buf_put(&b, "XXX", 4);
+	(void)buf_put(&b, "ABC", 4);
 	(void)buf_str(&b, m->footer);
 	assert_false(b.failed);
 	assert_true(cut <= b.len);
