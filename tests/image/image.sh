@@ -108,7 +108,7 @@ usr/bin/aksdr-restore
 usr/lib/os-release
 LIST
 # The loader's own name is another one on each architecture; libmicrohttpd comes with the program that serves.
-list | sed -E 's|ld-linux-[a-z0-9_-]+\.so|ld-linux-ARCH.so|' | grep -vxE 'lib64|usr/lib64/.*|LIB/libmicrohttpd.so' >"$work/listed"
+list | sed -E 's|ld-linux-[a-z0-9_-]+\.so|ld-linux-ARCH.so|' | grep -vxE 'lib64|usr/lib(64)?/ld-.*|LIB/libmicrohttpd.so' >"$work/listed"
 ok diff "$work/expected" "$work/listed"
 ok test -z "$(find "$root" -perm /6000)"
 ok test "$(find "$root" ! -type l -perm /022 -printf '%P ')" = 'tmp '
@@ -132,7 +132,7 @@ unresolved() {
 ok test -z "$(unresolved)"
 # The loader by the name that is in the program, as the kernel looks for it: below this root.
 loader=$(readelf -l "$root/usr/bin/aksdr-agent" | sed -n 's/.*interpreter: \(.*\)\]/\1/p')
-ok chroot "$root" "$loader" --version
+run 0 chroot "$root" "$loader" --version
 
 t 'its bill of materials is valid SPDX, and true'
 run 0 "$PYTHON" "$here/lib_unpack.py" --bill "$bill" "$root"
@@ -192,8 +192,8 @@ if [ "${TEST_SIZE:-small}" = full ] && [ "$arch" = amd64 ]; then
 	root=$work/arm64
 	run 0 unpack "$image" "$root" arm64
 	ok test "$(cat "$work/.out")" -lt 40000000
-	list | sed -E 's|ld-linux-[a-z0-9_-]+\.so|ld-linux-ARCH.so|' | grep -vxE 'lib64|usr/lib64/.*|LIB/libmicrohttpd.so' >"$work/listed"
-	ok diff <(grep -v libresolv.so "$work/expected") <(grep -v libresolv.so "$work/listed")
+	list | sed -E 's|ld-linux-[a-z0-9_-]+\.so|ld-linux-ARCH.so|' | grep -vxE 'lib64|usr/lib(64)?/ld-.*|LIB/libmicrohttpd.so' >"$work/listed"
+	ok diff "$work/expected" "$work/listed"
 	ok test -z "$(unresolved)"
 	run 0 "$PYTHON" "$here/lib_unpack.py" --bill "${image%.oci.tar}.spdx.json" "$root"
 	new_data "$work/emulated/data"
