@@ -65,7 +65,8 @@ static void tell_retention(struct table *t, const struct retain_policy *r)
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(512);
 	static const char *const names[] = { "last",   "hourly",  "daily",
 		                             "weekly", "monthly", "yearly" };
-	const uint32_t counts[] = { r->last, r->hourly, r->daily, r->weekly, r->monthly, r->yearly };
+	const uint32_t counts[ARRAY_LEN(names)] = { r->last,   r->hourly,  r->daily,
+		                                    r->weekly, r->monthly, r->yearly };
 
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
 		if (counts[i] > 0)

@@ -26,7 +26,8 @@ static const char policies[] = HEAD
 	"---\n" HEAD "metadata: {name: own, namespace: shop},\n"
 	" spec: {selector: {claims: ['db-*']}, schedule: {cron: '@daily'}, sets: [[db-1, db-2]]}}\n"
 	"---\n" HEAD "metadata: {name: an-own, namespace: shop},\n"
-	" spec: {selector: {claims: [db-7]}, schedule: {cron: '@daily'}, paused: true, setBy: app}}\n"
+	" spec: {selector: {claims: [db-7]}, schedule: {cron: '@daily'}, paused: true,\n"
+	"  setBy: app}}\n"
 	"---\n" HEAD "metadata: {name: broken, namespace: lab},\n"
 	" spec: {selector: {namespaces: [lab, shop]}, schedule: {cron: never}}}\n";
 
