@@ -4,11 +4,12 @@
  * node once however many points share it. A reference is resolved to a place
  * that can stay before it is followed or marked:
  *
- *   1. where it says, if that pack is listed and not absent, and the place not damaged;
+ *   1. where it says, if that pack is listed, long enough and not absent, and the place is not
+ *      damaged;
  *   2. else the smallest place that settled index segments know and that is so;
- *   3. else where it says all the same, or such a place: if the pack was condemned it is
- *      released, if the place is known to be damaged it stays as it is, and so does another one
- *      that is, since marks may be wrong;
+ *   3. else where it says all the same, or such a place: in a pack that was cut; if the pack was
+ *      condemned it is released; if the place is known to be damaged it stays as it is, and so
+ *      does another one that is, since marks may be wrong;
  *   4. else the chunk is lost, and the collection stops.
  */
 #include <fcntl.h>
@@ -86,6 +87,19 @@ static bool is_listed(void *arg, const struct chunk_ref *ref)
 	const struct gc *g = arg;
 
 	return gc_pack_find(g, ref->kind, ref->pack) < g->npacks;
+}
+
+/* The pack is listed, and long enough: one that was cut has not got the place any more. */
+static bool is_within(const struct gc *g, size_t pack, const struct chunk_ref *ref)
+{
+	return pack < g->npacks && (uint64_t)ref->off + ref->stored <= g->packs[pack].len;
+}
+
+static bool is_whole(void *arg, const struct chunk_ref *ref)
+{
+	const struct gc *g = arg;
+
+	return is_within(g, gc_pack_find(g, ref->kind, ref->pack), ref);
 }
 
 /* It can still be released. */
@@ -226,8 +240,9 @@ static int resolve(struct worker *w, uint16_t domain, const struct chunk_ref *re
 	w->has_also = false;
 	*ret = *ref;
 	*ret_pack = pack_number(w, ref);
-	bool listed = *ret_pack < g->npacks;
-	if ((listed && !absent_has(&g->view.absent, ref)) ||
+	bool good = *ret_pack < g->npacks && !absent_has(&g->view.absent, ref);
+	if ((good && is_within(g, *ret_pack, ref)) ||
+	    find_place(w, domain, ref, index_settled, is_whole, ret, ret_pack) || good ||
 	    find_place(w, domain, ref, index_settled, is_listed, ret, ret_pack))
 		return 1;
 	/* A point that was expired at the first mark and held since may need what was moved. */

@@ -10,6 +10,7 @@
 #include "repo/crypt.h"
 #include "repo/format.h"
 #include "repo/mirror_impl.h"
+#include "repo/point.h"
 
 #define MEMORY_DEFAULT (128 * MIB)
 #define TAIL_MAGIC "AKSDTAIL"
@@ -252,25 +253,61 @@ int mirror_compare(struct mirror *m, const struct mirror_item *item, struct err 
 
 /* ---- many ---- */
 
+#define VOLUME_AT (sizeof("commit/") - 1 + POINT_SESSION_VOLTAG) /* in the key of a point */
+#define VOLUME_LEN 16
+
 struct crew {
 	struct mirror *m;
 	struct runs *items;
 	mirror_act *act;
-	pthread_mutex_t lock; /* of items */
+	pthread_mutex_t lock; /* of what follows, and of items */
+	pthread_cond_t moved; /* somebody is done with an item */
 	uint8_t class;
+	bool failed;
+	/* The volumes of the points that are being copied, one of each worker; "": none. */
+	char volumes[MIRROR_PARALLEL_MAX][VOLUME_LEN + 1];
 };
 
-static bool crew_take(struct crew *c, struct mirror_item *ret)
+/*
+ * A point counts as following the one before it, which must be in the copy by then: of a volume
+ * one after the other, whatever the number of workers.
+ */
+static bool must_wait(const struct crew *c, const struct mirror_item *item)
 {
+	if (item->class != MIRROR_POINTS)
+		return false;
+	for (size_t i = 0; i < MIRROR_PARALLEL_MAX; i++)
+		if (strncmp(c->volumes[i], item->key + VOLUME_AT, VOLUME_LEN) == 0)
+			return true;
+	return false;
+}
+
+static bool crew_take(struct crew *c, unsigned worker, struct mirror_item *ret)
+{
+	const struct mirror_item *next;
+
 	(void)pthread_mutex_lock(&c->lock);
-	const struct mirror_item *next = runs_peek(c->items);
-	bool is = next && next->class == c->class;
+	while (!c->failed && (next = runs_peek(c->items)) && next->class == c->class &&
+	       must_wait(c, next))
+		(void)pthread_cond_wait(&c->moved, &c->lock);
+	bool is = !c->failed && next && next->class == c->class;
 	if (is) {
 		*ret = *next;
+		if (ret->class == MIRROR_POINTS)
+			memcpy(c->volumes[worker], ret->key + VOLUME_AT, VOLUME_LEN);
 		(void)runs_next(c->items);
 	}
 	(void)pthread_mutex_unlock(&c->lock);
 	return is;
+}
+
+static void crew_done(struct crew *c, unsigned worker, bool failed)
+{
+	(void)pthread_mutex_lock(&c->lock);
+	c->volumes[worker][0] = '\0';
+	c->failed |= failed;
+	(void)pthread_cond_broadcast(&c->moved);
+	(void)pthread_mutex_unlock(&c->lock);
 }
 
 static int crew_work(void *arg, unsigned i, const atomic_bool *stop, struct err *e)
@@ -278,9 +315,11 @@ static int crew_work(void *arg, unsigned i, const atomic_bool *stop, struct err 
 	struct crew *c = arg;
 	struct mirror_item item;
 
-	(void)i;
-	while (!atomic_load(stop) && crew_take(c, &item)) {
-		if (c->act(c->m, &item, e) < 0)
+	while (!atomic_load(stop) && crew_take(c, i, &item)) {
+		int rc = c->act(c->m, &item, e);
+
+		crew_done(c, i, rc < 0);
+		if (rc < 0)
 			return -1;
 	}
 	return 0;
@@ -295,7 +334,9 @@ int mirror_each(struct mirror *m, struct runs *items, unsigned threads, mirror_a
 		return 0;
 	struct crew c = { .m = m, .items = items, .act = act, .class = first->class };
 	(void)pthread_mutex_init(&c.lock, NULL);
+	(void)pthread_cond_init(&c.moved, NULL);
 	int rc = team_run(threads, "mirror", crew_work, &c, e);
+	(void)pthread_cond_destroy(&c.moved);
 	(void)pthread_mutex_destroy(&c.lock);
 	return rc;
 }

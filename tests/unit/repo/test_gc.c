@@ -624,6 +624,35 @@ static void test_gc_run__keeps_marked_places_that_are_the_last(void **state)
 	kit_assert_readable(k.recovery, &second, &marked_content);
 }
 
+/*
+ * The list of packs tells that one was cut. Where the same is elsewhere, it is that which counts,
+ * though no point refers to it.
+ */
+static void test_gc_run__keeps_the_copy_of_what_was_cut(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point second;
+	struct kit_content c = marked_content;
+	char first_meta[PACK_KEY_MAX];
+	char meta[PACK_KEY_MAX];
+
+	(void)state;
+	auto_kit_point struct point first = marked_and_stored_again(&k, &second, first_meta, meta);
+	struct kit_names marks = { .n = 0 };
+	kit_list(&k, "ctl/damage/", &marks);
+	for (size_t i = 0; i < marks.n; i++)
+		kit_remove(&k, marks.keys[i]);
+	size_t n;
+	auto_free uint8_t *pack = kit_get(&k, first_meta, &n);
+	kit_cut(&k, first_meta, n - first.root.off - 10);
+	c.volume = "v";
+	kit_assert_readable(k.recovery, &first, &c);
+	expire(&k, second.session);
+	for (unsigned i = 0; i < 4; i++)
+		(void)collect(&k);
+	kit_assert_readable(k.recovery, &first, &c);
+}
+
 static void test_gc_run__stops_where_a_point_is_gone(void **state)
 {
 	auto_kit struct kit k = kit_new();
@@ -1189,6 +1218,7 @@ int main(void)
 		cmocka_unit_test(test_gc_run__a_mark_is_of_its_place_only),
 		cmocka_unit_test(test_gc_run__a_mark_does_not_explain_that_another_pack_is_gone),
 		cmocka_unit_test(test_gc_run__keeps_marked_places_that_are_the_last),
+		cmocka_unit_test(test_gc_run__keeps_the_copy_of_what_was_cut),
 		cmocka_unit_test(test_gc_run__stops_where_a_point_is_gone),
 		cmocka_unit_test(test_gc_run__needs_a_key_that_signs),
 		cmocka_unit_test(test_gc_run__refuses_to_take_too_much_at_once),

@@ -5,6 +5,7 @@
  */
 #include "repo/mirror.h"
 
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "repo/check.h"
@@ -274,6 +275,57 @@ static void test_mirror_run__stopped_at_any_put_leaves_a_repository(void **state
 		(void)mirror_with(k.store, failing, &p);
 		assert_int_equal(assert_whole(&k, failing), 2);
 	}
+}
+
+/* The put of one point takes its time, in which others may come, and fails then. */
+struct late {
+	char key[STORE_KEY_MAX + 1];
+	atomic_uint others; /* points that were put meanwhile */
+};
+
+static enum store_fault fail_late(void *arg, uint64_t n, enum store_call call, const char *key)
+{
+	struct late *l = arg;
+
+	(void)n;
+	if (call != CALL_PUT || strncmp(key, "commit/", 7) != 0)
+		return FAULT_NONE;
+	if (strcmp(key, l->key) != 0) {
+		atomic_fetch_add(&l->others, 1);
+		return FAULT_NONE;
+	}
+	const unsigned before = atomic_load(&l->others);
+	for (unsigned i = 0; i < 20000 && atomic_load(&l->others) == before; i++)
+		(void)sched_yield();
+	return FAULT_DENIED;
+}
+
+/* A point that follows one that is not there would look as if that had been lost. */
+static void test_mirror_run__points_of_a_volume_come_one_after_the_other(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	const struct mirror_params p = { .parallel = 8 };
+	auto_store struct store *copy = mem();
+	struct point points[6];
+	struct late late = { .others = 0 };
+	struct err err = ERR_INIT;
+	struct mirror_result r;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_LEN(points); i++)
+		points[i] = backup(&k, i + 1, i > 0 ? &points[i - 1] : NULL);
+	(void)snprintf(late.key, sizeof(late.key), "commit/%s", points[1].session);
+	auto_store struct store *failing = store_fault_new(copy, fail_late, &late, &err);
+	assert_non_null(failing);
+	copy = NULL; /* the wrapper owns it */
+	assert_int_equal(mirror_run(k.store, failing, &p, &r, &err), -1);
+	assert_int_equal(err.class, ERR_DENIED);
+	assert_int_equal(count(failing, "commit/"), 1);
+	late.key[0] = '\0';
+	(void)mirror_with(k.store, failing, &p);
+	assert_int_equal(count(failing, "commit/"), ARRAY_LEN(points));
+	for (unsigned i = 0; i < ARRAY_LEN(points); i++)
+		point_clear(&points[i]);
 }
 
 /* ---- while others are at work ---- */
@@ -642,6 +694,7 @@ int main(void)
 		cmocka_unit_test(test_mirror_run__dry_run_counts_and_writes_nothing),
 		cmocka_unit_test(test_mirror_run__copies_what_a_later_version_may_have),
 		cmocka_unit_test(test_mirror_run__stopped_at_any_put_leaves_a_repository),
+		cmocka_unit_test(test_mirror_run__points_of_a_volume_come_one_after_the_other),
 		cmocka_unit_test(test_mirror_run__begins_again_when_a_collection_was_at_work),
 		cmocka_unit_test(test_mirror_run__gives_up_when_collections_never_stop),
 		cmocka_unit_test(test_mirror_run__leaves_out_what_a_collection_has_not_decided),
