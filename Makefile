@@ -213,7 +213,7 @@ $(OBJS): | $(GEN)
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
 KINDS := contract fault crash property format storm damage
-SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes volumes kube
+SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster kube recipes volumes
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
 HARNESS := $(if $(harness_srcs),$(B)/libharness.a)
@@ -303,13 +303,15 @@ check-power: ## the power fails at any moment, recorded in an emulated machine
 check-lvm: ## thin volumes of LVM in an emulated machine
 check-memory: ## memory ceilings under a cgroup limit
 check-servers: ## the servers of the tests are what docs/STORES.md says, and faults are put in front of them
-check-cluster: ## real services end to end
+check-cluster: ## real services and a real Kubernetes cluster, end to end
+check-kube: ## a Kubernetes cluster on this machine, and what runs in it (root, namespaces)
 check-recipes: ## hooks with real databases that are written to, restored and started
-check-kube: ## the client against a real Kubernetes, and that the cluster of the tests is one (root, namespaces)
 check-volumes: ## snapshots of real file systems under a writer, and what goes wrong with them (root, loop devices)
+# `cluster` is the service and the cluster
+of_kind = $(call tests_of,$(1)) $(if $(filter cluster,$(1)),$(call tests_of,kube))
 define kind_rule
-check-$(1): $(if $(filter unit,$(1)),$(EVERYTHING)) $(call needs,$(call tests_of,$(1)))
-	@TEST_SIZE=$(or $(TEST_SIZE),full) $(run_tests) check-$(1) $(call tests_of,$(1))
+check-$(1): $(if $(filter unit,$(1)),$(EVERYTHING)) $(call needs,$(call of_kind,$(1)))
+	@TEST_SIZE=$(or $(TEST_SIZE),full) $(run_tests) check-$(1) $(call of_kind,$(1))
 endef
 $(foreach k,$(SCRIPT_KINDS),$(eval $(call kind_rule,$k)))
 check-fuzz: $(call needs,$(fuzz_tests)) ## replay the fuzz corpora

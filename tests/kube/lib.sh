@@ -42,7 +42,8 @@
 #   bed_node_off N; bed_node_on N    the power of a node; what was on its disk is there again
 #   bed_node N COMMAND...        at a node; bed_node 1 crictl is not there, `ctr -n k8s.io` is
 #   bed_rotate_ca add|switch     a new CA: trusted beside the old one; then the server's certificate is its
-#   bed_rotate_accounts [drop]   a new key signs service account tokens; `drop`: older tokens are refused
+#   bed_rotate_accounts [drop]   a new key signs service account tokens; `drop`: older tokens are refused.
+#                                Both start the API server and its clients of the cluster anew
 #   bed_dump                     what there is and what was logged; is done when a test fails
 #
 # Variables: bed (a directory of the cluster: pki/, log/, volumes/), bed_server (the API's URL), bed_ca,
@@ -103,11 +104,12 @@ bed_cgroups() {
 # bed_sweep: what runs that were killed have left
 bed_sweep() {
 	local dir file
-	for dir in $(find /sys/fs/cgroup -maxdepth 2 -type d -name 'aksdr-bed-*' 2>/dev/null); do
+	find /sys/fs/cgroup -maxdepth 2 -type d -name 'aksdr-bed-*' 2>/dev/null | while read -r dir; do
 		[[ $dir =~ /aksdr-bed-([0-9]+)- ]] || continue
 		[ -d "/proc/${BASH_REMATCH[1]}" ] || find "$dir" -depth -type d -exec rmdir {} + 2>/dev/null
 	done
-	losetup --list --noheadings --raw --output BACK-FILE 2>/dev/null | grep -E '/aksdr-bed\.[^/]*/r[0-9]/volumes\.img' |
+	losetup --list --noheadings --raw --output BACK-FILE 2>/dev/null |
+		grep -E '/aksdr-bed\.[^/]*/r[0-9]/volumes\.img' |
 		while read -r file; do
 			file=${file%%volumes.img*}
 			[ -e "$file" ] || bed_release "$file"
@@ -121,7 +123,8 @@ bed_outside() {
 		{ echo 'the programs of the test cluster are not built: scripts/bootstrap does it'; exit 77; }
 	export PATH=$PATH:/usr/sbin:/sbin
 	for program in etcd containerd runc nft ip busybox mkfs.xfs jq; do
-		command -v $program >/dev/null || { echo "$program is not installed: scripts/bootstrap does it"; exit 77; }
+		command -v $program >/dev/null ||
+			{ echo "$program is not installed: scripts/bootstrap does it"; exit 77; }
 	done
 	unshare --mount --net --pid --uts --fork --mount-proc ip link add lan1 type bridge 2>/dev/null ||
 		{ echo 'no namespaces or no bridges here'; exit 77; }
@@ -159,9 +162,10 @@ bed_outside() {
 . "$bed_here/../cli/lib.sh"
 
 # shellcheck disable=SC2034 # for the scripts
-bed_programs=$BED_PROGRAMS bed_cache=$BED_CACHE
+bed_programs=$BED_PROGRAMS bed_cache=$BED_CACHE bed_region=1
 declare -A bed_pid=() bed_init=()
-bed_region=1 bed_regions=()
+bed_regions=()
+bed='' bed_host='' bed_server='' bed_ca='' # bed_use sets them
 mount -t tmpfs tmpfs /run # sockets, with short names
 ip link set lo up
 echo 1 >/proc/sys/net/ipv4/ip_forward
@@ -210,20 +214,21 @@ helm() { KUBECONFIG=$bed/admin.kubeconfig "$BED_PROGRAMS/helm" "$@"; }
 
 # ---- keys ----
 
+bed_new_key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
+
 # bed_sign NAME SUBJECT EXTENSION: a key and a certificate of the CA
 bed_sign() {
 	local at=$bed/pki
-	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "$2" -keyout "$at/$1.key" -out "$at/$1.csr" \
-		2>/dev/null &&
-		openssl x509 -req -in "$at/$1.csr" -CA "$at/signer.crt" -CAkey "$at/signer.key" -CAcreateserial -days 30 \
-			-extfile <(echo "$3") -out "$at/$1.new" 2>/dev/null &&
+	openssl req "${bed_new_key[@]}" -subj "$2" -keyout "$at/$1.key" -out "$at/$1.csr" 2>/dev/null &&
+		openssl x509 -req -in "$at/$1.csr" -CA "$at/signer.crt" -CAkey "$at/signer.key" -CAcreateserial \
+			-days 30 -extfile <(echo "$3") -out "$at/$1.new" 2>/dev/null &&
 		mv "$at/$1.new" "$at/$1.crt" || bed_fail "making a certificate for $1 failed"
 }
 # bed_new_ca: the next certificates are signed by it
 bed_new_ca() {
 	local at=$bed/pki
 	bed_authorities=$((${bed_authorities:-0} + 1))
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=CA $bed_authorities of a test" -days 30 \
+	openssl req -x509 "${bed_new_key[@]}" -days 30 -subj "/CN=CA $bed_authorities of a test" \
 		-keyout "$at/signer.key" -out "$at/signer.crt" 2>/dev/null || bed_fail 'making a CA failed'
 }
 bed_sign_server() {
@@ -231,17 +236,18 @@ bed_sign_server() {
 	)DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local"
 }
 bed_account_key() {
-	openssl genrsa -out "$bed/pki/accounts.key" 2048 2>/dev/null &&
-		openssl rsa -in "$bed/pki/accounts.key" -pubout -out "$bed/pki/accounts.new" 2>/dev/null ||
-		bed_fail 'making a key failed'
-	cat "$bed/pki/accounts.new" >>"$bed/pki/accounts.pub"
+	local at=$bed/pki/accounts
+	openssl genrsa -out "$at.new" 2048 2>/dev/null &&
+		openssl rsa -in "$at.new" -pubout -out "$at.latest" 2>/dev/null &&
+		mv "$at.new" "$at.key" && cat "$at.latest" >>"$at.pub" || bed_fail 'making a key failed'
 }
 bed_kubeconfig() {
 	local file=$1
 	shift
 	{
 		printf '%s\n' 'apiVersion: v1' 'kind: Config' 'current-context: bed' \
-			'contexts: [{name: bed, context: {cluster: bed, user: bed}}]' 'clusters:' '- name: bed' '  cluster:' \
+			'contexts: [{name: bed, context: {cluster: bed, user: bed}}]' \
+			'clusters:' '- name: bed' '  cluster:' \
 			"    server: $bed_server" "    certificate-authority: $bed_ca" 'users:' '- name: bed' '  user:'
 		[ $# -eq 0 ] || printf '    %s\n' "$@"
 	} >"$file"
@@ -274,7 +280,7 @@ bed_real() {
 }
 bed_kill() {
 	# shellcheck disable=SC2046 # one word
-	kill "-${2:-KILL}" $(bed_real "$1")
+	kill "-${2:-KILL}" $(bed_real "$1") || echo "'$1' had ended by itself: $(tail -n 1 "$bed/log/$1.log")"
 	wait "${bed_pid[$bed_region/$1]}" 2>/dev/null
 	unset "bed_pid[$bed_region/$1]"
 }
@@ -298,40 +304,45 @@ bed_csi() {
 }
 
 bed_start() {
-	local name=$1 base=$((20000 + 100 * bed_region)) node=${1#*@} flags=() sockets=/run/bed-$bed_region
+	local name=$1 node=${1#*@} flags=() base=$((20000 + 100 * bed_region)) sockets=/run/bed-$bed_region
+	local peers=http://127.0.0.1:$base clients=http://127.0.0.1:$((base + 1)) pki=$bed/pki
 	[ -z "${bed_pid[$bed_region/$name]:-}" ] || bed_fail "'$name' is running already"
 	mkdir -p "$sockets"
+	[ "$node" = "$name" ] || bed_enter "$node"
 	case $name in
 	etcd)
-		bed_spawn etcd etcd --name e --data-dir "$bed/etcd" --unsafe-no-fsync --initial-cluster "e=http://127.0.0.1:$base" \
-			--listen-peer-urls "http://127.0.0.1:$base" --initial-advertise-peer-urls "http://127.0.0.1:$base" \
-			--listen-client-urls "http://127.0.0.1:$((base + 1))" --advertise-client-urls "http://127.0.0.1:$((base + 1))"
+		bed_spawn etcd etcd --name e --data-dir "$bed/etcd" --unsafe-no-fsync \
+			--initial-cluster "e=$peers" --listen-peer-urls "$peers" --initial-advertise-peer-urls "$peers" \
+			--listen-client-urls "$clients" --advertise-client-urls "$clients"
 		;;
 	apiserver)
-		bed_has --audit && flags+=(--audit-policy-file="$bed/audit.yaml" --audit-log-path="$bed/log/audit.json")
+		bed_has --audit &&
+			flags+=(--audit-policy-file="$bed/audit.yaml" --audit-log-path="$bed/log/audit.json")
 		bed_has --short-tokens && flags+=(--service-account-extend-token-expiration=false)
 		mapfile -t -O ${#flags[@]} flags <"$bed/api"
-		bed_spawn apiserver "$BED_PROGRAMS/kube-apiserver" --etcd-servers="http://127.0.0.1:$((base + 1))" \
-			--bind-address=0.0.0.0 --advertise-address="$bed_host" --secure-port="$bed_port" \
-			--tls-cert-file="$bed/pki/server.crt" --tls-private-key-file="$bed/pki/server.key" --client-ca-file="$bed_ca" \
-			--service-account-key-file="$bed/pki/accounts.pub" --service-account-issuer=https://kubernetes.default.svc \
-			--service-account-signing-key-file="$bed/pki/accounts.key" --authorization-mode=Node,RBAC \
-			--service-cluster-ip-range=10.96.0.0/24 --allow-privileged=true --endpoint-reconciler-type=none \
-			--kubelet-client-certificate="$bed/pki/admin.crt" --kubelet-client-key="$bed/pki/admin.key" \
-			--kubelet-certificate-authority="$bed_ca" --kubelet-preferred-address-types=InternalIP \
-			${flags[@]+"${flags[@]}"}
+		bed_spawn apiserver "$BED_PROGRAMS/kube-apiserver" --etcd-servers="$clients" --bind-address=0.0.0.0 \
+			--advertise-address="$bed_host" --secure-port="$bed_port" --client-ca-file="$bed_ca" \
+			--tls-cert-file="$pki/server.crt" --tls-private-key-file="$pki/server.key" \
+			--service-account-issuer=https://kubernetes.default.svc \
+			--service-account-key-file="$pki/accounts.pub" \
+			--service-account-signing-key-file="$pki/accounts.key" --authorization-mode=Node,RBAC \
+			--service-cluster-ip-range=10.96.0.0/24 --allow-privileged=true \
+			--endpoint-reconciler-type=none --kubelet-preferred-address-types=InternalIP \
+			--kubelet-client-certificate="$pki/admin.crt" --kubelet-client-key="$pki/admin.key" \
+			--kubelet-certificate-authority="$bed_ca" ${flags[@]+"${flags[@]}"}
 		bed_wait 60 bed_apiserver_ready || bed_fail 'the API server does not become ready'
 		;;
 	manager)
 		# A node that is silent is taken for lost after 12 s, not 50.
 		bed_spawn manager "$BED_PROGRAMS/kube-controller-manager" --kubeconfig="$bed/admin.kubeconfig" \
-			--service-account-private-key-file="$bed/pki/accounts.key" --root-ca-file="$bed_ca" --leader-elect=false \
-			--use-service-account-credentials=true --controllers='*,-node-ipam-controller' \
-			--node-monitor-period=1s --node-monitor-grace-period=12s --bind-address=127.0.0.1 --secure-port=$((base + 2))
+			--service-account-private-key-file="$pki/accounts.key" --root-ca-file="$bed_ca" \
+			--leader-elect=false --use-service-account-credentials=true \
+			--controllers='*,-node-ipam-controller' --node-monitor-period=1s \
+			--node-monitor-grace-period=12s --bind-address=127.0.0.1 --secure-port=$((base + 2))
 		;;
 	scheduler)
-		bed_spawn scheduler "$BED_PROGRAMS/kube-scheduler" --kubeconfig="$bed/admin.kubeconfig" --leader-elect=false \
-			--bind-address=127.0.0.1 --secure-port=$((base + 3))
+		bed_spawn scheduler "$BED_PROGRAMS/kube-scheduler" --kubeconfig="$bed/admin.kubeconfig" \
+			--leader-elect=false --bind-address=127.0.0.1 --secure-port=$((base + 3))
 		;;
 	snapshot-controller)
 		bed_spawn "$name" "$BED_PROGRAMS/snapshot-controller" --kubeconfig="$bed/admin.kubeconfig" \
@@ -344,25 +355,25 @@ bed_start() {
 		;;
 	*-provisioner)
 		bed_spawn "$name" "$BED_PROGRAMS/csi-provisioner" --kubeconfig="$bed/admin.kubeconfig" \
-			--csi-address="$sockets/${name%-provisioner}.sock" --feature-gates=Topology=false --default-fstype=ext4 \
-			--retry-interval-start=200ms --timeout=60s
+			--csi-address="$sockets/${name%-provisioner}.sock" --feature-gates=Topology=false \
+			--default-fstype=ext4 --retry-interval-start=200ms --timeout=60s
 		;;
 	disk-snapshotter)
 		bed_spawn "$name" "$BED_PROGRAMS/csi-snapshotter" --kubeconfig="$bed/admin.kubeconfig" \
 			--csi-address="$sockets/disk.sock" --retry-interval-start=200ms --timeout=60s
 		;;
 	containerd@*)
-		bed_spawn "$name" bed_node "$node" containerd --config "$bed/node$node/containerd.toml"
+		bed_spawn "$name" "${bed_entered[@]}" containerd --config "$bed/node$node/containerd.toml"
 		bed_wait 30 bed_containerd_ready "$node" || bed_fail "containerd of node $node does not become ready"
 		;;
 	kubelet@*)
-		bed_spawn "$name" bed_node "$node" "$BED_PROGRAMS/kubelet" --config="$bed/node$node/kubelet.yaml" \
-			--kubeconfig="$bed/node$node/kubelet.kubeconfig" --hostname-override="node$node" --node-ip="$bed_lan.$node" \
-			--cert-dir="$bed/node$node/pki" --root-dir=/var/lib/kubelet
+		bed_spawn "$name" "${bed_entered[@]}" "$BED_PROGRAMS/kubelet" --config="$bed/node$node/kubelet.yaml" \
+			--kubeconfig="$bed/node$node/kubelet.kubeconfig" --hostname-override="node$node" \
+			--node-ip="$bed_lan.$node" --cert-dir="$bed/node$node/pki" --root-dir=/var/lib/kubelet
 		;;
 	disk@* | file@*)
 		# shellcheck disable=SC2046 # words
-		bed_spawn "$name" bed_node "$node" $(bed_csi "${name%@*}" --node "node$node" \
+		bed_spawn "$name" "${bed_entered[@]}" $(bed_csi "${name%@*}" --node "node$node" \
 			--socket "/var/lib/kubelet/plugins/${name%@*}.bed.test/csi.sock" \
 			--register "/var/lib/kubelet/plugins_registry/${name%@*}.bed.test-reg.sock")
 		;;
@@ -373,10 +384,15 @@ bed_start() {
 # ---- nodes ----
 
 bed_node() {
+	bed_enter "$1"
+	shift
+	"${bed_entered[@]}" "$@"
+}
+# bed_enter N: sets bed_entered to what starts a command there
+bed_enter() {
 	local init=${bed_init[$bed_region/$1]:-}
 	[ -n "$init" ] || bed_fail "node $1 is off"
-	shift
-	nsenter --target "$init" --mount --net --pid --uts -- "$@"
+	bed_entered=(nsenter --target "$init" --mount --net --pid --uts --)
 }
 # bed_is COMMAND-NAME PID
 bed_is() { [ "$(cat "/proc/$2/comm" 2>/dev/null)" = "$1" ]; }
@@ -403,9 +419,12 @@ bed_node_on() {
 			sed -e "s|@bed@|$bed|g" -e "s|@dir@|$dir|g" -e "s|@node@|$n|g" -e "s|@address@|$bed_lan.$n|g" \
 				-e "s|@cgroup@|$cgroup|g" "$bed_here/$file" >"$dir/$file"
 		done
-		echo '{"cniVersion": "0.4.0", "name": "bed", "plugins": [{"type": "bridge", "bridge": "cni0", "isGateway": true,
-			"ipMasq": false, "ipam": {"type": "host-local", "ranges": [[{"subnet": "'"$bed_pods.$n.0/24"'"}]],
-			"routes": [{"dst": "0.0.0.0/0"}]}}, {"type": "loopback"}]}' >"$dir/cni/10-bed.conflist"
+		cat >"$dir/cni/10-bed.conflist" <<-JSON
+			{"cniVersion": "0.4.0", "name": "bed", "plugins": [{"type": "bridge", "bridge": "cni0",
+			"isGateway": true, "ipMasq": false, "ipam": {"type": "host-local",
+			"ranges": [[{"subnet": "$bed_pods.$n.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
+			{"type": "loopback"}]}
+		JSON
 	fi
 	rm -rf --one-file-system "$dir/run"
 	mkdir "$dir/run"
@@ -449,8 +468,14 @@ bed_node_on() {
 	# Instead of kube-proxy: the one service that everything needs.
 	bed_node "$n" nft -f - <<-NFT || bed_fail "the rules of node $n failed"
 		table ip bed {
-			chain before { type nat hook prerouting priority -100; ip daddr 10.96.0.1 tcp dport 443 dnat to $bed_host:$bed_port; }
-			chain own { type nat hook output priority -100; ip daddr 10.96.0.1 tcp dport 443 dnat to $bed_host:$bed_port; }
+			chain before {
+				type nat hook prerouting priority -100
+				ip daddr 10.96.0.1 tcp dport 443 dnat to $bed_host:$bed_port
+			}
+			chain own {
+				type nat hook output priority -100
+				ip daddr 10.96.0.1 tcp dport 443 dnat to $bed_host:$bed_port
+			}
 		}
 	NFT
 	bed_start "containerd@$n"
@@ -497,14 +522,16 @@ bed_node_off() {
 		done
 		rm -f "$dir/node" "$dir/device"
 	done
-	bed_wait 20 bed_unplugged "$n" || bed_fail "the network of node $n does not go"
+	bed_cgroups "aksdr-bed-$BED_ID-$bed_region-$n" || bed_fail "cgroups of node $n cannot be removed"
+	# The kernel takes the node's network away when it finds time for it.
+	ip link delete "lan$bed_region-$n" 2>/dev/null
+	return 0
 }
-bed_unplugged() { ! ip link show "lan$bed_region-$1"; }
 
 # ---- the cluster ----
 
 bed_up() {
-	local nodes=1 n options=() api=() region=1
+	local nodes=1 n options=() api=() region=1 classes applying
 	while [ $# -ne 0 ]; do
 		case $1 in
 		--no-nodes) nodes=0 ;;
@@ -536,6 +563,10 @@ bed_up() {
 
 	bed_start manager
 	bed_start scheduler
+	classes=(-f "$bed_here/classes.yaml")
+	! bed_has --file || classes+=(-f "$bed_here/classes-file.yaml")
+	k apply -f "$BED_PROGRAMS/crds" "${classes[@]}" >"$bed/log/apply.log" 2>&1 &
+	applying=$!
 	# What listens at 127.0.0.1, as the servers of tests do, is there for pods too.
 	echo 1 >"/proc/sys/net/ipv4/conf/lan$region/route_localnet"
 	nft -f - <<-NFT || bed_fail 'the rules of the network failed'
@@ -552,19 +583,20 @@ bed_up() {
 		bed_fail 'making a file system for volumes failed'
 	mkdir "$bed/volumes/disk" "$bed/volumes/file"
 	"$bed_here/image.py" "$bed/pause.tar" bed.test/pause:1 "$BED_PROGRAMS/pause=/pause" -- /pause || exit 1
-	k apply -f "$BED_PROGRAMS/crds" >/dev/null || bed_fail 'applying the CRDs failed'
+	for ((n = 1; n <= nodes; n++)); do bed_node_on $n; done
+	wait $applying || bed_fail "applying the CRDs and classes failed: $(tail -n 1 "$bed/log/apply.log")"
 	k wait --for=condition=Established crd --all --timeout=30s >/dev/null || bed_fail 'the CRDs are not established'
-	k apply -f "$bed_here/classes.yaml" >/dev/null || bed_fail 'applying the classes failed'
+	# Posted as it is: kubectl would wait until the kind is listed among all others.
+	k create --raw /apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses -f "$bed_here/snapshot-class.json" \
+		>/dev/null || bed_fail 'making the class of snapshots failed'
 	bed_start disk
 	bed_start snapshot-controller
 	bed_start disk-provisioner
 	bed_start disk-snapshotter
 	if bed_has --file; then
-		k apply -f "$bed_here/classes-file.yaml" >/dev/null || bed_fail 'applying the classes failed'
 		bed_start file
 		bed_start file-provisioner
 	fi
-	for ((n = 1; n <= nodes; n++)); do bed_node_on $n; done
 	for ((n = 1; n <= nodes; n++)); do bed_ready $n; done
 	bed_wait 30 k get serviceaccount default || bed_fail 'no service account appears'
 }
@@ -576,7 +608,8 @@ bed_ready() {
 bed_node_ready() {
 	local drivers=1
 	! bed_has --file || drivers=2
-	[ "$(k get node "node$1" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}/{.spec.taints}')" = True/ ] &&
+	[ True/ = "$(k get node "node$1" -o \
+		'jsonpath={.status.conditions[?(@.type=="Ready")].status}/{.spec.taints}')" ] &&
 		[ "$(k get csinode "node$1" -o 'jsonpath={.spec.drivers[*].name}' | wc -w)" -eq $drivers ]
 }
 
@@ -594,7 +627,6 @@ bed_down() {
 		nft delete table ip "bed$bed_region"
 	fi
 	bed_release "$bed/" || echo 'loop devices cannot be given back'
-	bed_cgroups "aksdr-bed-$BED_ID-$bed_region-*" || echo 'cgroups cannot be removed'
 	ip link delete "lan$bed_region"
 	for n in "${bed_regions[@]}"; do
 		[ "$n" -eq "$bed_region" ] || kept+=("$n")
@@ -605,16 +637,15 @@ bed_down() {
 }
 
 bed_dump() {
-	local file
+	local file get=(timeout 10 "$BED_PROGRAMS/kubectl" --kubeconfig "$bed/admin.kubeconfig" get -A)
 	echo "---- cluster $bed_region ----"
 	for file in nodes pods,pvc,volumesnapshot,volumesnapshotcontent,pv,lease; do
-		timeout 10 "$BED_PROGRAMS/kubectl" --kubeconfig "$bed/admin.kubeconfig" get "$file" -A -o wide 2>&1 | cut -c 1-250
+		"${get[@]}" "$file" -o wide 2>&1 | cut -c 1-250
 	done
-	timeout 10 "$BED_PROGRAMS/kubectl" --kubeconfig "$bed/admin.kubeconfig" get events -A --sort-by .lastTimestamp \
-		2>&1 | tail -n 30 | cut -c 1-300
+	"${get[@]}" events --sort-by .lastTimestamp 2>&1 | tail -n 30 | cut -c 1-300
 	for file in "$bed"/log/*.log; do
 		echo "-- ${file##*/}"
-		grep -v '^I' "$file" | tail -n 8 | cut -c 1-300
+		grep -vE '^I|level=info| [IN] \||INFO:' "$file" | tail -n 8 | cut -c 1-300
 	done
 }
 
@@ -659,7 +690,7 @@ bed_claim() {
 bed_pod() {
 	local name=$1 node='' volumes='' mounts='' devices='' n=0 claim path
 	shift
-	[ "${1:-}" != --node ] || { node="nodeName: node$2" && shift 2; }
+	[ "${1:-}" != --node ] || { node="nodeSelector: {kubernetes.io/hostname: node$2}" && shift 2; }
 	for claim; do
 		path=${claim#*=} n=$((n + 1))
 		volumes+="{name: v$n, persistentVolumeClaim: {claimName: ${claim%%=*}}}, "
@@ -684,7 +715,8 @@ bed_pod() {
 		    volumeMounts: [$mounts]
 		    volumeDevices: [$devices]
 	YAML
-	k wait --for=condition=Ready "pod/$name" --timeout=60s >/dev/null || bed_fail "the pod $name does not become ready"
+	k wait --for=condition=Ready "pod/$name" --timeout=60s >/dev/null ||
+		bed_fail "the pod $name does not become ready"
 }
 bed_in() {
 	local pod=$1
@@ -706,15 +738,16 @@ bed_snapshot() {
 }
 
 bed_fault() {
-	local verb=$1
+	local verb=$1 at=$bed/volumes/disk/faults
 	shift
-	[ $# -ne 0 ] || { rm -f "$bed/volumes/disk/faults/$verb" && return; }
-	printf '%s\n' "$@" >"$bed/volumes/disk/faults/.new" && mv "$bed/volumes/disk/faults/.new" "$bed/volumes/disk/faults/$verb"
+	[ $# -ne 0 ] || { rm -f "$at/$verb" && return; }
+	printf '%s\n' "$@" >"$at/.new" && mv "$at/.new" "$at/$verb"
 }
 
 bed_rights() {
 	jq -r --arg user "$1" 'select(.user.username == $user and .objectRef) | [.verb,
-		(.objectRef.apiGroup // "") + "/" + .objectRef.resource + ((.objectRef.subresource | values | "/" + .) // ""),
+		(.objectRef.apiGroup // "") + "/" + .objectRef.resource +
+			((.objectRef.subresource | values | "/" + .) // ""),
 		.objectRef.namespace // "-"] | join(" ")' "$bed/log/audit.json" | sort -u
 }
 
@@ -727,22 +760,29 @@ bed_rotate_ca() {
 	switch) bed_sign_server ;;
 	*) bed_fail "bed_rotate_ca: '$1'" ;;
 	esac
-	bed_again apiserver manager
+	bed_anew
 }
 bed_rotate_accounts() {
 	if [ "${1:-}" = drop ]; then
-		cp "$bed/pki/accounts.new" "$bed/pki/accounts.pub"
+		cp "$bed/pki/accounts.latest" "$bed/pki/accounts.pub"
 	else
 		bed_account_key
 	fi
-	bed_again apiserver manager
+	bed_anew
 }
-# bed_again NAME...: those that are running anew
-bed_again() {
+# bed_anew: what reads keys and CAs when it starts
+bed_anew() {
 	local name
-	for name; do
-		[ -n "${bed_pid[$bed_region/$name]:-}" ] || continue
-		bed_kill "$name"
-		bed_start "$name"
+	bed_kill apiserver
+	bed_start apiserver
+	for name in "${!bed_pid[@]}"; do
+		[ "${name%/*}" = "$bed_region" ] || continue
+		name=${name#*/}
+		case $name in
+		manager | scheduler | snapshot-controller | *-provisioner | *-snapshotter | kubelet@*)
+			bed_kill "$name"
+			bed_start "$name"
+			;;
+		esac
 	done
 }
