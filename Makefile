@@ -306,8 +306,8 @@ check-memory: ## memory ceilings under a cgroup limit
 check-servers: ## the servers of the tests are what docs/STORES.md says, and faults are put in front of them
 check-cluster: ## real services and a real Kubernetes cluster, end to end
 check-recipes: ## hooks with real databases that are written to, restored and started
-check-kube: ## the client against a real Kubernetes, and that the cluster of the tests is one (root, namespaces)
 check-volumes: ## snapshots of real file systems under a writer, and what goes wrong with them (root, loop devices)
+check-kube: ## the client against a real Kubernetes, and that the cluster of the tests is one (root, namespaces)
 check-image: ## the container image: what is in it, that it runs, that it is the same twice, its bill of materials
 # `cluster` is the service and the cluster
 of_kind = $(call tests_of,$(1)) $(if $(filter cluster,$(1)),$(call tests_of,kube))

@@ -172,8 +172,7 @@ cp "$work/.out" "$work/good"
 cat >"$work/plugin" <<-'PLUGIN'
 	#!/bin/sh
 	echo "$KUBERNETES_EXEC_INFO" >info
-	printf '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "%s"}}' \
-		"$(cat "$1")"
+	printf '{"apiVersion": "client.authentication.k8s.io/v1", "status": {"token": "%s"}}' "$(cat "$1")"
 PLUGIN
 chmod +x "$work/plugin"
 bed_kubeconfig "$work/exec.kubeconfig" \
