@@ -94,13 +94,14 @@ static void test_metrics_put__says_when_nothing_is_known_now(void **state)
 /* What a backup is, as far as it does not follow from its being there. */
 static void set_facts(struct catalog *c)
 {
-	ok(catalog_exec(c,
-	                "DROP TRIGGER points_fixed; DROP TRIGGER points_capture_fixed;"
-	                "UPDATE points SET bytes_logical = 5000, bytes_read = 700, bytes_new = 600,"
-	                " bytes_stored = 300, files = 7, directories = 2, others = 1, unreadable = 1,"
-	                " changed = 2, consistency = 'fuzzy', fallback = 'no snapshots here',"
-	                " freeze_ms = 250, hooks_failed = 1 WHERE sequence = 2",
-	                e));
+	ok(catalog_exec(
+		c,
+		"DROP TRIGGER points_fixed; DROP TRIGGER points_capture_fixed;"
+		"UPDATE points SET bytes_logical = 5000, bytes_read = 700, bytes_new = 600,"
+		" bytes_stored = 300, files = 7, directories = 2, others = 1,"
+		" unreadable = 1, changed = 2, consistency = 'fuzzy', fallback = 'no snapshots here',"
+		" freeze_ms = 250, hooks_failed = 1 WHERE sequence = 2",
+		e));
 }
 
 static void test_metrics_put__has_what_the_newest_point_of_a_volume_cost_and_lacks(void **state)
@@ -113,8 +114,10 @@ static void test_metrics_put__has_what_the_newest_point_of_a_volume_cost_and_lac
 	static const char *const lines[] = {
 		"\naksdr_volume_info{volume=\"c1/shop/orders\",cluster=\"c1\",namespace=\"shop\","
 		"name=\"orders\",kind=\"filesystem\"} 1\n",
-		"\naksdr_volume_last_success_timestamp_seconds{volume=\"c1/shop/orders\"} 1795478400\n",
-		"\naksdr_volume_last_finished_timestamp_seconds{volume=\"c1/shop/orders\"} 1795478401\n",
+		"\naksdr_volume_last_success_timestamp_seconds"
+		"{volume=\"c1/shop/orders\"} 1795478400\n",
+		"\naksdr_volume_last_finished_timestamp_seconds"
+		"{volume=\"c1/shop/orders\"} 1795478401\n",
 		"\naksdr_volume_last_duration_seconds{volume=\"c1/shop/orders\"} 1\n",
 		"\naksdr_volume_last_freeze_seconds{volume=\"c1/shop/orders\"} 0.25\n",
 		"\naksdr_volume_last_logical_bytes{volume=\"c1/shop/orders\"} 5000\n",
@@ -227,7 +230,8 @@ static void test_metrics_put__leaves_out_volumes_that_were_expired_but_not_lost_
 	auto_kit_point struct point second = kit_commit(&k, &w, 1, NULL);
 	static const char *const lines[] = { "\naksdr_volume_points{volume=\"lost\"} 0\n",
 		                             "\naksdr_volume_lost_points{volume=\"lost\"} 1\n",
-		                             "\naksdr_volume_points_made_total{volume=\"lost\"} 1\n",
+		                             "\naksdr_volume_points_made_total"
+		                             "{volume=\"lost\"} 1\n",
 		                             "\naksdr_catalog_points{state=\"deleted\"} 1\n"
 		                             "aksdr_catalog_points{state=\"lost\"} 1\n",
 		                             "\naksdr_catalog_volumes 2\n",
