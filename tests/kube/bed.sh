@@ -192,5 +192,5 @@ ok is lo bash -c 'ls /proc/sys/net/ipv4/conf | grep -vE "^(all|default)$"'
 ok is '' bash -c 'nft list ruleset'
 ok is '' bed_loops below "$BED_INSIDE/"
 ok is '' find /sys/fs/cgroup -name "aksdr-bed-$BED_ID-*"
-ok is '' ls "$BED_INSIDE"
+ok is pid ls "$BED_INSIDE"
 finish

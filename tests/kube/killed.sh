@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# A run that is killed outright, with a pod at work and one of its volumes frozen: no process and no
-# mount outlives it, and the next run gives back what the kernel keeps, loop devices and cgroups.
+# A run that is told to end, in the middle of something, takes its cluster away. One that is killed
+# outright, with a pod at work and one of its volumes frozen: no process and no mount outlives it, and
+# the next run gives back what the kernel keeps, loop devices and cgroups.
 
 if [ "${1:-}" = story ]; then
 	# shellcheck source=tests/kube/lib.sh
@@ -12,9 +13,12 @@ if [ "${1:-}" = story ]; then
 	bed_claim files 64Mi
 	bed_claim block 64Mi disk Block
 	bed_pod one files=/data block=/dev/disk
-	bed_node 1 sh -c 'fsfreeze --freeze /var/lib/kubelet/pods/*/volumes/kubernetes.io~csi/*/mount' || exit 1
+	if [ "$2" = freeze ]; then
+		bed_node 1 sh -c 'fsfreeze --freeze /var/lib/kubelet/pods/*/volumes/kubernetes.io~csi/*/mount' || exit 1
+	fi
 	echo "$BED_INSIDE" >"$STORY.new" && mv "$STORY.new" "$STORY"
-	exec tail -f /dev/null
+	tail -f /dev/null &
+	wait $!
 elif [ "${1:-}" = next ]; then
 	. "$(dirname "$0")/lib.sh"
 	exit 0
@@ -39,19 +43,35 @@ members() { find /sys/fs/cgroup -path "*/aksdr-bed-$story-*" -name cgroup.procs 
 loops() { losetup --list --noheadings --raw --output BACK-FILE | grep -F "$root/"; }
 nothing() { [ -z "$("$@" 2>/dev/null)" ]; }
 
-STORY=$work/up "${again[@]}" story >story.log 2>&1 &
-story=$!
-up() { [ -e up ] || ! kill -0 $story 2>/dev/null; }
-until up; do sleep 0.05; done # lint: allow sleep: it asks again
-if [ ! -e up ]; then
-	wait $story
-	rc=$?
-	cat story.log
-	exit $rc
-fi
-root=$(cat up)
+up() { [ -e up ] || ! kill -0 "$story" 2>/dev/null; }
+# begin WORD: a run in a group of its own; $story is its first process
+begin() {
+	rm -f up
+	STORY=$work/up setsid "${again[@]}" story "$1" >story.log 2>&1 &
+	story=$!
+	until up; do sleep 0.05; done # lint: allow sleep: it asks again
+	if [ ! -e up ]; then
+		wait $story
+		rc=$?
+		cat story.log
+		exit $rc
+	fi
+	root=$(cat up)
+}
+
+t 'when a run is told to end, it takes its cluster away'
+begin plain
+ok test -n "$(members)"
+kill -TERM -- -$story
+ok until_so eval '! kill -0 $story 2>/dev/null'
+ok nothing processes
+ok nothing cgroups
+ok nothing loops
+ok not test -e "$root"
+ok grep -q 'kube-apiserver\|-- apiserver.log' story.log # and shows what there was
 
 t 'when a run is killed, all of its processes end and none of its mounts stays'
+begin freeze
 ok test -n "$(members)"
 kill -KILL $story
 wait $story 2>/dev/null

@@ -111,8 +111,10 @@ bed_sweep() {
 	losetup --list --noheadings --raw --output BACK-FILE 2>/dev/null |
 		grep -E '/aksdr-bed\.[^/]*/r[0-9]/volumes\.img' |
 		while read -r file; do
-			file=${file%%volumes.img*}
-			[ -e "$file" ] || bed_release "$file"
+			file=${file%%/r[0-9]/volumes.img*}
+			[ ! -d "/proc/$(cat "$file/pid" 2>/dev/null || echo none)" ] || continue
+			bed_release "$file/"
+			rm -rf --one-file-system "$file"
 		done
 }
 
@@ -131,8 +133,10 @@ bed_outside() {
 	bed_sweep
 	root=$(mktemp -d "${TMPDIR:-/tmp}/aksdr-bed.XXXXXX") || exit 1
 	root=$(cd "$root" && pwd -P)
-	# When this shell is killed, so is unshare, and with it the first process of the namespace, and so all.
-	setpriv --pdeathsig KILL env BED_INSIDE="$root" BED_ID=$$ BED_PROGRAMS="$programs" BED_CACHE="$cache" \
+	echo $$ >"$root/pid"
+	# When this shell is killed, so is unshare, and with it the first process of the namespace, and so all. A
+	# session of its own: who ends a group of processes means the script, which still wants its cluster.
+	setpriv --pdeathsig KILL setsid env BED_INSIDE="$root" BED_ID=$$ BED_PROGRAMS="$programs" BED_CACHE="$cache" \
 		unshare --mount --net --pid --uts --fork --mount-proc --kill-child "$BASH" "$0" "$@" <&0 &
 	# shellcheck disable=SC2064 # the process that is known now; unshare itself takes no such signal
 	trap "pkill -TERM -P $!" INT TERM
@@ -268,6 +272,7 @@ bed_spawn() {
 	shift
 	"$@" </dev/null >>"$bed/log/$name.log" 2>&1 &
 	bed_pid[$bed_region/$name]=$!
+	disown $! # no word of its end, and no wait of the script for it
 }
 # bed_real NAME: the process itself, where it was started by nsenter
 bed_real() {
@@ -278,10 +283,16 @@ bed_real() {
 	*) echo "$pid" ;;
 	esac
 }
+# bed_ended PID. The shell's own `wait` may wait for ever in a trap, when children ended before it began.
+bed_ended() {
+	local stat
+	read -r stat 2>/dev/null <"/proc/$1/stat" || return 0
+	[[ ${stat##*) } == Z* ]]
+}
 bed_kill() {
 	# shellcheck disable=SC2046 # one word
 	kill "-${2:-KILL}" $(bed_real "$1") || echo "'$1' had ended by itself: $(tail -n 1 "$bed/log/$1.log")"
-	wait "${bed_pid[$bed_region/$1]}" 2>/dev/null
+	bed_wait 90 bed_ended "${bed_pid[$bed_region/$1]}" || bed_fail "'$1' does not end"
 	unset "bed_pid[$bed_region/$1]"
 }
 
@@ -311,8 +322,8 @@ bed_start() {
 	[ "$node" = "$name" ] || bed_enter "$node"
 	case $name in
 	etcd)
-		bed_spawn etcd etcd --name e --data-dir "$bed/etcd" --unsafe-no-fsync \
-			--initial-cluster "e=$peers" --listen-peer-urls "$peers" --initial-advertise-peer-urls "$peers" \
+		bed_spawn etcd etcd --name e --data-dir "$bed/etcd" --unsafe-no-fsync --initial-cluster "e=$peers" \
+			--initial-advertise-peer-urls "$peers" --listen-peer-urls "$peers" \
 			--listen-client-urls "$clients" --advertise-client-urls "$clients"
 		;;
 	apiserver)
@@ -444,6 +455,7 @@ bed_node_on() {
 	unshare --mount --net --pid --uts --fork --mount-proc --kill-child "$BED_PROGRAMS/pause" </dev/null \
 		2>"$bed/log/node$n.log" &
 	parent=$!
+	disown $parent
 	bed_wait 10 bed_node_begins $parent || bed_fail "node $n does not begin"
 	init=$(cat "/proc/$parent/task/$parent/children")
 	init=${init% }
@@ -506,7 +518,7 @@ bed_node_off() {
 	kill -KILL "${bed_init[$bed_region/$n]}"
 	for name in containerd kubelet disk file; do
 		[ -n "${bed_pid[$bed_region/$name@$n]:-}" ] || continue
-		wait "${bed_pid[$bed_region/$name@$n]}" 2>/dev/null
+		bed_wait 30 bed_ended "${bed_pid[$bed_region/$name@$n]}" || bed_fail "$name of node $n does not end"
 		unset "bed_pid[$bed_region/$name@$n]"
 	done
 	unset "bed_init[$bed_region/$n]"
