@@ -34,7 +34,6 @@
 
 #define ROUNDS_MAX 8
 #define SEGMENTS "idx/"
-#define COMMITS "commit/"
 #define HOLDS "hold/"
 #define SEGMENT_SESSION (strlen(SEGMENTS) + 17) /* where the session is in a segment's key */
 

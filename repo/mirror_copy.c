@@ -253,8 +253,8 @@ int mirror_compare(struct mirror *m, const struct mirror_item *item, struct err 
 
 /* ---- many ---- */
 
-#define VOLUME_AT (sizeof("commit/") - 1 + POINT_SESSION_VOLTAG) /* in the key of a point */
-#define VOLUME_LEN 16
+#define VOLUME_AT (sizeof(COMMITS) - 1 + POINT_SESSION_VOLTAG) /* in the key of a point */
+#define VOLUME_LEN (POINT_SESSION_RANDOM - 1 - POINT_SESSION_VOLTAG)
 
 struct crew {
 	struct mirror *m;

@@ -26,6 +26,8 @@ enum mirror_class {
 	MIRROR_GUARDS /* lists of what was live: points that are there before anybody misses them */
 };
 
+#define COMMITS "commit/" /* before the session in a key */
+
 struct mirror_item {
 	uint8_t class; /* enum mirror_class */
 	bool there;    /* for reading only: both have it */

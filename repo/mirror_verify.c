@@ -7,8 +7,6 @@
 #include "repo/mirror_impl.h"
 #include "store/compare.h"
 
-#define COMMITS "commit/"
-
 const char *mirror_point_state_name(enum mirror_point_state s)
 {
 	static const char *const names[] = {

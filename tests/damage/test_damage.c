@@ -239,10 +239,14 @@ static bool run_case(struct campaign *c, size_t number, enum damage_how how, uin
 	c->followed += legs != 0;
 	enum expected expected = expected_of(c, s, o->key);
 	/* Of two that were exchanged it is enough when one is told. */
-	if ((how == DAMAGE_SWAP_SAME || how == DAMAGE_SWAP_OTHER) &&
-	    expected_of(c, s, done.other) == TOLD)
+	bool swapped = how == DAMAGE_SWAP_SAME || how == DAMAGE_SWAP_OTHER;
+	if (swapped && expected_of(c, s, done.other) == TOLD)
 		expected = TOLD;
-	damage_judge(&c->w, s, legs | (expected == ELSEWHERE ? DAMAGE_UNSEEN : 0), &v);
+	/* What is missing or too short shows in a list: a collection takes the other place. */
+	bool twice = (kind == DAMAGE_SPARE && how != DAMAGE_CUT && how != DAMAGE_DELETE) ||
+	             (swapped && done.with == DAMAGE_SPARE);
+	legs |= (expected == ELSEWHERE ? DAMAGE_UNSEEN : 0) | (twice ? DAMAGE_TWICE : 0);
+	damage_judge(&c->w, s, legs, &v);
 	bool silent = v.silent > 0 || v.told != (expected == TOLD);
 	count(&c->cells[kind][how], v.told ? TOLD : expected, silent);
 	count(&c->all, v.told ? TOLD : expected, silent);

@@ -93,12 +93,12 @@ static bool pins_whole(const struct damage_world *w, const struct damage_store *
 }
 
 /*
- * The same with less effort, and each that came back before must come back still. In a warned store
- * one may fail: what came back from a second copy of a chunk that no point refers to, after a
- * collection that nobody had told of the damage (docs/RELIABILITY.md).
+ * The same with less effort, and each that came back before must come back still, unless it may
+ * be lost: what came back from a second copy of a chunk, after a collection that nobody had told of
+ * the damage (docs/RELIABILITY.md).
  */
 static void restore_once_more(const struct damage_world *w, struct damage_store *s,
-                              const char *when, bool warned, struct damage_verdict *v,
+                              const char *when, bool may_lose, struct damage_verdict *v,
                               unsigned *ret_lost)
 {
 	struct point points[DAMAGE_POINTS] = { 0 };
@@ -127,7 +127,7 @@ static void restore_once_more(const struct damage_world *w, struct damage_store 
 		if (fails)
 			judge_class(v, when, &errs[i]);
 		*ret_lost += fails;
-		if (fails && v->fates[i] == DAMAGE_COMES_BACK && !warned)
+		if (fails && v->fates[i] == DAMAGE_COMES_BACK && !may_lose)
 			silent(v, "%s: '%s', which came back before, does no longer: %s", when,
 			       w->points[i].session, errs[i].msg);
 		point_clear(&points[i]);
@@ -201,7 +201,7 @@ static bool collect(const struct damage_world *w, struct damage_store *s, const 
 	return false;
 }
 
-static void judge_collection(const struct damage_world *w, struct damage_store *s,
+static void judge_collection(const struct damage_world *w, struct damage_store *s, bool twice,
                              struct damage_verdict *v)
 {
 	auto_damage_store struct damage_store *copy = damage_store_copy(s);
@@ -209,7 +209,7 @@ static void judge_collection(const struct damage_world *w, struct damage_store *
 	unsigned lost;
 
 	v->collects = collect(w, copy, "the collection", v->refuses, v);
-	restore_once_more(w, copy, "after the collection", v->told, v, &lost);
+	restore_once_more(w, copy, "after the collection", twice && v->told, v, &lost);
 	bool told = check(w, copy, "recovery", 4, "the check after it", first, v);
 	if (!told && lost > 0 && !v->unseen)
 		silent(v, "after the collection %u points are lost, and the check tells nothing",
@@ -313,7 +313,7 @@ void damage_judge(const struct damage_world *w, struct damage_store *s, unsigned
 	if (v->lost > 0 && !v->told && !v->unseen)
 		silent(v, "%u points are lost, and the check tells nothing", v->lost);
 	if (legs & DAMAGE_LEG_COLLECT)
-		judge_collection(w, s, v);
+		judge_collection(w, s, legs & DAMAGE_TWICE, v);
 	if (legs & DAMAGE_LEG_REPAIR)
 		judge_repair(w, s, v);
 }

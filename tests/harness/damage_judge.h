@@ -35,7 +35,8 @@ struct damage_verdict {
 enum damage_legs {
 	DAMAGE_LEG_COLLECT = 1, /* on a copy */
 	DAMAGE_LEG_REPAIR = 2,  /* the next backup, a repair, another backup, a collection */
-	DAMAGE_UNSEEN = 4       /* no check can see what is lost */
+	DAMAGE_UNSEEN = 4,      /* no check can see what is lost */
+	DAMAGE_TWICE = 8        /* its content is stored twice, and lists do not show the damage */
 };
 
 void damage_judge(const struct damage_world *w, struct damage_store *s, unsigned legs,

@@ -1197,7 +1197,14 @@ def main():
                     sys.stdout.buffer.write(r["path"] + b"\n")
         elif a.verb == "places":
             p = repo.find(a.point)
-            for where in {x[1] for r in repo.records(p) for x in r["extents"] if x[0] == "chunk"}:
+            # Of the chunks that one file has for itself: the next backup stores such a one again whole.
+            # One that files share is cut anew from those that are still there.
+            users = {}
+            for r in repo.records(p):
+                for x in r["extents"]:
+                    if x[0] == "chunk":
+                        users.setdefault(x[1], set()).add(r["path"])
+            for where in (w for w, paths in users.items() if len(paths) == 1):
                 print("P", where[0].hex(), where[1][1], where[1][0].hex())
         elif a.verb == "restore":
             os.umask(0)

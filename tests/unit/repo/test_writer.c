@@ -1084,9 +1084,10 @@ static int names_open(struct source *s, struct entry *n, struct content **ret, s
 	return fake_open(s, n, ret, e);
 }
 
-/* Backs the names up; ret gets for each record "name=linked name " in their order. */
-static void backup_names(struct world *w, const struct name_now *of, size_t n, char ret[static 256])
+/* Backs the names up into a new world; want has for each record "name=linked name " in order. */
+static void backup_names(struct world *w, const struct name_now *of, size_t n, const char *want)
 {
+	char got[256] = "";
 	auto_image struct image m = full_image(3 * PAGE);
 	struct source_ops ops = fake_ops;
 	struct names f = { .fake = { .source = { .ops = &ops }, .now = &m }, .of = of, .n = n };
@@ -1107,24 +1108,23 @@ static void backup_names(struct world *w, const struct name_now *of, size_t n, c
 		.threads = 1,
 		.counts = &counts,
 	};
-	if (w->any)
-		point_clear(&w->point);
+	world_init(w);
 	if (writer_backup(w->writer, &f.fake.source, &params, &w->point, &e) < 0)
 		fail_msg("%s", e.msg);
 	w->any = true;
 	if (tree_open(w->reader, &w->point, &t, &e) < 0)
 		fail_msg("%s", e.msg);
-	ret[0] = '\0';
 	for (;;) {
 		if (tree_next(t, &rec, &leaf, &e) < 0)
 			fail_msg("%s", e.msg);
 		if (!rec)
-			return;
+			break;
 		if (rec->path_len > 0)
-			len += (size_t)snprintf(ret + len, 256 - len, "%.*s=%.*s ",
+			len += (size_t)snprintf(got + len, sizeof(got) - len, "%.*s=%.*s ",
 			                        (int)rec->path_len, rec->path,
 			                        (int)rec->hardlink_len, rec->hardlink);
 	}
+	assert_string_equal(got, want);
 }
 
 static void test_writer_backup__names_that_vanish_are_nothing_to_link_to(void **state)
@@ -1133,12 +1133,9 @@ static void test_writer_backup__names_that_vanish_are_nothing_to_link_to(void **
 		{ "a", 9, 5, 0 }, { "b", 9, 5, 0 }, { "c", 9, 5, 9 }, { "d", 9, 5, 9 }
 	};
 	auto_world struct world w;
-	char got[256];
 
 	(void)state;
-	world_init(&w);
-	backup_names(&w, names, ARRAY_LEN(names), got);
-	assert_string_equal(got, "c= d=c ");
+	backup_names(&w, names, ARRAY_LEN(names), "c= d=c ");
 	assert_int_equal(w.point.gone, 2);
 	assert_int_equal(w.point.files, 2);
 }
@@ -1149,12 +1146,9 @@ static void test_writer_backup__a_name_that_is_another_file_is_nothing_to_link_t
 		                                 { "b", 9, 5, 9 },
 		                                 { "c", 9, 5, 9 } };
 	auto_world struct world w;
-	char got[256];
 
 	(void)state;
-	world_init(&w);
-	backup_names(&w, names, ARRAY_LEN(names), got);
-	assert_string_equal(got, "a= b= c=b ");
+	backup_names(&w, names, ARRAY_LEN(names), "a= b= c=b ");
 }
 
 /* The number of a file that is removed is given to the next one that is made. */
@@ -1164,12 +1158,9 @@ static void test_writer_backup__an_inode_number_that_came_back_is_another_file(v
 		                                 { "b", 9, 6, 9 },
 		                                 { "c", 9, 6, 9 } };
 	auto_world struct world w;
-	char got[256];
 
 	(void)state;
-	world_init(&w);
-	backup_names(&w, names, ARRAY_LEN(names), got);
-	assert_string_equal(got, "a= b= c=b ");
+	backup_names(&w, names, ARRAY_LEN(names), "a= b= c=b ");
 	/* it may also be the same file, with names that are no links now: that is told */
 	assert_int_equal(w.point.nproblems, 1);
 	assert_string_equal(w.point.problems[0].path, "b");
