@@ -99,7 +99,7 @@ static void set_facts(struct catalog *c)
 		"DROP TRIGGER points_fixed; DROP TRIGGER points_capture_fixed;"
 		"UPDATE points SET bytes_logical = 5000, bytes_read = 700, bytes_new = 600,"
 		" bytes_stored = 300, files = 7, directories = 2, others = 1,"
-		" unreadable = 1, changed = 2, consistency = 'fuzzy', fallback = 'no snapshots here',"
+		" unreadable = 1, changed = 2, consistency = 'fuzzy', fallback = 'no snapshots',"
 		" freeze_ms = 250, hooks_failed = 1 WHERE sequence = 2",
 		e));
 }
