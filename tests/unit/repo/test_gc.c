@@ -643,7 +643,7 @@ static void test_gc_run__keeps_the_copy_of_what_was_cut(void **state)
 	for (size_t i = 0; i < marks.n; i++)
 		kit_remove(&k, marks.keys[i]);
 	size_t n;
-	auto_free uint8_t *pack = kit_get(&k, first_meta, &n);
+	free(kit_get(&k, first_meta, &n));
 	kit_cut(&k, first_meta, n - first.root.off - 10);
 	c.volume = "v";
 	kit_assert_readable(k.recovery, &first, &c);
