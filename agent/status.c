@@ -27,6 +27,7 @@
 
 #include "common/metric.h"
 #include "common/now.h"
+#include "common/num.h"
 
 #define CONNECTIONS 64
 #define ADDRESS_CONNECTIONS 16
@@ -485,6 +486,8 @@ static int split(const char *listen, char ret_address[64], const char **ret_port
 	const char *colon = strrchr(listen, ':');
 	const char *from = listen;
 	size_t n = colon ? (size_t)(colon - listen) : 0;
+	struct err why = ERR_INIT; /* ours says it all */
+	uint64_t number;
 
 	*ret_port = colon ? colon + 1 : listen;
 	bool bracketed = n >= 2 && from[0] == '[' && from[n - 1] == ']';
@@ -493,8 +496,7 @@ static int split(const char *listen, char ret_address[64], const char **ret_port
 		n -= 2;
 	}
 	if (n >= 64 || (colon && n == 0) || (!bracketed && memchr(from, ':', n)) ||
-	    **ret_port == '\0' || strspn(*ret_port, "0123456789") != strlen(*ret_port) ||
-	    strlen(*ret_port) > 5 || strtoul(*ret_port, NULL, 10) > UINT16_MAX)
+	    num_u64("port", *ret_port, 0, UINT16_MAX, &number, &why) < 0)
 		return err_set(e, ERR_INVALID,
 		               "'%.100s' is no place to listen at; it is PORT, ADDRESS:PORT or "
 		               "[ADDRESS]:PORT, as 9095 or [::1]:9095",

@@ -22,9 +22,12 @@ static void reap(int sig)
 
 int main(void)
 {
-	signal(SIGINT, end);
-	signal(SIGTERM, end);
-	signal(SIGCHLD, reap);
+	const struct sigaction ends = { .sa_handler = end };
+	const struct sigaction reaps = { .sa_handler = reap };
+
+	if (sigaction(SIGINT, &ends, NULL) < 0 || sigaction(SIGTERM, &ends, NULL) < 0 ||
+	    sigaction(SIGCHLD, &reaps, NULL) < 0)
+		return 1;
 	for (;;)
 		pause();
 }

@@ -571,6 +571,7 @@ static void test_status_start__listens_where_it_is_told(void **state)
 	fails_saying(ERR_INVALID, "'65536' is no place", try("65536", e));
 	fails_saying(ERR_INVALID, "'::1:80' is no place", try("::1:80", e));
 	fails_saying(ERR_INVALID, "':80' is no place", try(":80", e));
+	fails_saying(ERR_INVALID, "'[]:80' is no place", try("[]:80", e));
 	fails_saying(ERR_INVALID, "'1.2.3.4:' is no place", try("1.2.3.4:", e));
 	fails_saying(ERR_INVALID, "'localhost:80' is no address to listen at",
 	             try("localhost:80", e));

@@ -94,15 +94,14 @@ static void test_metrics_put__says_when_nothing_is_known_now(void **state)
 /* What a backup is, as far as it does not follow from its being there. */
 static void set_facts(struct catalog *c)
 {
-	ok(catalog_exec(
-		c,
-		"DROP TRIGGER points_fixed; DROP TRIGGER points_capture_fixed;"
-		"UPDATE points SET bytes_logical = 5000, bytes_read = 700, bytes_new = 600,"
-		" bytes_stored = 300, files = 7, directories = 2, others = 1,"
-		" unreadable = 1, changed = 2, consistency = 'fuzzy',"
-		" fallback = 'no snapshots here',"
-		" freeze_ms = 250, hooks_failed = 1 WHERE sequence = 2",
-		e));
+	ok(catalog_exec(c,
+	                "DROP TRIGGER points_fixed; DROP TRIGGER points_capture_fixed;"
+	                "UPDATE points SET bytes_logical = 5000, bytes_read = 700, bytes_new = 600,"
+	                " bytes_stored = 300, files = 7, directories = 2, others = 1,"
+	                " unreadable = 1, changed = 2, consistency = 'fuzzy',"
+	                " fallback = 'no snapshots here',"
+	                " freeze_ms = 250, hooks_failed = 1 WHERE sequence = 2",
+	                e));
 }
 
 static void test_metrics_put__has_what_the_newest_point_of_a_volume_cost_and_lacks(void **state)
