@@ -65,6 +65,11 @@ run 0 "$recipes/redis" post
 
 t 'BGSAVE, read live, has what was acknowledged before the hook'
 export REDIS_MODE=rdb
+# A rewrite of the log goes on (of each key it waits so many microseconds): until it ends no BGSAVE can begin.
+ask main CONFIG SET rdb-key-save-delay 1000000 >/dev/null
+ask main BGREWRITEAOF >/dev/null
+ask main CONFIG SET rdb-key-save-delay 0 >/dev/null
+ok test "$(ask main INFO persistence | sed -n 's/^aof_rewrite_in_progress:\(.\).*/\1/p')" = 1
 capture redis live "$data" --exclude /appendonlydir
 await_acks 100
 ok test "$(fact persistence)" = rdb
