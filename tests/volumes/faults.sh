@@ -163,8 +163,7 @@ for how in freeze live; do
 		--post "echo \$AKSDR_RESULT >post" "h=$work/app"
 	err 'hook .*1 ?s|timeout|longer|killed'
 	ok grep -qx failed post
-	# whoever takes in orphans may be slow to bury them
-	ok not grep -q '^State:.[^Z]' "/proc/$(cat pid)/status" 2>/dev/null
+	ok wait_for gone "$(cat pid)"
 	ok test "$(points "$store_dir")" -eq "$before"
 	t "--driver $how, --on-hook-error continue: a point that is not called application-consistent"
 	rm -f post

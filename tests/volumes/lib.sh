@@ -15,7 +15,6 @@
 #                                $moment_ns, $frozen_ms, $together, $set_id
 #   thawed DIR                   the file system there can be written to
 #   left_over DIR...             lists views, copies, notes and scratch files that are left
-#   wait_for COMMAND...          until it holds
 #
 # Nothing here ever freezes a file system that this script did not make.
 
@@ -99,15 +98,6 @@ disk() {
 	mounting -o loop "$work/$name.image" "$work/$name"
 	# what a volume has from the start is not the application's
 	[ ! -d "$work/$name/lost+found" ] || rmdir "$work/$name/lost+found"
-}
-
-# wait_for COMMAND...: until it holds, for a minute
-wait_for() {
-	local until=$((SECONDS + 60))
-	until "$@"; do
-		[ $SECONDS -lt $until ] || { bad "waited for a minute: $*"; return 1; }
-		sleep 0.01 # lint: allow sleep: it asks again
-	done
 }
 
 declare -A writers=()
