@@ -93,7 +93,7 @@ capture() {
 	captures=$((captures + 1))
 	# shellcheck disable=SC2034 # for the scripts
 	before=$EPOCHREALTIME
-	run 0 "$agent" backup --key "$agent_key" --quiet --output json --driver "$driver" \
+	run 0 "$agent" backup --key "$agent_key" --quiet --output json --driver "$driver" --hook-timeout 2m \
 		--pre "$(hook_line "$recipe" pre)" --post "$(hook_line "$recipe" post)" "$@" "v$captures=$path"
 	# shellcheck disable=SC2034
 	frozen=$(date -d "$(json items 0 frozen)" +%s.%3N) || bad 'no time in the result'

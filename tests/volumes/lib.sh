@@ -136,11 +136,13 @@ noise_off() {
 }
 
 # taking STATUSES [OPTION]... NAME=PATH...: a backup whose row is in $row, and whose files that
-# changed while they were read are in $work/.changed
+# changed while they were read are in $work/.changed. How long a freeze takes on a busy machine is not what
+# is tested: it may be as long as it can.
 taking() {
 	local want=$1
 	shift
-	run "$want" "$agent" backup --key "$agent_key" --output json --log-format json --progress never "$@"
+	run "$want" "$agent" backup --key "$agent_key" --output json --log-format json --progress never \
+		--freeze-timeout 60s "$@"
 	"$python" - "$work/.out" "$work/.err" "$work/.changed" <<'PY' >"$work/.row"
 import datetime, json, sys
 try:
