@@ -16,7 +16,7 @@ set -u
 title=$1
 shift
 jobs=${JOBS:-1}
-limit=${TEST_TIMEOUT:-600}
+limit=${TEST_TIMEOUT:-1800}
 wrap=${WRAP:-}
 
 if [ $# -eq 0 ]; then
