@@ -61,7 +61,7 @@ ok make_machine
 ok truncate -s 1500M "$work/disk"
 [ "$case_bad" -eq 0 ] || { finish; exit 1; }
 
-start_machine 540 "$work" '' -m 1300 -drive "file=$work/disk,if=virtio,format=raw,cache=unsafe,discard=unmap"
+start_machine 1500 "$work" '' -m 1300 -drive "file=$work/disk,if=virtio,format=raw,cache=unsafe,discard=unmap"
 tr -d '\r' <"$work/console" >"$work/said"
 [ -z "${LVM_CONSOLE:-}" ] || cp "$work/said" "$LVM_CONSOLE"
 

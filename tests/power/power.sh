@@ -120,7 +120,7 @@ record() {
 	mkdir -p "$d" && cp --sparse=always "$ram/$2.img" "$d/base" && cp --sparse=always "$d/base" "$d/data" &&
 		cp --sparse=always "$ram/volumes.img" "$d/outside" && truncate -s 1G "$d/log" &&
 		echo "$2" >"$d/fs" || return 1
-	start_machine 400 "$d" "FS=$2 NOSYNC=$3" -m 512 \
+	start_machine 1200 "$d" "FS=$2 NOSYNC=$3" -m 512 \
 		-drive "file=$d/data,$drive" -drive "file=$d/log,$drive" -drive "file=$d/outside,$drive"
 	grep -q 'power: the scenario ended with status 0' "$d/console"
 }
