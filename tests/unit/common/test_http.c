@@ -43,7 +43,7 @@ static int answer(void *arg, const struct http_seen *q, struct buf *reply)
 
 static int setup(void **state)
 {
-	const struct http_params params = { .stall_ms = 300 };
+	const struct http_params params = { 0 };
 	struct err e;
 
 	(void)state;
@@ -229,12 +229,16 @@ static int stall(void *arg, const struct http_seen *q, struct buf *reply)
 static void test_do__what_stands_still_is_given_up(void **state)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(1000);
+	const struct http_params params = { .stall_ms = 300 };
 	struct http_request rq = get(&b);
 	static struct http_answer a;
+	struct err why;
 
 	(void)state;
+	auto_http struct http *h = http_new(&params, &why);
+	assert_non_null(h);
 	answers(stall);
-	fails_saying(ERR_RETRY, "nothing for", http_do(w.http, &rq, &a, e));
+	fails_saying(ERR_RETRY, "nothing for", http_do(h, &rq, &a, e));
 }
 
 static void test_do__sends_nothing_in_clear_to_other_machines(void **state)
