@@ -13,6 +13,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -329,6 +330,16 @@ static inline void writer_synced_records(const char *dir, uint64_t seed)
 	(void)dir;
 	(void)seed;
 	write_records(true);
+}
+
+/* Waits for the first record of writer_records(), which may come late on a busy machine. */
+static inline void writer_begun(const char *dir)
+{
+	auto_free char *path = path_join(dir, "rec1");
+	struct stat st;
+
+	while (stat(path, &st) < 0 || st.st_size == 0)
+		(void)sched_yield();
 }
 
 /* The records of a file of the view: how many, each checked. */

@@ -156,8 +156,9 @@ static void busy_tree(struct frozen_world *w, const struct kind *k)
 		pid_t a = writer_start(writer_chaos, w->volume, round);
 		pid_t b = writer_start(writer_records, w->volume, 0);
 		pid_t c = writer_start(writer_mapped, w->volume, round);
-		struct snapshot *s = prepared(w, k, w->volume);
 
+		writer_begun(w->volume);
+		struct snapshot *s = prepared(w, k, w->volume);
 		assert_view_is_original(w, s, false);
 		writer_stop(a);
 		writer_stop(b);
