@@ -363,7 +363,8 @@ torture: all $(call needs,$(torture_tests)) ## storm, crash, property and fault 
 .PHONY: torture-damage
 torture-damage: TEST_TIMEOUT := 86400
 torture-damage: all $(call needs,$(call tests_of,damage)) ## the whole damage campaign: ROUNDS repositories, from SEED
-	@rm -f $(B)/damage.md; DAMAGE_ROUNDS='$(or $(ROUNDS),1)' TEST_SEED='$(SEED)' DAMAGE_TABLE='$(abspath $(B))/damage.md' \
+	@rm -f $(B)/damage.md; DAMAGE_ROUNDS='$(or $(ROUNDS),1)' DAMAGE_TABLE='$(abspath $(B))/damage.md' \
+		TEST_SEED=$(or $(SEED),$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')) \
 		TEST_SIZE=full $(run_tests) torture-damage $(call tests_of,damage); rc=$$?; \
 		[ ! -f $(B)/damage.md ] || cat $(B)/damage.md; exit $$rc
 

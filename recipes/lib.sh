@@ -85,15 +85,17 @@ hold_say() {
 }
 
 hold_wait() {
-	local line
+	local line begun=
 	exec 4<>"$1/out"
 	while :; do
-		# Now and then a look whether anybody is left to answer.
+		# Now and then a look whether anybody is left to answer. A line may have come in part by then.
 		if ! read -r -t 1 line <&4; then
+			begun+=$line
 			hold_free "$1" || continue
 			say 'the session is gone'
 			break
 		fi
+		line=$begun$line begun=
 		case $line in
 		@ready)
 			exec 4>&-

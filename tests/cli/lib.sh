@@ -7,6 +7,7 @@
 #   run 0 "$agent" init ...        runs a command; its exit status must be the one given
 #   out 'PATTERN'; err 'PATTERN'   what it wrote (extended regular expressions)
 #   ok COMMAND...                  anything else that must hold
+#   wait_for COMMAND...            until it holds, for a minute
 #   finish                         last: "N passed, N failed"
 #
 # A case passes when all of its checks did. `t` also says when none was made. Needs BIN; uses
@@ -130,6 +131,16 @@ ok() {
 	"$@" || { shown=; bad "not so: $*"; }
 }
 not() { ! "$@"; }
+wait_for() {
+	local until=$((SECONDS + 60))
+	until "$@"; do
+		[ $SECONDS -lt $until ] || { bad "waited for a minute: $*"; return 1; }
+		sleep 0.01 # lint: allow sleep: it asks again
+	done
+}
+# gone PID: whether a process is no more, or waits to be buried by whoever takes in orphans. Who was killed with
+# its group may live on for a moment after the one that was waited for.
+gone() { ! grep -qs '^State:.[^ZX]' "/proc/$1/status"; }
 empty() { [ ! -s "$1" ]; }
 # same A B: two files with the same bytes
 same() { cmp -s "$1" "$2"; }

@@ -7,7 +7,7 @@
  * be noticed from outside; and what is on the list must not be told, so that
  * the list stays true.
  *
- *   TEST_SEED=N         the seed; else a new one, which is printed
+ *   TEST_SEED=N         the seed; else 1: other ones are for `make torture-damage`
  *   DAMAGE_ROUNDS=N     so many repositories, each with every case; else a part of the cases of
  *                       one: some 1,000, and 350 when TEST_SIZE is small
  *   DAMAGE_CASE=O:H:A   only this one, as it was printed
@@ -122,14 +122,6 @@ static uint64_t env_u64(const char *name, uint64_t otherwise)
 		return otherwise;
 	if (num_u64(name, text, 0, UINT64_MAX, &n, &e) < 0)
 		harness_die("%s", e.msg);
-	return n;
-}
-
-static uint64_t new_seed(void)
-{
-	uint32_t n;
-
-	secret_random(&n, sizeof(n));
 	return n;
 }
 
@@ -409,7 +401,7 @@ int main(void)
 
 	if (secret_init(&e) < 0)
 		harness_die("%s", e.msg);
-	make_world(&campaign, env_u64("TEST_SEED", new_seed()));
+	make_world(&campaign, env_u64("TEST_SEED", 1));
 	campaign.first_seed = campaign.seed;
 	(void)printf("TEST_SEED=%" PRIu64 "\n", campaign.seed);
 	int rc = cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,7 +15,8 @@ export ETCDCTL_API=3 no_proxy=127.0.0.1 NO_PROXY=127.0.0.1
 start() {
 	local name=$1 dir=$2 client peer
 	shift 2
-	client=http://127.0.0.1:$(free_port) peer=http://127.0.0.1:$(free_port)
+	read -r client peer < <(free_ports 2)
+	client=http://127.0.0.1:$client peer=http://127.0.0.1:$peer
 	: >"$work/logs/$name.log"
 	as_user etcd --name member1 --data-dir "$dir" --listen-client-urls "$client" --advertise-client-urls "$client" \
 		--listen-peer-urls "$peer" --initial-advertise-peer-urls "$peer" --initial-cluster "member1=$peer" \
@@ -81,7 +82,7 @@ run 0 "$recipes/etcd" post
 
 t 'no server: no point'
 unset ETCD_MODE
-ETCDCTL_ENDPOINTS=http://127.0.0.1:$(free_port)
+ETCDCTL_ENDPOINTS=http://127.0.0.1:$(free_ports 1)
 run 1 "$agent" backup --key "$agent_key" --quiet --pre "'$recipes/etcd' pre" "none=$vol/data"
 err 'the member does not answer'
 finish

@@ -4,7 +4,8 @@
 # Recipes against the real servers. Sourced, with the programs that it needs in the array `needs`: the script then
 # runs in mount and process namespaces of its own, so that no mount and no server outlives it.
 #
-#   disk xfs|btrfs            $vol/data is a directory of nobody's (on btrfs a subvolume) on a file system of its own
+#   disk xfs|btrfs            $vol/data is a directory of nobody's (on btrfs a subvolume) on a file system of its own,
+#                             in memory: what other tests do with the disk does not hold up who waits for each write
 #   as_user COMMAND...        as nobody
 #   write_numbers FUNCTION    in the background: FUNCTION N writes number N and returns once it is acknowledged; the
 #                             time of that goes to acks. One more after the other, until stop_writer
@@ -34,7 +35,7 @@ have_python || { echo 'no python3'; exit 77; }
 recipes=$SRC/recipes
 vol=$work/vol
 # Servers that still run hold the file system; they end with the process namespace, right after this.
-trap 'umount --lazy "$vol" 2>/dev/null; mounted=(); clean' EXIT
+trap 'umount --lazy "$vol" "$work/memory" 2>/dev/null; mounted=(); clean' EXIT
 : >"$work/acks"
 chmod 755 "$work"
 export AKSDR_RECIPE_DIR=$work/run
@@ -44,8 +45,10 @@ as_user() { setpriv --reuid=nobody --regid=nogroup --clear-groups -- env HOME="$
 user_dir() { install -d -o nobody -g nogroup -m 700 "$@"; }
 
 disk() {
-	truncate -s 700M "$work/disk"
-	"mkfs.$1" -q "$work/disk" >/dev/null && mkdir "$vol" && mount -o loop "$work/disk" "$vol" || exit 1
+	local image=$work/memory/disk
+	mkdir "$work/memory" && mount -t tmpfs -o size=750M,mode=0755 tmpfs "$work/memory" || exit 1
+	truncate -s 700M "$image"
+	"mkfs.$1" -q "$image" >/dev/null && mkdir "$vol" && mount -o loop "$image" "$vol" || exit 1
 	[ "$1" != btrfs ] || btrfs -q subvolume create "$vol/data" || exit 1
 	user_dir "$vol/data"
 }
@@ -66,7 +69,7 @@ acks() { wc -l <"$work/acks"; }
 await_acks() {
 	local till=$(($(acks) + $1))
 	# It is not waited for: the reader of the log ends with the writer.
-	timeout 60 grep -q -m 1 " $till\$" < <(tail -n +1 -f --pid="$writer" "$work/acks") ||
+	timeout 300 grep -q -m 1 " $till\$" < <(tail -n +1 -f --pid="$writer" "$work/acks") ||
 		bad 'the writer came to its end'
 }
 stop_writer() {
@@ -90,7 +93,7 @@ capture() {
 	captures=$((captures + 1))
 	# shellcheck disable=SC2034 # for the scripts
 	before=$EPOCHREALTIME
-	run 0 "$agent" backup --key "$agent_key" --quiet --output json --driver "$driver" \
+	run 0 "$agent" backup --key "$agent_key" --quiet --output json --driver "$driver" --hook-timeout 2m \
 		--pre "$(hook_line "$recipe" pre)" --post "$(hook_line "$recipe" post)" "$@" "v$captures=$path"
 	# shellcheck disable=SC2034
 	frozen=$(date -d "$(json items 0 frozen)" +%s.%3N) || bad 'no time in the result'
@@ -113,10 +116,8 @@ judge() {
 		}' "$1" "$work/acks"
 }
 
-# free_port: a port that nobody listens on
-free_port() {
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
+# free_ports N: ports that nobody listens on, and that no connection of a client is given meanwhile
+free_ports() { /usr/bin/python3 "$SRC/tests/servers/client.py" ports "$1"; }
 # await_line FILE PATTERN PID: until the log of a server has the line, or the server is gone
 await_line() { timeout 60 grep -q -m 1 -E -- "$2" < <(tail -n +1 -f --pid="$3" "$1"); }
 # session_over RECIPE[-N]: waits until nothing is left of a session that pre opened

@@ -97,17 +97,17 @@ whole empty "$before"
 halt empty empty
 unset MARIADB_MODE
 
-t 'the stand of a backup that died ends at its limit, and what comes after it is refused'
+t 'the stand of a backup that died ends at its limit'
 run 0 env MARIADB_HOLD_S=2 "$recipes/mariadb" pre
-run 1 "$recipes/mariadb" pre
-err 'the session of another backup is still open'
 ok session_over mariadb
 await_acks 5
 run 1 "$recipes/mariadb" post
 err 'the session is gone'
 
-t 'post ends it whatever happened'
+t 'what comes while it lasts is refused, and post ends it whatever happened'
 run 0 "$recipes/mariadb" pre
+run 1 "$recipes/mariadb" pre
+err 'the session of another backup is still open'
 run 0 env AKSDR_RESULT=failed "$recipes/mariadb" post
 await_acks 5
 run 0 env AKSDR_RESULT=failed "$recipes/mariadb" post

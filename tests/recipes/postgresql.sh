@@ -90,8 +90,10 @@ ok same back2/main/backup_label "$(find labels -name backup_label)"
 rm -rf back2/main/pg_wal/*
 : >back2/main/recovery.signal
 echo "restore_command = 'cp $work/archive/%f %p'" >>back2/main/postgresql.auto.conf
-archived() { ask "SELECT count(*) FROM pg_ls_dir('pg_wal/archive_status') f WHERE f LIKE '%ready'"; }
-until [ "$(archived)" = 0 ]; do :; done
+all_archived() {
+	test "$(ask "SELECT count(*) FROM pg_ls_dir('pg_wal/archive_status') f WHERE f LIKE '%ready'")" = 0
+}
+wait_for all_archived
 # Not only what was committed before the hook: all that the archive has.
 whole back2/main "$after"
 
@@ -108,16 +110,16 @@ t 'the session of a backup that died ends at its limit'
 export PG_MODE=backup
 sessions() { ask "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'aksdr'"; }
 run 0 env PG_HOLD_S=2 "$recipes/postgresql" pre
-ok test "$(sessions)" = 1
-run 1 "$recipes/postgresql" pre
-err 'the session of another backup is still open'
 ok session_over postgresql
 ok test "$(sessions)" = 0
 run 1 "$recipes/postgresql" post
 err 'the session is gone'
 
-t 'post ends it whatever happened'
+t 'what comes while it is open is refused, and post ends it whatever happened'
 run 0 "$recipes/postgresql" pre
+ok test "$(sessions)" = 1
+run 1 "$recipes/postgresql" pre
+err 'the session of another backup is still open'
 run 0 env AKSDR_RESULT=failed "$recipes/postgresql" post
 ok test "$(sessions)" = 0
 run 0 env AKSDR_RESULT=failed "$recipes/postgresql" post

@@ -6,7 +6,7 @@
  * (tests/harness/storm_judge.h). What happens follows from TEST_SEED as far as
  * the scheduler lets it.
  *
- *   TEST_SEED=N        the seed; else a new one, which is printed
+ *   TEST_SEED=N        the seed; else 1: other ones are for `make torture`
  *   STORM_SECONDS=N    how long; else 60, and 10 when TEST_SIZE is small
  *   STORM_KEEP=DIR     where the world is kept when something is found
  *   STORM_TRACE=1      with every call to the store
@@ -42,7 +42,7 @@
 #define FILES 150 /* of a tree */
 #define FILES_SMALL 60
 #define JUDGE_EVERY_S 15      /* at first */
-#define END_S 60              /* until everybody has come to an end */
+#define END_S 180             /* until everybody has come to an end, on a busy machine too */
 #define SUSPENDED_MS_MAX 8000 /* longer than any delay of a collector */
 #define DEAD_MS_MAX 1500
 
@@ -78,14 +78,6 @@ static uint64_t env_u64(const char *name, uint64_t otherwise)
 		return otherwise;
 	if (num_u64(name, text, 0, UINT64_MAX, &n, &e) < 0)
 		harness_die("%s", e.msg);
-	return n;
-}
-
-static uint64_t new_seed(void)
-{
-	uint32_t n;
-
-	secret_random(&n, sizeof(n));
 	return n;
 }
 
@@ -346,7 +338,7 @@ static void test_storm__loses_nothing(void **state)
 		                  .trace = getenv("STORM_TRACE") } };
 
 	(void)state;
-	s.w.seed = env_u64("TEST_SEED", new_seed());
+	s.w.seed = env_u64("TEST_SEED", 1);
 	uint64_t seconds = env_u64("STORM_SECONDS", small ? 10 : 60);
 	(void)printf("TEST_SEED=%" PRIu64 ", %" PRIu64 " seconds\n", s.w.seed, seconds);
 	s.shared = mmap(NULL, sizeof(*s.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,

@@ -102,7 +102,7 @@ struct freeze {
 	pid_t guard;
 };
 
-/* A child thaws after 20 s, or at once when this process ends. */
+/* A child thaws after a minute, or at once when this process ends. */
 static inline struct freeze freeze_begin(const char *path)
 {
 	struct freeze f = { .fd = open(path, O_RDONLY | O_CLOEXEC) };
@@ -121,7 +121,7 @@ static inline struct freeze freeze_begin(const char *path)
 		for (int fd = 3; fd < 1024; fd++)
 			if (fd != f.fd && fd != ends[0])
 				(void)close(fd);
-		(void)poll(&p, 1, 20000);
+		(void)poll(&p, 1, 60000);
 		(void)ioctl(f.fd, FITHAW, 0);
 		_exit(0);
 	}
