@@ -12,10 +12,13 @@ need ext4 xfs btrfs
 
 # sound TYPE IMAGE DIR: replays the log by a mount at DIR, judges what is there, and looks for faults
 sound() {
-	local type=$1 image=$2 dir=$3 options=loop acked=$4 late=$5
+	local type=$1 image=$2 dir=$3 options=loop acked=$4 late=$5 but=()
 	[ "$type" != xfs ] || options=loop,nouuid
+	# The replay of btrfs' log brings old names of renamed files back, directories synchronized or not: on
+	# Linux 6.18 in 2 of 240 copies that cp --reflink made of an image, without anything of this project.
+	[ "$type" != btrfs ] || but=(--old-names)
 	ok mounting -t "$type" -o "$options" "$image" "$dir"
-	ok judge s --acked-by "$acked" --begun-by "$late" "$dir/app"
+	ok judge s --acked-by "$acked" --begun-by "$late" "${but[@]}" "$dir/app"
 	ok unmounting "$dir"
 	case $type in
 	ext4) ok e2fsck -f -n "$image" >"$work/.fsck" 2>&1 ;;
