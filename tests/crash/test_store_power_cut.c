@@ -162,7 +162,7 @@ static int put_cut_and_look(void *arg)
 	struct cut_test *t = arg;
 	char image[32];
 
-	/* In memory: a copy that takes long is of several moments, as the kernel goes on writing. */
+	/* In memory: a slow copy is of several moments, as the kernel goes on writing. */
 	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("tmpfs", t->dir, "tmpfs", 0, "mode=0700") < 0 || chdir(t->dir) < 0)
