@@ -383,7 +383,8 @@ static int bad(void *arg, const struct refset_item *item, const struct err *why,
 		return 0;
 	}
 	pack_key_name(name, item->ref.pack, CHUNK_NODE);
-	(void)err_set(e, ERR_CORRUPT,
+	/* A disk that fails may work again: that is no damage yet. */
+	(void)err_set(e, why->class == ERR_IO ? ERR_IO : ERR_CORRUPT,
 	              "a tree node at byte %u of '%s' cannot be read, so nobody can say what is "
 	              "needed; nothing is collected until it is repaired or marked as lost "
 	              "(aksdr-catalog repair): %.200s",
