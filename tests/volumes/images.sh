@@ -14,9 +14,9 @@ need ext4 xfs btrfs
 sound() {
 	local type=$1 image=$2 dir=$3 options=loop acked=$4 late=$5 but=()
 	[ "$type" != xfs ] || options=loop,nouuid
-	# The replay of btrfs' log brings old names of renamed files back, directories synchronized or not: on
-	# Linux 6.18 in 2 of 240 copies that cp --reflink made of an image, without anything of this project.
-	[ "$type" != btrfs ] || but=(--old-names)
+	# The replay of btrfs' log can bring back the name from which a file was renamed over another one, although the
+	# directory was synchronized: on Linux 6.18 in 2 of 240 copies by cp --reflink, without any of this project.
+	[ "$type" != btrfs ] || but=(--old-name)
 	ok mounting -t "$type" -o "$options" "$image" "$dir"
 	ok judge s --acked-by "$acked" --begun-by "$late" "${but[@]}" "$dir/app"
 	ok unmounting "$dir"

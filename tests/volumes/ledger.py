@@ -3,7 +3,7 @@
 """An application whose every write has a number, and a judge of what a copy of its files holds.
 
   ledger.py write SESSION [--seed N] [--rate N] [--sync] [--no-map] DIR...
-  ledger.py judge SESSION [--seed N] [--acked-by NS] [--begun-by NS] [--live LIST | --old-names] DIR...
+  ledger.py judge SESSION [--seed N] [--acked-by NS] [--begun-by NS] [--live LIST | --old-name] DIR...
   ledger.py noise DIR [--seed N]
 
 The writer does one thing after the other, number k in the directory k mod n: a record is appended to
@@ -16,8 +16,8 @@ The judge finds the last number in a copy, and holds all of the copy against wha
 that number: a write that is missing although a later one is there, a torn record and a name too many
 are told by their numbers. --acked-by: what was done by then must be there; --begun-by: what began
 later must not. With --live the copy need not be of one moment: each file that LIST does not name must be
-one that the writer had at some time. With --old-names a file that was renamed may have its old name too.
-Noise is operations of all kinds beside the writer.
+one that the writer had at some time. With --old-name the file that replaced another one may be there
+under the name that it was renamed from, whole. Noise is operations of all kinds beside the writer.
 """
 import argparse
 import ctypes
@@ -75,7 +75,6 @@ class Names:
 
     def __init__(self):
         self.made, self.moved, self.whole = [], [], None
-        self.old = set()  # from which something was renamed
 
     def do(self, k, kind):
         """Returns (verb, from, to)."""
@@ -84,13 +83,11 @@ class Names:
             return ("make", None, self.made[-1])
         if kind == "rename":
             old = self.made.pop()
-            self.old.add(old)
             self.moved.append("moved-%d" % k)
             return ("rename", old, self.moved[-1])
         if kind == "remove":
             return ("remove", self.moved.pop(0), None)
         self.whole = k
-        self.old.add("whole.tmp")
         return ("replace", "whole.tmp", "whole")
 
     def now(self):
@@ -272,7 +269,7 @@ def judge_grid(model, what, data, size, count, want, last, mine):
         )
 
 
-def judge_atomic(model, copies, last, old_names):
+def judge_atomic(model, copies, last, old_name):
     for i, c in enumerate(copies):
         slots, cells, logs, names = expected(model, i, last)
         judge_grid(model, c.dir + "/big", c.big, SLOT, SLOTS, slots, last, i)
@@ -290,11 +287,9 @@ def judge_atomic(model, copies, last, old_names):
         for name, data in others.items():
             if data or following != "log" or model.log(last + 1) != name:
                 raise Wrong("%s/%s is there, and number %d, by which it came, is not" % (c.dir, name, last + 1))
-        allowed = {"whole.tmp"} if following == "replace" else set()
-        if old_names and following != "replace" and c.half is not None:
-            if c.half != record(model.seed, number_at(c.half, 0), WHOLE):
-                raise Wrong("%s/names/whole.tmp is none that there was" % c.dir)
-        allowed |= names.old if old_names else set()
+        allowed = {"whole.tmp"} if following == "replace" or old_name else set()
+        if following != "replace" and c.half not in (None, record(model.seed, number_at(c.half or b"", 0), WHOLE)):
+            raise Wrong("%s/names/whole.tmp is none that there was" % c.dir)
         if c.names - names.now() - allowed or names.now() - c.names:
             raise Wrong("%s/names after number %d: too many: %s; missing: %s"
                         % (c.dir, last, sorted(c.names - names.now() - allowed)[:5], sorted(names.now() - c.names)[:5]))
@@ -364,12 +359,12 @@ def judge(args):
     last = max(numbers_of(model, i, copies, top) for i in range(len(copies)))
     # What removes a name leaves no sign of itself: it may be the last that was done.
     try:
-        judge_atomic(model, copies, last, args.old_names)
+        judge_atomic(model, copies, last, args.old_name)
     except Wrong:
         if last == top or model.kind(last + 1) != "remove":
             raise
         last += 1
-        judge_atomic(model, copies, last, args.old_names)
+        judge_atomic(model, copies, last, args.old_name)
     if args.acked_by:
         acked = done_by(acks, args.acked_by, top)
         if acked > last:
@@ -443,7 +438,7 @@ def main():
     p.add_argument("--acked-by", type=int)
     p.add_argument("--begun-by", type=int)
     p.add_argument("--live")
-    p.add_argument("--old-names", action="store_true")
+    p.add_argument("--old-name", action="store_true")
     args = p.parse_intermixed_args()
     if args.verb == "noise":
         args.dirs = [args.session]
