@@ -18,6 +18,7 @@
 #include "common/now.h"
 #include "common/num.h"
 #include "common/secret.h"
+#include "common/url.h"
 #include "kube/kube_impl.h"
 
 #define AUTH_MAX (64 * KIB)
@@ -26,19 +27,6 @@
 #define BODY_MAX (4 * MIB)     /* the server takes 3 MiB */
 
 /* ---- paths ---- */
-
-static void encode(struct buf *b, const char *text)
-{
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				    "0123456789-._~";
-
-	for (; *text; text++) {
-		if (strchr(plain, *text))
-			(void)buf_u8(b, (uint8_t)*text);
-		else
-			(void)buf_printf(b, "%%%02X", (unsigned)(uint8_t)*text);
-	}
-}
 
 void call_path(struct buf *b, const struct kube_kind *kind, const char *ns, const char *name,
                const char *sub)
@@ -49,12 +37,12 @@ void call_path(struct buf *b, const struct kube_kind *kind, const char *ns, cons
 		(void)buf_printf(b, "/api/%s", kind->version);
 	if (ns && !kind->cluster) {
 		(void)buf_str(b, "/namespaces/");
-		encode(b, ns);
+		(void)url_encode(b, ns, false);
 	}
 	(void)buf_printf(b, "/%s", kind->plural);
 	if (name) {
 		(void)buf_u8(b, '/');
-		encode(b, name);
+		(void)url_encode(b, name, false);
 	}
 	if (sub)
 		(void)buf_printf(b, "/%s", sub);
@@ -67,7 +55,7 @@ void call_query(struct buf *b, const char *name, const char *value)
 	if (!value || !*value)
 		return;
 	(void)buf_printf(b, "%c%s=", first ? '?' : '&', name);
-	encode(b, value);
+	(void)url_encode(b, value, false);
 }
 
 void call_select(struct buf *b, const struct kube_select *s)

@@ -13,6 +13,7 @@
 #include "common/fd.h"
 #include "common/now.h"
 #include "common/secret.h"
+#include "common/url.h"
 #include "store/traffic.h"
 #include "store/xml.h"
 
@@ -185,7 +186,7 @@ static void put_pair(struct buf *b, const char *name, const char *value)
 	(void)buf_u8(b, '&');
 	(void)buf_str(b, name);
 	(void)buf_u8(b, '=');
-	(void)wire_encode(b, value, false);
+	(void)url_encode(b, value, false);
 }
 
 /* The form that is sent. The file is read each time: the cluster replaces what is in it. */

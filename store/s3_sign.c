@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/hex.h"
+#include "common/url.h"
 
 #define TEXT_MAX (128 * KIB)
 #define MAC_BYTES crypto_auth_hmacsha256_BYTES
@@ -38,9 +39,9 @@ static void put_query(const struct wire *w, struct buf *ret)
 
 	for (unsigned i = 0; i < w->nquery; i++) {
 		at[i] = all.len;
-		(void)wire_encode(&all, w->query[i].name, false);
+		(void)url_encode(&all, w->query[i].name, false);
 		(void)buf_u8(&all, BETWEEN);
-		(void)wire_encode(&all, w->query[i].value, false);
+		(void)url_encode(&all, w->query[i].value, false);
 		(void)buf_u8(&all, '\0');
 	}
 	if (all.failed) {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/secret.h"
+#include "common/url.h"
 
 #define BASE_MAX 2048
 #define PATH_MAX_BYTES (8 * KIB)
@@ -77,34 +78,10 @@ void wire_clear(struct wire *w)
 	buf_clear(&w->host);
 }
 
-int wire_encode(struct buf *b, const char *text, bool slashes)
-{
-	static const char hex[] = "0123456789ABCDEF";
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				    "-._~";
-
-	while (*text) {
-		size_t n = strspn(text, plain);
-		uint8_t c = (uint8_t)text[n];
-		const char escaped[3] = { '%', hex[c >> 4], hex[c & 15] };
-
-		(void)buf_put(b, text, n);
-		text += n;
-		if (!*text)
-			break;
-		if (c == '/' && slashes)
-			(void)buf_u8(b, c);
-		else
-			(void)buf_put(b, escaped, sizeof(escaped));
-		text++;
-	}
-	return b->failed ? -1 : 0;
-}
-
 void wire_path(struct wire *w, const char *text)
 {
 	(void)buf_u8(&w->path, '/');
-	(void)wire_encode(&w->path, text, true);
+	(void)url_encode(&w->path, text, true);
 }
 
 const char *wire_path_text(struct wire *w)
@@ -225,9 +202,9 @@ int wire_query_text(const struct wire *w, struct buf *b)
 	for (unsigned i = 0; i < w->nquery; i++) {
 		if (i > 0)
 			(void)buf_u8(b, '&');
-		(void)wire_encode(b, w->query[i].name, false);
+		(void)url_encode(b, w->query[i].name, false);
 		(void)buf_u8(b, '=');
-		(void)wire_encode(b, w->query[i].value, false);
+		(void)url_encode(b, w->query[i].value, false);
 	}
 	return b->failed ? -1 : 0;
 }

@@ -77,12 +77,6 @@ const char *wire_header_get(const struct wire *w, const char *name);
 /* ERR_NOMEM, ERR_TOO_BIG (more than fits), ERR_INVALID (a value with control characters). */
 MUST_CHECK int wire_check(const struct wire *w, struct err *e);
 
-/*
- * Percent-encoding of RFC 3986: all but letters, digits and - . _ ~ becomes
- * %XX in capitals; slashes stay when `slashes`. 0, or -1 as buf_put().
- */
-int wire_encode(struct buf *b, const char *text, bool slashes);
-
 /* "name=value&name=value", all encoded, in the order they have now. 0, or -1 as buf_put(). */
 int wire_query_text(const struct wire *w, struct buf *b);
 

@@ -43,36 +43,6 @@ int __wrap_http_do(struct http *h, const struct http_request *rq, struct http_an
 	return 0;
 }
 
-static void encoded(const char *text, bool slashes, const char *want)
-{
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(256);
-
-	assert_int_equal(wire_encode(&b, text, slashes), 0);
-	assert_string_equal(buf_cstr(&b), want);
-}
-
-static void test_wire_encode__follows_rfc_3986(void **state)
-{
-	(void)state;
-	encoded("", false, "");
-	encoded("AZaz09-._~", false, "AZaz09-._~");
-	encoded("a b+c%d", false, "a%20b%2Bc%25d");
-	encoded("a/b/", false, "a%2Fb%2F");
-	encoded("a/b/", true, "a/b/");
-	encoded("/", true, "/");
-	encoded("\xc3\xa9\x7f\x01*'()!", true, "%C3%A9%7F%01%2A%27%28%29%21");
-	encoded("=&?#;:,@$[]", false, "%3D%26%3F%23%3B%3A%2C%40%24%5B%5D");
-}
-
-static void test_wire_encode__stops_at_the_limit(void **state)
-{
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(4);
-
-	(void)state;
-	assert_int_equal(wire_encode(&b, "a b c", false), -1);
-	assert_true(b.failed);
-}
-
 static void test_wire_path__appends_pieces(void **state)
 {
 	auto_wire struct wire w;
@@ -317,8 +287,6 @@ static void test_wire_send__no_memory_is_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_wire_encode__follows_rfc_3986),
-		cmocka_unit_test(test_wire_encode__stops_at_the_limit),
 		cmocka_unit_test(test_wire_path__appends_pieces),
 		cmocka_unit_test(test_wire_init__knows_the_path_of_the_service),
 		cmocka_unit_test(test_wire_sort__orders_by_bytes_and_keeps_equals),
