@@ -22,8 +22,9 @@ static int set_up(const struct spawn *s, posix_spawn_file_actions_t *files, posi
 	                                  (short)(flags | (s->session ? POSIX_SPAWN_SETSID
 	                                                              : POSIX_SPAWN_SETPGROUP)));
 	if (os == 0)
-		os = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY,
-		                                      0);
+		os = s->in <= 0 ? posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null",
+		                                                   O_RDONLY, 0)
+		                : posix_spawn_file_actions_adddup2(files, s->in, STDIN_FILENO);
 	if (os == 0)
 		os = s->out < 0 ? posix_spawn_file_actions_addopen(files, STDOUT_FILENO,
 		                                                   "/dev/null", O_WRONLY, 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Starting other programs: no standard input, none of our descriptors but those that are named,
- * every signal unblocked and with its usual effect, and a process group or session of their own, so
- * that what is sent to ours is not for them.
+ * Starting other programs: none of our descriptors but those that are named, every signal unblocked
+ * and with its usual effect, and a process group or session of their own, so that what is sent to
+ * ours is not for them.
  * https://man7.org/linux/man-pages/man3/posix_spawn.3.html
  */
 #ifndef AKSDR_COMMON_SPAWN_H
@@ -15,6 +15,7 @@ struct spawn {
 	const char *program;     /* looked up in PATH when there is no '/' in it */
 	const char *const *argv; /* ends with NULL */
 	const char *const *env;  /* ends with NULL; NULL: ours */
+	int in;                  /* becomes its standard input; 0: /dev/null */
 	int out;                 /* becomes its standard output; -1: /dev/null */
 	int err;                 /* becomes its standard error; -1: ours */
 	int third;               /* becomes its descriptor 3; -1: none */

@@ -57,6 +57,22 @@ static void test_spawn_start__only_named_descriptors_are_handed_on(void **state)
 	(void)close(kept);
 }
 
+static void test_spawn_start__standard_input_is_what_is_named(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	char said[256];
+
+	(void)state;
+	write_text(dir, "file", "hello");
+	auto_free char *path = path_join(dir, "file");
+	const int in = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(in >= 3);
+	run("cat; [ ! -e /proc/self/fd/3 ] && echo .",
+	    (struct spawn){ .in = in, .err = -1, .third = -1 }, said, sizeof(said));
+	assert_string_equal(said, "hello.\n");
+	(void)close(in);
+}
+
 static void test_spawn_start__has_a_group_or_session_of_its_own(void **state)
 {
 	struct spawn s = { .err = -1, .third = -1 };
@@ -121,6 +137,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_spawn_start__only_named_descriptors_are_handed_on),
+		cmocka_unit_test(test_spawn_start__standard_input_is_what_is_named),
 		cmocka_unit_test(test_spawn_start__has_a_group_or_session_of_its_own),
 		cmocka_unit_test(test_spawn_start__signals_have_their_usual_effect),
 		cmocka_unit_test(test_spawn_start__environment),
