@@ -199,12 +199,13 @@ static void put_lease(const char *holder, const char *version, int64_t now_s)
 	char text[768];
 
 	const struct claim_lease name = claim_record_lease("u-1");
-	(void)snprintf(text, sizeof(text),
-	               "{metadata: {namespace: aksdr, name: %s, resourceVersion: '%s', annotations: "
-	               "{aksdr.io/claim: shop/db, aksdr.io/claim-uid: u-1, aksdr.io/slot: "
-	               "'2026-11-27T10:00:00Z', aksdr.io/begun: '2026-11-27T10:00:01Z'}}, spec: "
-	               "{holderIdentity: '%s', leaseDurationSeconds: 15}}",
-	               name.s, version, holder);
+	(void)snprintf(
+		text, sizeof(text),
+		"{metadata: {namespace: aksdr, name: %s, resourceVersion: '%s', "
+		"annotations: {aksdr.io/claim: shop/db, aksdr.io/claim-uid: u-1, aksdr.io/slot: "
+		"'2026-11-27T10:00:00Z', aksdr.io/begun: '2026-11-27T10:00:01Z'}}, spec: "
+		"{holderIdentity: '%s', leaseDurationSeconds: 15}}",
+		name.s, version, holder);
 	put_at(WORLD_LEASES, text, now_s);
 }
 
