@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "agent/cluster.h"
 #include "agent/cmd.h"
 #include "agent/doctor.h"
 #include "agent/examine.h"
@@ -28,20 +29,33 @@
 #define COLUMNS_USUAL 80
 #define COLUMNS_MOST 120
 
-static bool quick;
+enum { OPT_QUICK = 256, OPT_CLUSTER, OPT_HOOKS };
+
+static bool quick, in_cluster;
+static const char *hooks[CLUSTER_HOOKS_MAX];
+static size_t nhooks;
 
 static const struct verb_option options[] = {
-	{ "quick", NULL, "move 8 MiB each way instead of up to 64, and repeat less", 256 },
+	{ "quick", NULL, "move 8 MiB each way instead of up to 64, and repeat less", OPT_QUICK },
+	{ "cluster", NULL, "look at the cluster too, by a kubeconfig; in a pod that is done anyway",
+	  OPT_CLUSTER },
+	{ "hooks", "NAMESPACE", "pods of it run hooks; all: of any. May be repeated", OPT_HOOKS },
 	{ NULL, NULL, NULL, 0 },
 };
 
 static int set(void *state, int key, const char *value, struct err *e)
 {
 	(void)state;
-	(void)key;
-	(void)value;
-	(void)e;
-	quick = true;
+	if (key == OPT_QUICK) {
+		quick = true;
+	} else if (key == OPT_CLUSTER) {
+		in_cluster = true;
+	} else {
+		if (nhooks == CLUSTER_HOOKS_MAX)
+			return err_set(e, ERR_INVALID, "--hooks names at most %d namespaces",
+			               CLUSTER_HOOKS_MAX);
+		hooks[nhooks++] = value;
+	}
 	return 0;
 }
 
@@ -272,6 +286,31 @@ static void tell_volumes(struct doctor *d, const struct verb_common *c, int n, c
 	}
 }
 
+/* Of a cluster that we are in, or that was asked for; anywhere else nothing is said. */
+static int tell_cluster(struct doctor *d, struct err *e)
+{
+	const struct kube_params params = { .budget_ms = PATIENCE_MS,
+		                            .cancel = cancel_on_signals() };
+	struct err why = ERR_INIT;
+
+	if (!in_cluster && !getenv("KUBERNETES_SERVICE_HOST"))
+		return 0;
+	auto_kube struct kube *k = kube_open(&params, &why);
+	if (!k) {
+		struct doctor_verdict v = doctor_say(DOCTOR_FAILED, "%s", why.msg);
+
+		tell(d, CLUSTER_GROUP, "API server", &v);
+		return 0;
+	}
+	const struct cluster_examine x = { .kube = k,
+		                           .ns = kube_namespace(k),
+		                           .hooks = hooks,
+		                           .nhooks = nhooks,
+		                           .tell = tell,
+		                           .arg = d };
+	return cluster_examine(&x, e);
+}
+
 static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
 {
 	struct examine_figures figures = { .lag_ns = -1 };
@@ -285,6 +324,8 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	if (!t)
 		return -1;
 	struct doctor d = { .common = c, .t = t, .width = width_of_stdout() };
+	if (tell_cluster(&d, e) < 0)
+		return -1;
 	if (handles_open(&h, c->store, &why) < 0) {
 		v = doctor_say(DOCTOR_FAILED, "%s", why.msg);
 		tell(&d, "rights", "store", &v);
@@ -327,7 +368,10 @@ const struct verb cmd_doctor = {
 	.text = "Tries the store out on objects of its own under probe/, tells each check with its "
 		"result and what to do about it, and takes the objects away again where that is "
 		"allowed. With a key also the repository and the local state are looked at, and of "
-		"each PATH how a view of it would be made.\n\n"
+		"each PATH how a view of it would be made; in a cluster, what the agent needs "
+		"there.\n\n"
+		"  cluster        the API server, each right of the agent, policies, and which\n"
+		"                 class takes snapshots of each driver's volumes\n"
 		"  rights         create, read, list, delete, lock: each by itself, and\n"
 		"                 what is to be given where one is missing\n"
 		"  guarantees     one name has one writer; what is written is there and\n"
@@ -343,6 +387,8 @@ const struct verb cmd_doctor = {
 		"store's URL asks for, as a lock; warnings leave it 0.",
 	.examples = "aksdr-agent doctor --store azure://ACCOUNT/CONTAINER\n"
 		    "aksdr-agent doctor --store file:///srv/backup --key agent.key /var/lib/data\n"
+		    "kubectl -n aksdr exec daemonset/aksdr-agent -- /usr/bin/aksdr-agent doctor "
+		    "--quick\n"
 		    "aksdr-agent doctor --quick --quiet --store file:///srv/backup --key agent.key",
 	.options = options,
 	.flags = VERB_STORE,

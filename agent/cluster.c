@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rights come first: where one is missing that a later check needs, that check says so too, and
+ * all others are made. What there is none of in the cluster has a remedy that is a command.
+ */
+#include "agent/cluster.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kube/review.h"
+
+#define CRDS "helm show crds CHART | kubectl apply --server-side -f -"
+
+static struct doctor_verdict advised(struct doctor_verdict v, const char *fmt, ...)
+	PRINTF_LIKE(2, 3);
+static struct doctor_verdict advised(struct doctor_verdict v, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(v.remedy, sizeof(v.remedy), fmt, ap);
+	va_end(ap);
+	return v;
+}
+
+static void tell(const struct cluster_examine *x, const char *check, struct doctor_verdict v)
+{
+	x->tell(x->arg, CLUSTER_GROUP, check, &v);
+}
+
+/* Errors that end all checks; others are told, and the next one is made. */
+static bool ends(const struct err *e)
+{
+	return e->class == ERR_NOMEM || e->class == ERR_CANCELLED;
+}
+
+/* ---- rights ---- */
+
+struct doctor_verdict cluster_judge_missing(const struct rights_rule *rule, const char *verb,
+                                            const char *ns)
+{
+	struct doctor_verdict v;
+	const char *dot = rule->group[0] ? "." : "";
+
+	if (ns)
+		v = doctor_say(DOCTOR_FAILED, "may not %s %s%s%s in the namespace '%s'", verb,
+		               rule->resource, dot, rule->group, ns);
+	else
+		v = doctor_say(DOCTOR_FAILED, "may not %s %s%s%s in the cluster", verb,
+		               rule->resource, dot, rule->group);
+	if (rule->where == RIGHTS_HOOKS)
+		return advised(v, "%s; give it by the chart's rbac.hooks", rule->lost);
+	return advised(v, "%s; the chart gives it, unless rbac.create is off", rule->lost);
+}
+
+struct tally {
+	unsigned asked, missing;
+};
+
+/* All verbs of a rule in one namespace, or in the cluster. */
+static int ask_rule(const struct cluster_examine *x, const struct rights_rule *rule, const char *ns,
+                    struct tally *t, struct err *e)
+{
+	char resource[64], verb[RIGHTS_VERB_MAX];
+	const char *sub = strchr(rule->resource, '/');
+	size_t at = 0;
+
+	(void)snprintf(resource, sizeof(resource), "%.*s",
+	               (int)(sub ? sub - rule->resource : (ptrdiff_t)strlen(rule->resource)),
+	               rule->resource);
+	while (rights_next(rule, &at, verb)) {
+		const struct review what = { .verb = verb,
+			                     .group = rule->group,
+			                     .resource = resource,
+			                     .sub = sub ? sub + 1 : NULL,
+			                     .ns = ns };
+		bool allowed = false;
+
+		if (review_self(x->kube, &what, &allowed, NULL, e) < 0)
+			return -1;
+		t->asked++;
+		if (!allowed) {
+			t->missing++;
+			tell(x, "right", cluster_judge_missing(rule, verb, ns));
+		}
+	}
+	return 0;
+}
+
+static int ask_hooks(const struct cluster_examine *x, const struct rights_rule *rule,
+                     struct tally *t, struct err *e)
+{
+	for (size_t i = 0; i < x->nhooks; i++) {
+		const char *ns = strcmp(x->hooks[i], "all") == 0 ? NULL : x->hooks[i];
+
+		if (ask_rule(x, rule, ns, t, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int ask_rights(const struct cluster_examine *x, struct tally *t, struct err *e)
+{
+	size_t n;
+	const struct rights_rule *rules = rights_rules(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		int rc = rules[i].where == RIGHTS_HOOKS
+		                 ? ask_hooks(x, &rules[i], t, e)
+		                 : ask_rule(x, &rules[i],
+		                            rules[i].where == RIGHTS_OWN ? x->ns : NULL, t, e);
+
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int tell_rights(const struct cluster_examine *x, struct err *e)
+{
+	struct tally t = { 0, 0 };
+	struct err why = ERR_INIT;
+
+	if (ask_rights(x, &t, &why) < 0) {
+		tell(x, "rights", doctor_say(DOCTOR_FAILED, "%s", why.msg));
+		return ends(&why) ? (*e = why, -1) : 0;
+	}
+	if (t.missing == 0)
+		tell(x, "rights", doctor_say(DOCTOR_OK, "all %u are given", t.asked));
+	else
+		tell(x, "rights",
+		     advised(doctor_say(DOCTOR_FAILED, "%u of %u are missing", t.missing, t.asked),
+		             "see above"));
+	return 0;
+}
+
+/* ---- what there is ---- */
+
+static int keep(void *arg, const json_t *object, struct err *e)
+{
+	json_t *list = arg;
+
+	/* A copy: what is borrowed is const, and a reference would not be. */
+	if (json_array_append_new(list, json_deep_copy(object)) < 0)
+		return err_set(e, ERR_NOMEM, "no memory for a list of objects");
+	return 0;
+}
+
+/* All objects of a kind in a new array. */
+static json_t *all_of(const struct cluster_examine *x, const struct kube_kind *kind, struct err *e)
+{
+	const struct kube_select everything = { .ns = NULL };
+	auto_json json_t *list = json_array();
+
+	if (!list) {
+		err_set(e, ERR_NOMEM, "no memory for a list of objects");
+		return NULL;
+	}
+	return kube_list(x->kube, kind, &everything, keep, list, NULL, e) < 0 ? NULL : STEAL(&list);
+}
+
+static void tell_server(const struct cluster_examine *x, bool *ret_there)
+{
+	CLEANUP(buf_clear) struct buf text = BUF_INIT(64 * KIB);
+	struct err why = ERR_INIT;
+
+	*ret_there = kube_text(x->kube, "/version", &text, &why) == 0;
+	if (!*ret_there) {
+		tell(x, "API server",
+		     advised(doctor_say(DOCTOR_FAILED, "%s", why.msg),
+		             "the network policy of the chart lets agents reach "
+		             "networkPolicy.apiPorts; is the server at another port?"));
+		return;
+	}
+	auto_json json_t *version = json_loadb((const char *)text.data, text.len, 0, NULL);
+	const char *git = kube_text_at(version, "gitVersion");
+	tell(x, "API server",
+	     doctor_say(DOCTOR_OK, "%s; we are in the namespace '%s'", *git ? git : "answers",
+	                x->ns));
+}
+
+struct doctor_verdict cluster_judge_policies(size_t policies)
+{
+	if (policies == 0)
+		return advised(doctor_say(DOCTOR_WARNING, "there is none, so nothing is backed up"),
+		               "apply a BackupPolicy, or name some in the chart's policies");
+	return doctor_say(DOCTOR_OK, "%zu", policies);
+}
+
+static int tell_policies(const struct cluster_examine *x, struct err *e)
+{
+	struct err why = ERR_INIT;
+	auto_json json_t *policies = all_of(x, &kube_policy, &why);
+
+	if (policies) {
+		tell(x, "policies", cluster_judge_policies(json_array_size(policies)));
+		return 0;
+	}
+	if (ends(&why)) {
+		*e = why;
+		return -1;
+	}
+	struct doctor_verdict v = doctor_say(DOCTOR_FAILED, "%s", why.msg);
+	if (why.os == ENOTSUP)
+		v = advised(doctor_say(DOCTOR_FAILED, "the cluster does not know BackupPolicy"),
+		            "%s", CRDS);
+	tell(x, "policies", v);
+	return 0;
+}
+
+/* ---- snapshots ---- */
+
+static bool says_true(const json_t *class, const char *map, const char *name)
+{
+	const json_t *meta = json_object_get(class, "metadata");
+	const char *value = json_string_value(json_object_get(json_object_get(meta, map), name));
+
+	return value && strcmp(value, "true") == 0;
+}
+
+/* How much a class is to be preferred: marked for us, the default one, any. */
+static unsigned rank(const json_t *class)
+{
+	if (says_true(class, "labels", "aksdr.io/use"))
+		return 2;
+	return says_true(class, "annotations", "snapshot.storage.kubernetes.io/is-default-class")
+	               ? 1
+	               : 0;
+}
+
+struct doctor_verdict cluster_judge_driver(const char *driver, const json_t *classes)
+{
+	const json_t *best = NULL;
+	unsigned best_rank = 0, of_best = 0;
+
+	for (size_t i = 0; i < json_array_size(classes); i++) {
+		const json_t *class = json_array_get(classes, i);
+
+		if (strcmp(kube_text_at(class, "driver"), driver) != 0)
+			continue;
+		if (!best || rank(class) > best_rank) {
+			best = class;
+			best_rank = rank(class);
+			of_best = 1;
+		} else if (rank(class) == best_rank) {
+			of_best++;
+		}
+	}
+	if (!best)
+		return advised(doctor_say(DOCTOR_WARNING,
+		                          "no VolumeSnapshotClass: its volumes are read while "
+		                          "others write to them, and their points are fuzzy"),
+		               "where the driver has snapshots, make a class: the chart's "
+		               "snapshotClasses");
+	if (of_best > 1)
+		return advised(doctor_say(DOCTOR_WARNING,
+		                          "%u VolumeSnapshotClasses, and which one is meant is not "
+		                          "said",
+		                          of_best),
+		               "label one of them aksdr.io/use=true");
+	return doctor_say(DOCTOR_OK, "snapshots by the class '%s'",
+	                  kube_text_at(best, "metadata.name"));
+}
+
+/* Each driver once, by the StorageClasses. */
+static void tell_drivers(const struct cluster_examine *x, const json_t *storage,
+                         const json_t *classes)
+{
+	for (size_t i = 0; i < json_array_size(storage); i++) {
+		const json_t *class = json_array_get(storage, i);
+		const char *driver = kube_text_at(class, "provisioner");
+		char check[128];
+		bool told = false;
+
+		for (size_t k = 0; k < i && !told; k++)
+			told = strcmp(kube_text_at(json_array_get(storage, k), "provisioner"),
+			              driver) == 0;
+		if (told || !*driver)
+			continue;
+		(void)snprintf(check, sizeof(check), "driver %s", driver);
+		tell(x, check, cluster_judge_driver(driver, classes));
+	}
+}
+
+static int tell_snapshots(const struct cluster_examine *x, struct err *e)
+{
+	struct err why = ERR_INIT;
+	auto_json json_t *classes = all_of(x, &kube_snapshot_class, &why);
+	auto_json json_t *storage = classes ? all_of(x, &kube_storage_class, &why) : NULL;
+
+	if (storage) {
+		tell_drivers(x, storage, classes);
+		return 0;
+	}
+	if (ends(&why)) {
+		*e = why;
+		return -1;
+	}
+	struct doctor_verdict v = doctor_say(DOCTOR_FAILED, "%s", why.msg);
+	if (why.os == ENOTSUP)
+		v = advised(doctor_say(DOCTOR_WARNING,
+		                       "the cluster does not know VolumeSnapshots: all volumes are "
+		                       "read while others write to them, and their points are "
+		                       "fuzzy"),
+		            "install the snapshot controller and its CRDs; on AKS: az aks update "
+		            "--enable-snapshot-controller");
+	tell(x, "snapshots", v);
+	return 0;
+}
+
+int cluster_examine(const struct cluster_examine *x, struct err *e)
+{
+	bool there = false;
+
+	tell_server(x, &there);
+	if (!there)
+		return 0;
+	if (tell_rights(x, e) < 0 || tell_policies(x, e) < 0)
+		return -1;
+	return tell_snapshots(x, e);
+}

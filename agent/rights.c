@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A table; the rules of the chart say why each verb is there, this one what is lost without. */
+#include "agent/rights.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "common/clean.h"
+
+#define SNAPSHOT "snapshot.storage.k8s.io"
+
+static const struct rights_rule rules[] = {
+	{ RIGHTS_CLUSTER, "", "persistentvolumeclaims", "get list watch patch",
+	  "claims are not seen, or do not say which point is their newest" },
+	{ RIGHTS_CLUSTER, "", "persistentvolumes", "get list watch",
+	  "no volume can be told from another, and nothing is backed up" },
+	{ RIGHTS_CLUSTER, "", "namespaces", "list watch",
+	  "policies cannot select by namespace, and nothing is backed up" },
+	{ RIGHTS_CLUSTER, "", "pods", "list watch",
+	  "who uses a claim is not known, and nothing is backed up" },
+	{ RIGHTS_CLUSTER, "storage.k8s.io", "storageclasses", "get list watch",
+	  "what is left out by its class is not known, and nothing is backed up" },
+	{ RIGHTS_CLUSTER, SNAPSHOT, "volumesnapshotclasses", "get list",
+	  "no snapshots are taken: points are fuzzy" },
+	{ RIGHTS_CLUSTER, SNAPSHOT, "volumesnapshots", "get list create delete",
+	  "no snapshots are taken, so that points are fuzzy, or they are not removed" },
+	{ RIGHTS_CLUSTER, SNAPSHOT, "volumesnapshotcontents", "get list create patch delete",
+	  "snapshots cannot be read, so that points are fuzzy, or they are not removed" },
+	{ RIGHTS_CLUSTER, "aksdr.io", "backuppolicies", "list watch",
+	  "there are no policies, and nothing is backed up" },
+	{ RIGHTS_CLUSTER, "aksdr.io", "backuppolicies/status", "patch",
+	  "policies do not say what is protected" },
+	{ RIGHTS_CLUSTER, "events.k8s.io", "events", "create patch",
+	  "claims do not say what came of their backups" },
+	{ RIGHTS_OWN, "coordination.k8s.io", "leases", "get list watch create update patch",
+	  "two agents could back one volume up at once, so none does" },
+	{ RIGHTS_OWN, "", "persistentvolumeclaims", "create delete",
+	  "snapshots cannot be read, so that points are fuzzy, or clones are not removed" },
+	{ RIGHTS_OWN, "", "pods", "get create delete",
+	  "movers cannot be started, and nothing is backed up, or they are not removed" },
+	{ RIGHTS_OWN, "", "pods/log", "get", "what a mover says is not seen" },
+	{ RIGHTS_HOOKS, "", "pods/exec", "get create",
+	  "hooks fail, and with them points that need one" },
+};
+
+const struct rights_rule *rights_rules(size_t *ret_n)
+{
+	*ret_n = ARRAY_LEN(rules);
+	return rules;
+}
+
+bool rights_next(const struct rights_rule *rule, size_t *at, char *verb)
+{
+	const char *p = rule->verbs + *at;
+	size_t n = strcspn(p, " ");
+
+	if (n == 0)
+		return false;
+	assert(n < RIGHTS_VERB_MAX);
+	memcpy(verb, p, n);
+	verb[n] = '\0';
+	*at += n + (p[n] == ' ' ? 1 : 0);
+	return true;
+}

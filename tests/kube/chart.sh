@@ -1,0 +1,169 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The chart by a real helm and a real API server: with several sets of values the server takes all of
+# it and no pod breaks the rules that its profile promises to keep; what is wrong is refused by name.
+#
+# timeout: 600
+# shellcheck source=tests/kube/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+src=${SRC:-$(cd "$bed_here/../.." && pwd -P)}
+chart=$src/helm/aksdr
+values=$src/tests/kube/values
+export HELM_CACHE_HOME=$work/helm HELM_CONFIG_HOME=$work/helm HELM_DATA_HOME=$work/helm
+
+# What helm takes for the version where it asks no server.
+version=(--kube-version 1.36)
+
+bed_up --no-nodes
+run 0 k create namespace aksdr
+
+# rendered NAME [ARGUMENT]...: with a set of values, as $work/NAME.yaml
+rendered() {
+	local name=$1
+	shift
+	helm template aksdr "$chart" "${version[@]}" --namespace aksdr --values "$values/$name.yaml" "$@" >"$work/$name.yaml"
+}
+# of NAME FILTER: of the objects by jq
+of() { k create --dry-run=client --validate=false -o json -f "$work/$1.yaml" | jq -c "${@:2}"; }
+# mover NAME [LEVEL]: a pod as the agent makes it of the template, in the namespace LEVEL
+mover() {
+	of "$1" -r 'select(.kind == "ConfigMap" and (.data | has("mover.yaml"))).data["mover.yaml"]' >"$work/mover.yaml"
+	{ printf 'apiVersion: v1\nkind: Pod\n' && cat "$work/mover.yaml"; } |
+		k create --dry-run=client -o json -f - | jq '.metadata.name = "mover"' >"$work/mover.json"
+}
+
+t 'the version is that of the programs, and it stands in one place only for each'
+ok grep -qx "version: $(cat "$src/VERSION")" "$chart/Chart.yaml"
+ok grep -qx "appVersion: $(cat "$src/VERSION")" "$chart/Chart.yaml"
+
+t 'helm has nothing to say against it'
+for set in "$values"/*.yaml; do
+	run 0 helm lint --strict --quiet "$chart" "${version[@]}" --namespace aksdr --values "$set"
+done
+
+t 'the server takes all of it, with each set of values'
+run 0 k apply -f "$chart/crds" -f "$BED_PROGRAMS/crds" -f "$src/tests/kube/monitoring-crds.yaml"
+run 0 k wait --for=condition=Established --timeout=30s crd --all
+for name in shop crm; do run 0 k create namespace $name; done
+for set in "$values"/*.yaml; do
+	name=$(basename "$set" .yaml)
+	run 0 rendered "$name"
+	run 0 k apply --dry-run=server --validate=strict -f "$work/$name.yaml"
+	run 0 mover "$name"
+	run 0 k create serviceaccount -n aksdr "$name" --dry-run=client
+done
+
+t 'no pod breaks the rules that its profile keeps: the server says so itself'
+# breaks LEVEL NAME: what the server says of the pods of agent, mover and test in a namespace of that level
+breaks() {
+	local level=$1 name=$2
+	run 0 mover "$name"
+	of "$name" 'select(.kind == "DaemonSet").spec.template | .apiVersion = "v1" | .kind = "Pod" |
+		.metadata.name = "agent"' >"$work/pods.json"
+	jq -c . "$work/mover.json" >>"$work/pods.json"
+	of "$name" 'select(.kind == "Pod")' >>"$work/pods.json"
+	run 0 k create namespace "$level-$name" -o name
+	run 0 k label namespace "$level-$name" "pod-security.kubernetes.io/enforce=$level"
+	for account in agent mover; do run 0 k create serviceaccount -n "$level-$name" "aksdr-$account"; done
+	jq -c 'del(.metadata.namespace)' "$work/pods.json" | while read -r pod; do
+		k create --dry-run=server -n "$level-$name" -f - <<<"$pod" 2>&1 || true
+	done >"$work/said"
+}
+breaks baseline least
+ok test "$(grep -c 'created (server dry run)' "$work/said")" -eq 3
+breaks restricted automatic
+ok test "$(grep -c 'created (server dry run)' "$work/said")" -eq 3
+breaks baseline privileged
+ok grep -q '"agent" is forbidden: violates PodSecurity "baseline:latest".*privileged' "$work/said"
+ok grep -q 'pod/mover created' "$work/said"
+ok grep -q 'pod/aksdr-doctor created' "$work/said"
+
+t 'movers have no token, no rights, and no network but names and the store'
+run 0 mover least
+run 0 jq -r '[.spec.automountServiceAccountToken, .spec.serviceAccountName, (.spec.securityContext | has("fsGroup")),
+	.spec.containers[0].name, (.spec.containers | length)] | join(" ")' "$work/mover.json"
+out '^false aksdr-mover false mover 1$'
+run 0 of least -r '[.. | .subjects? // empty | .[].name] | unique | join(" ")'
+ok test "$(grep -c . "$work/.out")" -ge 1
+ok test "$(grep -cv '^$\|^aksdr-agent$' "$work/.out")" -eq 0
+run 0 of least 'select(.kind == "NetworkPolicy" and .metadata.name == "aksdr-mover").spec |
+	.ingress, [.egress[].ports[].port]'
+out '^\[53,53,443,9000\]$'
+
+t 'the values arrive where they belong'
+run 0 of privileged 'select(.kind == "DaemonSet").spec.template.spec.containers[0].args'
+out '"--role=secondary".*"--concurrency=4".*"--bandwidth=40Mi".*"--kubelet-dir=/data/kubelet"'
+run 0 of privileged 'select(.kind == "DaemonSet").spec.template.spec | .priorityClassName, .volumes,
+	(.containers[0] | .resources.limits, .image, .envFrom, .volumeMounts)'
+out '"system-node-critical"'
+out '"items":\[\{"key":"node.key","path":"node.key"\}\]'
+out '"memory":"1280Mi"'
+out '"registry.example/aksdr@sha256:0123'
+out '"secretRef":\{"name":"aksdr-store"\}'
+out '"mountPropagation":"HostToContainer"'
+run 0 of azure 'select(.kind == "ServiceAccount").metadata, select(.kind == "DaemonSet").spec.template.metadata'
+ok test "$(grep -c '"azure.workload.identity/client-id":"01234567-89ab-cdef-0123-456789abcdef"' "$work/.out")" -eq 2
+ok test "$(grep -c '"azure.workload.identity/use":"true"' "$work/.out")" -eq 1
+run 0 of azure 'select(.kind == "BackupPolicy" or .kind == "VolumeSnapshotClass").metadata |
+	.name, .labels["aksdr.io/use"]'
+out '"nightly"'
+out '"true"'
+run 0 of automatic 'select(.kind == "PrometheusRule").spec.groups[0].rules[0].expr'
+out '> 93600"$'
+run 0 of least 'select(.kind == "PrometheusRule" or .kind == "PodMonitor").kind'
+ok empty "$work/.out"
+run 0 of privileged 'select(.kind == "Role" and (.metadata.name | endswith("-hooks"))) |
+	[.metadata.namespace, .rules[].resources[]]'
+out '^\["shop","pods/exec"\]$'
+run 0 of automatic 'select(.kind == "ClusterRole") | [.rules[].resources[]] | index("pods/exec") != null'
+out '^true$'
+run 0 of least 'select(.kind == "ClusterRole" or .kind == "Role") | [.rules[] | .verbs[], .resources[], .apiGroups[]] |
+	any(. == "*" or . == "secrets" or . == "pods/exec")'
+out '^false$'
+ok not grep -q true "$work/.out"
+
+t 'every metric of the alerts and the dashboard exists'
+missing() {
+	grep -ohE 'aksdr_[a-z_]+' "$work/automatic.yaml" | sort -u | while read -r name; do
+		grep -qF "\"$name\"" "$src"/catalog/*.c "$src"/agent/*.c "$src"/common/metric.c || echo "$name"
+	done
+}
+ok test -z "$(missing)"
+ok test "$(grep -ohE 'aksdr_[a-z_]+' "$chart/files/dashboard.json" | sort -u | wc -l)" -gt 10
+ok jq -e '[.panels[].id] | length == (unique | length)' "$chart/files/dashboard.json"
+
+t 'what is wrong is refused, by its field'
+# wrong FIELD ARGUMENT...
+wrong() {
+	local field=$1
+	shift
+	run 1 helm template aksdr "$chart" "${version[@]}" --namespace aksdr --values "$values/least.yaml" "$@"
+	err "$field"
+}
+wrong '/?cluster' --set-string cluster=
+wrong '/?cluster' --set-string cluster='Prod West'
+wrong 'store[./]url' --set-string store.url=
+wrong 'store[./]url' --set-string store.url=ftp://x
+wrong 'store\.url holds a user' --set-string store.url=s3://id:secret@bucket
+wrong 'key[./]secret' --set-string key.secret=
+wrong 'profile' --set profile=root
+wrong 'role' --set role=third
+wrong 'agent[./]concurrency' --set agent.concurrency=0
+wrong 'agent[./]concurrency' --set-string agent.concurrency=two
+wrong 'concurrent' --set agent.concurrent=2
+wrong 'keys' --set keys.secret=x
+wrong 'agent[./]bandwidth' --set-string agent.bandwidth=fast
+wrong 'agent[./]port' --set agent.port=80
+wrong 'image[./]digest' --set-string image.digest=latest
+wrong 'image[./]pullPolicy' --set image.pullPolicy=Sometimes
+wrong 'policies[./]0' --set 'policies[0].name=x'
+wrong 'azure[./]clientId' --set-string azure.clientId=me
+wrong 'rbac[./]hooks' --set rbac.hooks=some
+wrong 'rbac\.hookNamespaces names none' --set rbac.hooks=namespaces
+wrong 'rbac\.hookNamespaces counts only' --set 'rbac.hookNamespaces[0]=x'
+wrong 'monitoring[./]maxAge' --set-string monitoring.maxAge=2days
+wrong 'networkPolicy[./]storeCidrs[./]0' --set 'networkPolicy.storeCidrs[0]=here'
+
+finish
