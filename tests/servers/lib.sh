@@ -107,7 +107,7 @@ servers_on_ports() {
 make_container() { servers_client make azure "$@" || exit 1; }
 make_bucket() { servers_client make s3 "$@" || exit 1; }
 
-# A CA of the test's own, and a certificate for 127.0.0.1.
+# A CA of the test's own, and a certificate for 127.0.0.1, and for what $servers_names has (IP:10.0.0.1,DNS:x).
 servers_certificates() {
 	[ ! -e "$servers/server.pem" ] || return 0
 	(
@@ -116,7 +116,7 @@ servers_certificates() {
 		openssl req -x509 "${new[@]}" -days 2 -subj '/CN=CA of a test' -keyout ca.key -out ca.pem &&
 			openssl req "${new[@]}" -subj '/CN=127.0.0.1' -keyout server.key -out server.csr &&
 			openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -days 2 -out server.pem \
-				-extfile <(echo 'subjectAltName=IP:127.0.0.1,DNS:localhost')
+				-extfile <(echo "subjectAltName=IP:127.0.0.1,DNS:localhost${servers_names:+,$servers_names}")
 	) >"$servers/openssl.log" 2>&1 || { cat "$servers/openssl.log" && exit 1; }
 }
 
