@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* aksdr-agent backup: backs volumes up once. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/claim_job.h"
+#include "agent/claim_leases.h"
 #include "agent/cmd.h"
+#include "agent/given.h"
 #include "agent/job.h"
+#include "agent/mover.h"
 #include "agent/workplace.h"
+#include "common/fd.h"
 #include "common/hex.h"
 #include "common/log.h"
 #include "common/metric.h"
@@ -49,7 +56,16 @@ enum {
 	OPT_COPY_MAX,
 	OPT_REQUIRE_MOUNT,
 	OPT_CHANGED_BLOCKS,
-	OPT_FULL_EVERY
+	OPT_FULL_EVERY,
+	OPT_POLICY,
+	OPT_SLOT,
+	OPT_NODE,
+	OPT_AGENT_NAMESPACE,
+	OPT_MOVER_TEMPLATE,
+	OPT_READER,
+	OPT_SNAPSHOT_CLASS,
+	OPT_VIEW,
+	OPT_RESULT
 };
 
 static const char *excludes[EXCLUDES_MAX];
@@ -63,8 +79,15 @@ static struct job_params job = {
 };
 static const char *domain, *cluster = "", *namespace = "", *uid = "", *metrics;
 
+/* Of claims of a cluster. */
+static struct claim_leases_params claim_options = { .slot_s = SCHED_NONE };
+static struct claim_job claim_job;
+static const char *policy_file, *mover_file, *driver;
+/* Of a mover, which is given its view. */
+static const char *given_view, *given_result;
+
 static const struct verb_option options[] = {
-	{ "driver", "auto|btrfs|lvm-thin|reflink|freeze|live",
+	{ "driver", "auto|csi|claim|btrfs|lvm-thin|reflink|freeze|live",
 	  "how a view of one moment is made; default: the best that the volume supports",
 	  OPT_DRIVER },
 	{ "pre", "COMMAND", "run before the moment, by /bin/sh -c; may be repeated", OPT_PRE },
@@ -123,6 +146,22 @@ static const struct verb_option options[] = {
 	{ "full-every", "N",
 	  "with --changed-blocks: read all and compare at every Nth backup; default 10",
 	  OPT_FULL_EVERY },
+	{ "policy", "FILE",
+	  "a BackupPolicy, JSON or YAML ('-': standard input), for what no option says",
+	  OPT_POLICY },
+	{ "slot", "TIME", "the firing of its schedule that the run of a claim is for; default now",
+	  OPT_SLOT },
+	{ "node", "NAME", "the node that this runs on, for the names of what is made", OPT_NODE },
+	{ "agent-namespace", "NAME",
+	  "where views of claims are held; default: the namespace that this runs in",
+	  OPT_AGENT_NAMESPACE },
+	{ "mover-template", "FILE", "the pod that reads the view of a claim, JSON or YAML",
+	  OPT_MOVER_TEMPLATE },
+	{ "reader", "auto|mover|node", "who reads the view of a claim; default auto", OPT_READER },
+	{ "snapshot-class", "NAME", "VolumeSnapshotClass of claims; default: found by the driver",
+	  OPT_SNAPSHOT_CLASS },
+	{ "view", "JSON", "in a mover: what is known of the view that PATH is", OPT_VIEW },
+	{ "result", "FILE", "in a mover: where to tell what came of it", OPT_RESULT },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -171,6 +210,23 @@ static int set_seconds(const char *what, const char *value, int64_t most_s, unsi
 	return 0;
 }
 
+static int set_slot(const char *value, struct err *e)
+{
+	int64_t ns;
+
+	if (now_parse(value, &ns, e) < 0)
+		return err_wrap(e, "--slot");
+	claim_options.slot_s = ns / 1000000000;
+	return 0;
+}
+
+static void set_reader(const char *value)
+{
+	claim_job.reader = strcmp(value, "mover") == 0  ? POLICY_READ_MOVER
+	                   : strcmp(value, "node") == 0 ? POLICY_READ_NODE
+	                                                : POLICY_READ_AUTO;
+}
+
 static unsigned hook_timeout_ms;
 static enum hook_on_error on_hook_error = HOOK_FAIL;
 
@@ -184,7 +240,33 @@ static int set(void *state, int key, const char *value, struct err *e)
 		metrics = value;
 		return *value ? 0 : err_set(e, ERR_INVALID, "--metrics needs the name of a file");
 	case OPT_DRIVER:
-		moment_params.driver = value;
+		driver = value;
+		return 0;
+	case OPT_POLICY:
+		policy_file = value;
+		return 0;
+	case OPT_SLOT:
+		return set_slot(value, e);
+	case OPT_NODE:
+		claim_options.node = value;
+		return 0;
+	case OPT_AGENT_NAMESPACE:
+		claim_options.agent_ns = value;
+		return 0;
+	case OPT_MOVER_TEMPLATE:
+		mover_file = value;
+		return 0;
+	case OPT_READER:
+		set_reader(value);
+		return 0;
+	case OPT_SNAPSHOT_CLASS:
+		claim_options.class = value;
+		return 0;
+	case OPT_VIEW:
+		given_view = value;
+		return 0;
+	case OPT_RESULT:
+		given_result = value;
 		return 0;
 	case OPT_SET:
 		return set_set(value, e);
@@ -418,13 +500,37 @@ static int lock_made(const struct repo *r, const struct made *m, struct err *e)
 	                                                : result.refusal.msg);
 }
 
+/* A claim that was read into a volume. */
+static int name_claim(const struct csi_claim *c, struct point_volume *v, struct err *e)
+{
+	memset(v, 0, sizeof(*v));
+	if (copy_name(v->name, sizeof(v->name), "name", c->name, strlen(c->name), e) < 0 ||
+	    copy_name(v->cluster, sizeof(v->cluster), "cluster", cluster, strlen(cluster), e) < 0 ||
+	    copy_name(v->namespace, sizeof(v->namespace), "namespace", c->ns, strlen(c->ns), e) < 0)
+		return -1;
+	return copy_name(v->uid, sizeof(v->uid), "uid", c->uid, strlen(c->uid), e);
+}
+
+/* Whether the volumes are claims: all of them or none. */
+static int are_claims(int argc, char **argv, bool *ret, struct err *e)
+{
+	*ret = csi_is_origin(argv[0]);
+	for (int i = 1; i < argc; i++)
+		if (csi_is_origin(argv[i]) != *ret)
+			return err_set(e, ERR_INVALID,
+			               "claims and paths are not backed up in one call: '%.200s' "
+			               "and '%.200s'",
+			               argv[0], argv[i]);
+	if (argc > VOLUMES_MAX)
+		return err_set(e, ERR_INVALID, "there are more than %d volumes in one call",
+		               VOLUMES_MAX);
+	return 0;
+}
+
 /* All names are looked at before the first byte is read. */
 static int parse_all(int argc, char **argv, struct point_volume *volumes, const char **paths,
                      struct err *e)
 {
-	if (argc > VOLUMES_MAX)
-		return err_set(e, ERR_INVALID, "there are more than %d volumes in one call",
-		               VOLUMES_MAX);
 	for (int i = 0; i < argc; i++) {
 		if (parse_volume(argv[i], &volumes[i], &paths[i], e) < 0)
 			return -1;
@@ -447,6 +553,21 @@ static int write_metrics(struct store *s, struct err *e)
 	return metric_write(&b, metrics, e);
 }
 
+/* The domain that a volume is of: the one that is named, or its place. */
+static int choose_domain(const struct point_volume *v, char *buffer, size_t max, const char **ret,
+                         struct err *e)
+{
+	int n = snprintf(buffer, max, "%s%s%s", v->cluster,
+	                 v->cluster[0] && v->namespace[0] ? "/" : "", v->namespace);
+
+	if (!domain && n >= (int)max)
+		return err_set(e, ERR_INVALID,
+		               "cluster and namespace are too long for a domain's name; "
+		               "pass --domain");
+	*ret = domain ? domain : n ? buffer : "default";
+	return 0;
+}
+
 /* One call of the verb. */
 struct call {
 	const struct verb_common *c;
@@ -456,7 +577,12 @@ struct call {
 	uint64_t unreadable;
 	int done;
 	bool failed;
-	struct err first; /* failure */
+	struct err first;            /* failure */
+	struct claim_leases *claims; /* NULL: volumes are paths */
+	bool told[VOLUMES_MAX];      /* of each claim: how its run ended */
+	/* For whoever gave the view: texts and numbers of the point, no lists. */
+	struct point last;
+	uint64_t last_requests;
 };
 
 static void note_failure(struct call *x, const char *name, const struct err *why, bool last)
@@ -468,6 +594,45 @@ static void note_failure(struct call *x, const char *name, const struct err *why
 		log_error("volume not backed up", LOG_S("volume", name), LOG_S("why", why->msg));
 }
 
+/* Reads the view of volume i to the commit. */
+static int back_up_one(struct call *x, size_t i, struct moment *m, struct point *p,
+                       uint64_t *ret_requests, struct err *e)
+{
+	/* The first one pays for opening the repository. */
+	uint64_t before = i > 0 ? store_requests(x->r->store) : 0;
+	char own_domain[128];
+
+	if (!x->claims) {
+		int rc = job_backup(x->r, &job, p, e);
+		*ret_requests = store_requests(x->r->store) - before;
+		return rc;
+	}
+	if (claim_leases_check(x->claims, e) < 0 ||
+	    choose_domain(&job.volume, own_domain, sizeof(own_domain), &job.domain, e) < 0)
+		return -1;
+	claim_job.run = &x->claims->run;
+	claim_job.claim = &x->claims->run.claims[i];
+	claim_job.view = &m->volumes[i];
+	claim_job.job = &job;
+	if (claim_job_run(&claim_job, p, ret_requests, e) < 0)
+		return err_wrap(e, "claim '%s/%s'", claim_job.claim->ns, claim_job.claim->name);
+	p->volume = job.volume;
+	p->capture.fallback = STEAL(&m->volumes[i].capture.fallback);
+	p->capture.frozen_ns = m->volumes[i].capture.frozen_ns;
+	p->capture.thawed_ns = m->volumes[i].capture.thawed_ns;
+	memcpy(p->capture.moment, m->volumes[i].capture.moment, sizeof(p->capture.moment));
+	return 0;
+}
+
+/* How the run of a claim ended, to its Lease, once its view is gone. */
+static void tell_claim(struct call *x, size_t i, const struct point *p, const struct err *why)
+{
+	if (!x->claims || x->told[i])
+		return;
+	x->told[i] = true;
+	claim_leases_end(x->claims, i, p, why, p ? p->capture.fallback : NULL);
+}
+
 /* One after the other. What is not wanted any more is not read. */
 static void back_up(struct call *x, const struct point_volume *volumes, struct moment *m)
 {
@@ -476,8 +641,7 @@ static void back_up(struct call *x, const struct point_volume *volumes, struct m
 		struct moment_volume *v = &m->volumes[i];
 		struct point p = { 0 };
 		struct err why = v->why;
-		/* The first one pays for opening the repository. */
-		uint64_t before = i > 0 ? store_requests(x->r->store) : 0;
+		uint64_t requests = 0;
 
 		job.volume = volumes[i];
 		job.view = i;
@@ -485,8 +649,9 @@ static void back_up(struct call *x, const struct point_volume *volumes, struct m
 		for (size_t k = i + 1; k < m->n; k++)
 			job.last = job.last && !m->volumes[k].snapshot;
 		/* The other volumes are still worth saving. */
-		bool made = v->snapshot && job_backup(x->r, &job, &p, &why) == 0;
+		bool made = v->snapshot && back_up_one(x, i, m, &p, &requests, &why) == 0;
 		moment_release(v, made);
+		tell_claim(x, i, made ? &p : NULL, &why);
 		if (!made) {
 			if (!v->snapshot && why.class != ERR_NONE)
 				err_wrap(&why, "volume '%s'", v->name);
@@ -498,8 +663,9 @@ static void back_up(struct call *x, const struct point_volume *volumes, struct m
 		tell_problems(&p);
 		x->unreadable += p.unreadable;
 		note_made(&x->made, &p);
-		add_row(x->t, &p, store_requests(x->r->store) - before,
-		        x->c->output == OUTPUT_TABLE);
+		add_row(x->t, &p, requests, x->c->output == OUTPUT_TABLE);
+		x->last = p;
+		x->last_requests = requests;
 		point_clear(&p);
 		x->done++;
 	}
@@ -536,23 +702,6 @@ static int conclude(struct call *x, struct err *e)
 	return 0;
 }
 
-/* The domain that volumes are of when none is named. */
-static int choose_domain(char *buffer, size_t max, struct err *e)
-{
-	int n;
-
-	if (domain)
-		return 0;
-	n = snprintf(buffer, max, "%s%s%s", cluster, cluster[0] && namespace[0] ? "/" : "",
-	             namespace);
-	if (n >= (int)max)
-		return err_set(e, ERR_INVALID,
-		               "cluster and namespace are too long for a domain's name; "
-		               "pass --domain");
-	domain = n ? buffer : "default";
-	return 0;
-}
-
 /* Where snapshots are noted; what earlier runs left is removed. Without it: live reads. */
 static void open_workplace(const char *state, struct workplace *w)
 {
@@ -585,20 +734,67 @@ static void set_hooks(bool dry_run)
 	}
 }
 
-static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
+/* ---- policies ---- */
+
+static struct policy_list policies;
+
+/* The one policy of a file says what no option says. */
+static int apply_policy(struct err *e)
 {
-	static struct point_volume volumes[VOLUMES_MAX];
-	static struct moment_volume views[VOLUMES_MAX];
-	static const char *paths[VOLUMES_MAX];
-	static struct call x;
-	char set_id[33], default_domain[128];
+	const char *path = strcmp(policy_file, "-") == 0 ? "/dev/stdin" : policy_file;
+
+	if (policy_load_file(path, NULL, "default", &policies, e) < 0)
+		return -1;
+	if (policies.n != 1)
+		return err_set(e, ERR_INVALID, "--policy '%s' has %zu policies, not one",
+		               policy_file, policies.n);
+	const struct policy *p = policies.items[0];
+	if (policy_check(p, e) < 0)
+		return -1;
+	if (!driver)
+		driver = p->driver;
+	if (!claim_options.class)
+		claim_options.class = p->snapshot_class;
+	if (!domain && *p->domain)
+		domain = p->domain;
+	if (claim_job.reader == POLICY_READ_AUTO)
+		claim_job.reader = p->reader;
+	if (!env.freeze_max_ms)
+		env.freeze_max_ms = (unsigned)(p->freeze_timeout_s * 1000);
+	for (size_t i = 0; job.nexcludes < EXCLUDES_MAX && i < p->exclude.n; i++)
+		excludes[job.nexcludes++] = p->exclude.v[i];
+	job.skip_caches |= p->skip_caches;
+	job.allow_empty |= p->allow_empty;
+	job.changed_blocks |= p->changed_blocks;
+	if (p->changed_blocks)
+		job.full_every = (uint64_t)p->full_every;
+	claim_job.want = p->want;
+	claim_job.strict = p->on_less == POLICY_LESS_FAIL;
+	return 0;
+}
+
+/* ---- the verb ---- */
+
+static struct point_volume volumes[VOLUMES_MAX];
+static struct moment_volume views[VOLUMES_MAX];
+static struct call x;
+
+static void choose_set(char *id)
+{
 	uint8_t random[16];
 
-	(void)state;
-	if (parse_all(argc, argv, volumes, paths, e) < 0 ||
-	    choose_domain(default_domain, sizeof(default_domain), e) < 0)
-		return -1;
+	if (job.set)
+		return;
+	secret_random(random, sizeof(random));
+	hex_encode(id, random, sizeof(random));
+	job.set = id;
+}
+
+/* The views of all volumes, and what is read of them. paths: of volumes. */
+static int back_up_all(const struct verb_common *c, int n, const char *const *paths, struct err *e)
+{
 	auto_repo struct repo *r = NULL;
+
 	if (repo_open_url(c->store, c->dry_run ? STORE_READONLY : 0, c->key, c->passphrase_file,
 	                  c->state, cancel_on_signals(), &r, e) < 0)
 		return -1;
@@ -607,36 +803,110 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	if (r->params.single_writer && !c->dry_run)
 		log_warn("this repository has a single writer at a time: its store cannot keep "
 		         "writers apart");
-	if (!job.set) {
-		secret_random(random, sizeof(random));
-		hex_encode(set_id, random, sizeof(random));
-		job.set = set_id;
-	}
 	auto_table struct table *t = table_new("aksdr/backup/v1", columns, ARRAY_LEN(columns),
 	                                       c->output, e);
 	if (!t)
 		return -1;
-	job.domain = domain;
-	job.dry_run = c->dry_run;
-	job.progress = c->progress;
 	CLEANUP(workplace_close) struct workplace w = { NULL, NULL };
 	set_hooks(c->dry_run);
 	if (!c->dry_run)
 		open_workplace(c->state, &w);
-	moment_params.set = job.set;
-	moment_params.cancel = cancel_on_signals();
-	for (int i = 0; i < argc; i++)
+	for (int i = 0; i < n; i++)
 		views[i] = (struct moment_volume){ .name = volumes[i].name, .path = paths[i] };
+	x.r = r;
+	x.t = t;
 	CLEANUP(moment_end) struct moment m = { .n = 0 };
-	moment_take(&m, &moment_params, views, (size_t)argc);
-	x = (struct call){ .c = c, .r = r, .t = t };
+	if (given_view) {
+		m = (struct moment){ .params = &moment_params, .volumes = views, .n = 1 };
+		if (given_read(given_view, &env, &views[0], e) < 0)
+			return -1;
+	} else {
+		moment_take(&m, &moment_params, views, (size_t)n);
+	}
 	back_up(&x, volumes, &m);
 	return conclude(&x, e);
 }
 
+static int back_up_claims(const struct verb_common *c, int n, const char *const *origins,
+                          struct err *e)
+{
+	CLEANUP(claim_leases_close) struct claim_leases claims = CLAIM_LEASES_NONE;
+	auto_json json_t *template = mover_file ? mover_template(mover_file, e) : NULL;
+	struct err lost = ERR_INIT;
+
+	if (mover_file && !template)
+		return -1;
+	if (c->dry_run)
+		return err_set(e, ERR_UNSUPPORTED,
+		               "--dry-run is not for claims: reading one makes "
+		               "a snapshot and a pod");
+	claim_options.cancel = cancel_on_signals();
+	if (claim_leases_open(&claims, &claim_options, origins, (size_t)n, e) < 0)
+		return -1;
+	for (int i = 0; i < n; i++)
+		if (name_claim(&claims.run.claims[i], &volumes[i], e) < 0)
+			return -1;
+	env.cluster = &claims.run;
+	x.claims = &claims;
+	claim_job.template = template;
+	int rc = back_up_all(c, n, origins, e);
+	for (int i = 0; i < n; i++)
+		tell_claim(&x, (size_t)i, NULL, e);
+	/* Then it was not somebody who had us end. */
+	if (rc < 0 && claim_leases_check(&claims, &lost) < 0)
+		*e = lost;
+	return rc;
+}
+
+static int tell_result(int rc, const struct err *why, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(GIVEN_RESULT_MAX);
+
+	if (given_result_write(x.done ? &x.last : NULL, why, x.last_requests, &b, e) < 0)
+		return -1;
+	auto_close int fd = open(given_result, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || fd_write_full(fd, b.data, b.len) < 0)
+		return err_sys(e, errno, "telling the result to '%s'", given_result);
+	return rc;
+}
+
+static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
+{
+	static const char *paths[VOLUMES_MAX];
+	char set_id[33], default_domain[128];
+	struct err why = ERR_INIT;
+	bool claims;
+	int rc;
+
+	(void)state;
+	if ((policy_file && apply_policy(e) < 0) || are_claims(argc, argv, &claims, e) < 0)
+		return -1;
+	if (given_view && (claims || argc != 1))
+		return err_set(e, ERR_INVALID, "--view is of one volume NAME=PATH");
+	moment_params.driver = driver ? driver : "auto";
+	choose_set(set_id);
+	job.dry_run = c->dry_run;
+	job.progress = c->progress;
+	moment_params.set = job.set;
+	moment_params.cancel = cancel_on_signals();
+	x = (struct call){ .c = c };
+	if (claims) {
+		for (int i = 0; i < argc; i++)
+			paths[i] = argv[i];
+		return back_up_claims(c, argc, paths, e);
+	}
+	if (parse_all(argc, argv, volumes, paths, e) < 0 ||
+	    choose_domain(&volumes[0], default_domain, sizeof(default_domain), &job.domain, e) < 0)
+		return -1;
+	rc = back_up_all(c, argc, paths, &why);
+	if (rc < 0)
+		*e = why;
+	return given_result ? tell_result(rc, &why, e) : rc;
+}
+
 const struct verb cmd_backup = {
 	.name = "backup",
-	.args = "NAME=PATH...",
+	.args = "NAME=PATH...|pvc:NAMESPACE/CLAIM...",
 	.summary = "back volumes up once",
 	.text = "Makes one restore point of each volume. PATH is a directory, a block device or "
 		"an image "
@@ -645,10 +915,16 @@ const struct verb cmd_backup = {
 		"volume's previous point is neither read nor stored again.\n\n"
 		"Entries that cannot be read are listed and the rest is saved: then the exit "
 		"status is 3. "
-		"Volumes given together share a set id.",
+		"Volumes given together share a set id.\n\n"
+		"Of claims of a cluster (PersistentVolumeClaims) snapshots are taken, and each is "
+		"read by a pod from the template of movers. A claim whose volume can have none is "
+		"read as it is: its point is labelled fuzzy and says why. The cluster is the one "
+		"that this runs in, or that of KUBECONFIG. While a claim is backed up its Lease is "
+		"held; when somebody else holds it the exit status is 6.",
 	.examples =
 		"aksdr-agent backup --store file:///srv/backup --key agent.key data=/var/lib/data\n"
-		"aksdr-agent backup --store file:///srv/backup --key agent.key disk=/dev/vdb",
+		"aksdr-agent backup --store file:///srv/backup --key agent.key disk=/dev/vdb\n"
+		"aksdr-agent backup --mover-template mover.yaml pvc:shop/data pvc:shop/log",
 	.options = options,
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
 	.min_args = 1,

@@ -146,7 +146,7 @@ static void fall_back(struct moment *m, struct moment_volume *v, const struct er
 	v->why = *why;
 	if (!is_auto(m) || why->class == ERR_CANCELLED)
 		return;
-	v->snapshot = snapshot_take(m->params->env, &snapshot_live, v->path, &e);
+	v->snapshot = snapshot_take(m->params->env, snapshot_fallback(v->path), v->path, &e);
 	if (!v->snapshot || capture_set_fallback(&v->capture, why->msg, &e) < 0) {
 		give_up(v);
 		v->why = e;

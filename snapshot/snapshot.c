@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "snapshot/block.h"
+#include "snapshot/csi.h"
 #include "snapshot/mount.h"
 
 #define BUSY_WAIT_MS 5000U /* for somebody else's freeze to end; applications are held meanwhile */
@@ -22,9 +23,26 @@ static const struct snapshot_ops *const drivers[] = { &snapshot_btrfs,   &snapsh
 	                                              &snapshot_reflink, &snapshot_freeze,
 	                                              &snapshot_live,    NULL };
 
+static const struct snapshot_ops *const claim_drivers[] = { &snapshot_csi, &snapshot_claim, NULL };
+
 const struct snapshot_ops *const *snapshot_drivers(void)
 {
 	return drivers;
+}
+
+const struct snapshot_ops *const *snapshot_claim_drivers(void)
+{
+	return claim_drivers;
+}
+
+static const struct snapshot_ops *const *drivers_of(const char *path)
+{
+	return csi_is_origin(path) ? claim_drivers : drivers;
+}
+
+const struct snapshot_ops *snapshot_fallback(const char *path)
+{
+	return csi_is_origin(path) ? &snapshot_claim : &snapshot_live;
 }
 
 const char *snapshot_consistency_name(enum snapshot_consistency c)
@@ -39,11 +57,16 @@ const char *snapshot_consistency_name(enum snapshot_consistency c)
 	return names[c];
 }
 
-/* A volume is a directory, a block device or a file: all else is refused here once. */
+/*
+ * A volume is a directory, a block device or a file, or a claim that its driver looks at: all else
+ * is refused here once.
+ */
 static int check_volume(const char *path, struct err *e)
 {
 	struct stat st;
 
+	if (csi_is_origin(path))
+		return 0;
 	if (stat(path, &st) < 0) {
 		if (errno == ENOENT)
 			return err_set(e, ERR_NOT_FOUND,
@@ -78,43 +101,45 @@ static int works(const struct snapshot_env *env, const struct snapshot_ops *driv
 const struct snapshot_ops *snapshot_choose_best(const struct snapshot_env *env, const char *path,
                                                 char *refusals, size_t max, struct err *e)
 {
+	const struct snapshot_ops *const *of = drivers_of(path);
 	size_t at = 0;
 
 	if (max > 0)
 		refusals[0] = '\0';
 	if (check_volume(path, e) < 0)
 		return NULL;
-	for (size_t i = 0; drivers[i]; i++) {
+	for (size_t i = 0; of[i]; i++) {
 		struct err why = ERR_INIT;
-		int rc = works(env, drivers[i], path, &why);
+		int rc = works(env, of[i], path, &why);
 
 		if (rc > 0)
-			return drivers[i];
+			return of[i];
 		if (rc < 0) {
 			*e = why;
 			return NULL;
 		}
 		if (at < max)
 			at += (size_t)snprintf(refusals + at, max - at, "%snot %s: %s",
-			                       at ? "; " : "", drivers[i]->name, why.msg);
+			                       at ? "; " : "", of[i]->name, why.msg);
 	}
 	err_set(e, ERR_UNSUPPORTED, "there is no way to read the source '%s' here", path);
 	return NULL;
 }
 
-/* The names of all drivers, as a sentence has them. */
-static void list_names(char *to, size_t max)
+/* The names of drivers, as a sentence has them. */
+static void list_names(const struct snapshot_ops *const *of, char *to, size_t max)
 {
 	size_t at = 0;
 
 	to[0] = '\0';
-	for (size_t i = 0; drivers[i] && at < max; i++)
-		at += (size_t)snprintf(to + at, max - at, ", %s", drivers[i]->name);
+	for (size_t i = 0; of[i] && at < max; i++)
+		at += (size_t)snprintf(to + at, max - at, ", %s", of[i]->name);
 }
 
 const struct snapshot_ops *snapshot_choose(const struct snapshot_env *env, const char *name,
                                            const char *path, struct err *e)
 {
+	const struct snapshot_ops *const *of = drivers_of(path);
 	struct err why = ERR_INIT;
 	char names[128];
 
@@ -122,12 +147,12 @@ const struct snapshot_ops *snapshot_choose(const struct snapshot_env *env, const
 		return snapshot_choose_best(env, path, NULL, 0, e);
 	if (check_volume(path, e) < 0)
 		return NULL;
-	for (size_t i = 0; drivers[i]; i++) {
-		if (strcmp(name, drivers[i]->name) != 0)
+	for (size_t i = 0; of[i]; i++) {
+		if (strcmp(name, of[i]->name) != 0)
 			continue;
-		int rc = works(env, drivers[i], path, &why);
+		int rc = works(env, of[i], path, &why);
 		if (rc > 0)
-			return drivers[i];
+			return of[i];
 		if (rc < 0)
 			*e = why;
 		else
@@ -136,7 +161,7 @@ const struct snapshot_ops *snapshot_choose(const struct snapshot_env *env, const
 			        path, why.msg);
 		return NULL;
 	}
-	list_names(names, sizeof(names));
+	list_names(of, names, sizeof(names));
 	err_set(e, ERR_INVALID, "there is no snapshot driver '%s'; use auto%s", name, names);
 	return NULL;
 }
@@ -158,8 +183,9 @@ static int start(struct snapshot *s, const char *path, struct err *e)
 	s->origin = strdup(path);
 	if (!s->origin)
 		return err_set(e, ERR_NOMEM, "no memory for the path '%s'", path);
-	s->origin_fd = open(path, O_PATH | O_CLOEXEC);
-	if (s->origin_fd < 0)
+	if (!csi_is_origin(path))
+		s->origin_fd = open(path, O_PATH | O_CLOEXEC);
+	if (!csi_is_origin(path) && s->origin_fd < 0)
 		return err_sys(e, errno, "opening '%s'", path);
 	return s->ops->prepare ? s->ops->prepare(s, e) : 0;
 }

@@ -17,6 +17,8 @@
 #include "snapshot/journal.h"
 #include "snapshot/walk.h"
 
+struct csi_run;
+
 #define SNAPSHOT_SET_MAX 64
 #define SNAPSHOT_TOKEN_MAX 256 /* bytes of a token with its NUL; printable ASCII */
 #define SNAPSHOT_NOTES_MAX 256
@@ -49,6 +51,7 @@ struct snapshot_env {
 	uint64_t copy_max_bytes; /* of the freeze driver; 0: SNAPSHOT_COPY_MAX */
 	unsigned freeze_max_ms;  /* longest freeze; 0: FREEZER_DEADLINE_MS */
 	bool keep_no_base; /* views of committed points go too: the next one knows no differences */
+	struct csi_run *cluster; /* whose claims origins "pvc:NAMESPACE/NAME" are; NULL: none */
 };
 
 /* When a volume stood still; ns since 1970. All 0: it did not. */
@@ -126,6 +129,12 @@ struct snapshot {
  * them. NULL at the end.
  */
 const struct snapshot_ops *const *snapshot_drivers(void);
+
+/* The same for claims of a cluster ("pvc:NAMESPACE/NAME" for a path). */
+const struct snapshot_ops *const *snapshot_claim_drivers(void);
+
+/* What reads the volume at path as it is, when nothing better works. */
+const struct snapshot_ops *snapshot_fallback(const char *path);
 
 /*
  * The driver of this name; for "auto" or NULL the best one that works for the
@@ -213,5 +222,8 @@ extern const struct snapshot_ops snapshot_lvm_thin;
 extern const struct snapshot_ops snapshot_reflink;
 extern const struct snapshot_ops snapshot_freeze;
 extern const struct snapshot_ops snapshot_live;
+/* Of claims. Their path is the name of a claim in the agent's namespace that has the view. */
+extern const struct snapshot_ops snapshot_csi;
+extern const struct snapshot_ops snapshot_claim;
 
 #endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See claim_job.h. */
+#include "agent/claim_job.h"
+
+#include <string.h>
+
+#include "agent/given.h"
+#include "agent/mover.h"
+
+/* ---- arguments ---- */
+
+static int add(json_t *args, const char *option, const char *value)
+{
+	if (!value || !*value)
+		return 0;
+	return json_array_append_new(args, json_string(option)) |
+	       json_array_append_new(args, json_string(value));
+}
+
+static int add_flag(json_t *args, bool on, const char *option)
+{
+	return on ? json_array_append_new(args, json_string(option)) : 0;
+}
+
+json_t *claim_job_args(const struct claim_job *j, struct err *e)
+{
+	const struct job_params *p = j->job;
+	auto_json json_t *known = given_write(j->view, e);
+	CLEANUP(buf_clear) struct buf view = BUF_INIT(512 * KIB);
+	auto_json json_t *args = json_pack("[s, s]", "backup", "--quiet");
+	char text[32];
+
+	if (!known || json_write(known, &view, e) < 0)
+		return NULL;
+	int bad = add(args, "--view", buf_cstr(&view));
+	bad |= add(args, "--result", MOVER_RESULT);
+	bad |= add(args, "--cluster", p->volume.cluster);
+	bad |= add(args, "--namespace", p->volume.namespace);
+	bad |= add(args, "--uid", p->volume.uid);
+	bad |= add(args, "--domain", p->domain);
+	bad |= add(args, "--set", p->set);
+	for (size_t i = 0; i < p->nexcludes; i++)
+		bad |= add(args, "--exclude", p->excludes[i]);
+	bad |= add_flag(args, p->skip_caches, "--skip-caches");
+	bad |= add_flag(args, p->allow_empty, "--allow-empty");
+	bad |= add_flag(args, p->force, "--force");
+	bad |= add_flag(args, p->take_over, "--take-over");
+	bad |= add_flag(args, !p->verify_encode, "--no-verify-encode");
+	if (p->level) {
+		(void)snprintf(text, sizeof(text), "%d", p->level);
+		bad |= add(args, "--level", text);
+	}
+	if (p->threads) {
+		(void)snprintf(text, sizeof(text), "%u", p->threads);
+		bad |= add(args, "--threads", text);
+	}
+	bad |= json_array_append_new(args,
+	                             json_sprintf("%s=%s", p->volume.name,
+	                                          j->claim->block ? MOVER_DEVICE : MOVER_VIEW));
+	if (!bad)
+		return STEAL(&args);
+	(void)err_set(e, ERR_NOMEM, "no memory for a mover's arguments");
+	return NULL;
+}
+
+/* ---- where it is read ---- */
+
+struct find {
+	const struct csi_claim *claim;
+	char node[KUBE_NAME_MAX + 1];
+};
+
+static int look_at(void *arg, const json_t *pod, struct err *e)
+{
+	struct find *f = arg;
+	const json_t *volumes = kube_at(pod, "spec.volumes");
+
+	(void)e;
+	for (size_t i = 0; i < json_array_size(volumes); i++) {
+		const json_t *v = json_array_get(volumes, i);
+		const char *phase = kube_text_at(pod, "status.phase");
+
+		if (strcmp(kube_text_at(v, "persistentVolumeClaim.claimName"), f->claim->name) ==
+		            0 &&
+		    strcmp(phase, "Succeeded") != 0 && strcmp(phase, "Failed") != 0)
+			(void)snprintf(f->node, sizeof(f->node), "%s",
+			               kube_text_at(pod, "spec.nodeName"));
+	}
+	return 0;
+}
+
+/* The node that has the volume, of those that one node has at a time; "" where any will do. */
+static int find_node(const struct claim_job *j, struct find *f, struct err *e)
+{
+	const struct kube_select in_ns = { .ns = j->claim->ns };
+	const json_t *modes = kube_at(j->claim->volume, "spec.accessModes");
+
+	*f = (struct find){ .claim = j->claim };
+	if (j->view->snapshot->ops->caps & SNAP_CAP_ATOMIC)
+		return 0;
+	for (size_t i = 0; i < json_array_size(modes); i++) {
+		const char *mode = json_string_value(json_array_get(modes, i));
+
+		if (mode && strcmp(mode, "ReadWriteOnce") != 0)
+			return 0;
+	}
+	return kube_list(j->run->kube, &kube_pod, &in_ns, look_at, f, NULL, e);
+}
+
+int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
+                  struct err *e)
+{
+	const struct snapshot *s = j->view->snapshot;
+	struct find f;
+
+	if (j->strict && s->consistency < j->want)
+		return err_set(e, ERR_INVALID,
+		               "the view is %s and not %s, as the policy wants%s%.400s",
+		               snapshot_consistency_name(s->consistency),
+		               snapshot_consistency_name(j->want),
+		               j->view->capture.fallback ? ": " : "",
+		               j->view->capture.fallback ? j->view->capture.fallback : "");
+	if (!j->template)
+		return err_set(e, ERR_UNSUPPORTED,
+		               "a mover is to read the view, and there is no template for its pod; "
+		               "pass --mover-template");
+	auto_json json_t *args = claim_job_args(j, e);
+	if (!args || find_node(j, &f, e) < 0)
+		return -1;
+	const struct mover_params mover = {
+		.run = j->run,
+		.claim = j->claim,
+		.template = j->template,
+		.node = *f.node ? f.node : NULL,
+		.args = args,
+		.writable = s->ops->caps & SNAP_CAP_WRITABLE,
+	};
+	return mover_run(&mover, ret, ret_requests, e);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One backup of one claim whose view is there: who reads it is found, does what agent/job.h does,
+ * and tells what came of it. And what a policy says of a backup, beside its options.
+ */
+#ifndef AKSDR_AGENT_CLAIM_JOB_H
+#define AKSDR_AGENT_CLAIM_JOB_H
+
+#include "agent/job.h"
+#include "agent/policy.h"
+#include "snapshot/csi.h"
+
+struct claim_job {
+	const struct csi_run *run;
+	const struct csi_claim *claim;
+	const struct moment_volume *view;
+	const struct job_params *job; /* volume, domain, set and what to leave out count */
+	const json_t *template;       /* of movers; NULL: there is none */
+	enum policy_reader reader;
+	enum snapshot_consistency want; /* with strict: a view of less makes no point */
+	bool strict;
+};
+
+/* The arguments of a mover for it. NULL with e. The caller decrefs. */
+json_t *claim_job_args(const struct claim_job *j, struct err *e);
+
+/*
+ * Runs to the commit; *ret as of given_result_read().
+ *   ERR_UNSUPPORTED  there is no way to read it: no template for a mover
+ *   ERR_INVALID      the view is of less consistency than wanted
+ * and what mover_run() says.
+ */
+MUST_CHECK int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
+                             struct err *e);
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An API server that keeps objects in memory, for tests of what makes and removes them: GET, POST,
+ * PUT, merge patches, DELETE and lists, by the rules that count there. What a cluster's controllers
+ * would do the test does, in world_act. The real one is in tests/kube.
+ */
+#ifndef AKSDR_TESTS_KUBE_WORLD_H
+#define AKSDR_TESTS_KUBE_WORLD_H
+
+#include "tests/harness/kube_kit.h"
+
+static struct {
+	json_t *objects; /* by "PLURAL/NS/NAME" or "PLURAL/NAME" */
+	/* After an object was made or changed (touched) or its deletion asked for. May change all. */
+	void (*act)(const char *key, json_t *object);
+	/* An answer of this status instead, for requests "METHOD KEY" that contain fail. */
+	const char *fail;
+	int fail_status;
+	const char *fail_message;
+	unsigned uids;
+	char log[4096]; /* of the last pod that was asked for its log */
+} world;
+
+/* "/api/v1/namespaces/n/pods/p?x" -> "pods/n/p"; *ret_sub: "log" or "" */
+static inline void world_key(const char *target, char *ret, size_t max, char *ret_sub)
+{
+	char path[1024], *parts[12], *rest = path;
+	size_t n = 0, at;
+
+	(void)snprintf(path, sizeof(path), "%.*s", (int)strcspn(target, "?"), target);
+	for (char *part; n < ARRAY_LEN(parts) && (part = strsep(&rest, "/"));)
+		if (*part)
+			parts[n++] = part;
+	at = n > 0 && strcmp(parts[0], "api") == 0 ? 2 : 3;
+	const char *ns = NULL;
+	if (n >= at + 3 && strcmp(parts[at], "namespaces") == 0) {
+		ns = parts[at + 1];
+		at += 2;
+	}
+	assert_true(n > at);
+	(void)snprintf(ret, max, "%s%s%s%s%s", parts[at], ns ? "/" : "", ns ? ns : "",
+	               n > at + 1 ? "/" : "", n > at + 1 ? parts[at + 1] : "");
+	(void)snprintf(ret_sub, 16, "%s", n > at + 2 ? parts[at + 2] : "");
+}
+
+static inline void world_refuse(struct buf *reply, int code, const char *reason, const char *text)
+{
+	auto_json json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:{s:s}}", "kind", "Status", "code",
+	                                code, "reason", reason, "message", text, "details", "name",
+	                                "x");
+	char *body = json_dumps(o, JSON_COMPACT);
+
+	http_reply(reply, code, "", body, strlen(body));
+	free(body);
+}
+
+static inline void world_tell(struct buf *reply, const json_t *o)
+{
+	char *body = json_dumps(o, JSON_COMPACT);
+
+	http_reply(reply, 200, "", body, strlen(body));
+	free(body);
+}
+
+static inline void world_merge(json_t *into, const json_t *patch)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)patch, key, value) {
+		json_t *there = json_object_get(into, key);
+
+		if (json_is_null(value))
+			(void)json_object_del(into, key);
+		else if (json_is_object(value) && json_is_object(there))
+			world_merge(there, value);
+		else
+			(void)json_object_set_new(into, key, json_deep_copy(value));
+	}
+}
+
+static inline json_t *world_get(const char *key)
+{
+	return json_object_get(world.objects, key);
+}
+
+static inline void world_remove(const char *key)
+{
+	(void)json_object_del(world.objects, key);
+}
+
+/* For tests: an object from text with ' for ". */
+static inline void world_put(const char *key, const char *text)
+{
+	auto_free char *copy = strdup(text);
+	struct err e = ERR_INIT;
+
+	for (char *c = copy; *c; c++)
+		*c = *c == '\'' ? '"' : *c;
+	json_t *o = json_parse(key, copy, strlen(copy), &e);
+	if (!o)
+		fail_msg("%s", e.msg);
+	(void)json_object_set_new(world.objects, key, o);
+}
+
+static inline void world_touched(const char *key)
+{
+	json_t *o = world_get(key);
+
+	if (world.act && o)
+		world.act(key, o);
+}
+
+static inline void world_list(const char *key, struct buf *reply)
+{
+	auto_json json_t *list = json_pack("{s:{s:s}, s:[]}", "metadata", "resourceVersion", "1",
+	                                   "items");
+	const char *k;
+	json_t *o;
+
+	json_object_foreach(world.objects, k, o) {
+		if (strncmp(k, key, strlen(key)) == 0 && k[strlen(key)] == '/')
+			(void)json_array_append(json_object_get(list, "items"), o);
+	}
+	world_tell(reply, list);
+}
+
+static inline void world_post(const char *key, const struct http_seen *q, struct buf *reply)
+{
+	struct err e = ERR_INIT;
+	json_t *o = json_parse("body", q->body, q->body_len, &e);
+	char full[1024], uid[32];
+
+	assert_non_null(o);
+	(void)snprintf(full, sizeof(full), "%s/%s", key, kube_text_at(o, "metadata.name"));
+	if (world_get(full)) {
+		json_decref(o);
+		world_refuse(reply, 409, "AlreadyExists", "there is one");
+		return;
+	}
+	(void)snprintf(uid, sizeof(uid), "uid-%u", ++world.uids);
+	(void)json_object_set_new(json_object_get(o, "metadata"), "uid", json_string(uid));
+	(void)json_object_set_new(world.objects, full, o);
+	world_tell(reply, o);
+	world_touched(full);
+}
+
+static inline int world_answers(void *arg, const struct http_seen *q, struct buf *reply)
+{
+	char key[600], sub[16], line[640];
+
+	(void)arg;
+	world_key(q->target, key, sizeof(key), sub);
+	(void)snprintf(line, sizeof(line), "%s %s", q->method, key);
+	if (world.fail && strstr(line, world.fail)) {
+		world_refuse(reply, world.fail_status, "Told", world.fail_message);
+		return 0;
+	}
+	if (strcmp(q->method, "POST") == 0) {
+		world_post(key, q, reply);
+		return 0;
+	}
+	json_t *o = world_get(key);
+	if (!o && !strchr(key, '/')) {
+		world_list(key, reply);
+	} else if (!o && strcmp(q->method, "GET") == 0 && strchr(key, '/') == strrchr(key, '/') &&
+	           strstr(q->target, "limit=")) {
+		world_list(key, reply);
+	} else if (!o) {
+		world_refuse(reply, 404, "NotFound", "there is none");
+	} else if (strcmp(sub, "log") == 0) {
+		http_reply(reply, 200, "", world.log, strlen(world.log));
+	} else if (strcmp(q->method, "GET") == 0) {
+		world_tell(reply, o);
+	} else if (strcmp(q->method, "DELETE") == 0) {
+		(void)json_object_set_new(json_object_get(o, "metadata"), "deletionTimestamp",
+		                          json_string("2026-11-22T00:00:00Z"));
+		world_tell(reply, o);
+		if (world.act)
+			world.act(key, o);
+		else
+			world_remove(key);
+	} else {
+		struct err e = ERR_INIT;
+		auto_json json_t *body = json_parse("body", q->body, q->body_len, &e);
+
+		assert_non_null(body);
+		world_merge(o, body);
+		world_tell(reply, o);
+		world_touched(key);
+	}
+	return 0;
+}
+
+static inline int world_setup(void **state)
+{
+	memset(&world, 0, sizeof(world));
+	world.objects = json_object();
+	(void)kit_setup(state);
+	kit.own = world_answers;
+	return 0;
+}
+
+static inline int world_teardown(void **state)
+{
+	(void)kit_teardown(state);
+	json_decref(world.objects);
+	return 0;
+}
+
+#define WORLD_CASE(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+
+#endif
