@@ -94,6 +94,7 @@ LIB/libstdc++.so
 LIB/libtasn1.so
 LIB/libunistring.so
 LIB/libxml2.so
+LIB/libyaml.so
 LIB/libz.so
 LIB/libzstd.so
 etc/group
