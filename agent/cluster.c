@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "kube/review.h"
+#include "snapshot/csi_class.h"
 
 #define CRDS "helm show crds CHART | kubectl apply --server-side -f -"
 
@@ -213,56 +214,19 @@ static int tell_policies(const struct cluster_examine *x, struct err *e)
 
 /* ---- snapshots ---- */
 
-static bool says_true(const json_t *class, const char *map, const char *name)
-{
-	const json_t *meta = json_object_get(class, "metadata");
-	const char *value = json_string_value(json_object_get(json_object_get(meta, map), name));
-
-	return value && strcmp(value, "true") == 0;
-}
-
-/* How much a class is to be preferred: marked for us, the default one, any. */
-static unsigned rank(const json_t *class)
-{
-	if (says_true(class, "labels", "aksdr.io/use"))
-		return 2;
-	return says_true(class, "annotations", "snapshot.storage.kubernetes.io/is-default-class")
-	               ? 1
-	               : 0;
-}
-
 struct doctor_verdict cluster_judge_driver(const char *driver, const json_t *classes)
 {
-	const json_t *best = NULL;
-	unsigned best_rank = 0, of_best = 0;
+	struct err why = ERR_INIT;
+	const char *class = csi_class_choose(classes, driver, NULL, &why);
 
-	for (size_t i = 0; i < json_array_size(classes); i++) {
-		const json_t *class = json_array_get(classes, i);
-
-		if (strcmp(kube_text_at(class, "driver"), driver) != 0)
-			continue;
-		if (!best || rank(class) > best_rank) {
-			best = class;
-			best_rank = rank(class);
-			of_best = 1;
-		} else if (rank(class) == best_rank) {
-			of_best++;
-		}
-	}
-	if (!best)
-		return advised(doctor_say(DOCTOR_WARNING,
-		                          "no VolumeSnapshotClass: its volumes are read while "
-		                          "others write to them, and their points are fuzzy"),
-		               "where the driver has snapshots, make a class: the chart's "
-		               "snapshotClasses");
-	if (of_best > 1)
-		return advised(doctor_say(DOCTOR_WARNING,
-		                          "%u VolumeSnapshotClasses, and which one is meant is not "
-		                          "said",
-		                          of_best),
-		               "label one of them aksdr.io/use=true");
-	return doctor_say(DOCTOR_OK, "snapshots by the class '%s'",
-	                  kube_text_at(best, "metadata.name"));
+	if (class)
+		return doctor_say(DOCTOR_OK, "snapshots by the class '%s'", class);
+	return advised(doctor_say(DOCTOR_WARNING,
+	                          "%s: its volumes are read while others write to them, and "
+	                          "their points are fuzzy",
+	                          why.msg),
+	               "where the driver has snapshots, make a VolumeSnapshotClass (the chart's "
+	               "snapshotClasses), or label one of several aksdr.io/use=true");
 }
 
 /* Each driver once, by the StorageClasses. */
