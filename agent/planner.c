@@ -281,33 +281,37 @@ static bool old(const struct policy *p, const struct world_lease *l, int64_t now
 	return p->rpo_s > 0 && now_s - l->success_s > p->rpo_s;
 }
 
-void planner_stands(const struct world *w, const struct world_claim *c, int64_t now_s,
-                    struct planner_standing *ret)
+bool planner_exposed(const struct world *w, const struct world_claim *c, int64_t now_s)
+{
+	const struct world_plan *p = &c->plan;
+	const struct world_lease *l = world_lease_of(w, c);
+
+	return !p->policy || p->verdict == POLICY_INVALID || !l || l->success_s == SCHED_NONE ||
+	       old(p->policy, l, now_s);
+}
+
+struct planner_why planner_why(const struct world *w, const struct world_claim *c)
 {
 	const struct policy_claim view = world_view(w, c);
 	const struct policy_choice choice = policy_choose(&w->list, w->agent_ns, &view);
 	const struct world_lease *l = world_lease_of(w, c);
 	const bool has = l && l->success_s != SCHED_NONE;
+	struct planner_why r = { .s = "" };
 
-	ret->why[0] = '\0';
-	ret->exposed = !choice.policy || choice.verdict == POLICY_INVALID || !has ||
-	               old(choice.policy, l, now_s);
-	if (!ret->exposed)
-		return;
 	if (choice.verdict != POLICY_PROTECTED)
-		(void)snprintf(ret->why, sizeof(ret->why), "%s", choice.why);
+		(void)snprintf(r.s, sizeof(r.s), "%s", choice.why);
 	else if (!c->bound)
-		(void)snprintf(ret->why, sizeof(ret->why), "it is not bound to a volume");
+		(void)snprintf(r.s, sizeof(r.s), "it is not bound to a volume");
 	else if (l && l->outcome == CLAIM_FAILED && l->message)
-		(void)snprintf(ret->why, sizeof(ret->why), "%s its last run failed: %.500s",
+		(void)snprintf(r.s, sizeof(r.s), "%s its last run failed: %.500s",
 		               has ? "its last restore point is too old, and"
 		                   : "it has no restore point, and",
 		               l->message);
 	else if (!has)
-		(void)snprintf(ret->why, sizeof(ret->why), "it has no restore point yet");
+		(void)snprintf(r.s, sizeof(r.s), "it has no restore point yet");
 	else
-		(void)snprintf(ret->why, sizeof(ret->why),
-		               "its last restore point is of %s, and older than %s",
+		(void)snprintf(r.s, sizeof(r.s), "its last restore point is of %s, older than %s",
 		               now_rfc3339(l->success_s * 1000000000).s,
 		               num_duration_text(choice.policy->rpo_s).s);
+	return r;
 }

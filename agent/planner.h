@@ -53,12 +53,13 @@ void planner_ended(struct world_claim *c, enum planner_end how, int64_t slot_s, 
 
 /* ---- reports ---- */
 
-/* How a claim stands, for its policy's status. */
-struct planner_standing {
-	bool exposed;
-	char why[ERR_MSG_MAX]; /* exposed: a sentence */
+/* Behind a pass: whether the claim has no restore point that is young enough for its policy. */
+bool planner_exposed(const struct world *w, const struct world_claim *c, int64_t now_s);
+
+/* Why, as a sentence. */
+struct planner_why {
+	char s[ERR_MSG_MAX];
 };
-void planner_stands(const struct world *w, const struct world_claim *c, int64_t now_s,
-                    struct planner_standing *ret);
+struct planner_why planner_why(const struct world *w, const struct world_claim *c);
 
 #endif

@@ -405,14 +405,15 @@ static void test_planner__a_secondary_begins_nothing_and_judges(void **state)
 
 static void stands(const char *name, int64_t at_s, const char *why)
 {
-	struct planner_standing s;
+	const struct world_claim *c = world_claim(w, "shop", name);
 
-	planner_stands(w, world_claim(w, "shop", name), at_s, &s);
-	assert_string_equal(s.why, why ? why : "");
-	assert_int_equal(s.exposed, why != NULL);
+	(void)planner_pass(w, &me, at_s);
+	assert_int_equal(planner_exposed(w, c, at_s), why != NULL);
+	if (why)
+		assert_string_equal(planner_why(w, c).s, why);
 }
 
-static void test_planner_stands__says_who_is_exposed_and_why(void **state)
+static void test_planner_why__says_who_is_exposed_and_why(void **state)
 {
 	const int64_t at = DAY + 5 * HOUR;
 
@@ -431,7 +432,7 @@ static void test_planner_stands__says_who_is_exposed_and_why(void **state)
 	stands("new", at, "it has no restore point yet");
 	stands("good", at, NULL);
 	stands("old", at,
-	       "its last restore point is of 2026-11-27T02:00:02.000Z, and older than 2h00m");
+	       "its last restore point is of 2026-11-27T02:00:02.000Z, older than 2h00m");
 	stands("failed", at, "it has no restore point, and its last run failed: no luck");
 	stands("paused", at, "paused by the annotation aksdr.io/paused on the claim");
 	stands("unbound", at, "it is not bound to a volume");
@@ -477,7 +478,7 @@ int main(void)
 		T(test_planner__members_of_a_set_begin_in_one_run),
 		T(test_planner__of_a_set_on_two_nodes_the_second_one_waits),
 		T(test_planner__a_secondary_begins_nothing_and_judges),
-		T(test_planner_stands__says_who_is_exposed_and_why),
+		T(test_planner_why__says_who_is_exposed_and_why),
 		T(test_planner__ten_thousand_claims_of_which_none_changed_are_not_judged_again),
 	};
 

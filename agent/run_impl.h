@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Within agent/run*.c: what the daemon's threads share. */
+#ifndef AKSDR_AGENT_RUN_IMPL_H
+#define AKSDR_AGENT_RUN_IMPL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "agent/planner.h"
+#include "agent/run.h"
+#include "agent/runner.h"
+#include "kube/event.h"
+#include "kube/kube.h"
+#include "kube/watch.h"
+
+#define RUN_ARGS_MAX 24
+
+struct run;
+
+struct run_feed { /* one watch */
+	struct run *run;
+	enum world_kind kind;
+	struct watch *watch;
+	bool trouble; /* was logged; its thread's alone */
+};
+
+struct run {
+	const struct run_params *p;
+	struct kube *kube;
+	struct events *events;
+	struct planner_me me;
+	struct runner *runner;
+	struct runner_params runner_params;
+	const char *args[RUN_ARGS_MAX];
+	char *env[8];
+	char agents[256]; /* label selector */
+	char fields[300]; /* field selector */
+	struct run_feed feeds[WORLD_KINDS];
+	int wake; /* eventfd: something has changed */
+
+	pthread_mutex_t lock; /* of the world */
+	struct world *world;
+
+	atomic_bool store_ready, leads;
+	atomic_int_fast64_t ticked_ns; /* when the main loop was last there */
+	atomic_uint_fast64_t runs[3];  /* that ended: with points, without, somebody else's */
+	atomic_uint running;
+
+	pthread_t keeper, leader; /* run_keep.h */
+	bool keeps, leading;      /* they were started */
+	atomic_bool failed;       /* a thread found what ends the agent: */
+	struct err why;           /* with the lock */
+	struct cancel stop;       /* of our threads */
+};
+
+int64_t run_now_s(void);
+void run_wake(struct run *r);
+/* Ends the daemon with this error. */
+void run_fail(struct run *r, const struct err *why);
+
+/* run_watch.c: starts and ends the watches; policies of a directory are read here. */
+MUST_CHECK int run_watch_start(struct run *r, struct err *e);
+void run_watch_stop(struct run *r);
+
+#endif

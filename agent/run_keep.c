@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The store: whether it can be reached, and the catalog of what is there. */
+#include "agent/run_keep.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "agent/run_impl.h"
+#include "catalog/metrics.h"
+#include "catalog/sync.h"
+#include "common/backoff.h"
+#include "common/log.h"
+#include "common/now.h"
+#include "common/secret.h"
+#include "repo/key.h"
+
+#define SYNC_MS 300000 /* between two looks at the store */
+
+void run_pause(const struct run *r, int64_t ms)
+{
+	struct pollfd fd = { .fd = r->stop.fd, .events = POLLIN };
+
+	if (!cancel_requested(&r->stop))
+		(void)poll(&fd, 1, (int)ms);
+}
+
+int run_keep_check(struct run *r, struct err *e)
+{
+	struct keys *keys = NULL;
+
+	if (keys_load(r->p->key, r->p->passphrase_file, &keys, e) < 0)
+		return -1;
+	keys_free(keys);
+	return 0;
+}
+
+void run_keep_tell(struct run *r, const struct err *why)
+{
+	struct err e = ERR_INIT;
+	json_t *pod = NULL;
+
+	if (kube_get(r->kube, &kube_pod, r->p->ns, r->p->pod, &pod, &e) == 0) {
+		const struct event_about about = { .kind = &kube_pod,
+			                           .ns = r->p->ns,
+			                           .name = r->p->pod,
+			                           .uid = kube_text_at(pod, "metadata.uid") };
+
+		if (events_tell(r->events, &about, true, "AgentFailed", "Start", why->msg, &e) == 0)
+			e.class = ERR_NONE;
+	}
+	if (e.class != ERR_NONE)
+		log_debug("the reason was not told as an event", LOG_S("why", e.msg));
+	json_decref(pod);
+}
+
+/* One look at the store, and, where we lead, what is there into the catalog. */
+static int look(struct run *r, struct err *e)
+{
+	auto_repo struct repo *repo = NULL;
+	auto_catalog struct catalog *c = NULL;
+	auto_free char *path = NULL;
+	const struct sync_params params = { .now_ns = now_wall_ns() };
+	struct sync_result result;
+
+	if (repo_open_url(r->p->store, STORE_READONLY, r->p->key, r->p->passphrase_file,
+	                  r->p->state, &r->stop, &repo, e) < 0)
+		return -1;
+	if (!atomic_exchange(&r->store_ready, true))
+		log_info("the store is reached");
+	if (!atomic_load(&r->leads))
+		return 0;
+	if (catalog_path(NULL, r->p->state, r->p->key, &path, e) < 0 ||
+	    catalog_make_dir(path, e) < 0 || catalog_open(path, CATALOG_WRITE, &c, e) < 0 ||
+	    sync_run(c, repo, &params, &result, e) < 0)
+		return err_wrap(e, "keeping the catalog");
+	return 0;
+}
+
+/* Whether trying again makes sense, where nobody changes anything. */
+static bool is_fatal(const struct err *e)
+{
+	switch (e->class) {
+	case ERR_DENIED:
+	case ERR_FORMAT:
+	case ERR_CORRUPT:
+	case ERR_INVALID:
+	case ERR_NOT_FOUND:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void *keep(void *arg)
+{
+	const struct backoff backoff = { .budget_ms = INT64_MAX,
+		                         .first_ms = 2000,
+		                         .longest_ms = 60000 };
+	struct run *r = arg;
+	unsigned failed = 0;
+
+	while (!cancel_requested(&r->stop)) {
+		struct err e = ERR_INIT;
+		int64_t wait_ms = SYNC_MS;
+
+		if (look(r, &e) < 0 && e.class != ERR_CANCELLED) {
+			/* An agent that has worked goes on: what it cannot do its runs tell. */
+			if (!atomic_load(&r->store_ready) && is_fatal(&e)) {
+				run_fail(r, &e);
+				return NULL;
+			}
+			if (failed++ == 0)
+				log_warn("the store is not reached", LOG_S("why", e.msg));
+			uint64_t random;
+			secret_random(&random, sizeof(random));
+			wait_ms = backoff_wait_ms(&backoff, failed, 0, random);
+		} else {
+			failed = 0;
+		}
+		run_pause(r, wait_ms);
+	}
+	return NULL;
+}
+
+int run_keep_start(struct run *r, struct err *e)
+{
+	int os = pthread_create(&r->keeper, NULL, keep, r);
+
+	if (os != 0)
+		return err_sys(e, os, "starting a thread");
+	r->keeps = true;
+	(void)pthread_setname_np(r->keeper, "keep");
+	os = pthread_create(&r->leader, NULL, run_lead, r);
+	if (os != 0)
+		return err_sys(e, os, "starting a thread");
+	r->leading = true;
+	(void)pthread_setname_np(r->leader, "lead");
+	return 0;
+}
+
+void run_keep_stop(struct run *r)
+{
+	if (r->keeps)
+		(void)pthread_join(r->keeper, NULL);
+	if (r->leading)
+		(void)pthread_join(r->leader, NULL);
+	r->keeps = false;
+	r->leading = false;
+}
+
+int run_keep_metrics(struct run *r, struct buf *b, struct err *e)
+{
+	const struct metrics_params params = { .now_ns = now_wall_ns() };
+	auto_catalog struct catalog *c = NULL;
+	auto_free char *path = NULL;
+
+	/* One agent of all tells of the volumes, else each would be there several times. */
+	if (!atomic_load(&r->leads) || !atomic_load(&r->store_ready))
+		return 0;
+	if (catalog_path(NULL, r->p->state, r->p->key, &path, e) < 0)
+		return -1;
+	if (access(path, F_OK) < 0) /* not made yet */
+		return 0;
+	if (catalog_open(path, CATALOG_READ, &c, e) < 0)
+		return -1;
+	return metrics_put(c, &params, b, e);
+}

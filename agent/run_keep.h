@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Within agent/run*.c: what goes on beside the main loop. A thread asks whether the store is
+ * there, and another one leads: one agent of all, by the Lease `aksdr-leader`, writes the policies'
+ * status, removes what nobody owns, and keeps the catalog of the restore points.
+ */
+#ifndef AKSDR_AGENT_RUN_KEEP_H
+#define AKSDR_AGENT_RUN_KEEP_H
+
+#include "agent/run_impl.h"
+#include "common/buf.h"
+
+/* Whether the key can be read; the store is not asked yet. */
+MUST_CHECK int run_keep_check(struct run *r, struct err *e);
+/* An event of our own pod with the reason why the agent ends. */
+void run_keep_tell(struct run *r, const struct err *why);
+
+MUST_CHECK int run_keep_start(struct run *r, struct err *e);
+/* Ends the threads, whose stop has been requested. */
+void run_keep_stop(struct run *r);
+
+/* Appends what the catalog tells, if it is here. */
+MUST_CHECK int run_keep_metrics(struct run *r, struct buf *b, struct err *e);
+
+/* The leader's thread, run_lead.c. */
+void *run_lead(void *arg);
+/* Removes what was made for runs that no Lease knows of; *ret_removed: how many. */
+MUST_CHECK int run_sweep(struct run *r, size_t *ret_removed, struct err *e);
+/* Waits so long, or until the stop. */
+void run_pause(const struct run *r, int64_t ms);
+
+#endif

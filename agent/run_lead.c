@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one agent of all does: the policies' status, and what no Lease names any more. */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/report.h"
+#include "agent/run_keep.h"
+#include "common/log.h"
+#include "common/now.h"
+#include "kube/lease.h"
+
+#define LEADER "aksdr-leader"
+#define REPORT_MS 10000
+#define SWEEP_NS (300 * 1000000000LL)
+#define SWEEP_AGE_S 600 /* what is younger may not be named yet */
+
+/* ---- status ---- */
+
+/* What has changed, as patches: [{ns, name, patch}]. NULL: nothing is known yet, or no memory. */
+static json_t *changes(struct run *r)
+{
+	const int64_t now_s = run_now_s();
+	json_t *ret = NULL;
+
+	pthread_mutex_lock(&r->lock);
+	const struct world_shelf *s = &r->world->shelves[WORLD_POLICIES];
+	if (world_ready(r->world) && !r->p->policies) {
+		/* The agent's own pass may be over for long, and others' claims count here. */
+		(void)planner_pass(r->world, &r->me, now_s);
+		json_t **status = report_make(r->world, now_s);
+		ret = status ? json_array() : NULL;
+		for (size_t i = 0; status && i < s->n; i++) {
+			const struct world_policy *p = (const struct world_policy *)s->v[i];
+
+			if (ret && !json_equal(status[i], p->status))
+				(void)json_array_append_new(ret, report_patch(p, status[i]));
+			json_decref(status[i]);
+		}
+		free(status);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return ret;
+}
+
+static void report(struct run *r)
+{
+	auto_json json_t *all = changes(r);
+	struct err e;
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		const json_t *patch = json_array_get(all, i);
+		const char *ns = kube_text_at(patch, "metadata.namespace");
+		const char *name = kube_text_at(patch, "metadata.name");
+
+		if (kube_patch(r->kube, &kube_policy, ns, name, "status", KUBE_APPLY, patch, NULL,
+		               &e) < 0 &&
+		    e.class != ERR_NOT_FOUND && e.class != ERR_CANCELLED)
+			log_warn("a policy's status was not written", LOG_S("policy", name),
+			         LOG_S("why", e.msg));
+	}
+}
+
+/* ---- what nobody owns ---- */
+
+struct sweep {
+	struct run *r;
+	const struct kube_kind *kind;
+	json_t *leases; /* annotations of each */
+	json_t *lost;   /* [{ns, name, uid}] */
+};
+
+static int note_lease(void *arg, const json_t *object, struct err *e)
+{
+	struct sweep *s = arg;
+	const json_t *annotations = kube_at(object, "metadata.annotations");
+	json_t *intents = json_object_get(annotations, CLAIM_INTENTS);
+
+	if (intents &&
+	    json_array_append_new(s->leases, json_pack("{s:O}", CLAIM_INTENTS, intents)) < 0)
+		return err_set(e, ERR_NOMEM, "no memory for Leases");
+	return 0;
+}
+
+static bool is_named(const struct sweep *s, const char *ns, const char *name)
+{
+	for (size_t i = 0; i < json_array_size(s->leases); i++) {
+		if (claim_record_names(json_array_get(s->leases, i), s->kind->plural, ns, name))
+			return true;
+	}
+	return false;
+}
+
+static int note_lost(void *arg, const json_t *object, struct err *e)
+{
+	struct sweep *s = arg;
+	const char *ns = kube_text_at(object, "metadata.namespace");
+	const char *name = kube_text_at(object, "metadata.name");
+	const json_t *labels = kube_at(object, "metadata.labels");
+	int64_t made_ns;
+	struct err none;
+
+	if (!json_object_get(labels, "aksdr.io/run") ||
+	    *kube_text_at(object, "metadata.deletionTimestamp") ||
+	    now_parse(kube_text_at(object, "metadata.creationTimestamp"), &made_ns, &none) < 0 ||
+	    now_wall_ns() - made_ns < SWEEP_AGE_S * 1000000000LL || is_named(s, ns, name))
+		return 0;
+	if (json_array_append_new(s->lost, json_pack("{s:s, s:s, s:s}", "ns", ns, "name", name,
+	                                             "uid", kube_text_at(object, "metadata.uid"))) <
+	    0)
+		return err_set(e, ERR_NOMEM, "no memory for what is to be removed");
+	return 0;
+}
+
+static int remove_lost(struct sweep *s, size_t *removed, struct err *e)
+{
+	auto_json json_t *delete = json_pack("{s:{s:s}}", "spec", "deletionPolicy", "Delete");
+
+	for (size_t i = 0; i < json_array_size(s->lost); i++) {
+		const json_t *o = json_array_get(s->lost, i);
+		const char *ns = kube_text_at(o, "ns");
+		const char *name = kube_text_at(o, "name");
+
+		/* Its snapshot goes with it. */
+		if (s->kind == &kube_snapshot_content &&
+		    delete &&kube_patch(s->r->kube, s->kind, NULL, name, NULL, KUBE_MERGE, delete,
+		                        NULL, e) < 0 &&
+		    e->class != ERR_NOT_FOUND)
+			return -1;
+		if (kube_delete(s->r->kube, s->kind, *ns ? ns : NULL, name, kube_text_at(o, "uid"),
+		                e) < 0)
+			return -1;
+		log_warn("removed what no run owns", LOG_S("kind", s->kind->kind),
+		         LOG_S("namespace", ns), LOG_S("name", name));
+		(*removed)++;
+	}
+	return json_array_clear(s->lost) < 0 ? err_set(e, ERR_NOMEM, "no memory") : 0;
+}
+
+int run_sweep(struct run *r, size_t *ret_removed, struct err *e)
+{
+	static const struct kube_kind *const kinds[] = { &kube_pod, &kube_pvc, &kube_snapshot,
+		                                         &kube_snapshot_content };
+	static const struct kube_select ours = { .labels = "app.kubernetes.io/managed-by=aksdr,"
+		                                           "aksdr.io/run" };
+	const struct kube_select leases = { .ns = r->p->ns, .labels = CLAIM_LABEL "=true" };
+	auto_json json_t *named = json_array();
+	auto_json json_t *lost = json_array();
+	struct sweep s = { .r = r, .leases = named, .lost = lost };
+
+	*ret_removed = 0;
+	if (!named || !lost)
+		return err_set(e, ERR_NOMEM, "no memory for a sweep");
+	if (kube_list(r->kube, &kube_lease, &leases, note_lease, &s, NULL, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		s.kind = kinds[i];
+		if (kube_list(r->kube, s.kind, &ours, note_lost, &s, NULL, e) < 0) {
+			if (e->class == ERR_NOT_FOUND && e->os == ENOTSUP)
+				continue; /* this cluster has no snapshots */
+			return -1;
+		}
+		if (remove_lost(&s, ret_removed, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* ---- the one who leads ---- */
+
+static void lead(struct run *r, const struct lease *l)
+{
+	int64_t swept_ns =
+		now_mono_ns(); /* the first one once all have had time to say what is theirs */
+	bool failed = false;
+
+	while (lease_held(l) && !cancel_requested(&r->stop)) {
+		report(r);
+		if (now_mono_ns() - swept_ns >= SWEEP_NS) {
+			struct err e = ERR_INIT;
+			size_t removed;
+
+			if (run_sweep(r, &removed, &e) < 0 && !failed)
+				log_warn("what no run owns cannot be removed", LOG_S("why", e.msg));
+			failed = e.class != ERR_NONE;
+			swept_ns = now_mono_ns();
+		}
+		run_pause(r, REPORT_MS);
+	}
+}
+
+void *run_lead(void *arg)
+{
+	struct run *r = arg;
+	const struct lease_params params = { .kube = r->kube,
+		                             .ns = r->p->ns,
+		                             .name = LEADER,
+		                             .holder = r->p->pod,
+		                             .wait = true,
+		                             .cancel = &r->stop };
+	bool told = false;
+
+	while (!cancel_requested(&r->stop)) {
+		struct err e;
+		struct lease *l = lease_take(&params, NULL, &e);
+
+		if (l) {
+			log_info("this agent leads");
+			atomic_store(&r->leads, true);
+			lead(r, l);
+			atomic_store(&r->leads, false);
+			lease_release(l);
+			told = false;
+		} else if (e.class != ERR_CANCELLED) {
+			if (!told)
+				log_warn("no leader can be chosen", LOG_S("why", e.msg));
+			told = true;
+			run_pause(r, REPORT_MS);
+		}
+	}
+	return NULL;
+}

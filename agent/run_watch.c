@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The daemon's watches: each thread puts what it is told into the world, and wakes the loop. */
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/run_impl.h"
+#include "common/log.h"
+#include "common/now.h"
+
+static const struct kube_kind *const kinds[WORLD_KINDS] = {
+	[WORLD_CLAIMS] = &kube_pvc,
+	[WORLD_NAMESPACES] = &kube_namespace_kind,
+	[WORLD_CLASSES] = &kube_storage_class,
+	[WORLD_POLICIES] = &kube_policy,
+	[WORLD_PODS] = &kube_pod,
+	[WORLD_AGENTS] = &kube_pod,
+	[WORLD_LEASES] = &kube_lease,
+};
+
+int64_t run_now_s(void)
+{
+	return now_wall_ns() / 1000000000;
+}
+
+void run_wake(struct run *r)
+{
+	const uint64_t one = 1;
+	const ssize_t n = write(r->wake, &one, sizeof(one)); /* cannot fail: it is far from full */
+
+	(void)n;
+}
+
+static void put(void *arg, const json_t *object)
+{
+	const struct run_feed *f = arg;
+	struct run *r = f->run;
+
+	pthread_mutex_lock(&r->lock);
+	world_put(r->world, f->kind, object, run_now_s());
+	pthread_mutex_unlock(&r->lock);
+	run_wake(r);
+}
+
+static void gone(void *arg, const char *ns, const char *name, const char *uid)
+{
+	const struct run_feed *f = arg;
+	struct run *r = f->run;
+
+	(void)uid;
+	pthread_mutex_lock(&r->lock);
+	world_gone(r->world, f->kind, ns, name);
+	pthread_mutex_unlock(&r->lock);
+	run_wake(r);
+}
+
+static void synced(void *arg)
+{
+	const struct run_feed *f = arg;
+	struct run *r = f->run;
+
+	pthread_mutex_lock(&r->lock);
+	const bool before = world_ready(r->world);
+	world_synced(r->world, f->kind);
+	const bool now = world_ready(r->world);
+	const size_t claims = r->world->shelves[WORLD_CLAIMS].n;
+	pthread_mutex_unlock(&r->lock);
+	if (now && !before)
+		log_info("the cluster is known", LOG_U("claims", claims));
+	run_wake(r);
+}
+
+static void trouble(void *arg, const struct err *e)
+{
+	struct run_feed *f = arg;
+	const char *plural = kinds[f->kind]->plural;
+
+	if (e && !f->trouble)
+		log_warn("the cluster is not seen as it is", LOG_S("kind", plural),
+		         LOG_S("why", e->msg));
+	else if (!e && f->trouble)
+		log_info("the cluster is seen again", LOG_S("kind", plural));
+	f->trouble = e != NULL;
+}
+
+/* Policies that are files, in place of those in the cluster. */
+static int read_policies(struct run *r, struct err *e)
+{
+	CLEANUP(policy_list_clear) struct policy_list l = { .n = 0 };
+
+	if (policy_load_dir(r->p->policies, NULL, r->p->ns, &l, e) < 0)
+		return -1;
+	for (size_t i = 0; i < l.n; i++) {
+		auto_json json_t *o = json_deep_copy(l.items[i]->document);
+		json_t *ns = json_string(l.items[i]->ns);
+
+		if (!o || json_object_set_new(json_object_get(o, "metadata"), "namespace", ns) < 0)
+			return err_set(e, ERR_NOMEM, "no memory for policies");
+		world_put(r->world, WORLD_POLICIES, o, run_now_s());
+	}
+	world_synced(r->world, WORLD_POLICIES);
+	return 0;
+}
+
+static struct kube_select select_of(const struct run *r, enum world_kind kind)
+{
+	struct kube_select s = { .ns = NULL };
+
+	if (kind == WORLD_PODS)
+		s.fields = r->fields;
+	if (kind == WORLD_AGENTS || kind == WORLD_LEASES)
+		s.ns = r->p->ns;
+	if (kind == WORLD_AGENTS)
+		s.labels = r->agents;
+	if (kind == WORLD_LEASES)
+		s.labels = CLAIM_LABEL "=true";
+	return s;
+}
+
+int run_watch_start(struct run *r, struct err *e)
+{
+	(void)snprintf(r->fields, sizeof(r->fields), "spec.nodeName=%.253s", r->p->node);
+	(void)snprintf(r->agents, sizeof(r->agents),
+	               "app.kubernetes.io/name=aksdr,app.kubernetes.io/component=agent%s%.63s",
+	               r->p->instance ? ",app.kubernetes.io/instance=" : "",
+	               r->p->instance ? r->p->instance : "");
+	if (r->p->policies && read_policies(r, e) < 0)
+		return err_wrap(e, "policies in '%s'", r->p->policies);
+	for (int kind = 0; kind < WORLD_KINDS; kind++) {
+		struct run_feed *f = &r->feeds[kind];
+
+		*f = (struct run_feed){ .run = r, .kind = (enum world_kind)kind };
+		if (kind == WORLD_POLICIES && r->p->policies)
+			continue;
+		const struct watch_params params = {
+			.kube = r->kube,
+			.kind = kinds[kind],
+			.select = select_of(r, f->kind),
+			.put = put,
+			.gone = gone,
+			.synced = synced,
+			.trouble = trouble,
+			.arg = f,
+		};
+		f->watch = watch_start(&params, e);
+		if (!f->watch)
+			return -1;
+	}
+	return 0;
+}
+
+void run_watch_stop(struct run *r)
+{
+	for (int kind = 0; kind < WORLD_KINDS; kind++) {
+		watch_stop(r->feeds[kind].watch);
+		r->feeds[kind].watch = NULL;
+	}
+}
