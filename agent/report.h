@@ -9,8 +9,8 @@
 
 /*
  * Behind a pass of the planner: the status of each policy of the world, in the order of their
- * shelf, in an array that the caller frees, each with json_decref(). Conditions that have not changed
- * keep their time. NULL: no memory.
+ * shelf, in an array that the caller frees, each with json_decref(). Conditions that have not
+ * changed keep their time. NULL: no memory.
  */
 json_t **report_make(const struct world *w, int64_t now_s);
 
