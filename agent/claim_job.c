@@ -107,11 +107,9 @@ static int find_node(const struct claim_job *j, struct find *f, struct err *e)
 	return kube_list(j->run->kube, &kube_pod, &in_ns, look_at, f, NULL, e);
 }
 
-int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
-                  struct err *e)
+int claim_job_check(const struct claim_job *j, struct err *e)
 {
 	const struct snapshot *s = j->view->snapshot;
-	struct find f;
 
 	if (j->strict && s->consistency < j->want)
 		return err_set(e, ERR_INVALID,
@@ -120,6 +118,17 @@ int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_re
 		               snapshot_consistency_name(j->want),
 		               j->view->capture.fallback ? ": " : "",
 		               j->view->capture.fallback ? j->view->capture.fallback : "");
+	return 0;
+}
+
+int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
+                  struct err *e)
+{
+	const struct snapshot *s = j->view->snapshot;
+	struct find f;
+
+	if (claim_job_check(j, e) < 0)
+		return -1;
 	if (!j->template)
 		return err_set(e, ERR_UNSUPPORTED,
 		               "a mover is to read the view, and there is no template for its pod; "

@@ -24,6 +24,9 @@ struct claim_job {
 /* The arguments of a mover for it. NULL with e. The caller decrefs. */
 json_t *claim_job_args(const struct claim_job *j, struct err *e);
 
+/* ERR_INVALID: the view is of less consistency than wanted, and that makes no point. */
+MUST_CHECK int claim_job_check(const struct claim_job *j, struct err *e);
+
 /*
  * Runs to the commit; *ret as of given_result_read().
  *   ERR_UNSUPPORTED  there is no way to read it: no template for a mover

@@ -21,6 +21,8 @@
 #include "common/secret.h"
 #include "common/table.h"
 #include "repo/protect.h"
+#include "snapshot/azure_arm.h"
+#include "snapshot/csi_azure.h"
 #include "store/traffic.h"
 
 #define EXCLUDES_MAX 256
@@ -64,6 +66,7 @@ enum {
 	OPT_MOVER_TEMPLATE,
 	OPT_READER,
 	OPT_SNAPSHOT_CLASS,
+	OPT_AZURE_DISKS,
 	OPT_VIEW,
 	OPT_RESULT
 };
@@ -83,6 +86,7 @@ static const char *domain, *cluster = "", *namespace = "", *uid = "", *metrics;
 static struct claim_leases_params claim_options = { .slot_s = SCHED_NONE };
 static struct claim_job claim_job;
 static const char *policy_file, *mover_file, *driver;
+static const char *azure_disks; /* NULL: not said */
 /* Of a mover, which is given its view. */
 static const char *given_view, *given_result;
 
@@ -160,6 +164,11 @@ static const struct verb_option options[] = {
 	{ "reader", "auto|mover|node", "who reads the view of a claim; default auto", OPT_READER },
 	{ "snapshot-class", "NAME", "VolumeSnapshotClass of claims; default: found by the driver",
 	  OPT_SNAPSHOT_CLASS },
+	{ "azure-disks", "off|block|raw",
+	  "read claims of disk.csi.azure.com from their incremental snapshots, only what changed: "
+	  "those without a file system (block), or all, as images (raw); default: "
+	  "AKSDR_AZURE_DISKS for policies with changedBlocks, else off",
+	  OPT_AZURE_DISKS },
 	{ "view", "JSON", "in a mover: what is known of the view that PATH is", OPT_VIEW },
 	{ "result", "FILE", "in a mover: where to tell what came of it", OPT_RESULT },
 	{ NULL, NULL, NULL, 0 },
@@ -261,6 +270,9 @@ static int set(void *state, int key, const char *value, struct err *e)
 		return 0;
 	case OPT_SNAPSHOT_CLASS:
 		claim_options.class = value;
+		return 0;
+	case OPT_AZURE_DISKS:
+		azure_disks = value;
 		return 0;
 	case OPT_VIEW:
 		given_view = value;
@@ -614,6 +626,12 @@ static int back_up_one(struct call *x, size_t i, struct moment *m, struct point 
 	claim_job.claim = &x->claims->run.claims[i];
 	claim_job.view = &m->volumes[i];
 	claim_job.job = &job;
+	/* A disk that can be read from its snapshot needs no pod. */
+	if (claim_job.claim->azure) {
+		int rc = claim_job_check(&claim_job, e) < 0 ? -1 : job_backup(x->r, &job, p, e);
+		*ret_requests = store_requests(x->r->store) - before;
+		return rc;
+	}
 	if (claim_job_run(&claim_job, p, ret_requests, e) < 0)
 		return err_wrap(e, "claim '%s/%s'", claim_job.claim->ns, claim_job.claim->name);
 	p->volume = job.volume;
@@ -827,6 +845,30 @@ static int back_up_all(const struct verb_common *c, int n, const char *const *pa
 	return conclude(&x, e);
 }
 
+/* Who is asked for snapshots of managed disks; NULL: nobody, they are read as all others. */
+static struct azure_arm *ask_azure(struct csi_run *run)
+{
+	const struct azure_arm_params params = { .cancel = run->cancel };
+	struct err why = ERR_INIT;
+	bool any = false;
+
+	/* A policy has it where this installation has: reading takes memory that a mover has. */
+	if (!azure_disks)
+		azure_disks = job.changed_blocks ? getenv("AKSDR_AZURE_DISKS") : NULL;
+	if (!azure_disks)
+		return NULL;
+	for (size_t i = 0; i < run->n; i++)
+		any |= csi_azure_is(&run->claims[i]);
+	run->azure_raw = strcmp(azure_disks, "raw") == 0;
+	if (!any || (!run->azure_raw && strcmp(azure_disks, "block") != 0))
+		return NULL;
+	job.changed_blocks = true;
+	struct azure_arm *a = azure_arm_new(&params, &why);
+	if (!a)
+		log_warn("changed ranges of managed disks are not used", LOG_S("why", why.msg));
+	return a;
+}
+
 static int back_up_claims(const struct verb_common *c, int n, const char *const *origins,
                           struct err *e)
 {
@@ -846,6 +888,8 @@ static int back_up_claims(const struct verb_common *c, int n, const char *const 
 	for (int i = 0; i < n; i++)
 		if (name_claim(&claims.run.claims[i], &volumes[i], e) < 0)
 			return -1;
+	auto_azure_arm struct azure_arm *azure = ask_azure(&claims.run);
+	claims.run.azure = azure;
 	env.cluster = &claims.run;
 	x.claims = &claims;
 	claim_job.template = template;

@@ -76,7 +76,10 @@ struct azure_arm *azure_arm_new(const struct azure_arm_params *p, struct err *e)
 {
 	const struct http_params http = { .inflight = 8 };
 	auto_azure_arm struct azure_arm *a = calloc(1, sizeof(*a));
-	const char *url = p->url ? p->url : azure_arm_cloud(getenv("AZURE_AUTHORITY_HOST"));
+	const char *set = getenv("AKSDR_AZURE_ARM");
+	const char *url = p->url        ? p->url
+	                  : set && *set ? set
+	                                : azure_arm_cloud(getenv("AZURE_AUTHORITY_HOST"));
 	size_t n = strlen(url);
 
 	while (n > 0 && url[n - 1] == '/')

@@ -21,7 +21,8 @@
 struct azure_arm;
 
 struct azure_arm_params {
-	const char *url; /* NULL: the one of the cloud that AZURE_AUTHORITY_HOST is of */
+	/* NULL: AKSDR_AZURE_ARM, else the one of the cloud that AZURE_AUTHORITY_HOST is of. */
+	const char *url;
 	const struct cancel *cancel; /* borrowed, may be NULL */
 	int64_t budget_ms;           /* repetitions end so long after the first try; 0: 120000 */
 	/* Instead of waiting for so long; NULL: waits, and ends when cancelled. */

@@ -16,7 +16,7 @@
 #include "common/url.h"
 #include "store/xml.h"
 
-#define DRIVER "azure-disk"                   /* in the journal */
+#define DRIVER "csi" /* in the journal: whose clean() ends access that was left */
 #define VERSION "x-ms-version: 2020-10-02"    /* the first one whose lists have markers */
 #define URL_MAX (AZURE_ARM_SAS_MAX + 4 * KIB) /* with what is appended to it */
 #define DOCUMENTS_MAX (AZURE_PAGES_MAX / 4)   /* of one list */

@@ -13,6 +13,9 @@
 #include "kube/kube.h"
 #include "snapshot/snapshot.h"
 
+struct azure_arm;
+struct azure_disk;
+
 #define CSI_ORIGIN "pvc:"
 #define CSI_MOMENT_MS 60000 /* until a snapshot is of its moment: applications are held */
 #define CSI_STUCK_MS 600000 /* that a failure of a snapshot, a claim or a pod may last */
@@ -29,6 +32,7 @@ struct csi_claim {
 	char base[64];                 /* name of all that is made for it */
 	char class[KUBE_NAME_MAX + 1]; /* VolumeSnapshotClass; "": not chosen yet */
 	bool block;
+	struct azure_disk *azure; /* its view is this one, for us to read; NULL: a pod's */
 	/* of the driver */
 	bool wanted, asked; /* its snapshot is to be taken with the others; and was asked for */
 	struct err why;     /* that could not be asked for */
@@ -42,6 +46,9 @@ struct csi_run {
 	char id[17];       /* of the run, hexadecimal */
 	int64_t moment_ms, stuck_ms, gone_ms; /* 0: as above */
 	const struct cancel *cancel;          /* ends waiting for views, never removals */
+	/* Borrowed; NULL: snapshots of managed disks of Azure are read as all others are. */
+	struct azure_arm *azure;
+	bool azure_raw; /* of volumes with a file system, too, which are images then */
 	struct csi_claim *claims;
 	size_t n;
 };

@@ -107,7 +107,7 @@ static int let_data_go(struct kube *k, const json_t *source, struct err *e)
 	return *content ? let_go(k, &kube_snapshot_content, content, "deletionPolicy", e) : 0;
 }
 
-/* *ret_gone: it is not there, or not ours. */
+/* *ret_gone: it is not there, not ours, or a base. */
 static int drop_one(struct kube *k, const struct name *n, bool *ret_gone, struct err *e)
 {
 	const char *ns = n->kind->cluster ? NULL : n->ns;
@@ -120,7 +120,8 @@ static int drop_one(struct kube *k, const struct name *n, bool *ret_gone, struct
 		*e = why;
 		return *ret_gone ? 0 : -1;
 	}
-	if (strcmp(label(o, "app.kubernetes.io/managed-by"), "aksdr") != 0) {
+	if (strcmp(label(o, "app.kubernetes.io/managed-by"), "aksdr") != 0 ||
+	    has_role(o, CSI_ROLE_BASE)) {
 		*ret_gone = true;
 		return 0;
 	}

@@ -8,6 +8,7 @@
 /* What an object is for, as its label aksdr.io/role: csi_drop() goes by it. */
 #define CSI_LABEL_ROLE "aksdr.io/role"
 #define CSI_ROLE_SOURCE "source" /* the snapshot that is taken: its data goes with it */
+#define CSI_ROLE_BASE "base"     /* one of an earlier run, kept for the next one: not dropped */
 #define CSI_ROLE_VIEW "view"     /* another name of that snapshot */
 #define CSI_ROLE_CLONE "clone"   /* a claim whose volume is made from it, and goes with it */
 #define CSI_ROLE_TWIN "twin"     /* another name of the volume itself, which stays */

@@ -7,6 +7,7 @@
 
 #include "common/now.h"
 #include "snapshot/csi.h"
+#include "snapshot/csi_azure.h"
 #include "snapshot/csi_class.h"
 #include "snapshot/csi_objects.h"
 
@@ -200,7 +201,7 @@ static int make_view(const struct csi_run *run, const struct csi_claim *c, const
 static int csi_finish(struct snapshot *s, struct err *e)
 {
 	const struct csi_run *run = s->env->cluster;
-	const struct csi_claim *c = claim_of(s);
+	struct csi_claim *c = claim_of(s);
 	CLEANUP(clean_wait)
 	struct wait w = {
 		.run = run,
@@ -212,10 +213,12 @@ static int csi_finish(struct snapshot *s, struct err *e)
 
 	if (csi_until(run, look, &w, e) < 0)
 		return -1;
+	const char *content = kube_text_at(w.snapshot, "status.boundVolumeSnapshotContentName");
+	int rc = csi_azure_open(s, run, c, content, e);
+	if (rc != 0)
+		return rc < 0 ? -1 : 0;
 	/* In one namespace the snapshot's own name will do. */
-	if (strcmp(c->ns, run->ns) != 0 &&
-	    make_view(run, c, kube_text_at(w.snapshot, "status.boundVolumeSnapshotContentName"),
-	              e) < 0)
+	if (strcmp(c->ns, run->ns) != 0 && make_view(run, c, content, e) < 0)
 		return -1;
 	if (make(run, &kube_pvc,
 	         csi_objects_clone(run, c, kube_text_at(w.snapshot, "status.restoreSize")), e) < 0)
@@ -233,18 +236,34 @@ static int csi_release(struct snapshot *s, struct err *e)
 	if (!c)
 		return 0;
 	c->wanted = c->asked = false;
-	if (csi_names(run, c, names, e) < 0)
-		return -1;
-	return csi_drop(run->kube, names, run->gone_ms, e);
+	int rc = csi_azure_close(s, run, c, e);
+	struct err why = ERR_INIT;
+	if (csi_names(run, c, names, &why) == 0 &&
+	    csi_drop(run->kube, names, run->gone_ms, &why) == 0)
+		return rc;
+	*e = why;
+	return -1;
+}
+
+/* A disk is not; of another view the pod that reads it finds out. */
+static int csi_is_empty(const struct snapshot *s, bool *ret_empty, struct err *e)
+{
+	(void)s;
+	(void)e;
+	*ret_empty = false;
+	return 0;
 }
 
 const struct snapshot_ops snapshot_csi = {
 	.name = "csi",
-	.caps = SNAP_CAP_ATOMIC | SNAP_CAP_WRITABLE,
+	.caps = SNAP_CAP_ATOMIC | SNAP_CAP_WRITABLE | SNAP_CAP_DIFF,
 	.consistency = SNAP_CRASH,
 	.supports = csi_supports,
 	.prepare = csi_prepare,
 	.capture = csi_capture,
 	.finish = csi_finish,
 	.release = csi_release,
+	.source = csi_azure_source,
+	.is_empty = csi_is_empty,
+	.clean = csi_azure_clean,
 };

@@ -457,12 +457,24 @@ int snapshot_release(struct snapshot *take_s, struct err *e)
 	return rc;
 }
 
+static const struct snapshot_ops *find_cleaner(const struct snapshot_ops *const *of,
+                                               const char *name)
+{
+	for (size_t i = 0; of[i]; i++)
+		if (of[i]->clean && strcmp(of[i]->name, name) == 0)
+			return of[i];
+	return NULL;
+}
+
 static int clean(void *arg, const char *driver, const char *text, struct err *e)
 {
+	const struct snapshot_ops *ops = find_cleaner(drivers, driver);
+
 	(void)arg;
-	for (size_t i = 0; drivers[i]; i++)
-		if (drivers[i]->clean && strcmp(drivers[i]->name, driver) == 0)
-			return drivers[i]->clean(text, e);
+	if (!ops)
+		ops = find_cleaner(claim_drivers, driver);
+	if (ops)
+		return ops->clean(text, e);
 	return err_set(e, ERR_UNSUPPORTED,
 	               "the journal names the snapshot driver '%.32s', which this program does not "
 	               "have; use the version that made the note",

@@ -125,7 +125,7 @@ capabilities: {drop: [ALL]}
 {{- else -}}
 requests: {cpu: 50m, memory: 96Mi}
 limits:
-  memory: {{ if eq .Values.profile "privileged" }}{{ mul 256 (add 1 .Values.agent.concurrency) }}{{ else }}256{{ end }}Mi
+  memory: {{ if or (eq .Values.profile "privileged") .Values.azure.disks }}{{ mul 256 (add 1 .Values.agent.concurrency) }}{{ else }}256{{ end }}Mi
 {{- end -}}
 {{- end -}}
 
