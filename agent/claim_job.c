@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/given.h"
+#include "agent/holder.h"
 #include "agent/mover.h"
 
 /* ---- arguments ---- */
@@ -121,14 +122,11 @@ int claim_job_check(const struct claim_job *j, struct err *e)
 	return 0;
 }
 
-int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
-                  struct err *e)
+static int by_mover(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
+                    struct err *e)
 {
-	const struct snapshot *s = j->view->snapshot;
 	struct find f;
 
-	if (claim_job_check(j, e) < 0)
-		return -1;
 	if (!j->template)
 		return err_set(e, ERR_UNSUPPORTED,
 		               "a mover is to read the view, and there is no template for its pod; "
@@ -142,7 +140,47 @@ int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_re
 		.template = j->template,
 		.node = *f.node ? f.node : NULL,
 		.args = args,
-		.writable = s->ops->caps & SNAP_CAP_WRITABLE,
+		.writable = j->view->snapshot->ops->caps & SNAP_CAP_WRITABLE,
 	};
 	return mover_run(&mover, ret, ret_requests, e);
+}
+
+static int at_node(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
+                   struct err *e)
+{
+	const uint64_t before = store_requests(j->repo->store);
+	auto_json json_t *own = NULL;
+
+	if (!j->node || !*j->node)
+		return err_set(e, ERR_UNSUPPORTED,
+		               "the view is to be read at this node, whose name is not known; pass "
+		               "--node");
+	if (!j->template) {
+		own = holder_template(j->run, j->pod, e);
+		if (!own)
+			return -1;
+	}
+	const struct mover_params holder = {
+		.run = j->run,
+		.claim = j->claim,
+		.template = j->template ? j->template : own,
+		.node = j->node,
+		.writable = j->view->snapshot->ops->caps & SNAP_CAP_WRITABLE,
+	};
+	if (holder_open(&holder, j->kubelet_dir ? j->kubelet_dir : HOLDER_KUBELET,
+	                j->view->snapshot, e) < 0 ||
+	    job_backup(j->repo, j->job, ret, e) < 0)
+		return -1;
+	*ret_requests = store_requests(j->repo->store) - before;
+	return 0;
+}
+
+int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
+                  struct err *e)
+{
+	if (claim_job_check(j, e) < 0)
+		return -1;
+	if (j->reader == POLICY_READ_NODE || (j->reader == POLICY_READ_AUTO && !j->template))
+		return at_node(j, ret, ret_requests, e);
+	return by_mover(j, ret, ret_requests, e);
 }

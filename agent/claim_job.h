@@ -14,9 +14,13 @@ struct claim_job {
 	const struct csi_run *run;
 	const struct csi_claim *claim;
 	const struct moment_volume *view;
-	const struct job_params *job; /* volume, domain, set and what to leave out count */
-	const json_t *template;       /* of movers; NULL: there is none */
-	enum policy_reader reader;
+	const struct job_params *job;   /* its moment has the view */
+	const struct repo *repo;        /* for a view that is read at this node */
+	const json_t *template;         /* of movers; NULL: there is none */
+	enum policy_reader reader;      /* auto: a mover where there is a template */
+	const char *node;               /* this one; NULL: not told */
+	const char *pod;                /* ours, in the run's namespace; NULL: none */
+	const char *kubelet_dir;        /* NULL: the usual one */
 	enum snapshot_consistency want; /* with strict: a view of less makes no point */
 	bool strict;
 };
@@ -28,10 +32,10 @@ json_t *claim_job_args(const struct claim_job *j, struct err *e);
 MUST_CHECK int claim_job_check(const struct claim_job *j, struct err *e);
 
 /*
- * Runs to the commit; *ret as of given_result_read().
- *   ERR_UNSUPPORTED  there is no way to read it: no template for a mover
+ * Runs to the commit. On success the caller clears *ret.
+ *   ERR_UNSUPPORTED  there is no way to read it: no template for a mover, no node that is ours
  *   ERR_INVALID      the view is of less consistency than wanted
- * and what mover_run() says.
+ * and what mover_run(), or holder_open() and job_backup() say.
  */
 MUST_CHECK int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
                              struct err *e);

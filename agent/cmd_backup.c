@@ -64,6 +64,7 @@ enum {
 	OPT_NODE,
 	OPT_AGENT_NAMESPACE,
 	OPT_MOVER_TEMPLATE,
+	OPT_KUBELET_DIR,
 	OPT_READER,
 	OPT_SNAPSHOT_CLASS,
 	OPT_AZURE_DISKS,
@@ -161,6 +162,9 @@ static const struct verb_option options[] = {
 	  OPT_AGENT_NAMESPACE },
 	{ "mover-template", "FILE", "the pod that reads the view of a claim, JSON or YAML",
 	  OPT_MOVER_TEMPLATE },
+	{ "kubelet-dir", "DIR",
+	  "with --reader node: the kubelet's directory; default /var/lib/kubelet",
+	  OPT_KUBELET_DIR },
 	{ "reader", "auto|mover|node", "who reads the view of a claim; default auto", OPT_READER },
 	{ "snapshot-class", "NAME", "VolumeSnapshotClass of claims; default: found by the driver",
 	  OPT_SNAPSHOT_CLASS },
@@ -264,6 +268,9 @@ static int set(void *state, int key, const char *value, struct err *e)
 		return 0;
 	case OPT_MOVER_TEMPLATE:
 		mover_file = value;
+		return 0;
+	case OPT_KUBELET_DIR:
+		claim_job.kubelet_dir = value;
 		return 0;
 	case OPT_READER:
 		set_reader(value);
@@ -632,9 +639,13 @@ static int back_up_one(struct call *x, size_t i, struct moment *m, struct point 
 		*ret_requests = store_requests(x->r->store) - before;
 		return rc;
 	}
+	claim_job.repo = x->r;
+	claim_job.node = claim_options.node;
+	claim_job.pod = getenv("POD_NAME");
 	if (claim_job_run(&claim_job, p, ret_requests, e) < 0)
 		return err_wrap(e, "claim '%s/%s'", claim_job.claim->ns, claim_job.claim->name);
 	p->volume = job.volume;
+	free(p->capture.fallback);
 	p->capture.fallback = STEAL(&m->volumes[i].capture.fallback);
 	p->capture.frozen_ns = m->volumes[i].capture.frozen_ns;
 	p->capture.thawed_ns = m->volumes[i].capture.thawed_ns;

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 
 #define LOG_MAX (64 * KIB) /* of the end of its log */
+#define LOG_EVERY_NS INT64_C(10000000000)
 #define VIEW "aksdr-view"
 
 /* ---- the template ---- */
@@ -206,11 +207,50 @@ struct wait {
 	int64_t since_ns; /* when it began to wait */
 	json_t *pod;      /* owned */
 	const char *result;
+	char told[64];   /* time of the last line of its log that we have told */
+	int64_t told_ns; /* when that was looked for */
 };
 
 static void clean_wait(struct wait *w)
 {
 	json_decref(w->pod);
+}
+
+/* Says a line of its log in ours, unless that was done: each begins with its time. */
+static void tell_line(struct wait *w, char *line)
+{
+	char *text = strchr(line, ' ');
+
+	if (!text || (size_t)(text - line) >= sizeof(w->told))
+		return;
+	*text++ = '\0';
+	if (strcmp(line, w->told) <= 0)
+		return;
+	(void)snprintf(w->told, sizeof(w->told), "%s", line);
+	if (*text)
+		log_info("a mover says", LOG_S("volume", w->p->claim->name), LOG_S("line", text));
+}
+
+/* What it said since the last time, so that it is where people look. */
+static void tell_log(struct wait *w)
+{
+	CLEANUP(buf_clear) struct buf path = BUF_INIT(4 * KIB);
+	CLEANUP(buf_clear) struct buf text = BUF_INIT(LOG_MAX);
+	struct err why = ERR_INIT;
+
+	w->told_ns = now_mono_ns();
+	if (buf_printf(&path, "/api/v1/namespaces/%s/pods/%s/log?container=%s&timestamps=true%s%s",
+	               w->p->run->ns, w->p->claim->base, MOVER_CONTAINER,
+	               *w->told ? "&sinceTime=" : "", w->told) < 0 ||
+	    kube_text(w->p->run->kube, buf_cstr(&path), &text, &why) < 0) {
+		log_debug("the log of a mover could not be read", LOG_S("why", why.msg));
+		return;
+	}
+	auto_free char *copy = buf_cstr(&text) ? strdup(buf_cstr(&text)) : NULL;
+	char *line, *rest = copy;
+
+	while ((line = strsep(&rest, "\n")))
+		tell_line(w, line);
 }
 
 static int look(void *arg, struct err *e)
@@ -231,33 +271,14 @@ static int look(void *arg, struct err *e)
 		return -1;
 	}
 	int rc = mover_state(w->pod, &w->result, &waits, e);
+	if (rc != 0 || (!*waits && now_mono_ns() - w->told_ns > LOG_EVERY_NS))
+		tell_log(w);
 	if (rc != 0 || !*waits)
 		return rc;
 	if (now_mono_ns() - w->since_ns < limit_ms * 1000000)
 		return 0;
 	return err_set(e, ERR_RETRY, "the mover '%s/%s' did not begin within %llds: %.400s",
 	               run->ns, w->p->claim->base, (long long)(limit_ms / 1000), waits);
-}
-
-/* The end of what it said, line by line, so that it is where people look. */
-static void tell_log(const struct mover_params *p)
-{
-	CLEANUP(buf_clear) struct buf path = BUF_INIT(4 * KIB);
-	CLEANUP(buf_clear) struct buf text = BUF_INIT(LOG_MAX);
-	struct err why = ERR_INIT;
-	char *line, *rest;
-
-	if (buf_printf(&path, "/api/v1/namespaces/%s/pods/%s/log?container=%s&limitBytes=%zu",
-	               p->run->ns, p->claim->base, MOVER_CONTAINER, LOG_MAX - 1) < 0 ||
-	    kube_text(p->run->kube, buf_cstr(&path), &text, &why) < 0) {
-		log_debug("the log of a mover could not be read", LOG_S("why", why.msg));
-		return;
-	}
-	auto_free char *copy = buf_cstr(&text) ? strdup(buf_cstr(&text)) : NULL;
-	for (rest = copy; (line = strsep(&rest, "\n"));)
-		if (*line)
-			log_info("a mover says", LOG_S("volume", p->claim->name),
-			         LOG_S("line", line));
 }
 
 int mover_run(const struct mover_params *p, struct point *ret, uint64_t *ret_requests,
@@ -269,8 +290,6 @@ int mover_run(const struct mover_params *p, struct point *ret, uint64_t *ret_req
 	if (!pod || kube_create(p->run->kube, &kube_pod, p->run->ns, pod, NULL, e) < 0)
 		return -1;
 	int rc = csi_until(p->run, look, &w, e);
-	if (w.pod)
-		tell_log(p);
 	if (rc < 0)
 		return err_wrap(e, "reading the view by a mover");
 	return given_result_read(w.result, ret, ret_requests, e);

@@ -185,6 +185,8 @@ static inline int world_answers(void *arg, const struct http_seen *q, struct buf
 		auto_json json_t *body = json_parse("body", q->body, q->body_len, &e);
 
 		assert_non_null(body);
+		if (strcmp(q->method, "PUT") == 0)
+			(void)json_object_clear(o);
 		world_merge(o, body);
 		world_tell(reply, o);
 		world_touched(key);
