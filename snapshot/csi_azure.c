@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A VolumeSnapshot that is kept has the role `base` and the uid of its claim as labels, and the
- * claim as its owner: it goes with the claim, and its data with it. To take it away it gets the
+ * A VolumeSnapshot that is kept has the role `base` and the uid of its claim as labels, and no run,
+ * so that no sweep takes it for what a dead one has left. The claim is its owner: it goes with the
+ * claim, and its data with it. To take it away it gets the
  * role of a source again, which csi_drop() removes with the data.
  */
 #include "snapshot/csi_azure.h"
@@ -120,11 +121,11 @@ static int let_data_go(const struct csi_run *run, const struct csi_claim *c, str
 
 static int keep(const struct csi_run *run, const struct csi_claim *c, struct err *e)
 {
-	auto_json json_t *patch = json_pack("{s:{s:{s:s, s:s}, s:[{s:s, s:s, s:s, s:s}]}}",
+	auto_json json_t *patch = json_pack("{s:{s:{s:s, s:s, s:n}, s:[{s:s, s:s, s:s, s:s}]}}",
 	                                    "metadata", "labels", CSI_LABEL_ROLE, CSI_ROLE_BASE,
-	                                    LABEL_UID, c->uid, "ownerReferences", "apiVersion",
-	                                    "v1", "kind", "PersistentVolumeClaim", "name", c->name,
-	                                    "uid", c->uid);
+	                                    LABEL_UID, c->uid, CSI_LABEL_RUN, "ownerReferences",
+	                                    "apiVersion", "v1", "kind", "PersistentVolumeClaim",
+	                                    "name", c->name, "uid", c->uid);
 
 	if (!patch)
 		return err_set(e, ERR_NOMEM, "no memory for a patch");

@@ -240,6 +240,8 @@ static void test_close__what_a_point_has_is_the_base_of_the_next_one(void **stat
 	assert_false(azure_kit.snapshots[0].gone);
 	const json_t *kept = world_get(key);
 	assert_string_equal(role_of(kept), "base");
+	/* or the sweep of what dead runs have left would take it */
+	assert_null(json_object_get(kube_at(kept, "metadata.labels"), "aksdr.io/run"));
 	assert_string_equal(json_string_value(json_object_get(
 				    json_array_get(kube_at(kept, "metadata.ownerReferences"), 0),
 				    "uid")),
