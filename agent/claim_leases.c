@@ -120,6 +120,27 @@ static int begin(struct claim_leases *c, const struct claim_leases_params *p, si
 	return note(c, i, e);
 }
 
+/*
+ * Two agents may begin the same slot, one after the other: what the first one made while the second
+ * one waited, or before it saw so, is not made again.
+ */
+static int check_slot(const struct claim_leases *c, const struct claim_leases_params *p,
+                      struct err *e)
+{
+	size_t done = 0;
+
+	for (size_t i = 0; p->slot_s != SCHED_NONE && i < c->run.n; i++) {
+		struct claim_record r;
+
+		claim_record_read(lease_notes(c->held[i].lease), &r);
+		done += r.done_s == p->slot_s;
+	}
+	if (done == 0 || done < c->run.n)
+		return 0;
+	return err_set(e, ERR_BUSY, "the claim '%s/%s' was backed up for this slot already",
+	               c->run.claims[0].ns, c->run.claims[0].name);
+}
+
 int claim_leases_open(struct claim_leases *c, const struct claim_leases_params *p,
                       const char *const *origins, size_t n, struct err *e)
 {
@@ -144,6 +165,8 @@ int claim_leases_open(struct claim_leases *c, const struct claim_leases_params *
 	for (size_t i = 0; i < n; i++)
 		if (take(c, p, i, e) < 0)
 			return -1;
+	if (check_slot(c, p, e) < 0)
+		return -1;
 	for (size_t i = 0; i < n; i++)
 		if (begin(c, p, i, e) < 0)
 			return -1;

@@ -38,7 +38,8 @@ struct claim_leases {
 /*
  * Reads the claims of these origins, takes their Leases, removes what is left of earlier runs, and
  * notes what is to be made. params must outlive c, which claim_leases_close() takes in any case.
- *   ERR_BUSY  somebody else backs one of them up: nothing was begun
+ *   ERR_BUSY  somebody else backs one of them up, or has done so for this
+ *             slot: nothing was begun
  * and what kube_open() and csi_load() say.
  */
 MUST_CHECK int claim_leases_open(struct claim_leases *c, const struct claim_leases_params *params,

@@ -82,6 +82,7 @@ static void ended(void *arg, const struct runner_end *end)
 	for (size_t i = 0; i < end->n; i++)
 		ended_one(r, end, end->names[i], how);
 	log_info("a run has ended", LOG_S("claim", end->names[0]), LOG_U("claims", end->n),
+	         LOG_S("slot", now_rfc3339(end->slot_s * 1000000000).s),
 	         LOG_I("status", end->status), LOG_I("signal", end->signal),
 	         LOG_U("points", end->points), LOG_B("cancelled", end->cancelled));
 }
@@ -153,12 +154,12 @@ static size_t skipped_locked(struct run *r, struct skipped *ret, size_t max)
 	for (size_t i = 0; i < s->n && n < max; i++) {
 		struct world_claim *c = (struct world_claim *)s->v[i];
 		struct world_plan *p = &c->plan;
-		const struct policy_claim view = world_view(r->world, c);
 
 		if (!p->due || p->verdict != POLICY_PAUSED || p->begins_s > now_s ||
 		    p->told_s == p->slot_s)
 			continue;
 		p->told_s = p->slot_s;
+		const struct policy_claim view = world_view(r->world, c);
 		const struct policy_choice why = policy_choose(&r->world->list, r->p->ns, &view);
 		struct skipped *k = &ret[n++];
 		(void)snprintf(k->ns, sizeof(k->ns), "%s", c->key.ns);

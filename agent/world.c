@@ -190,12 +190,24 @@ static void put_claim(struct world *w, struct world_claim *c, const json_t *obje
 	plan_forget(&c->plan);
 }
 
+/* As json_equal(), where NULL is a value. */
+static bool same(const json_t *a, const json_t *b)
+{
+	return a == b || json_equal(a, b);
+}
+
 static void put_scope(struct world *w, struct world_scope *s, const json_t *object)
 {
+	auto_json json_t *labels = json_incref(s->labels);
+	auto_json json_t *annotations = json_incref(s->annotations);
+	const bool known = s->known;
+
 	keep_labels(&s->labels, object);
-	/* a class has its annotations there too, and a namespace its labels */
 	keep_annotations(w, &s->annotations, object);
-	w->rules++;
+	s->known = true;
+	/* All claims are judged again by this, so only for what decides. */
+	if (!known || !same(labels, s->labels) || !same(annotations, s->annotations))
+		w->rules++;
 }
 
 /* The parts of a policy that its author wrote: items of a list have no kind. */

@@ -71,6 +71,7 @@ struct world_claim {
 struct world_scope { /* a namespace or a class */
 	struct world_key key;
 	json_t *labels, *annotations;
+	bool known; /* it was there before */
 };
 
 struct world_policy {

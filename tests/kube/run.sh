@@ -5,9 +5,9 @@
 # claims, who leads, and what becomes of it when the server, another agent or itself is killed.
 # shellcheck source=tests/kube/lib.sh
 . "$(dirname "$0")/lib.sh"
-bed_up --no-nodes --audit
+bed_up --no-nodes
 agent=$BIN/aksdr-agent
-src=$(cd "$(dirname "$0")/../.." && pwd)
+src=${SRC:-$(cd "$bed_here/../.." && pwd -P)}
 k apply -f "$src/helm/aksdr/crds" -f "$BED_PROGRAMS/crds" >/dev/null &&
 	k wait --for=condition=Established crd --all --timeout=30s >/dev/null || exit 1
 for namespace in aksdr shop; do k create namespace $namespace >/dev/null || exit 1; done

@@ -2,6 +2,7 @@
 /* What is kept of objects as an API server has them, and what a change of each makes stale. */
 #include "agent/world.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #include <setjmp.h>
@@ -141,6 +142,22 @@ static void test_world_put__of_a_policy_only_the_spec_changes_the_rules(void **s
 	assert_true(w->rules > rules);
 }
 
+static void test_world_put__a_namespace_counts_as_changed_by_what_decides(void **state)
+{
+	(void)state;
+	put(WORLD_NAMESPACES, "{metadata: {name: shop, labels: {a: b}}}");
+	const uint64_t rules = w->rules;
+	put(WORLD_NAMESPACES, "{metadata: {name: shop, labels: {a: b}, annotations: {x: y}}}");
+	assert_int_equal(w->rules, rules);
+	put(WORLD_NAMESPACES, "{metadata: {name: shop, labels: {a: c}}}");
+	assert_int_equal(w->rules, rules + 1);
+	put(WORLD_NAMESPACES, "{metadata: {name: shop, labels: {a: c}, annotations: "
+	                      "{aksdr.io/protect: 'false'}}}");
+	assert_int_equal(w->rules, rules + 2);
+	put(WORLD_NAMESPACES, "{metadata: {name: other}}");
+	assert_int_equal(w->rules, rules + 3);
+}
+
 static void test_world_put__a_policy_with_a_mistake_is_there_and_says_so(void **state)
 {
 	(void)state;
@@ -261,6 +278,34 @@ static void test_world_put__what_makes_no_sense_is_left_out(void **state)
 	assert_null(world_claim(w, "shop", "odd")->labels);
 }
 
+static void test_world_put__ten_thousand_claims_with_their_leases_are_small(void **state)
+{
+	const size_t before = mallinfo2().uordblks;
+	char text[1024], uid[64];
+
+	(void)state;
+	for (unsigned i = 0; i < 10000; i++) {
+		(void)snprintf(uid, sizeof(uid), "00000000-0000-4000-8000-%012u", i);
+		(void)snprintf(
+			text, sizeof(text),
+			"{metadata: {namespace: shop-%u, name: data-db-%u, uid: %s, "
+			"creationTimestamp: '2026-11-27T10:00:00Z', labels: {app: db-%u, tier: "
+			"gold, owner: team-%u}}, spec: {storageClassName: managed-csi}, status: "
+			"{phase: Bound}}",
+			i % 50, i, uid, i, i % 9);
+		put(WORLD_CLAIMS, text);
+		(void)snprintf(text, sizeof(text),
+		               "{metadata: {namespace: aksdr, name: %s, resourceVersion: '%u', "
+		               "annotations: {aksdr.io/claim: shop-%u/data-db-%u, aksdr.io/slot: "
+		               "'2026-11-27T10:00:00Z', aksdr.io/outcome: succeeded}}, spec: {}}",
+		               claim_record_lease(uid).s, i, i % 50, i);
+		put(WORLD_LEASES, text);
+	}
+	const size_t after = mallinfo2().uordblks;
+	print_message("%zu bytes a claim\n", (after - before) / 10000);
+	assert_true(after - before < 24 * MIB);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -270,10 +315,12 @@ int main(void)
 		T(test_world_put__of_a_claim_that_was_made_anew_nothing_is_kept),
 		T(test_world_put__is_found_again_in_any_order),
 		T(test_world_put__of_a_policy_only_the_spec_changes_the_rules),
+		T(test_world_put__a_namespace_counts_as_changed_by_what_decides),
 		T(test_world_put__a_policy_with_a_mistake_is_there_and_says_so),
 		T(test_world_uses__counts_pods_that_run_and_are_not_ours),
 		T(test_world_put__nodes_are_those_of_agents_that_are_ready),
 		T(test_world_lease_held__ends_without_a_word),
+		T(test_world_put__ten_thousand_claims_with_their_leases_are_small),
 		T(test_world_ready__needs_all_kinds),
 		T(test_world_put__what_makes_no_sense_is_left_out),
 	};
