@@ -18,7 +18,8 @@
 #include "common/metric.h"
 #include "common/now.h"
 
-#define LOOK_MS 30000                /* at least so often */
+#define BUDGET_MS 15000 /* of one request, which the end of the agent may have to wait for */
+#define LOOK_MS 30000   /* at least so often */
 #define DEAF_NS (300 * 1000000000LL) /* a main loop that was not there for so long hangs */
 #define BEGIN_MAX 16                 /* commands of one step */
 
@@ -214,6 +215,8 @@ static int step(struct run *r, bool begins, int64_t *ret_next, struct err *e)
 	pthread_mutex_unlock(&r->lock);
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		start(r, &jobs[i]);
+	if (n == BEGIN_MAX) /* there may be more */
+		*ret_next = now_s;
 	for (size_t i = 0; i < nskipped; i++)
 		tell_claim(r, skipped[i].ns, skipped[i].name, skipped[i].uid, "BackupSkipped",
 		           skipped[i].note);
@@ -402,7 +405,8 @@ static void run_clear(struct run *r)
 
 static int set_up(struct run *r, struct err *e)
 {
-	const struct kube_params params = { .cancel = &r->stop };
+	/* Not ended by the stop: a Lease is given up behind it. */
+	const struct kube_params params = { .budget_ms = BUDGET_MS };
 
 	if (cancel_init(&r->stop) < 0)
 		return err_sys(e, errno, "setting up the stop of threads");
