@@ -95,6 +95,11 @@ int below_open_file(struct below *b, int at, const char *name, uint32_t uid)
 	return open_quietly(b, at, name, FILE_FLAGS, uid == b->euid);
 }
 
+int below_hold(struct below *b, int at, const char *name)
+{
+	return open_once(b, at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
 int below_open_path(struct below *b, const char *path, size_t len)
 {
 	char piece[PIECE_MAX + 1];

@@ -50,6 +50,9 @@ int below_open_path(struct below *b, const char *path, size_t len);
 /* Opens name for reading; uid is its owner as far as known. Of any type: look before use. */
 int below_open_file(struct below *b, int at, const char *name, uint32_t uid);
 
+/* Holds name, a link or special file too, without opening it (O_PATH). -1 with errno. */
+int below_hold(struct below *b, int at, const char *name);
+
 /* The stat of name, or of at itself when name is "". 0, or -1 with errno. */
 int below_stat(int at, const char *name, struct statx *ret);
 

@@ -9,8 +9,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <time.h>
 
 #include "common/fd.h"
+#include "common/now.h"
 #include "snapshot/extent.h"
 
 void content_start(struct content *c)
@@ -60,6 +62,25 @@ int64_t content_read(struct content *c, void *p, size_t n, uint64_t off, struct 
 	return got;
 }
 
+/*
+ * Times are set when a write begins, with the granularity of a tick of the kernel (10 ms at most),
+ * and its bytes come after: what is read meanwhile is torn, and its times stay as they are. A
+ * writer has this long to come to an end, its share of a busy processor included.
+ */
+#define SETTLED_NS 100000000
+
+/* How long it takes until the last change is so old; 0: it is. A clock that is behind tells nothing. */
+static int64_t unsettled_ns(const struct entry_stat *st)
+{
+	int64_t changed_ns, age_ns;
+
+	if (__builtin_mul_overflow(st->ctime.s, (int64_t)1000000000, &changed_ns) ||
+	    __builtin_add_overflow(changed_ns, (int64_t)st->ctime.ns, &changed_ns) ||
+	    __builtin_sub_overflow(now_wall_ns(), changed_ns, &age_ns))
+		return 0;
+	return age_ns < 0 || age_ns >= SETTLED_NS ? 0 : SETTLED_NS - age_ns;
+}
+
 static bool same_time(struct timestamp a, struct timestamp b)
 {
 	return a.s == b.s && a.ns == b.ns;
@@ -82,6 +103,20 @@ static int look_again(struct content *c, struct entry_stat *ret_st, struct err *
 	return 0;
 }
 
+int content_settle(struct content *c, struct err *e)
+{
+	int64_t ns = c->live ? unsettled_ns(&c->st) : 0;
+
+	if (ns == 0)
+		return 0;
+	const struct timespec wait = { .tv_nsec = ns };
+	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &wait, NULL);
+	if (look_again(c, &c->st, e) < 0)
+		return -1;
+	c->young = unsettled_ns(&c->st) > 0;
+	return 0;
+}
+
 int content_close(struct content *take_c, struct entry_stat *ret_st, bool *ret_changed,
                   struct err *e)
 {
@@ -90,7 +125,8 @@ int content_close(struct content *take_c, struct entry_stat *ret_st, bool *ret_c
 	int rc = look_again(c, &now, e);
 
 	if (rc == 0) {
-		*ret_changed = now.size != c->st.size || !same_time(now.mtime, c->st.mtime) ||
+		*ret_changed = c->young || now.size != c->st.size ||
+		               !same_time(now.mtime, c->st.mtime) ||
 		               !same_time(now.ctime, c->st.ctime);
 		*ret_st = now;
 	}

@@ -38,6 +38,8 @@ struct content {
 	bool sparse;               /* has fewer blocks than bytes: ask for its ranges */
 	bool device;               /* its times tell nothing */
 	bool drop;                 /* leave no pages of it in the cache */
+	bool live;                 /* others may be writing to it */
+	bool young;                /* somebody was, so shortly before that no time tells of it */
 	struct content_diff *diff; /* asked for ranges when they are wanted; NULL: none; borrowed */
 	bool asked;                /* diff was asked already */
 	struct ranges *ranges;     /* that may differ from the base; NULL: not known; owned */
@@ -47,6 +49,12 @@ struct content {
 
 /* Fills c for the open file or device; size of a device is in st. Advises the kernel. */
 void content_start(struct content *c);
+
+/*
+ * Of a live file that changed within the last 100 ms: waits until that is past, once, and looks
+ * again. One that changed meanwhile is young: close tells that it changed.
+ */
+MUST_CHECK int content_settle(struct content *c, struct err *e);
 
 /* The operations of struct source_ops of the same names. content_close frees c. */
 MUST_CHECK int content_data(struct content *c, uint64_t off, uint64_t *ret_start, uint64_t *ret_end,

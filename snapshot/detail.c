@@ -26,12 +26,12 @@ struct subject {
 
 static ssize_t sys_list(const struct subject *s, char *p, size_t n)
 {
-	return s->fd >= 0 ? flistxattr(s->fd, p, n) : llistxattr(s->path, p, n);
+	return s->fd >= 0 ? flistxattr(s->fd, p, n) : listxattr(s->path, p, n);
 }
 
 static ssize_t sys_get(const struct subject *s, const char *attr, void *p, size_t n)
 {
-	return s->fd >= 0 ? fgetxattr(s->fd, attr, p, n) : lgetxattr(s->path, attr, p, n);
+	return s->fd >= 0 ? fgetxattr(s->fd, attr, p, n) : getxattr(s->path, attr, p, n);
 }
 
 static int by_bytes(const void *a, const void *b)

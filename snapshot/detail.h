@@ -32,9 +32,9 @@ struct detail_plain {
 };
 
 /*
- * Extended attributes into ret->xattrs, of the open file fd, or by path when
- * fd is -1 (its last component is not followed when it is a link). A file
- * system without attributes has none.
+ * Extended attributes into ret->xattrs, of the open file fd, or of what path leads to when fd is
+ * -1: /proc/self/fd/N of something that is held by O_PATH. A file system without attributes has
+ * none.
  *   ERR_TOO_BIG  over SOURCE_XATTRS_MAX in all
  * name is for messages. Thread-safe, as all here.
  */

@@ -414,7 +414,9 @@ struct source *snapshot_source(const struct snapshot *s, const struct walk_param
 		return s->ops->source(s, params, base, e);
 	if (s->block)
 		return block_open(s->path, params && params->drop_cache, e);
-	return walk_open(s->path, params, e);
+	struct walk_params p = params ? *params : (struct walk_params){ 0 };
+	p.live = !(s->ops->caps & SNAP_CAP_ATOMIC);
+	return walk_open(s->path, &p, e);
 }
 
 int snapshot_is_empty(const struct snapshot *s, bool *ret_empty, struct err *e)

@@ -40,7 +40,7 @@ struct walk {
 	char *path; /* of the root, for messages */
 	char *scratch_dir;
 	bool skip_caches;
-	bool drop_cache;
+	bool drop_cache, live;
 	size_t keep_dirs; /* directories that may stay open for batches */
 	size_t open_max, batches_max;
 
@@ -258,18 +258,26 @@ static int load_file(struct walk *w, int dir, const struct entry *n, struct entr
 	return load_open(w, fd, n, ret, e);
 }
 
-/* A link or special file cannot be opened: its attributes are read by way of /proc. */
-static int load_special(int dir, const struct entry *n, struct entry_detail *ret, struct err *e)
+/* A link or special file cannot be opened: it is held, and its attributes are read by way of /proc. */
+static int load_special(struct walk *w, int dir, const struct entry *n, struct entry_detail *ret,
+                        struct err *e)
 {
-	char path[64 + NAME_MAX];
+	char path[64];
 	struct statx stx;
 
-	if (S_ISLNK(n->st.mode) && detail_link(dir, n->name, n->path, ret, e) < 0)
+	auto_close int fd = below_hold(&w->below, dir, n->name);
+	if (fd < 0)
+		return err_sys(e, gone_or(errno), "opening '%s'", n->path);
+	if (below_stat(fd, "", &stx) < 0)
+		return err_sys(e, errno, "looking at '%s'", n->path);
+	if ((stx.stx_mode & S_IFMT) != (n->st.mode & S_IFMT))
+		return err_sys(e, ENOENT, "'%s' has become another type of file", n->path);
+	if (S_ISLNK(n->st.mode) && detail_link(fd, "", n->path, ret, e) < 0)
 		return -1;
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dir, n->name);
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (detail_xattrs(-1, path, n->path, ret, e) == 0)
 		return 0;
-	if (e->class == ERR_NOT_FOUND && below_stat(dir, n->name, &stx) == 0)
+	if (e->class == ERR_NOT_FOUND) /* the thing itself is held */
 		return err_set(e, ERR_UNSUPPORTED,
 		               "reading the attributes of '%s' needs /proc, which is not mounted",
 		               n->path);
@@ -290,7 +298,7 @@ static int load_any(struct walk *w, const struct entry *n, struct entry_detail *
 		return err_sys(e, gone_or(errno), "opening the directory of '%s'", n->path);
 	if (S_ISDIR(n->st.mode) || S_ISREG(n->st.mode))
 		return load_file(w, dir, n, ret, e);
-	return load_special(dir, n, ret, e);
+	return load_special(w, dir, n, ret, e);
 }
 
 static int walk_load(struct source *s, struct entry *n, struct entry_detail *ret, struct err *e)
@@ -339,9 +347,14 @@ static int walk_content(struct source *s, struct entry *n, struct content **ret,
 	c->below = &w->below;
 	c->sparse = stx.stx_blocks * 512 < stx.stx_size;
 	c->drop = w->drop_cache;
+	c->live = w->live;
 	c->diff = w->diff;
 	c->done = content_done;
 	c->arg = m;
+	if (content_settle(c, e) < 0) {
+		(void)close(c->fd);
+		return -1;
+	}
 	content_start(c);
 	n->st = c->st;
 	m->dev = below_dev(&stx);
@@ -498,6 +511,7 @@ static int start(struct walk *w, const char *path, const struct walk_params *p, 
 		return no_memory(e);
 	w->skip_caches = p->skip_caches;
 	w->drop_cache = p->drop_cache;
+	w->live = p->live;
 	share_descriptors(w);
 
 	int fd = open_root(path, e);

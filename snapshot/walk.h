@@ -42,6 +42,7 @@ struct walk_params {
 	bool cross_mounts;           /* other mounts below the root are part of it */
 	bool skip_caches;            /* of a directory with a CACHEDIR.TAG only the tag is taken */
 	bool drop_cache;             /* large files leave the page cache after reading */
+	bool live;                   /* others may write to the files while they are read */
 	const char *const *excludes; /* patterns, see snapshot/match.h; borrowed for the call */
 	size_t nexcludes;
 	const char *scratch_dir; /* where directories of millions of names are kept; NULL: memory */

@@ -12,6 +12,39 @@
 #include "common/fd.h"
 #include "tests/harness/harness.h"
 
+int64_t __real_now_wall_ns(void);
+int64_t __wrap_now_wall_ns(void);
+int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
+                           struct timespec *rest);
+
+/* What the clock shows at each look, 0: the time that it is; and what was waited. */
+static int64_t clock_shows[2];
+static size_t clock_looks;
+static int64_t waited_ns;
+static const char *written_meanwhile; /* the file that somebody writes to while we wait */
+
+int64_t __wrap_now_wall_ns(void)
+{
+	size_t i = clock_looks < 2 ? clock_looks++ : 1;
+
+	return clock_shows[i] ? clock_shows[i] : __real_now_wall_ns();
+}
+
+int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
+                           struct timespec *rest)
+{
+	(void)clock;
+	(void)flags;
+	(void)rest;
+	waited_ns += t->tv_sec * 1000000000 + t->tv_nsec;
+	if (written_meanwhile) {
+		auto_close int fd = open(written_meanwhile, O_WRONLY | O_CLOEXEC);
+
+		assert_int_equal(write(fd, "longer text", 11), 11);
+	}
+	return 0;
+}
+
 static void count(void *arg)
 {
 	int *n = arg;
@@ -80,6 +113,60 @@ static void test_content_read__says_what_failed_and_where(void **state)
 	close(c->fd);
 	c->fd = good;
 	assert_int_equal(content_close(c, &st, &changed, &e), 0);
+}
+
+/* A file that changed `age_ms` before it was opened, and `later_ms` before it is looked at again. */
+static bool settle(int64_t age_ms, int64_t later_ms, bool live, const char *writes, uint64_t size)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *path = path_join(dir, "f");
+	struct err e = ERR_INIT;
+	int done = 0;
+	struct entry_stat st;
+	bool changed;
+
+	write_text(dir, "f", "hello");
+	struct content *c = open_content(dir, "f", &done);
+	int64_t ctime_ns = c->st.ctime.s * 1000000000 + c->st.ctime.ns;
+	c->live = live;
+	clock_shows[0] = ctime_ns + age_ms * 1000000;
+	clock_shows[1] = ctime_ns + later_ms * 1000000;
+	clock_looks = 0;
+	waited_ns = 0;
+	written_meanwhile = writes ? path : NULL;
+	assert_int_equal(content_settle(c, &e), 0);
+	assert_int_equal(c->st.size, size);
+	assert_int_equal(content_close(c, &st, &changed, &e), 0);
+	return changed;
+}
+
+static void test_content_settle__what_changed_long_ago_is_not_waited_for(void **state)
+{
+	(void)state;
+	assert_false(settle(100, 100, true, NULL, 5));
+	assert_int_equal(waited_ns, 0);
+	assert_false(settle(-3600000, 0, true, NULL, 5)); /* by a clock that is ahead of ours */
+	assert_int_equal(waited_ns, 0);
+	assert_false(settle(0, 0, false, NULL, 5)); /* nobody can write to it */
+	assert_int_equal(waited_ns, 0);
+}
+
+static void test_content_settle__what_changed_just_now_is_waited_for_once(void **state)
+{
+	(void)state;
+	assert_false(settle(30, 101, true, NULL, 5));
+	assert_int_equal(waited_ns, 70000000);
+	assert_false(settle(0, 100, true, NULL, 5));
+	assert_int_equal(waited_ns, 100000000);
+}
+
+/* Nothing may tell of a write that is under way, so whoever still writes is believed to. */
+static void test_content_settle__what_is_written_meanwhile_counts_as_changed(void **state)
+{
+	(void)state;
+	assert_true(settle(30, 99, true, NULL, 5));
+	assert_int_equal(waited_ns, 70000000);
+	(void)settle(0, 0, true, "f", 11); /* what is read is the file as it is now */
 }
 
 static void test_content_data__holes_of_a_sparse_file_are_told(void **state)
@@ -293,6 +380,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_content_read__gives_bytes_up_to_the_end),
 		cmocka_unit_test(test_content_read__says_what_failed_and_where),
+		cmocka_unit_test(test_content_settle__what_changed_long_ago_is_not_waited_for),
+		cmocka_unit_test(test_content_settle__what_changed_just_now_is_waited_for_once),
+		cmocka_unit_test(test_content_settle__what_is_written_meanwhile_counts_as_changed),
 		cmocka_unit_test(test_content_data__holes_of_a_sparse_file_are_told),
 		cmocka_unit_test(test_content_changed__the_base_is_asked_once),
 		cmocka_unit_test(test_content_changed__without_a_base_all_may_have),

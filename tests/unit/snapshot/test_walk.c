@@ -941,6 +941,28 @@ static void test_walk_open_content__a_file_that_is_none_any_more_is_gone(void **
 	change_then_open(to_other, ERR_NONE, 7); /* as programs save: read as it is now */
 }
 
+/* What came in its place is not what was listed: its attributes must not be taken for the link's. */
+static void test_walk_load__a_link_that_a_file_replaced_has_none_of_its_attributes(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_close int at = open_dir(dir);
+	CLEANUP(entry_detail_clear) struct entry_detail d = { 0 };
+	struct err e = ERR_INIT;
+	struct batch *b;
+
+	(void)state;
+	assert_int_equal(mkfifoat(at, "f", 0600), 0);
+	write_text(dir, "other", "x");
+	struct source *s = must_walk(dir, NULL);
+	struct entry *n = go_to(s, "f", &b);
+	to_other(at);
+	assert_int_equal(s->ops->load(s, n, &d, &e), -1);
+	assert_int_equal(e.class, ERR_NOT_FOUND);
+	assert_null(d.xattrs);
+	s->ops->batch_free(s, b);
+	s->ops->free(s);
+}
+
 static void test_walk_load__a_link_or_fifo_that_is_none_any_more_is_gone(void **state)
 {
 	static const char *const names[] = { "fifo", "sym" };
@@ -1434,6 +1456,8 @@ int main(void)
 		cmocka_unit_test(test_walk__what_vanishes_is_gone),
 		cmocka_unit_test(test_walk__what_changes_its_type_is_never_half_taken),
 		cmocka_unit_test(test_walk_open_content__a_file_that_is_none_any_more_is_gone),
+		cmocka_unit_test(
+			test_walk_load__a_link_that_a_file_replaced_has_none_of_its_attributes),
 		cmocka_unit_test(test_walk_load__a_link_or_fifo_that_is_none_any_more_is_gone),
 		cmocka_unit_test(test_walk__what_may_not_be_read_is_told_and_the_rest_goes_on),
 		cmocka_unit_test(test_walk__mounts_are_borders_unless_asked_otherwise),
