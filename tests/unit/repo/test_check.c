@@ -2,6 +2,8 @@
 /* The check: which level finds which damage, and which files it says are hurt. */
 #include "repo/check.h"
 
+#include <stdatomic.h>
+
 #include "repo/collection.h"
 #include "repo/gc.h"
 #include "tests/harness/keys_kit.h"
@@ -1395,21 +1397,21 @@ static void test_check_run__damaged_packs_are_looked_at_again_first(void **state
 
 static enum store_fault away_for_packs(void *arg, uint64_t n, enum store_call call, const char *key)
 {
-	uint64_t *left = arg;
+	_Atomic uint64_t *gets = arg; /* asked by the threads of the check */
 
 	(void)n;
 	if (call != CALL_GET || strncmp(key, "pack/", 5) != 0)
 		return FAULT_NONE;
-	if (*left > 0) {
-		(*left)--;
-		return FAULT_NONE;
-	}
+	uint64_t left = atomic_load(gets);
+	while (left > 0)
+		if (atomic_compare_exchange_weak(gets, &left, left - 1))
+			return FAULT_NONE;
 	return FAULT_FAIL;
 }
 
 static void test_check_run__goes_on_where_it_was_interrupted(void **state)
 {
-	uint64_t gets = UINT64_MAX;
+	_Atomic uint64_t gets = UINT64_MAX;
 	struct store *store = NULL;
 	const struct check_params p = { .record = true, .resume = true };
 	struct check_params cut = { .level = 3, .threads = 1, .record = true };
