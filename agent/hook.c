@@ -16,15 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/hook_said.h"
 #include "common/now.h"
 #include "common/spawn.h"
-#include "common/text.h"
 
-#define FACT_WORD "aksdr-fact "
-#define FACT_LINE_MAX (sizeof(FACT_WORD) - 1 + HOOK_FACT_NAME_MAX + 1 + HOOK_FACT_VALUE_MAX)
 #define READ_BYTES (64 * KIB)
 #define NAME_SHOWN 100 /* characters of the command in a message */
-#define ENDED_SHOWN 300
 
 enum { OUT, ERR, PROCESS, CANCEL, FDS };
 
@@ -44,12 +41,7 @@ struct run {
 	int pidfd;
 	bool ended;
 
-	uint8_t tail[HOOK_OUTPUT_MAX]; /* a ring; the next byte goes to written % its size */
-
-	char line[FACT_LINE_MAX + 1]; /* the present line of standard output */
-	size_t line_len;
-	bool line_long;
-
+	struct hook_said said;
 	uint8_t chunk[READ_BYTES];
 };
 
@@ -58,120 +50,12 @@ const char *hook_phase_name(enum hook_phase phase)
 	return phase == HOOK_PRE ? "pre" : "post";
 }
 
+const char *hook_name(const struct hook *h)
+{
+	return h->name ? h->name : h->line ? h->line : h->argv[0];
+}
+
 /* ---- what it says ---- */
-
-/* The text on one line, cut after a whole character when it has more than max - 1 bytes. */
-static void one_line(char *ret, size_t max, const char *s)
-{
-	char step[TEXT_STEP_MAX];
-	size_t len = 0;
-	size_t n;
-
-	while ((n = text_step(&s, TEXT_LINE, step)) > 0 && len + n < max) {
-		memcpy(ret + len, step, n);
-		len += n;
-	}
-	ret[len] = '\0';
-}
-
-static bool fact_name_ok(const char *name, size_t n)
-{
-	return n > 0 && n <= HOOK_FACT_NAME_MAX &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") >= n;
-}
-
-/* Of UTF-8, without control characters, so that nothing in it needs an escape. */
-static bool fact_value_ok(const char *value)
-{
-	char step[TEXT_STEP_MAX];
-
-	for (const char *at = value; *at;) {
-		const char *from = at;
-		size_t n = text_step(&at, TEXT_LINE, step);
-
-		if (n != (size_t)(at - from) || memcmp(step, from, n) != 0)
-			return false;
-	}
-	return strlen(value) <= HOOK_FACT_VALUE_MAX;
-}
-
-static bool add_fact(struct hook_result *r, const char *name, size_t n, const char *value)
-{
-	size_t i = 0;
-
-	while (i < r->nfacts &&
-	       (strlen(r->facts[i].name) != n || memcmp(r->facts[i].name, name, n)))
-		i++;
-	if (i == HOOK_FACTS_MAX)
-		return false;
-	if (i == r->nfacts) {
-		memcpy(r->facts[i].name, name, n);
-		r->facts[i].name[n] = '\0';
-		r->nfacts++;
-	}
-	(void)snprintf(r->facts[i].value, sizeof(r->facts[i].value), "%s", value);
-	return true;
-}
-
-/* A line of standard output is complete. */
-static void end_line(struct run *u)
-{
-	const size_t word = sizeof(FACT_WORD) - 1;
-
-	u->line[u->line_len] = '\0';
-	if (u->line_len >= word && memcmp(u->line, FACT_WORD, word) == 0) {
-		const char *name = u->line + word;
-		size_t n = strcspn(name, " ");
-		const char *value = name[n] ? name + n + 1 : name + n;
-
-		/* A NUL in the line would hide what comes after it. */
-		if (u->line_long || strlen(u->line) != u->line_len || !fact_name_ok(name, n) ||
-		    !fact_value_ok(value) || !add_fact(u->ret, name, n, value))
-			u->ret->facts_lost++;
-	}
-	u->line_len = 0;
-	u->line_long = false;
-}
-
-static void take_lines(struct run *u, const uint8_t *p, size_t n)
-{
-	while (n > 0) {
-		const uint8_t *end = memchr(p, '\n', n);
-		size_t len = end ? (size_t)(end - p) : n;
-		size_t room = FACT_LINE_MAX - u->line_len;
-		size_t part = len < room ? len : room;
-
-		memcpy(u->line + u->line_len, p, part);
-		u->line_len += part;
-		u->line_long = u->line_long || part < len;
-		if (!end)
-			return;
-		end_line(u);
-		p += len + 1;
-		n -= len + 1;
-	}
-}
-
-static void take_tail(struct run *u, const uint8_t *p, size_t n)
-{
-	uint64_t at = u->ret->written;
-
-	u->ret->written += n;
-	if (n > HOOK_OUTPUT_MAX) {
-		at += n - HOOK_OUTPUT_MAX;
-		p += n - HOOK_OUTPUT_MAX;
-		n = HOOK_OUTPUT_MAX;
-	}
-	while (n > 0) {
-		size_t from = (size_t)(at % HOOK_OUTPUT_MAX);
-		size_t part = HOOK_OUTPUT_MAX - from < n ? HOOK_OUTPUT_MAX - from : n;
-
-		memcpy(u->tail + from, p, part);
-		at += part;
-		p += part;
-		n -= part;
-	}
-}
 
 /* Reads once, at most `max` bytes. False: nothing more will come. */
 static bool take(struct run *u, int which, size_t max, size_t *ret_n)
@@ -183,9 +67,7 @@ static bool take(struct run *u, int which, size_t max, size_t *ret_n)
 		return errno == EAGAIN || errno == EINTR;
 	if (n == 0)
 		return false;
-	take_tail(u, u->chunk, (size_t)n);
-	if (which == OUT)
-		take_lines(u, u->chunk, (size_t)n);
+	hook_said_take(&u->said, which == OUT, u->chunk, (size_t)n);
 	return true;
 }
 
@@ -199,76 +81,6 @@ static void take_rest(struct run *u, int which)
 	for (size_t left = (size_t)there, n; left > 0; left -= n) {
 		if (!take(u, which, left, &n) || n == 0)
 			break;
-	}
-}
-
-/* One step of the output; *s moves. text ends with a NUL at end. */
-static size_t output_step(const char **s, const char *end, char step[TEXT_STEP_MAX])
-{
-	if (*s == end)
-		return 0;
-	if (**s == '\n' || **s == '\t') {
-		step[0] = *(*s)++;
-		return 1;
-	}
-	if (**s == '\0') {
-		(*s)++;
-		memcpy(step, "\\x00", 4);
-		return 4;
-	}
-	return text_step(s, TEXT_LINE, step);
-}
-
-/* The ring becomes text: the last steps that fit. */
-static int put_output(struct run *u, struct err *e)
-{
-	struct hook_result *r = u->ret;
-	bool cut = r->written > HOOK_OUTPUT_MAX;
-	size_t n = cut ? HOOK_OUTPUT_MAX : (size_t)r->written;
-	size_t from = cut ? (size_t)(r->written % HOOK_OUTPUT_MAX) : 0;
-	auto_free char *raw = malloc(n + 1);
-	char step[TEXT_STEP_MAX];
-	size_t total = 0;
-	size_t len;
-
-	if (!raw)
-		return err_set(e, ERR_NOMEM, "no memory for the output of the %s hook '%s'",
-		               hook_phase_name(u->hook->phase), u->name);
-	memcpy(raw, u->tail + from, n - from);
-	memcpy(raw + n - from, u->tail, from);
-	raw[n] = '\0';
-	const char *start = raw;
-	/* The beginning may lie in the middle of a character. */
-	for (int i = 0; cut && i < 3 && (*start & 0xc0) == 0x80; i++)
-		start++;
-	for (const char *s = start; (len = output_step(&s, raw + n, step)) > 0;)
-		total += len;
-	for (const char *s = start; (len = output_step(&s, raw + n, step)) > 0; total -= len) {
-		if (total > HOOK_OUTPUT_MAX)
-			continue;
-		memcpy(r->output + r->output_len, step, len);
-		r->output_len += len;
-	}
-	r->output[r->output_len] = '\0';
-	return 0;
-}
-
-/* ": " and the last line that is not blank, for a message; else nothing. */
-static void last_line(const struct hook_result *r, char ret[ENDED_SHOWN])
-{
-	char line[HOOK_OUTPUT_MAX + 1];
-	size_t len = r->output_len;
-
-	ret[0] = '\0';
-	while (len > 0 && strchr("\n\t ", r->output[len - 1]))
-		len--;
-	memcpy(line, r->output, len);
-	line[len] = '\0';
-	const char *start = strrchr(line, '\n');
-	start = start ? start + 1 : line;
-	if (*start) {
-		memcpy(ret, ": ", 2);
-		one_line(ret + 2, ENDED_SHOWN - 2, start);
 	}
 }
 
@@ -514,13 +326,13 @@ static int judge(const struct run *u, struct cancel *cancel, struct err *e)
 	const struct hook *h = u->hook;
 	const char *phase = hook_phase_name(h->phase);
 	unsigned limit_ms = h->timeout_ms ? h->timeout_ms : HOOK_TIMEOUT_MS;
-	char said[ENDED_SHOWN];
+	char said[HOOK_SAID_SHOWN];
 
 	if (r->cancelled) {
 		if (cancel_check(cancel, e) < 0)
 			return err_wrap(e, "the %s hook '%s' was ended", phase, u->name);
 	}
-	last_line(r, said);
+	hook_said_last_line(r, said);
 	if (!u->ended)
 		return err_set(e, ERR_IO,
 		               "the %s hook '%s' did not end within %u.%03u s, and not when it was "
@@ -572,9 +384,7 @@ static int run_started(struct run *u, struct cancel *cancel, struct err *e)
 	}
 	watch(u, cancel);
 	u->ret->duration_ns = now_mono_ns() - start_ns;
-	if (u->line_len > 0)
-		end_line(u);
-	if (end(u, e) < 0 || put_output(u, e) < 0)
+	if (end(u, e) < 0 || hook_said_end(&u->said, e) < 0)
 		return -1;
 	return judge(u, cancel, e);
 }
@@ -584,6 +394,8 @@ int hook_run(const struct hook *h, const struct hook_var *vars, size_t nvars, st
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->status = -1;
+	if (h->run)
+		return h->run(h, cancel, ret, e);
 	if (!h->line && (!h->argv || !h->argv[0]))
 		return err_set(e, ERR_INVALID, "the %s hook has no command",
 		               hook_phase_name(h->phase));
@@ -592,8 +404,9 @@ int hook_run(const struct hook *h, const struct hook_var *vars, size_t nvars, st
 		return err_set(e, ERR_NOMEM, "no memory for a hook");
 	u->hook = h;
 	u->ret = ret;
+	u->said.ret = ret;
 	u->pidfd = u->pipes[OUT] = u->pipes[ERR] = u->writes[OUT] = u->writes[ERR] = -1;
-	one_line(u->name, sizeof(u->name), h->line ? h->line : h->argv[0]);
+	hook_said_one_line(u->name, sizeof(u->name), hook_name(h));
 	if (start(u, vars, nvars, e) < 0)
 		return -1;
 	return run_started(u, cancel, e);

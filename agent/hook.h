@@ -38,12 +38,19 @@ enum hook_on_error {
 	HOOK_CONTINUE /* it is made, and the failure is told */
 };
 
+struct hook_result;
+
 struct hook {
 	enum hook_phase phase;
 	/* Either a line for /bin/sh -c, or, while that is NULL, arguments that end with NULL; the
 	 * first is the program, looked up in PATH when there is no '/' in it. Borrowed. */
 	const char *line;
 	const char *const *argv;
+	/* Instead of a process here: runs it, with the contract of hook_run(); then name is needed. */
+	int (*run)(const struct hook *h, struct cancel *cancel, struct hook_result *ret,
+	           struct err *e);
+	void *arg;           /* of run */
+	const char *name;    /* for messages and records; NULL: line, or argv[0] */
 	unsigned timeout_ms; /* 0: HOOK_TIMEOUT_MS; more than HOOK_TIMEOUT_MAX_MS is that */
 	unsigned grace_ms;   /* 0: HOOK_GRACE_MS */
 	enum hook_on_error on_error;
@@ -102,6 +109,9 @@ struct hook_result {
  */
 MUST_CHECK int hook_run(const struct hook *h, const struct hook_var *vars, size_t nvars,
                         struct cancel *cancel, struct hook_result *ret, struct err *e);
+
+/* What people know it by. */
+const char *hook_name(const struct hook *h);
 
 /* "pre" or "post". */
 const char *hook_phase_name(enum hook_phase phase);

@@ -27,7 +27,7 @@ static char *join_names(const struct moment *m)
 static void keep(struct moment *m, size_t from, const struct hook *h, struct hook_result *r,
                  int64_t started_ns)
 {
-	auto_free char *command = strdup(h->line ? h->line : h->argv[0]);
+	auto_free char *command = strdup(hook_name(h));
 	struct capture_hook x = {
 		.post = h->phase == HOOK_POST,
 		.command = command,
@@ -72,7 +72,7 @@ static int run_one(struct moment *m, size_t from, const struct hook *h, struct e
 	keep(m, from, h, r, started_ns);
 	if (rc == 0 || h->on_error == HOOK_FAIL || e->class == ERR_CANCELLED)
 		return rc;
-	log_warn("a hook failed; the backup goes on", LOG_S("hook", h->line ? h->line : h->argv[0]),
+	log_warn("a hook failed; the backup goes on", LOG_S("hook", hook_name(h)),
 	         LOG_S("why", e->msg));
 	m->hooked = false;
 	return 0;
