@@ -46,7 +46,7 @@ struct hook {
 	 * first is the program, looked up in PATH when there is no '/' in it. Borrowed. */
 	const char *line;
 	const char *const *argv;
-	/* Instead of a process here: runs it, with the contract of hook_run(); then name is needed. */
+	/* In place of a process here, with the contract of hook_run(); name is needed then. */
 	int (*run)(const struct hook *h, struct cancel *cancel, struct hook_result *ret,
 	           struct err *e);
 	void *arg;           /* of run */

@@ -23,7 +23,7 @@ enum tell_outcome {
 struct tell {
 	const char *ns, *name, *uid; /* of the claim */
 	enum tell_outcome outcome;
-	const char *why; /* what is missing, why it is fuzzy, failed or was skipped; NULL: nothing */
+	const char *why; /* what is missing, why it is fuzzy, failed, was skipped; or NULL */
 	/* Of a point; NULL when there is none. */
 	const char *point, *consistency;
 	int64_t moment_ns, took_ns; /* since 1970; from the begin to the commit */

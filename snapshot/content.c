@@ -69,7 +69,7 @@ int64_t content_read(struct content *c, void *p, size_t n, uint64_t off, struct 
  */
 #define SETTLED_NS 100000000
 
-/* How long it takes until the last change is so old; 0: it is. A clock that is behind tells nothing. */
+/* How long until the last change is so old; 0: it is. A clock that is behind tells nothing. */
 static int64_t unsettled_ns(const struct entry_stat *st)
 {
 	int64_t changed_ns, age_ns;

@@ -258,7 +258,7 @@ static int load_file(struct walk *w, int dir, const struct entry *n, struct entr
 	return load_open(w, fd, n, ret, e);
 }
 
-/* A link or special file cannot be opened: it is held, and its attributes are read by way of /proc. */
+/* A link or special file cannot be opened: it is held, and asked by way of /proc. */
 static int load_special(struct walk *w, int dir, const struct entry *n, struct entry_detail *ret,
                         struct err *e)
 {

@@ -68,29 +68,27 @@ static struct policy *policy_of(const char *text)
 	return p;
 }
 
+#define RUNS "Running"
 #define POD(name, labels, phase, more, volumes)                             \
 	"{\"metadata\":{\"name\":\"" name "\",\"labels\":{" labels "}" more \
 	"},\"status\":{\"phase\":\"" phase "\"},\"spec\":{\"volumes\":[" volumes "]}}"
 #define CLAIM(name) "{\"name\":\"v\",\"persistentVolumeClaim\":{\"claimName\":\"" name "\"}}"
+#define ENDS ",\"deletionTimestamp\":\"x\""
+#define EPHEMERAL "{\"name\":\"tmp\",\"ephemeral\":{}}"
 
-#define PODS                                                                                                               \
-	"{\"items\":[" POD("z", "\"app\":\"db\"", "Running", "", CLAIM("data")) "," POD(                                   \
-		"a", "\"app\":\"web\"", "Running", "",                                                                     \
-		"{\"name\":\"w\"}," CLAIM(                                                                                 \
-			"data")) "," POD("other", "", "Running", "",                                                       \
-	                                 CLAIM("data-2")) "," POD("ends", "", "Running",                                   \
-	                                                          ",\"deletionTimestamp\":\"x\"",                          \
-	                                                          CLAIM("data")) "," POD("done",                           \
-	                                                                                 "",                               \
-	                                                                                 "Succeeded",                      \
-	                                                                                 "",                               \
-	                                                                                 CLAIM("data")) "," POD("e",       \
-	                                                                                                        "",        \
-	                                                                                                        "Running", \
-	                                                                                                        "",        \
-	                                                                                                        "{\"name\":\"tmp\",\"ephemeral\":{}}") "]}"
+/* clang-format off */
+static const char pods_json[] =
+	"{\"items\":["
+	POD("z", "\"app\":\"db\"", RUNS, "", CLAIM("data")) ","
+	POD("a", "\"app\":\"web\"", RUNS, "", "{\"name\":\"w\"}," CLAIM("data")) ","
+	POD("other", "", RUNS, "", CLAIM("data-2")) ","
+	POD("ends", "", RUNS, ENDS, CLAIM("data")) ","
+	POD("done", "", "Succeeded", "", CLAIM("data")) ","
+	POD("e", "", RUNS, "", EPHEMERAL)
+	"]}";
+/* clang-format on */
 
-static const struct kit_answer pods[] = { { .body = PODS } };
+static const struct kit_answer pods[] = { { .body = pods_json } };
 static const char *const data[] = { "data", "e-tmp" };
 
 static void find_all(const struct policy *p, struct pod_hooks *ret)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is told of a backup: the words, and the requests. Real claims are annotated in tests/kube. */
+/* What is told of a backup: the words, and the requests. tests/kube has real claims. */
 #include "agent/tell.h"
 
 #include "common/json.h"

@@ -115,7 +115,7 @@ static void test_content_read__says_what_failed_and_where(void **state)
 	assert_int_equal(content_close(c, &st, &changed, &e), 0);
 }
 
-/* A file that changed `age_ms` before it was opened, and `later_ms` before it is looked at again. */
+/* A file that changed `age_ms` before it was opened, `later_ms` before the second look. */
 static bool settle(int64_t age_ms, int64_t later_ms, bool live, const char *writes, uint64_t size)
 {
 	auto_tmpdir char *dir = tmpdir_new();

@@ -941,7 +941,7 @@ static void test_walk_open_content__a_file_that_is_none_any_more_is_gone(void **
 	change_then_open(to_other, ERR_NONE, 7); /* as programs save: read as it is now */
 }
 
-/* What came in its place is not what was listed: its attributes must not be taken for the link's. */
+/* What came in its place is not what was listed: its attributes are not the link's. */
 static void test_walk_load__a_link_that_a_file_replaced_has_none_of_its_attributes(void **state)
 {
 	auto_tmpdir char *dir = tmpdir_new();
