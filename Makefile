@@ -247,8 +247,9 @@ unit_folder = $(word 3,$(subst /, ,$(1)))
 $(foreach s,$(unit_srcs),$(eval $(call test_rules,$s,$(call archives,$(call unit_folder,$s) $(BELOW_$(call unit_folder,$s))))))
 $(foreach s,$(kind_srcs) $(reader_srcs) $(lvm_srcs) $(kube_srcs) $(wildcard tests/fuzz/seeds.c),$(eval $(call test_rules,$s,$(EVERYTHING))))
 
-# It starts the program.
+# They start the programs.
 $(B)/tests/crash/test_freezer_kills: | $(B)/aksdr-freezer
+$(B)/tests/fault/test_azure_claim: | $(B)/aksdr-agent $(B)/aksdr-restore
 
 # In the mode `fuzz` the library brings its own main; elsewhere the replay main is linked.
 fuzz_main := $(if $(FUZZ),,$(call obj,tests/fuzz/fuzz_main.c))

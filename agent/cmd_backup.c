@@ -871,7 +871,11 @@ static struct azure_arm *ask_azure(struct csi_run *run)
 	for (size_t i = 0; i < run->n; i++)
 		any |= csi_azure_is(&run->claims[i]);
 	run->azure_raw = strcmp(azure_disks, "raw") == 0;
-	if (!any || (!run->azure_raw && strcmp(azure_disks, "block") != 0))
+	bool on = run->azure_raw || strcmp(azure_disks, "block") == 0;
+	if (!on && *azure_disks && strcmp(azure_disks, "off") != 0)
+		log_warn("AKSDR_AZURE_DISKS is none of off, block, raw, and counts as off",
+		         LOG_S("value", azure_disks));
+	if (!any || !on)
 		return NULL;
 	job.changed_blocks = true;
 	struct azure_arm *a = azure_arm_new(&params, &why);

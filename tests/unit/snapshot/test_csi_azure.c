@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Claims of managed disks over a server that keeps objects and one that plays Azure, with the test
- * as the cluster's controllers: the view is the snapshot itself, it is kept for the next one, and
+ * as the cluster's azure_claim_act: the view is the snapshot itself, it is kept for the next one, and
  * whatever Azure refuses a pod reads the claim's view as it does of any other.
  */
 #include "snapshot/csi_azure.h"
@@ -14,8 +14,7 @@
 #include <cmocka.h>
 
 #include "snapshot/azure_disk.h"
-#include "tests/harness/azure_kit.h"
-#include "tests/harness/kube_world.h"
+#include "tests/harness/azure_claim_kit.h"
 
 #define SIZE (1 * MIB)
 
@@ -24,98 +23,20 @@ static struct snapshot_env env;
 static struct azure_arm *arm;
 static char *dir;
 static struct journal *journal;
-static const char *next; /* snapshot that the storage makes */
-
-static const char *role_of(const json_t *o)
-{
-	const char *role = json_string_value(
-		json_object_get(kube_at(o, "metadata.labels"), "aksdr.io/role"));
-
-	return role ? role : "";
-}
-
-static void made(const char *key, json_t *o)
-{
-	char content[64], text[512];
-
-	(void)key;
-	(void)snprintf(content, sizeof(content), "snapcontent-%s", next);
-	json_object_set_new(o, "status",
-	                    json_pack("{s:s, s:b, s:s, s:s}", "creationTime",
-	                              "2026-11-22T10:00:00Z", "readyToUse", 1,
-	                              "boundVolumeSnapshotContentName", content, "restoreSize",
-	                              "1Gi"));
-	if (strcmp(role_of(o), "source") != 0)
-		return;
-	(void)snprintf(text, sizeof(text),
-	               "{'metadata': {'name': '%s'}, 'spec': {'driver': 'disk.csi.azure.com',"
-	               " 'deletionPolicy': 'Retain'}, 'status': {'snapshotHandle': '%s'}}",
-	               content, azure_kit_id(next));
-	(void)snprintf(content, sizeof(content), "volumesnapshotcontents/snapcontent-%s", next);
-	world_put(content, text);
-}
-
-/* A snapshot that is deleted takes its data along, where the content says so. */
-static void gone(const char *key, json_t *o)
-{
-	char content[128];
-
-	(void)snprintf(content, sizeof(content), "volumesnapshotcontents/%s",
-	               kube_text_at(o, "status.boundVolumeSnapshotContentName"));
-	const json_t *c = world_get(content);
-	if (c && strcmp(kube_text_at(c, "spec.deletionPolicy"), "Delete") == 0 &&
-	    strcmp(role_of(o), "source") == 0) {
-		const char *name = strrchr(kube_text_at(c, "status.snapshotHandle"), '/') + 1;
-		struct azure_kit_snapshot *s = azure_kit_find(name, strlen(name));
-
-		if (s)
-			s->gone = true;
-		world_remove(content);
-	}
-	world_remove(key);
-}
-
-static void controllers(const char *key, json_t *o)
-{
-	if (*kube_text_at(o, "metadata.deletionTimestamp"))
-		gone(key, o);
-	else if (strncmp(key, "volumesnapshots/", 16) == 0 && !json_object_get(o, "status"))
-		made(key, o);
-}
-
-static void claim_is(const char *mode, const char *driver)
-{
-	char text[512];
-
-	(void)snprintf(text, sizeof(text),
-	               "{'metadata': {'name': 'data', 'uid': 'u1'}, 'spec': {'volumeName': 'pv1',"
-	               " 'volumeMode': '%s'}, 'status': {'phase': 'Bound',"
-	               " 'capacity': {'storage': '1Gi'}}}",
-	               mode);
-	world_put("persistentvolumeclaims/shop/data", text);
-	(void)snprintf(text, sizeof(text),
-	               "{'metadata': {'name': 'pv1'}, 'spec': {'csi': {'driver': '%s',"
-	               " 'volumeHandle': 'v1'}, 'storageClassName': 'disk', 'accessModes':"
-	               " ['ReadWriteOnce']}}",
-	               driver);
-	world_put("persistentvolumes/pv1", text);
-	(void)snprintf(text, sizeof(text), "{'metadata': {'name': 'c'}, 'driver': '%s'}", driver);
-	world_put("volumesnapshotclasses/c", text);
-}
 
 static int setup(void **state)
 {
 	struct err e = ERR_INIT;
 
 	(void)world_setup(state);
-	world.act = controllers;
-	claim_is("Block", "disk.csi.azure.com");
+	world.act = azure_claim_act;
+	azure_claim_is("Block", "disk.csi.azure.com");
 	azure_kit_start();
 	struct azure_kit_snapshot *one = azure_kit_add("one", SIZE, NULL);
 	memset(one->bytes, 'a', 64 * KIB);
 	struct azure_kit_snapshot *two = azure_kit_add("two", SIZE, one);
 	memset(two->bytes + 512 * KIB, 'b', 4096);
-	next = "one";
+	azure_claim_next = "one";
 	arm = azure_kit_arm();
 	dir = tmpdir_new();
 	journal = journal_open(dir, &e);
@@ -239,7 +160,7 @@ static void test_close__what_a_point_has_is_the_base_of_the_next_one(void **stat
 	assert_int_equal(count("volumesnapshots"), 1);
 	assert_false(azure_kit.snapshots[0].gone);
 	const json_t *kept = world_get(key);
-	assert_string_equal(role_of(kept), "base");
+	assert_string_equal(azure_claim_role(kept), "base");
 	/* or the sweep of what dead runs have left would take it */
 	assert_null(json_object_get(kube_at(kept, "metadata.labels"), "aksdr.io/run"));
 	assert_string_equal(json_string_value(json_object_get(
@@ -250,7 +171,7 @@ static void test_close__what_a_point_has_is_the_base_of_the_next_one(void **stat
 	                                 "spec.deletionPolicy"),
 	                    "Delete");
 
-	next = "two";
+	azure_claim_next = "two";
 	struct snapshot *second = taken();
 	assert_int_equal(changed_bytes(second, azure_kit_id("one")), 4096);
 	released(second, true);
@@ -265,7 +186,7 @@ static void test_close__without_a_point_the_base_stays(void **state)
 {
 	(void)state;
 	released(taken(), true);
-	next = "two";
+	azure_claim_next = "two";
 	released(taken(), false);
 	assert_int_equal(count("volumesnapshots"), 1);
 	assert_false(azure_kit.snapshots[0].gone);
@@ -278,7 +199,7 @@ static void test_close__when_no_base_is_wanted_any_more_it_goes(void **state)
 	released(taken(), true);
 	env.keep_no_base = true;
 	run.azure = NULL;
-	next = "two";
+	azure_claim_next = "two";
 	released(taken(), true);
 	assert_int_equal(count("volumesnapshots"), 0);
 	assert_true(azure_kit.snapshots[0].gone);
@@ -289,7 +210,7 @@ static void test_source__a_base_that_is_gone_counts_for_nothing(void **state)
 	(void)state;
 	released(taken(), true);
 	azure_kit.snapshots[0].gone = true;
-	next = "two";
+	azure_claim_next = "two";
 	struct snapshot *s = taken();
 	assert_int_equal(changed_bytes(s, azure_kit_id("one")), SIZE);
 	released(s, false);
@@ -313,7 +234,7 @@ static void test_open__whatever_is_refused_a_pod_reads(void **state)
 static void test_open__a_file_system_is_an_image_only_when_asked_for(void **state)
 {
 	(void)state;
-	claim_is("Filesystem", "disk.csi.azure.com");
+	azure_claim_is("Filesystem", "disk.csi.azure.com");
 	a_pod_reads("has a file system");
 	azure_kit.snapshots[0].gone = false;
 	run.azure_raw = true;
@@ -326,10 +247,10 @@ static void test_open__a_file_system_is_an_image_only_when_asked_for(void **stat
 static void test_open__other_drivers_and_whoever_does_not_want_it_are_not_asked(void **state)
 {
 	(void)state;
-	claim_is("Block", "d");
+	azure_claim_is("Block", "d");
 	a_pod_reads(NULL);
 	azure_kit.snapshots[0].gone = false;
-	claim_is("Block", "disk.csi.azure.com");
+	azure_claim_is("Block", "disk.csi.azure.com");
 	run.azure = NULL;
 	a_pod_reads(NULL);
 	assert_int_equal(azure_kit.asked, 0);
