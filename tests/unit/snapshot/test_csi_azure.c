@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Claims of managed disks over a server that keeps objects and one that plays Azure, with the test
- * as the cluster's azure_claim_act: the view is the snapshot itself, it is kept for the next one, and
+ * as the cluster's controllers: the view is the snapshot itself, it is kept for the next one, and
  * whatever Azure refuses a pod reads the claim's view as it does of any other.
  */
 #include "snapshot/csi_azure.h"
