@@ -113,13 +113,32 @@ int claim_job_check(const struct claim_job *j, struct err *e)
 	const struct snapshot *s = j->view->snapshot;
 
 	if (j->strict && s->consistency < j->want)
-		return err_set(e, ERR_INVALID,
+		return err_set(e, ERR_UNSUPPORTED,
 		               "the view is %s and not %s, as the policy wants%s%.400s",
 		               snapshot_consistency_name(s->consistency),
 		               snapshot_consistency_name(j->want),
 		               j->view->capture.fallback ? ": " : "",
 		               j->view->capture.fallback ? j->view->capture.fallback : "");
 	return 0;
+}
+
+/* The limits that this process goes by are those of whoever works for it. */
+static json_t *limits(void)
+{
+	static const char *const names[] = { "AKSDR_LIMIT_UPLOAD", "AKSDR_LIMIT_DOWNLOAD",
+		                             "AKSDR_LIMIT_REQUESTS" };
+	json_t *env = json_array();
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const char *value = getenv(names[i]);
+
+		if (value && json_array_append_new(env, json_pack("{s:s, s:s}", "name", names[i],
+		                                                  "value", value)) < 0) {
+			json_decref(env);
+			return NULL;
+		}
+	}
+	return env;
 }
 
 static int by_mover(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
@@ -132,6 +151,9 @@ static int by_mover(const struct claim_job *j, struct point *ret, uint64_t *ret_
 		               "a mover is to read the view, and there is no template for its pod; "
 		               "pass --mover-template");
 	auto_json json_t *args = claim_job_args(j, e);
+	auto_json json_t *env = limits();
+	if (!env)
+		return err_set(e, ERR_NOMEM, "no memory for a mover");
 	if (!args || find_node(j, &f, e) < 0)
 		return -1;
 	const struct mover_params mover = {
@@ -140,6 +162,7 @@ static int by_mover(const struct claim_job *j, struct point *ret, uint64_t *ret_
 		.template = j->template,
 		.node = *f.node ? f.node : NULL,
 		.args = args,
+		.env = env,
 		.writable = j->view->snapshot->ops->caps & SNAP_CAP_WRITABLE,
 	};
 	return mover_run(&mover, ret, ret_requests, e);

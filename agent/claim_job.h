@@ -28,13 +28,13 @@ struct claim_job {
 /* The arguments of a mover for it. NULL with e. The caller decrefs. */
 json_t *claim_job_args(const struct claim_job *j, struct err *e);
 
-/* ERR_INVALID: the view is of less consistency than wanted, and that makes no point. */
+/* ERR_UNSUPPORTED: the view is of less consistency than wanted, and that makes no point. */
 MUST_CHECK int claim_job_check(const struct claim_job *j, struct err *e);
 
 /*
  * Runs to the commit. On success the caller clears *ret.
  *   ERR_UNSUPPORTED  there is no way to read it: no template for a mover, no node that is ours
- *   ERR_INVALID      the view is of less consistency than wanted
+ *   ERR_UNSUPPORTED  the view is of less consistency than wanted
  * and what mover_run(), or holder_open() and job_backup() say.
  */
 MUST_CHECK int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,

@@ -771,6 +771,7 @@ static struct policy_list policies;
 static int apply_policy(struct err *e)
 {
 	const char *path = strcmp(policy_file, "-") == 0 ? "/dev/stdin" : policy_file;
+	char rate[32];
 
 	if (policy_load_file(path, NULL, "default", &policies, e) < 0)
 		return -1;
@@ -799,6 +800,11 @@ static int apply_policy(struct err *e)
 		job.full_every = (uint64_t)p->full_every;
 	claim_job.want = p->want;
 	claim_job.strict = p->on_less == POLICY_LESS_FAIL;
+	(void)snprintf(rate, sizeof(rate), "%llu", (unsigned long long)p->bandwidth_bytes_s);
+	/* A limit that is set already is the node's share, which knows of the policy's. */
+	if (p->bandwidth_bytes_s && (setenv("AKSDR_LIMIT_UPLOAD", rate, 0) < 0 ||
+	                             setenv("AKSDR_LIMIT_DOWNLOAD", rate, 0) < 0))
+		return err_set(e, ERR_NOMEM, "no memory for the bandwidth of a policy");
 	return 0;
 }
 

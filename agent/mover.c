@@ -107,6 +107,10 @@ static int put_spec(json_t *pod, const struct mover_params *p)
 	bad |= json_object_set_new(container, "args", json_deep_copy(p->args));
 	bad |= json_object_set_new(container, "terminationMessagePath", json_string(MOVER_RESULT));
 	bad |= json_object_set_new(container, "terminationMessagePolicy", json_string("File"));
+	/* Of two of one name the later one counts. */
+	if (json_array_size(p->env) > 0)
+		bad |= json_array_extend(member(container, "env", true),
+		                         (json_t *)(uintptr_t)p->env);
 	/* By the scheduler, which looks whether the node takes it. */
 	if (p->node)
 		bad |= json_object_set_new(member(member(spec, "affinity", false), "nodeAffinity",

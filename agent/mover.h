@@ -22,6 +22,7 @@ struct mover_params {
 	const json_t *template; /* PodTemplate-like: metadata, spec */
 	const char *node;       /* that it must run on; NULL: any */
 	const json_t *args;     /* texts behind the program's name */
+	const json_t *env;      /* an array of variables besides the template's; or NULL */
 	bool writable;          /* the view is a clone: the file system may put itself right */
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/now.h"
+#include "snapshot/block.h"
 #include "snapshot/csi.h"
 #include "snapshot/csi_azure.h"
 #include "snapshot/csi_class.h"
@@ -233,6 +234,9 @@ static int csi_release(struct snapshot *s, struct err *e)
 	struct csi_claim *c = claim_of(s);
 	auto_json json_t *names = json_array();
 
+	/* What is open at a node cannot be unmounted there. */
+	clean_close(&s->fd);
+	s->fd = -1;
 	if (!c)
 		return 0;
 	c->wanted = c->asked = false;
@@ -254,6 +258,17 @@ static int csi_is_empty(const struct snapshot *s, bool *ret_empty, struct err *e
 	return 0;
 }
 
+/* Of a disk that is read from its snapshot, or of what a pod holds at this node. */
+static struct source *csi_source(const struct snapshot *s, const struct walk_params *params,
+                                 const char *base, struct err *e)
+{
+	if (claim_of(s)->azure)
+		return csi_azure_source(s, params, base, e);
+	if (s->block)
+		return block_open(s->path, params && params->drop_cache, e);
+	return walk_open(s->path, params, e);
+}
+
 const struct snapshot_ops snapshot_csi = {
 	.name = "csi",
 	.caps = SNAP_CAP_ATOMIC | SNAP_CAP_WRITABLE | SNAP_CAP_DIFF,
@@ -263,7 +278,7 @@ const struct snapshot_ops snapshot_csi = {
 	.capture = csi_capture,
 	.finish = csi_finish,
 	.release = csi_release,
-	.source = csi_azure_source,
+	.source = csi_source,
 	.is_empty = csi_is_empty,
 	.clean = csi_azure_clean,
 };

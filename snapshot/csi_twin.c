@@ -88,6 +88,9 @@ static int twin_release(struct snapshot *s, struct err *e)
 	const struct csi_run *run = s->env->cluster;
 	auto_json json_t *names = json_array();
 
+	/* What is open at a node cannot be unmounted there. */
+	clean_close(&s->fd);
+	s->fd = -1;
 	if (!s->priv)
 		return 0;
 	if (csi_names(run, s->priv, names, e) < 0)

@@ -125,18 +125,21 @@ static void test_mover_pod__is_the_template_and_the_view(void **state)
 	assert_null(kube_at(template, "metadata.name"));
 }
 
-static void test_mover_pod__a_device_and_a_node(void **state)
+static void test_mover_pod__a_device_and_a_node_and_limits(void **state)
 {
 	struct mover_params p = params();
 	struct err e = ERR_INIT;
 
 	(void)state;
+	auto_json json_t *env = json_pack("[{s:s, s:s}]", "name", "LIMIT", "value", "5");
 	claim.block = true;
 	p.node = "node7";
+	p.env = env;
 	auto_json json_t *pod = mover_pod(&p, &e);
 	const json_t *c = at(kube_at(pod, "spec.containers"), 1);
 	assert_string_equal(kube_text_at(at(kube_at(c, "volumeDevices"), 0), "devicePath"),
 	                    MOVER_DEVICE);
+	assert_true(json_equal(kube_at(c, "env"), env));
 	const json_t *terms = kube_at(pod, "spec.affinity.nodeAffinity."
 	                                   "requiredDuringSchedulingIgnoredDuringExecution."
 	                                   "nodeSelectorTerms");
@@ -212,7 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_mover_template__needs_the_container),
 		CASE(test_mover_pod__is_the_template_and_the_view),
-		CASE(test_mover_pod__a_device_and_a_node),
+		CASE(test_mover_pod__a_device_and_a_node_and_limits),
 		CASE(test_mover_run__tells_what_it_tells),
 		CASE(test_mover_run__one_that_was_killed_has_no_result),
 		CASE(test_mover_run__one_that_was_evicted_may_be_tried_again),
