@@ -2,8 +2,10 @@
 /* aksdr-agent backup: backs volumes up once. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/claim_job.h"
 #include "agent/claim_leases.h"
@@ -11,6 +13,8 @@
 #include "agent/given.h"
 #include "agent/job.h"
 #include "agent/mover.h"
+#include "agent/pod_hook.h"
+#include "agent/tell.h"
 #include "agent/workplace.h"
 #include "common/fd.h"
 #include "common/hex.h"
@@ -599,6 +603,8 @@ struct call {
 	struct err first;            /* failure */
 	struct claim_leases *claims; /* NULL: volumes are paths */
 	bool told[VOLUMES_MAX];      /* of each claim: how its run ended */
+	struct events *events;       /* of the claims */
+	const char *unhooked;        /* of the claims: hooks without a pod; NULL: none */
 	/* For whoever gave the view: texts and numbers of the point, no lists. */
 	struct point last;
 	uint64_t last_requests;
@@ -653,13 +659,35 @@ static int back_up_one(struct call *x, size_t i, struct moment *m, struct point 
 	return 0;
 }
 
+/* On its claim: a restore point, or why there is none. */
+static void announce(const struct call *x, const struct csi_claim *c, const struct point *p,
+                     const struct err *why)
+{
+	struct err e = ERR_INIT;
+	struct tell t = { .outcome = TELL_FAILED, .why = why->msg };
+	char text[64];
+
+	if (p)
+		tell_of_point(p, p->capture.fallback, text, &t);
+	else if (why->class == ERR_CANCELLED)
+		t.outcome = TELL_SKIPPED;
+	t.ns = c->ns;
+	t.name = c->name;
+	t.uid = c->uid;
+	if (tell_claim(x->claims->kube, x->events, &t, &e) < 0)
+		log_warn("what came of a backup is not told on its claim", LOG_S("volume", c->name),
+		         LOG_S("why", e.msg));
+}
+
 /* How the run of a claim ended, to its Lease, once its view is gone. */
-static void tell_claim(struct call *x, size_t i, const struct point *p, const struct err *why)
+static void end_claim(struct call *x, size_t i, const struct point *p, const struct err *why)
 {
 	if (!x->claims || x->told[i])
 		return;
 	x->told[i] = true;
 	claim_leases_end(x->claims, i, p, why, p ? p->capture.fallback : NULL);
+	if (x->events && (p || why->class != ERR_BUSY)) /* whoever holds the Lease tells */
+		announce(x, &x->claims->run.claims[i], p, why);
 }
 
 /* One after the other. What is not wanted any more is not read. */
@@ -680,7 +708,7 @@ static void back_up(struct call *x, const struct point_volume *volumes, struct m
 		/* The other volumes are still worth saving. */
 		bool made = v->snapshot && back_up_one(x, i, m, &p, &requests, &why) == 0;
 		moment_release(v, made);
-		tell_claim(x, i, made ? &p : NULL, &why);
+		end_claim(x, i, made ? &p : NULL, &why);
 		if (!made) {
 			if (!v->snapshot && why.class != ERR_NONE)
 				err_wrap(&why, "volume '%s'", v->name);
@@ -843,11 +871,13 @@ static int back_up_all(const struct verb_common *c, int n, const char *const *pa
 	if (!t)
 		return -1;
 	CLEANUP(workplace_close) struct workplace w = { NULL, NULL };
-	set_hooks(c->dry_run);
 	if (!c->dry_run)
 		open_workplace(c->state, &w);
 	for (int i = 0; i < n; i++)
 		views[i] = (struct moment_volume){ .name = volumes[i].name, .path = paths[i] };
+	for (int i = 0; x.unhooked && i < n; i++)
+		if (capture_add_note(&views[i].capture, x.unhooked, e) < 0)
+			return -1;
 	x.r = r;
 	x.t = t;
 	CLEANUP(moment_end) struct moment m = { .n = 0 };
@@ -890,6 +920,51 @@ static struct azure_arm *ask_azure(struct csi_run *run)
 	return a;
 }
 
+static void clean_events(struct events *const *ev)
+{
+	events_free(*ev);
+}
+
+/* In a pod the host has the pod's name. */
+static struct events *open_events(struct kube *k, struct err *e)
+{
+	char host[HOST_NAME_MAX + 1] = "aksdr-agent";
+
+	(void)gethostname(host, sizeof(host) - 1);
+	return events_new(k, host, e);
+}
+
+/* The hooks of the policy, as more of ours. */
+static int find_hooks(const struct claim_leases *claims, struct pod_hooks *ret, struct err *e)
+{
+	const struct csi_claim *c = claims->run.claims;
+	const char *names[VOLUMES_MAX];
+	size_t n = moment_params.nhooks;
+
+	if (policies.n == 0 || policies.items[0]->nhooks == 0)
+		return 0;
+	for (size_t i = 0; i < claims->run.n; i++) {
+		if (strcmp(c[i].ns, c[0].ns) != 0)
+			return err_set(e, ERR_INVALID,
+			               "the hooks of a policy are for claims of one namespace: "
+			               "back '%s/%s' and '%s/%s' up by themselves",
+			               c[0].ns, c[0].name, c[i].ns, c[i].name);
+		names[i] = c[i].name;
+	}
+	if (pod_hook_find(claims->kube, policies.items[0], c[0].ns, names, claims->run.n,
+	                  POD_HOOKS_MAX, ret, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ret->n; i++) {
+		if (n == MOMENT_HOOKS_MAX)
+			return err_set(e, ERR_TOO_BIG, "there are more than %d hooks",
+			               MOMENT_HOOKS_MAX);
+		hooks[n++] = ret->hooks[i];
+	}
+	moment_params.nhooks = n;
+	x.unhooked = ret->unused;
+	return 0;
+}
+
 static int back_up_claims(const struct verb_common *c, int n, const char *const *origins,
                           struct err *e)
 {
@@ -911,12 +986,20 @@ static int back_up_claims(const struct verb_common *c, int n, const char *const 
 			return -1;
 	auto_azure_arm struct azure_arm *azure = ask_azure(&claims.run);
 	claims.run.azure = azure;
+	CLEANUP(pod_hook_clear) struct pod_hooks in_pods = { .n = 0 };
+	CLEANUP(clean_events) struct events *events = open_events(claims.kube, e);
+	x.events = events;
+	if (!events || find_hooks(&claims, &in_pods, e) < 0) {
+		for (int i = 0; i < n; i++)
+			end_claim(&x, (size_t)i, NULL, e);
+		return -1;
+	}
 	env.cluster = &claims.run;
 	x.claims = &claims;
 	claim_job.template = template;
 	int rc = back_up_all(c, n, origins, e);
 	for (int i = 0; i < n; i++)
-		tell_claim(&x, (size_t)i, NULL, e);
+		end_claim(&x, (size_t)i, NULL, e);
 	/* Then it was not somebody who had us end. */
 	if (rc < 0 && claim_leases_check(&claims, &lost) < 0)
 		*e = lost;
@@ -955,6 +1038,7 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	moment_params.set = job.set;
 	moment_params.cancel = cancel_on_signals();
 	x = (struct call){ .c = c };
+	set_hooks(c->dry_run);
 	if (claims) {
 		for (int i = 0; i < argc; i++)
 			paths[i] = argv[i];

@@ -11,6 +11,9 @@
 #include "kube/exec.h"
 #include "repo/capture.h"
 
+/* Of the end of its output: a mover gets all of it as one argument, which has 128 KiB at most. */
+#define OUTPUT_MAX 1024
+
 /* One command in one pod. */
 struct pod_hook {
 	struct kube *k;
@@ -91,6 +94,17 @@ static void take(void *arg, bool err, const void *p, size_t n)
 	hook_said_take(s, !err, p, n);
 }
 
+/* Keeps the end of the output, from a whole character on. */
+static void shorten(struct hook_result *r)
+{
+	size_t cut = r->output_len > OUTPUT_MAX ? r->output_len - OUTPUT_MAX : 0;
+
+	while (cut > 0 && ((unsigned char)r->output[cut] & 0xc0) == 0x80)
+		cut++;
+	r->output_len -= cut;
+	memmove(r->output, r->output + cut, r->output_len + 1);
+}
+
 static int judge(const struct hook *h, int status, const struct hook_result *r, struct err *e)
 {
 	char said[HOOK_SAID_SHOWN];
@@ -136,7 +150,9 @@ static int run(const struct hook *h, struct cancel *cancel, struct hook_result *
 	if (rc < 0)
 		return err_wrap(e, "the %s hook '%s'", hook_phase_name(h->phase), h->name);
 	ret->status = status;
-	return judge(h, status, ret, e);
+	rc = judge(h, status, ret, e);
+	shorten(ret);
+	return rc;
 }
 
 /* ---- hooks ---- */

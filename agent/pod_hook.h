@@ -12,6 +12,8 @@
 #include "agent/policy.h"
 #include "kube/kube.h"
 
+#define POD_HOOKS_MAX 32 /* commands of one backup */
+
 /* Owns what its hooks need; k and the policy must outlive it. */
 struct pod_hooks {
 	struct hook *hooks;

@@ -2,12 +2,14 @@
 /* See tell.h. */
 #include "agent/tell.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/json.h"
 #include "common/now.h"
 #include "common/num.h"
+#include "snapshot/snapshot.h"
 
 const char *tell_reason(enum tell_outcome outcome)
 {
@@ -18,6 +20,29 @@ const char *tell_reason(enum tell_outcome outcome)
 	};
 
 	return reasons[outcome];
+}
+
+void tell_of_point(const struct point *p, const char *why_fuzzy, char text[64], struct tell *ret)
+{
+	*ret = (struct tell){
+		.outcome = TELL_SUCCEEDED,
+		.why = why_fuzzy,
+		.point = p->id,
+		.consistency = p->consistency,
+		.moment_ns = p->frozen_ns,
+		.took_ns = p->finished_ns - p->started_ns,
+		.bytes = p->bytes_logical,
+		.stored_bytes = p->bytes_stored,
+	};
+	if (p->unreadable > 0) {
+		(void)snprintf(text, 64, "%" PRIu64 " %s could not be read", p->unreadable,
+		               p->unreadable == 1 ? "entry" : "entries");
+		ret->outcome = TELL_PARTIAL;
+		ret->why = text;
+	} else if (strcmp(p->consistency, snapshot_consistency_name(SNAP_FUZZY)) == 0) {
+		ret->outcome = TELL_FUZZY;
+		ret->why = why_fuzzy && *why_fuzzy ? why_fuzzy : "no snapshot was asked for";
+	}
 }
 
 void tell_note(const struct tell *t, char *ret, size_t max)

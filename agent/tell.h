@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "kube/event.h"
+#include "repo/point.h"
 
 enum tell_outcome {
 	TELL_SUCCEEDED,
@@ -29,6 +30,12 @@ struct tell {
 	int64_t moment_ns, took_ns; /* since 1970; from the begin to the commit */
 	uint64_t bytes, stored_bytes;
 };
+
+/*
+ * What is to be told of a restore point of a claim; it borrows from p and text. why_fuzzy (may be
+ * NULL): why there is no snapshot. Pure.
+ */
+void tell_of_point(const struct point *p, const char *why_fuzzy, char text[64], struct tell *ret);
 
 /* "BackupSucceeded", ...: the event's reason. */
 const char *tell_reason(enum tell_outcome outcome);

@@ -49,6 +49,31 @@ static void test_tell_note__says_what_came_of_it(void **state)
 	notes(t, "no reason is known");
 }
 
+static void test_tell_of_point__goes_by_what_is_in_it(void **state)
+{
+	struct point p = { .frozen_ns = 5, .started_ns = 7, .finished_ns = 10, .bytes_logical = 3 };
+	struct tell t;
+	char text[64];
+
+	(void)state;
+	(void)snprintf(p.id, sizeof(p.id), "3fa9");
+	(void)snprintf(p.consistency, sizeof(p.consistency), "crash");
+	tell_of_point(&p, NULL, text, &t);
+	assert_int_equal(t.outcome, TELL_SUCCEEDED);
+	assert_string_equal(t.point, "3fa9");
+	assert_int_equal(t.moment_ns, 5);
+	assert_int_equal(t.took_ns, 3);
+	assert_null(t.why);
+	(void)snprintf(p.consistency, sizeof(p.consistency), "fuzzy");
+	tell_of_point(&p, "no class", text, &t);
+	assert_int_equal(t.outcome, TELL_FUZZY);
+	assert_string_equal(t.why, "no class");
+	p.unreadable = 1;
+	tell_of_point(&p, "no class", text, &t);
+	assert_int_equal(t.outcome, TELL_PARTIAL);
+	assert_string_equal(t.why, "1 entry could not be read");
+}
+
 static void test_tell_note__is_cut_where_it_must(void **state)
 {
 	char note[16];
@@ -144,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tell_note__says_what_came_of_it),
+		cmocka_unit_test(test_tell_of_point__goes_by_what_is_in_it),
 		cmocka_unit_test(test_tell_note__is_cut_where_it_must),
 		KIT_CASE(test_tell_claim__a_point_is_an_event_and_annotations_of_that_very_claim),
 		KIT_CASE(test_tell_claim__without_a_point_nothing_is_written_on_the_claim),
