@@ -186,12 +186,14 @@ int mover_state(const json_t *pod, const char **ret_result, const char **ret_wai
 	*ret_waits = "";
 	if (end) {
 		*ret_result = kube_text_at(end, "message");
-		if (**ret_result)
+		/* Of a container that never began the message is the kubelet's. */
+		if (**ret_result == '{')
 			return 1;
-		return err_set(e, ERR_IO, "the mover ended with status %lld%s%.100s and no result",
+		return err_set(e, ERR_IO,
+		               "the mover ended with status %lld%s%.100s and no result%s%.300s",
 		               (long long)kube_number_at(end, "exitCode", -1),
 		               *kube_text_at(end, "reason") ? ", " : "",
-		               kube_text_at(end, "reason"));
+		               kube_text_at(end, "reason"), **ret_result ? ": " : "", *ret_result);
 	}
 	if (strcmp(phase, "Failed") == 0 || strcmp(phase, "Succeeded") == 0)
 		return err_set(e, ERR_RETRY, "the mover was taken away: %.100s %.300s",

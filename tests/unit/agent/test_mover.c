@@ -184,6 +184,16 @@ static void test_mover_run__one_that_was_killed_has_no_result(void **state)
 	ends_with(ERR_IO, "status 137, OOMKilled and no result");
 }
 
+static void test_mover_run__one_that_never_began_has_a_message_of_the_kubelet(void **state)
+{
+	(void)state;
+	status =
+		"{'phase': 'Failed', 'containerStatuses': [{'name': 'mover', 'state': {'terminated':"
+		" {'exitCode': 137, 'reason': 'ContainerStatusUnknown', 'message': 'The container"
+		" could not be located'}}}]}";
+	ends_with(ERR_IO, "no result: The container could not be located");
+}
+
 static void test_mover_run__one_that_was_evicted_may_be_tried_again(void **state)
 {
 	(void)state;
@@ -218,6 +228,7 @@ int main(void)
 		CASE(test_mover_pod__a_device_and_a_node_and_limits),
 		CASE(test_mover_run__tells_what_it_tells),
 		CASE(test_mover_run__one_that_was_killed_has_no_result),
+		CASE(test_mover_run__one_that_never_began_has_a_message_of_the_kubelet),
 		CASE(test_mover_run__one_that_was_evicted_may_be_tried_again),
 		CASE(test_mover_run__one_that_never_begins_says_why),
 		CASE(test_mover_run__what_a_server_refuses_is_told),
