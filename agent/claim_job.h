@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One backup of one claim whose view is there: who reads it is found, does what agent/job.h does,
- * and tells what came of it. And what a policy says of a backup, beside its options.
+ * and tells what came of it.
  */
 #ifndef AKSDR_AGENT_CLAIM_JOB_H
 #define AKSDR_AGENT_CLAIM_JOB_H
@@ -33,8 +33,8 @@ MUST_CHECK int claim_job_check(const struct claim_job *j, struct err *e);
 
 /*
  * Runs to the commit. On success the caller clears *ret.
- *   ERR_UNSUPPORTED  there is no way to read it: no template for a mover, no node that is ours
- *   ERR_UNSUPPORTED  the view is of less consistency than wanted
+ *   ERR_UNSUPPORTED  there is no way to read it: no template for a mover, no node that is ours;
+ *                    or the view is of less consistency than wanted
  * and what mover_run(), or holder_open() and job_backup() say.
  */
 MUST_CHECK int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
