@@ -177,4 +177,24 @@ err "'same' is ambiguous: there are .*one/same.*two/same|'same' is ambiguous: th
 run 0 volume one/same "$work/one.out"
 ok same_tree src one.out
 
+t 'claims want a cluster, and are not backed up together with paths'
+mkdir -p claims/dir
+run 2 backup pvc:shop/data data="$work/claims/dir"
+err 'claims and paths are not backed up in one call'
+run 4 env KUBECONFIG="$work/claims/none" "$agent" backup --key "$agent_key" pvc:shop/data
+err 'claims are of a cluster: reading the kubeconfig'
+cat >claims/kubeconfig <<-'YAML'
+	current-context: c
+	contexts: [{name: c, context: {cluster: c, user: u}}]
+	clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
+	users: [{name: u, user: {token: x}}]
+YAML
+for claim in pvc: pvc:shop pvc:/data pvc:shop/ pvc:shop/a/b pvc:../a; do
+	run 2 env KUBECONFIG="$work/claims/kubeconfig" "$agent" backup --key "$agent_key" "$claim"
+	err "'$claim' is (not of the form|no claim)"
+done
+run 2 backup --view '{}' a="$work/claims/dir" b="$work/claims"
+err 'view is of one volume NAME=PATH'
+run 2 backup --policy "$work/claims/kubeconfig" data="$work/claims/dir"
+err 'kubeconfig'
 finish
