@@ -8,6 +8,8 @@
 #include "agent/holder.h"
 #include "agent/mover.h"
 
+#define VIEW_MAX (120 * KIB) /* of one argument; the kernel's MAX_ARG_STRLEN is 128 KiB */
+
 /* ---- arguments ---- */
 
 static int add(json_t *args, const char *option, const char *value)
@@ -23,16 +25,32 @@ static int add_flag(json_t *args, bool on, const char *option)
 	return on ? json_array_append_new(args, json_string(option)) : 0;
 }
 
+/* An argument has a length that the kernel takes: of much that hooks said only the status is told. */
+static void shorten(json_t *known)
+{
+	json_t *hooks = json_object_get(json_object_get(known, "capture"), "hooks");
+
+	if (json_dumpb(known, NULL, 0, JSON_COMPACT) < VIEW_MAX / 2)
+		return;
+	for (size_t i = 0; i < json_array_size(hooks); i++)
+		(void)json_object_set_new(json_array_get(hooks, i), "output", json_string(""));
+}
+
 json_t *claim_job_args(const struct claim_job *j, struct err *e)
 {
 	const struct job_params *p = j->job;
 	auto_json json_t *known = given_write(j->view, e);
-	CLEANUP(buf_clear) struct buf view = BUF_INIT(512 * KIB);
+	CLEANUP(buf_clear) struct buf view = BUF_INIT(VIEW_MAX);
 	auto_json json_t *args = json_pack("[s, s]", "backup", "--quiet");
 	char text[32];
 
-	if (!known || json_write(known, &view, e) < 0)
+	if (!known)
 		return NULL;
+	shorten(known);
+	if (json_write(known, &view, e) < 0) {
+		(void)err_wrap(e, "what is known of a view");
+		return NULL;
+	}
 	int bad = add(args, "--view", buf_cstr(&view));
 	bad |= add(args, "--result", MOVER_RESULT);
 	bad |= add(args, "--cluster", p->volume.cluster);

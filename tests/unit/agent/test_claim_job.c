@@ -16,6 +16,7 @@
 static char ns[] = "shop", name[] = "data";
 static struct csi_claim claim;
 static struct csi_run run;
+static const struct snapshot_env env;
 static struct snapshot snapshot;
 static struct moment_volume view;
 static struct job_params params;
@@ -95,6 +96,31 @@ static void test_claim_job_args__say_what_the_job_says(void **state)
 	claim.block = true;
 	auto_json json_t *block = claim_job_args(&job, &e);
 	assert_true(has(block, "data=" MOVER_DEVICE, NULL));
+}
+
+static void test_claim_job_args__what_hooks_said_is_left_out_when_it_is_too_long(void **state)
+{
+	char output[CAPTURE_OUTPUT_MAX + 1];
+	char command[] = "flush";
+	struct capture_hook hook = { .command = command, .exit = 3, .output = output };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	memset(output, 'x', sizeof(output) - 1);
+	output[sizeof(output) - 1] = '\0';
+	for (size_t i = 0; i < 16; i++)
+		assert_int_equal(capture_add_hook(&view.capture, &hook, &e), 0);
+	auto_json json_t *args = claim_job_args(&job, &e);
+	assert_non_null(args);
+	const char *text = json_string_value(json_array_get(args, 3));
+	assert_true(strlen(text) < (size_t)100 * KIB);
+	assert_non_null(strstr(text, "\"exit\":3"));
+	struct moment_volume there = { .name = name, .path = kit.dir };
+	if (given_read(text, &env, &there, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(there.capture.nhooks, 16);
+	assert_int_equal(snapshot_release(there.snapshot, &e), 0);
+	capture_clear(&there.capture);
 }
 
 static void fails_with(enum err_class class, const char *says)
@@ -195,6 +221,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_claim_job_args__say_what_the_job_says),
+		CASE(test_claim_job_args__what_hooks_said_is_left_out_when_it_is_too_long),
 		CASE(test_claim_job_run__less_than_is_wanted_makes_no_point),
 		CASE(test_claim_job_run__says_what_is_missing_to_read_it),
 		CASE(test_claim_job_run__a_clone_is_read_anywhere),
