@@ -11,6 +11,7 @@
 
 #define LEADER "aksdr-leader"
 #define REPORT_MS 10000
+#define AGAIN_MS 500 /* while nothing is known */
 #define SWEEP_NS (300 * 1000000000LL)
 #define SWEEP_AGE_S 600 /* what is younger may not be named yet */
 
@@ -22,9 +23,11 @@ static json_t *changes(struct run *r)
 	const int64_t now_s = run_now_s();
 	json_t *ret = NULL;
 
+	if (r->p->policies) /* files have no status */
+		return json_array();
 	pthread_mutex_lock(&r->lock);
 	const struct world_shelf *s = &r->world->shelves[WORLD_POLICIES];
-	if (world_ready(r->world) && !r->p->policies) {
+	if (world_ready(r->world)) {
 		/* The agent's own pass may be over for long, and others' claims count here. */
 		(void)planner_pass(r->world, &r->me, now_s);
 		json_t **status = report_make(r->world, now_s);
@@ -42,7 +45,8 @@ static json_t *changes(struct run *r)
 	return ret;
 }
 
-static void report(struct run *r)
+/* false: nothing can be told yet. */
+static bool report(struct run *r)
 {
 	auto_json json_t *all = changes(r);
 	struct err e;
@@ -58,6 +62,7 @@ static void report(struct run *r)
 			log_warn("a policy's status was not written", LOG_S("policy", name),
 			         LOG_S("why", e.msg));
 	}
+	return all != NULL;
 }
 
 /* ---- what nobody owns ---- */
@@ -174,7 +179,7 @@ static void lead(struct run *r, const struct lease *l)
 	bool failed = false;
 
 	while (lease_held(l) && !cancel_requested(&r->stop)) {
-		report(r);
+		const bool told = report(r);
 		if (now_mono_ns() - swept_ns >= SWEEP_NS) {
 			struct err e = ERR_INIT;
 			size_t removed;
@@ -184,7 +189,7 @@ static void lead(struct run *r, const struct lease *l)
 			failed = e.class != ERR_NONE;
 			swept_ns = now_mono_ns();
 		}
-		run_pause(r, REPORT_MS);
+		run_pause(r, told ? REPORT_MS : AGAIN_MS);
 	}
 }
 

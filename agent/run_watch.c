@@ -7,6 +7,7 @@
 #include "agent/run_impl.h"
 #include "common/log.h"
 #include "common/now.h"
+#include "common/team.h"
 
 static const struct kube_kind *const kinds[WORLD_KINDS] = {
 	[WORLD_CLAIMS] = &kube_pvc,
@@ -149,10 +150,32 @@ int run_watch_start(struct run *r, struct err *e)
 	return 0;
 }
 
+/* The end of one may take a second, so they end side by side. */
+struct stops {
+	struct run *r;
+	struct team_tasks tasks;
+};
+
+static int stop_some(void *arg, unsigned i, const atomic_bool *stop, struct err *e)
+{
+	struct stops *s = arg;
+	size_t kind;
+
+	(void)i;
+	(void)stop;
+	(void)e;
+	while (team_take(&s->tasks, &kind)) {
+		watch_stop(s->r->feeds[kind].watch);
+		s->r->feeds[kind].watch = NULL;
+	}
+	return 0;
+}
+
 void run_watch_stop(struct run *r)
 {
-	for (int kind = 0; kind < WORLD_KINDS; kind++) {
-		watch_stop(r->feeds[kind].watch);
-		r->feeds[kind].watch = NULL;
-	}
+	struct stops s = { .r = r, .tasks = { .n = WORLD_KINDS } };
+	struct err e;
+
+	if (team_run(WORLD_KINDS, "stop", stop_some, &s, &e) < 0)
+		log_debug("watches were not ended side by side", LOG_S("why", e.msg));
 }
