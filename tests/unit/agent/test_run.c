@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemon with an API server that gives it a policy and a claim: it tells how they stand, answers
- * the kubelet, gives the lead up at its end, and ends at once where its key opens nothing. Clusters
- * are in tests/kube.
+ * The daemon with an API server that gives it a policy and a claim: it tells how they stand, gives
+ * the lead up at its end, and ends at once where its key opens nothing. Clusters are in tests/kube.
  */
 #include "agent/run.h"
 
