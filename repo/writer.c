@@ -1019,7 +1019,9 @@ int writer_backup(const struct repo *r, struct source *source, const struct writ
 	if (rc == 0)
 		rc = run(&j, e);
 	if (rc == 0 && p->levels == 0)
-		rc = err_set(e, ERR_INVALID, "the source has no root: nothing was read");
+		rc = p->nproblems > 0
+		             ? err_set(e, ERR_IO, "nothing was read: %.500s", p->problems[0].why)
+		             : err_set(e, ERR_INVALID, "the source has no root: nothing was read");
 	if (rc == 0)
 		rc = fill_point(&j, e);
 	if (rc == 0 && !params->dry_run)

@@ -198,35 +198,53 @@ static void test_backup__without_differences_all_is_read(void **state)
 	}
 }
 
-/* The disk is read from its snapshot to the end, or there is no word of it in the point. */
-static void test_backup__a_service_that_refuses_midway_spoils_the_point_and_says_so(void **state)
+/* The disk is read from its snapshot to the end, or there is no point, and why. */
+static void breaks_off(void (*then)(void), const char *why)
 {
-	struct err e = ERR_INIT;
-	struct point p = { 0 };
 	static const struct point_volume volume = { .name = "disk", .block = true };
-
-	(void)state;
-	struct azure_disk *d = azure_disk_open(arm, NULL, azure_kit_id("one"), &e);
-	assert_non_null(d);
-	struct source *source = azure_disk_source(d, &e);
-	assert_non_null(source);
-	azure_kit.blob_status = 404;
 	const struct writer_params params = { .volume = &volume,
 		                              .domain = "d",
 		                              .consistency = "crash",
 		                              .driver = "azure-disk",
 		                              .still = true,
 		                              .threads = 2 };
-	int rc = writer_backup(kit.agent, source, &params, &p, &e);
-	assert_true(rc < 0 || p.unreadable == 1);
-	if (rc == 0) {
-		assert_int_equal(p.nproblems, 1);
-		assert_non_null(strstr(p.problems[0].why, "are gone"));
-	}
-	point_clear(&p);
+	struct err e = ERR_INIT;
+	struct point p = { 0 };
+
+	struct azure_disk *d = azure_disk_open(arm, NULL, azure_kit_id("one"), &e);
+	assert_non_null(d);
+	struct source *source = azure_disk_source(d, &e);
+	assert_non_null(source);
+	then();
+	assert_int_equal(writer_backup(kit.agent, source, &params, &p, &e), -1);
+	azure_kit_refused(&e, ERR_IO, why);
 	source->ops->free(source);
 	assert_int_equal(azure_disk_close(d, &e), 0);
 	assert_false(one->open);
+}
+
+static void bytes_are_gone(void)
+{
+	azure_kit.blob_status = 404;
+}
+
+static void time_is_up_and_no_right_is_left(void)
+{
+	azure_kit.blob_status = 0;
+	azure_kit.serves = 3;
+	azure_kit.begins_max = one->begins;
+}
+
+static void test_backup__that_breaks_off_makes_no_point_and_says_why(void **state)
+{
+	(void)state;
+	breaks_off(bytes_are_gone, "the bytes of the snapshot are gone");
+	azure_kit.blob_status = 0;
+	breaks_off(time_is_up_and_no_right_is_left, "lacks a right on the snapshot");
+	azure_kit.serves = 0;
+	azure_kit.begins_max = 0;
+	auto_made struct made next = backed_up("one", NULL, NULL, false);
+	assert_restored(&next.point, one);
 }
 
 #define in_world(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -240,7 +258,7 @@ int main(void)
 		in_world(test_backup__access_that_ends_midway_is_got_again),
 		in_world(test_backup__without_a_base_all_is_read),
 		in_world(test_backup__without_differences_all_is_read),
-		in_world(test_backup__a_service_that_refuses_midway_spoils_the_point_and_says_so),
+		in_world(test_backup__that_breaks_off_makes_no_point_and_says_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

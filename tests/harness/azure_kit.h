@@ -46,6 +46,7 @@ struct azure_kit {
 	unsigned list_max;     /* ranges in one document; 0: all */
 	unsigned serves;       /* reads that an URL is good for; 0: all */
 	int arm_status;        /* of requests for access, instead */
+	unsigned begins_max;   /* more access to a snapshot is refused; 0: as often as wanted */
 	int blob_status;       /* of lists and reads, instead */
 	int diff_status;       /* of lists of differences, instead */
 	unsigned busy;         /* requests that are answered with 503 first */
@@ -205,6 +206,9 @@ static inline void azure_kit_manage(const struct http_seen *q, struct buf *reply
 		azure_kit_describe(s, reply);
 	else if (azure_kit.arm_status && strncmp(verb, "/begin", 6) == 0)
 		azure_kit_refuse(reply, azure_kit.arm_status);
+	else if (azure_kit.begins_max && s->begins >= azure_kit.begins_max &&
+	         strncmp(verb, "/begin", 6) == 0)
+		azure_kit_refuse(reply, 403);
 	else
 		azure_kit_operate(s, strncmp(verb, "/begin", 6) == 0, reply);
 }
