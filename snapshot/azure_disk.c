@@ -307,7 +307,7 @@ static int64_t disk_read(struct content *c, void *p, size_t n, uint64_t off, str
 			k->n = 0;
 			if (azure_blob_read(k->disk->blob, direct ? to + done : k->ahead, all, at,
 			                    e) < 0) {
-				/* Of a source that would be a file that has gone, and no word why. */
+				/* Of a source it would mean a file that has gone. */
 				if (e->class == ERR_NOT_FOUND)
 					e->class = ERR_IO;
 				return err_wrap(e, "reading the snapshot '%s'", k->disk->id);
