@@ -38,6 +38,12 @@ t 'the version is that of the programs, and it stands in one place only for each
 ok grep -qx "version: $(cat "$src/VERSION")" "$chart/Chart.yaml"
 ok grep -qx "appVersion: $(cat "$src/VERSION")" "$chart/Chart.yaml"
 
+t 'each CRD bears the hash of its schema, which upgrades compare'
+for crd in "$chart"/crds/*.yaml; do
+	ok grep -qx -e --- "$crd" # `helm show crds` puts nothing between them
+	ok grep -q "aksdr.io/schema: \"$(sed -n '/^spec:/,$p' "$crd" | sha256sum | cut -c 1-16)\"" "$crd"
+done
+
 t 'helm has nothing to say against it'
 for set in "$values"/*.yaml; do
 	run 0 helm lint --strict --quiet "$chart" "${version[@]}" --namespace aksdr --values "$set"
@@ -166,5 +172,22 @@ wrong 'rbac\.hookNamespaces names none' --set rbac.hooks=namespaces
 wrong 'rbac\.hookNamespaces counts only' --set 'rbac.hookNamespaces[0]=x'
 wrong 'monitoring[./]maxAge' --set-string monitoring.maxAge=2days
 wrong 'networkPolicy[./]storeCidrs[./]0' --set 'networkPolicy.storeCidrs[0]=here'
+
+t 'an upgrade with CRDs that are not those in the cluster stops, and says what to do'
+run 0 k delete serviceaccount -n aksdr aksdr-agent
+run 0 k delete crd backuppolicies.aksdr.io restoreplans.aksdr.io
+release() { helm --namespace aksdr "$@" --values "$values/least.yaml"; }
+run 0 release install aksdr "$chart"
+run 0 release upgrade aksdr "$chart" --set role=secondary
+cp -r "$chart" "$work/later"
+sed -i 's/aksdr.io\/schema: "/&later-/' "$work/later/crds/backuppolicies.aksdr.io.yaml"
+run 1 release upgrade aksdr "$work/later"
+err 'the CRD backuppolicies.aksdr.io in the cluster is not that of this chart.*kubectl apply --server-side'
+run 0 release upgrade aksdr "$work/later" --set crds.check=false
+helm show crds "$work/later" >"$work/crds.yaml"
+run 0 k apply --server-side --force-conflicts -f "$work/crds.yaml"
+run 0 release upgrade aksdr "$work/later"
+run 0 helm --namespace aksdr uninstall aksdr
+run 0 k get crd backuppolicies.aksdr.io restoreplans.aksdr.io
 
 finish

@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# A release of the chart in a cluster, with the image that `make image` makes and a store behind TLS: it
+# is installed, tested, changed, upgraded and uninstalled; nothing stays that docs/INSTALL.md does not name.
+#
+# timeout: 1200
+[ -z "${SAN:-}" ] || { echo 'programs with sanitizers go into no image'; exit 77; }
+# shellcheck source=tests/kube/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/kube/lib-release.sh
+. "$bed_here/lib-release.sh"
+
+# everything: all that can be listed, but for what comes and goes by itself
+everything() {
+	local kinds
+	kinds=$(k api-resources --verbs=list -o name | grep -vE '^(events|leases|endpoints|endpointslices|nodes|csinodes)' |
+		paste -sd,)
+	k get "$kinds" -A -o json |
+		jq -r '.items[] | [.kind, .metadata.namespace // "-", .metadata.name] | join(" ")' |
+		grep -vE '^(Event|ReplicaSet|ControllerRevision) ' | sort
+}
+release_up
+bed_claim data 64Mi
+bed_pod app data=/data
+bed_in app sh -c 'echo content >/data/file && sync'
+everything >"$work/before"
+
+t 'one command installs it, with policies although their kind is new'
+begun=$(date +%s%N)
+run 0 release install aksdr "$chart" --values "$values" --wait --timeout 120s
+out 'kubectl -n aksdr rollout status daemonset/aksdr-agent'
+ready() { [ "$(k -n aksdr get daemonset aksdr-agent -o 'jsonpath={.status.numberReady}')" = 2 ]; }
+ok bed_wait 60 ready
+run 0 k -n aksdr get bp minutely
+
+t 'and within a minute or so there is a restore point, which comes back exactly'
+there() { release_points | jq -e '.items | length > 0'; }
+ok bed_wait 180 there
+echo "from helm install to the first restore point: $((($(date +%s%N) - begun) / 1000000)) ms"
+run 0 release_points
+name=$(jq -r '.items[0].volume' "$work/.out")
+run 0 "$restore" volume --store "$azurite_url" --key "$keys/recovery.key" --quiet "$name" \
+	--target "$work/out"
+ok test "$(cat "$work/out/file")" = content
+
+t 'the release tests itself'
+run 0 release test aksdr --timeout 120s
+ok not k -n aksdr get pod aksdr-doctor
+
+t 'metrics and probes are there for who may read them'
+address=$(k -n aksdr get pods -l app.kubernetes.io/component=agent -o jsonpath='{.items[0].status.podIP}')
+run 0 curl -sS --noproxy '*' "http://$address:9760/readyz"
+run 0 curl -sS --noproxy '*' "http://$address:9760/metrics"
+
+t 'what the agent lacks is named by the test, and its pod stays to be read'
+k get clusterrole aksdr-agent-aksdr -o json >"$work/role.json"
+jq '.rules |= map(select(.resources != ["volumesnapshotcontents"]))' "$work/role.json" >"$work/less.json"
+run 0 k replace -f "$work/less.json"
+run 1 release test aksdr --timeout 120s
+run 0 k -n aksdr logs aksdr-doctor
+out 'FAILED +may not create'
+out 'volumesnapshotcontents\.snapshot\.storage\.k8s\.io in'
+run 0 k -n aksdr delete pod aksdr-doctor
+
+t 'an upgrade with other values: agents are replaced, rights are given back'
+run 0 release upgrade aksdr "$chart" --values "$values" --set agent.concurrency=3 --wait --timeout 180s
+run 0 k -n aksdr get pods -l app.kubernetes.io/component=agent -o jsonpath='{.items[*].spec.containers[0].args}'
+ok test "$(grep -o -- '--concurrency=3' "$work/.out" | wc -l)" -eq 2
+run 0 release test aksdr --timeout 120s
+
+t 'a secondary ends what is going on and begins nothing; then nothing is left but what is said to stay'
+run 0 release upgrade aksdr "$chart" --values "$values" --set role=secondary --wait --timeout 180s
+made() { k get pods,pvc,volumesnapshots -A -o name -l app.kubernetes.io/managed-by=aksdr; }
+idle() { [ -z "$(made)" ]; }
+ok bed_wait 150 idle
+run 0 release uninstall aksdr --wait --timeout 120s
+gone() { everything >"$work/after" && diff "$work/before" "$work/after" >"$work/left"; }
+left() {
+	gone && return 0
+	! grep -E '^[<>]' "$work/left" | grep -vxE '> CustomResourceDefinition - (backuppolicies|restoreplans)\.aksdr\.io' |
+		grep -vxE '> APIService - v1alpha1\.aksdr\.io'
+}
+ok bed_wait 60 left
+
+finish
