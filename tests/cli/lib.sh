@@ -39,8 +39,20 @@ cd "$work" || exit 1
 
 passed=0 failed=0 case_name='' case_checks=0 case_bad=0
 
+# A check whose command is not there checks nothing. bash calls this in a process of its own.
+command_not_found_handle() {
+	echo "$1" >>"$work/.unknown"
+	echo "there is no command '$1'" >&2
+	return 127
+}
+
 end_case() {
 	[ -n "$case_name" ] || return 0
+	if [ -s "$work/.unknown" ]; then
+		echo "FAIL $case_name: there is no command '$(sort -u "$work/.unknown" | xargs)'"
+		rm "$work/.unknown"
+		case_bad=1
+	fi
 	if [ "$case_checks" -eq 0 ]; then
 		echo "FAIL $case_name: nothing was checked"
 		case_bad=1
