@@ -25,7 +25,7 @@ static int add_flag(json_t *args, bool on, const char *option)
 	return on ? json_array_append_new(args, json_string(option)) : 0;
 }
 
-/* An argument has a length that the kernel takes: of much that hooks said only the status is told. */
+/* The kernel takes arguments of a length: of much that hooks said only the status is told. */
 static void shorten(json_t *known)
 {
 	json_t *hooks = json_object_get(json_object_get(known, "capture"), "hooks");

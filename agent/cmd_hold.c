@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* aksdr-agent hold: does nothing until it is told to end, so that its pod's volumes stay mounted. */
+/* aksdr-agent hold: does nothing until it is told to end: its pod's volumes stay mounted. */
 #include <poll.h>
 
 #include "agent/cmd.h"
@@ -22,7 +22,8 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 const struct verb cmd_hold = {
 	.name = "hold",
 	.summary = "wait until told to end, for a pod that holds a volume",
-	.text = "What 'backup --reader node' runs in a pod, so that the kubelet mounts the view of a "
+	.text = "What 'backup --reader node' runs in a pod, so that the kubelet mounts the view of "
+		"a "
 		"claim where the agent can read it. It does nothing, and ends by SIGTERM.",
 	.examples = "aksdr-agent hold",
 	.flags = VERB_LOCAL,

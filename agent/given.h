@@ -25,7 +25,7 @@ json_t *given_write(const struct moment_volume *v, struct err *e);
 MUST_CHECK int given_read(const char *text, const struct snapshot_env *env, struct moment_volume *v,
                           struct err *e);
 
-/* What came of it: a point, or why there is none (p NULL). Appended to b, within GIVEN_RESULT_MAX. */
+/* What came of it: a point, or why there is none (p NULL). At most GIVEN_RESULT_MAX, to b. */
 MUST_CHECK int given_result_write(const struct point *p, const struct err *why, uint64_t requests,
                                   struct buf *b, struct err *e);
 

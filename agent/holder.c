@@ -23,7 +23,8 @@ int holder_path(const char *dir, const char *pod_uid, const json_t *pv, bool blo
 
 	if (!csi && !(nfs && !block))
 		return err_set(e, ERR_UNSUPPORTED,
-		               "the volume '%.200s' is of a kind whose place at a node is not known; "
+		               "the volume '%.200s' is of a kind whose place at a node is not "
+		               "known; "
 		               "use a mover",
 		               name);
 	if (!*name || strchr(name, '/') || !*pod_uid || strchr(pod_uid, '/'))

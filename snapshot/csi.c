@@ -16,7 +16,7 @@ bool csi_is_origin(const char *origin)
 	return strncmp(origin, CSI_ORIGIN, strlen(CSI_ORIGIN)) == 0;
 }
 
-/* Names of namespaces and claims: what the server takes, and nothing that has a meaning in a path. */
+/* Names of namespaces and claims: what the server takes; nothing has a meaning in a path. */
 static bool name_valid(const char *name)
 {
 	const size_t n = strlen(name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See csi_objects.h. Facts: https://kubernetes.io/docs/concepts/storage/volume-snapshots/ (static
- * contents), https://kubernetes.io/docs/concepts/storage/persistent-volumes/#reserving-a-persistentvolume
+ * contents), https://kubernetes.io/docs/concepts/storage/persistent-volumes/ (reserving one)
  * (a claim and a volume that name each other).
  */
 #include "snapshot/csi_objects.h"
@@ -61,7 +61,7 @@ json_t *csi_objects_view(const struct csi_run *run, const struct csi_claim *c)
 	                 c->base);
 }
 
-/* A volume may have grown since its claim was made, and a snapshot may want more than its volume. */
+/* A volume may have grown since its claim was made; a snapshot may want more than that. */
 static const char *size_of(const struct csi_claim *c, const char *restore_size)
 {
 	const char *size = kube_text_at(c->claim, "status.capacity.storage");

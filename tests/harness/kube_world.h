@@ -11,7 +11,7 @@
 
 static struct {
 	json_t *objects; /* by "PLURAL/NS/NAME" or "PLURAL/NAME" */
-	/* After an object was made or changed (touched) or its deletion asked for. May change all. */
+	/* An object was made, changed (touched) or is to be deleted. May change all. */
 	void (*act)(const char *key, json_t *object);
 	/* An answer of this status instead, for requests "METHOD KEY" that contain fail. */
 	const char *fail;

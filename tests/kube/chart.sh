@@ -23,7 +23,8 @@ run 0 k create namespace aksdr
 rendered() {
 	local name=$1
 	shift
-	helm template aksdr "$chart" "${version[@]}" --namespace aksdr --values "$values/$name.yaml" "$@" >"$work/$name.yaml"
+	helm template aksdr "$chart" "${version[@]}" --namespace aksdr --values "$values/$name.yaml" "$@" \
+		>"$work/$name.yaml"
 }
 # of NAME FILTER: of the objects by jq
 of() { k create --dry-run=client --validate=false -o json -f "$work/$1.yaml" | jq -c "${@:2}"; }

@@ -46,7 +46,7 @@ told() {
 }
 
 t 'hooks run in the pod that uses the claim, around the moment, and what they say is in the point'
-policy good "phase: pre, command: [sh, -c, 'echo before >/data/mark && sync -f /data && echo aksdr-fact lsn 0/16B3748']" \
+policy good "phase: pre, command: [sh, -c, 'echo before >/data/mark && sync -f /data && echo aksdr-fact lsn 0/16B3']" \
 	"phase: post, command: [sh, -c, 'echo after >/data/mark']"
 agent_backup 0 --policy "$work/good.yaml" pvc:default/files
 json_is application items 0 consistency
@@ -56,7 +56,7 @@ AKSDR_KEY='' run 0 "$restore" volume --key "$recovery" --quiet files --target "$
 ok [ "$(cat "$work/back/mark")" = before ]
 ok [ "$(cat "$work/back/file")" = content ]
 AKSDR_KEY='' run 0 "$restore" show --key "$recovery" --output json files
-out '0/16B3748'
+out '0/16B3'
 out 'default/one: sh -c'
 
 t 'the claim says so: an event, and which point is its last'

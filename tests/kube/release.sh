@@ -14,8 +14,8 @@
 # everything: all that can be listed, but for what comes and goes by itself
 everything() {
 	local kinds
-	kinds=$(k api-resources --verbs=list -o name | grep -vE '^(events|leases|endpoints|endpointslices|nodes|csinodes)' |
-		paste -sd,)
+	kinds=$(k api-resources --verbs=list -o name |
+		grep -vE '^(events|leases|endpoints|endpointslices|nodes|csinodes)' | paste -sd,)
 	k get "$kinds" -A -o json |
 		jq -r '.items[] | [.kind, .metadata.namespace // "-", .metadata.name] | join(" ")' |
 		grep -vE '^(Event|ReplicaSet|ControllerRevision) ' | sort
@@ -78,7 +78,8 @@ run 0 release uninstall aksdr --wait --timeout 120s
 gone() { everything >"$work/after" && diff "$work/before" "$work/after" >"$work/left"; }
 left() {
 	gone && return 0
-	! grep -E '^[<>]' "$work/left" | grep -vxE '> CustomResourceDefinition - (backuppolicies|restoreplans)\.aksdr\.io' |
+	! grep -E '^[<>]' "$work/left" |
+		grep -vxE '> CustomResourceDefinition - (backuppolicies|restoreplans)\.aksdr\.io' |
 		grep -vxE '> APIService - v1alpha1\.aksdr\.io'
 }
 ok bed_wait 60 left

@@ -112,11 +112,12 @@ servers_certificates() {
 	[ ! -e "$servers/server.pem" ] || return 0
 	(
 		cd "$servers" || exit
+		local names=IP:127.0.0.1,DNS:localhost${servers_names:+,$servers_names}
 		new=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
 		openssl req -x509 "${new[@]}" -days 2 -subj '/CN=CA of a test' -keyout ca.key -out ca.pem &&
 			openssl req "${new[@]}" -subj '/CN=127.0.0.1' -keyout server.key -out server.csr &&
 			openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -days 2 -out server.pem \
-				-extfile <(echo "subjectAltName=IP:127.0.0.1,DNS:localhost${servers_names:+,$servers_names}")
+				-extfile <(echo "subjectAltName=$names")
 	) >"$servers/openssl.log" 2>&1 || { cat "$servers/openssl.log" && exit 1; }
 }
 

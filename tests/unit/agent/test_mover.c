@@ -169,28 +169,29 @@ static void ends_with(enum err_class class, const char *says)
 static void test_mover_run__tells_what_it_tells(void **state)
 {
 	(void)state;
-	status =
-		"{'phase': 'Failed', 'containerStatuses': [{'name': 'mover', 'state': {'terminated':"
-		" {'exitCode': 1, 'message': '{\\'class\\': \\'quota\\', \\'error\\': \\'full\\'}'}}}]}";
+	status = "{'phase': 'Failed', 'containerStatuses': [{'name': 'mover', "
+		 "'state': {'terminated':"
+		 " {'exitCode': 1, 'message': "
+		 "'{\\'class\\': \\'quota\\', \\'error\\': \\'full\\'}'}}}]}";
 	ends_with(ERR_QUOTA, "full");
 }
 
 static void test_mover_run__one_that_was_killed_has_no_result(void **state)
 {
 	(void)state;
-	status =
-		"{'phase': 'Failed', 'containerStatuses': [{'name': 'mover', 'state': {'terminated':"
-		" {'exitCode': 137, 'reason': 'OOMKilled'}}}]}";
+	status = "{'phase': 'Failed', 'containerStatuses': [{'name': 'mover', "
+		 "'state': {'terminated':"
+		 " {'exitCode': 137, 'reason': 'OOMKilled'}}}]}";
 	ends_with(ERR_IO, "status 137, OOMKilled and no result");
 }
 
 static void test_mover_run__one_that_never_began_has_a_message_of_the_kubelet(void **state)
 {
 	(void)state;
-	status =
-		"{'phase': 'Failed', 'containerStatuses': [{'name': 'mover', 'state': {'terminated':"
-		" {'exitCode': 137, 'reason': 'ContainerStatusUnknown', 'message': 'The container"
-		" could not be located'}}}]}";
+	status = "{'phase': 'Failed', 'containerStatuses': [{'name': 'mover', "
+		 "'state': {'terminated':"
+		 " {'exitCode': 137, 'reason': 'ContainerStatusUnknown', 'message': 'The container"
+		 " could not be located'}}}]}";
 	ends_with(ERR_IO, "no result: The container could not be located");
 }
 
