@@ -91,7 +91,7 @@ static void test_given_result__a_point_comes_back(void **state)
 		           .unreadable = 11,
 		           .changed = 12 };
 	struct err e = ERR_INIT;
-	uint64_t requests;
+	uint64_t requests = 0;
 	struct point back;
 
 	(void)state;
