@@ -8,12 +8,14 @@
 #include "common/log.h"
 #include "common/now.h"
 #include "kube/lease.h"
+#include "snapshot/csi.h"
 
 #define LEADER "aksdr-leader"
 #define REPORT_MS 10000
 #define AGAIN_MS 500 /* while nothing is known */
 #define SWEEP_NS (300 * 1000000000LL)
-#define SWEEP_AGE_S 600 /* what is younger may not be named yet */
+#define SWEEP_GONE_MS 30000 /* what takes longer is met by the next one */
+#define SWEEP_AGE_S 600     /* what is younger may not be named yet */
 
 /* ---- status ---- */
 
@@ -68,10 +70,9 @@ static bool report(struct run *r)
 /* ---- what nobody owns ---- */
 
 struct sweep {
-	struct run *r;
 	const struct kube_kind *kind;
 	json_t *leases; /* annotations of each */
-	json_t *lost;   /* [{ns, name, uid}] */
+	json_t *lost;   /* names, as csi_drop() takes them */
 };
 
 static int note_lease(void *arg, const json_t *object, struct err *e)
@@ -109,48 +110,24 @@ static int note_lost(void *arg, const json_t *object, struct err *e)
 	    now_parse(kube_text_at(object, "metadata.creationTimestamp"), &made_ns, &none) < 0 ||
 	    now_wall_ns() - made_ns < SWEEP_AGE_S * 1000000000LL || is_named(s, ns, name))
 		return 0;
-	if (json_array_append_new(s->lost, json_pack("{s:s, s:s, s:s}", "ns", ns, "name", name,
-	                                             "uid", kube_text_at(object, "metadata.uid"))) <
-	    0)
+	if (json_array_append_new(s->lost, json_sprintf("%s/%s%s%s", s->kind->plural, ns,
+	                                                *ns ? "/" : "", name)) < 0)
 		return err_set(e, ERR_NOMEM, "no memory for what is to be removed");
+	log_warn("no run owns this: it is removed", LOG_S("kind", s->kind->kind),
+	         LOG_S("namespace", ns), LOG_S("name", name));
 	return 0;
-}
-
-static int remove_lost(struct sweep *s, size_t *removed, struct err *e)
-{
-	auto_json json_t *delete = json_pack("{s:{s:s}}", "spec", "deletionPolicy", "Delete");
-
-	for (size_t i = 0; i < json_array_size(s->lost); i++) {
-		const json_t *o = json_array_get(s->lost, i);
-		const char *ns = kube_text_at(o, "ns");
-		const char *name = kube_text_at(o, "name");
-
-		/* Its snapshot goes with it. */
-		if (s->kind == &kube_snapshot_content &&
-		    delete &&kube_patch(s->r->kube, s->kind, NULL, name, NULL, KUBE_MERGE, delete,
-		                        NULL, e) < 0 &&
-		    e->class != ERR_NOT_FOUND)
-			return -1;
-		if (kube_delete(s->r->kube, s->kind, *ns ? ns : NULL, name, kube_text_at(o, "uid"),
-		                e) < 0)
-			return -1;
-		log_warn("removed what no run owns", LOG_S("kind", s->kind->kind),
-		         LOG_S("namespace", ns), LOG_S("name", name));
-		(*removed)++;
-	}
-	return json_array_clear(s->lost) < 0 ? err_set(e, ERR_NOMEM, "no memory") : 0;
 }
 
 int run_sweep(struct run *r, size_t *ret_removed, struct err *e)
 {
-	static const struct kube_kind *const kinds[] = { &kube_pod, &kube_pvc, &kube_snapshot,
-		                                         &kube_snapshot_content };
+	static const struct kube_kind *const kinds[] = { &kube_pod, &kube_pvc, &kube_pv,
+		                                         &kube_snapshot, &kube_snapshot_content };
 	static const struct kube_select ours = { .labels = "app.kubernetes.io/managed-by=aksdr,"
 		                                           "aksdr.io/run" };
 	const struct kube_select leases = { .ns = r->p->ns, .labels = CLAIM_LABEL "=true" };
 	auto_json json_t *named = json_array();
 	auto_json json_t *lost = json_array();
-	struct sweep s = { .r = r, .leases = named, .lost = lost };
+	struct sweep s = { .leases = named, .lost = lost };
 
 	*ret_removed = 0;
 	if (!named || !lost)
@@ -164,9 +141,10 @@ int run_sweep(struct run *r, size_t *ret_removed, struct err *e)
 				continue; /* this cluster has no snapshots */
 			return -1;
 		}
-		if (remove_lost(&s, ret_removed, e) < 0)
-			return -1;
 	}
+	if (csi_drop(r->kube, lost, SWEEP_GONE_MS, e) < 0)
+		return -1;
+	*ret_removed = json_array_size(lost);
 	return 0;
 }
 

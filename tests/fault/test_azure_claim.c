@@ -52,8 +52,8 @@ static int setup(void **state)
 	*strstr(self, "/tests/") = '\0';
 	bin = strdup(self);
 	dir = tmpdir_new();
-	(void)world_setup(state);
-	world.act = azure_claim_act;
+	(void)cluster_setup(state);
+	cluster.act = azure_claim_act;
 	azure_claim_is("Block", "disk.csi.azure.com");
 	azure_kit_start();
 	one = azure_kit_add("one", SIZE, NULL);
@@ -84,7 +84,7 @@ static int teardown(void **state)
 	azure_kit_stop();
 	tmpdir_remove(dir);
 	free(bin);
-	return world_teardown(state);
+	return cluster_teardown(state);
 }
 
 /* A backup; how many bytes of the disk Azure was asked for. */

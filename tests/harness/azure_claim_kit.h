@@ -8,7 +8,7 @@
 #define AKSDR_TESTS_AZURE_CLAIM_KIT_H
 
 #include "tests/harness/azure_kit.h"
-#include "tests/harness/kube_world.h"
+#include "tests/harness/kube_cluster.h"
 
 static const char *azure_claim_next; /* the snapshot that the storage makes */
 
@@ -39,7 +39,7 @@ static inline void azure_claim_made(const char *key, json_t *o)
 	               content, azure_kit_id(azure_claim_next));
 	(void)snprintf(content, sizeof(content), "volumesnapshotcontents/snapcontent-%s",
 	               azure_claim_next);
-	world_put(content, text);
+	cluster_put(content, text);
 }
 
 /* A snapshot that is deleted takes its data along, where the content says so. */
@@ -49,7 +49,7 @@ static inline void azure_claim_gone(const char *key, json_t *o)
 
 	(void)snprintf(content, sizeof(content), "volumesnapshotcontents/%s",
 	               kube_text_at(o, "status.boundVolumeSnapshotContentName"));
-	const json_t *c = world_get(content);
+	const json_t *c = cluster_get(content);
 	if (c && strcmp(kube_text_at(c, "spec.deletionPolicy"), "Delete") == 0 &&
 	    strcmp(azure_claim_role(o), "source") == 0) {
 		const char *name = strrchr(kube_text_at(c, "status.snapshotHandle"), '/') + 1;
@@ -57,9 +57,9 @@ static inline void azure_claim_gone(const char *key, json_t *o)
 
 		if (s)
 			s->gone = true;
-		world_remove(content);
+		cluster_remove(content);
 	}
-	world_remove(key);
+	cluster_remove(key);
 }
 
 static inline void azure_claim_act(const char *key, json_t *o)
@@ -79,15 +79,15 @@ static inline void azure_claim_is(const char *mode, const char *driver)
 	               " 'volumeMode': '%s'}, 'status': {'phase': 'Bound',"
 	               " 'capacity': {'storage': '1Gi'}}}",
 	               mode);
-	world_put("persistentvolumeclaims/shop/data", text);
+	cluster_put("persistentvolumeclaims/shop/data", text);
 	(void)snprintf(text, sizeof(text),
 	               "{'metadata': {'name': 'pv1'}, 'spec': {'csi': {'driver': '%s',"
 	               " 'volumeHandle': 'v1'}, 'storageClassName': 'disk', 'accessModes':"
 	               " ['ReadWriteOnce']}}",
 	               driver);
-	world_put("persistentvolumes/pv1", text);
+	cluster_put("persistentvolumes/pv1", text);
 	(void)snprintf(text, sizeof(text), "{'metadata': {'name': 'c'}, 'driver': '%s'}", driver);
-	world_put("volumesnapshotclasses/c", text);
+	cluster_put("volumesnapshotclasses/c", text);
 }
 
 #endif

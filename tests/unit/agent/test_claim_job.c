@@ -11,7 +11,7 @@
 
 #include "agent/given.h"
 #include "agent/mover.h"
-#include "tests/harness/kube_world.h"
+#include "tests/harness/kube_cluster.h"
 
 static char ns[] = "shop", name[] = "data";
 static struct csi_claim claim;
@@ -27,7 +27,7 @@ static int setup(void **state)
 {
 	static const char *const excludes[] = { "*.tmp", "cache/" };
 
-	(void)world_setup(state);
+	(void)cluster_setup(state);
 	claim = (struct csi_claim){ .ns = ns, .name = name, .base = "aksdr-1-0" };
 	claim.volume = json_pack("{s:{s:[s]}}", "spec", "accessModes", "ReadWriteOnce");
 	run = (struct csi_run){ .kube = kit.kube, .ns = "aksdr", .id = "1", .stuck_ms = 200 };
@@ -56,7 +56,7 @@ static int teardown(void **state)
 	json_decref(template);
 	json_decref(claim.volume);
 	capture_clear(&view.capture);
-	return world_teardown(state);
+	return cluster_teardown(state);
 }
 
 /* Whether the texts follow each other in the array. */
@@ -162,7 +162,7 @@ static void test_claim_job_run__says_what_is_missing_to_read_it(void **state)
 static const json_t *pod(void)
 {
 	fails_with(ERR_RETRY, "did not begin");
-	return world_get("pods/aksdr/aksdr-1-0");
+	return cluster_get("pods/aksdr/aksdr-1-0");
 }
 
 static void test_claim_job_run__a_clone_is_read_anywhere(void **state)
@@ -183,17 +183,17 @@ static const char *node_of(const json_t *made)
 
 static void put_users(void)
 {
-	world_put("pods/shop/done",
-	          "{'metadata': {'name': 'done'}, 'status': {'phase': 'Succeeded'},"
-	          " 'spec': {'nodeName': 'node1', 'volumes': [{'name': 'v',"
-	          " 'persistentVolumeClaim': {'claimName': 'data'}}]}}");
-	world_put("pods/shop/web", "{'metadata': {'name': 'web'}, 'status': {'phase': 'Running'},"
-	                           " 'spec': {'nodeName': 'node2', 'volumes': [{'name': 'v',"
-	                           " 'persistentVolumeClaim': {'claimName': 'data'}}]}}");
-	world_put("pods/shop/other",
-	          "{'metadata': {'name': 'other'}, 'status': {'phase': 'Running'},"
-	          " 'spec': {'nodeName': 'node3', 'volumes': [{'name': 'v',"
-	          " 'persistentVolumeClaim': {'claimName': 'log'}}]}}");
+	cluster_put("pods/shop/done",
+	            "{'metadata': {'name': 'done'}, 'status': {'phase': 'Succeeded'},"
+	            " 'spec': {'nodeName': 'node1', 'volumes': [{'name': 'v',"
+	            " 'persistentVolumeClaim': {'claimName': 'data'}}]}}");
+	cluster_put("pods/shop/web", "{'metadata': {'name': 'web'}, 'status': {'phase': 'Running'},"
+	                             " 'spec': {'nodeName': 'node2', 'volumes': [{'name': 'v',"
+	                             " 'persistentVolumeClaim': {'claimName': 'data'}}]}}");
+	cluster_put("pods/shop/other",
+	            "{'metadata': {'name': 'other'}, 'status': {'phase': 'Running'},"
+	            " 'spec': {'nodeName': 'node3', 'volumes': [{'name': 'v',"
+	            " 'persistentVolumeClaim': {'claimName': 'log'}}]}}");
 }
 
 static void test_claim_job_run__a_volume_of_one_node_is_read_there(void **state)

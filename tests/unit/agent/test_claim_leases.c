@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "common/now.h"
-#include "tests/harness/kube_world.h"
+#include "tests/harness/kube_cluster.h"
 
 static struct claim_leases leases;
 static struct cancel lost;
@@ -24,7 +24,7 @@ static const char *const one[] = { "pvc:shop/data" };
 
 static int setup(void **state)
 {
-	(void)world_setup(state);
+	(void)cluster_setup(state);
 	auto_free char *config = path_join(kit.dir, "config");
 	setenv("KUBECONFIG", config, 1);
 	leases = CLAIM_LEASES_NONE;
@@ -33,15 +33,15 @@ static int setup(void **state)
 		.agent_ns = "aksdr", .node = "node1", .slot_s = 1795305600, .cancel = &lost
 	};
 	(void)snprintf(key, sizeof(key), "leases/aksdr/%s", claim_record_lease("u1").s);
-	world_put("persistentvolumeclaims/shop/data",
-	          "{'metadata': {'name': 'data', 'uid': 'u1'}, 'spec': {}}");
+	cluster_put("persistentvolumeclaims/shop/data",
+	            "{'metadata': {'name': 'data', 'uid': 'u1'}, 'spec': {}}");
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	cancel_clear(&lost);
-	return world_teardown(state);
+	return cluster_teardown(state);
 }
 
 static void opened(void)
@@ -54,7 +54,7 @@ static void opened(void)
 
 static const json_t *notes(void)
 {
-	return kube_at(world_get(key), "metadata.annotations");
+	return kube_at(cluster_get(key), "metadata.annotations");
 }
 
 static const char *noted(const char *name)
@@ -79,7 +79,7 @@ static void test_claim_leases__tell_what_is_to_be_made_and_how_it_ended(void **s
 	assert_true(claim_record_names(notes(), "pods", "aksdr", leases.run.claims[0].base));
 	assert_true(
 		claim_record_names(notes(), "volumesnapshots", "shop", leases.run.claims[0].base));
-	assert_non_null(strstr(kube_text_at(world_get(key), "spec.holderIdentity"), "node1-"));
+	assert_non_null(strstr(kube_text_at(cluster_get(key), "spec.holderIdentity"), "node1-"));
 	claim_leases_end(&leases, 0, &p, NULL, "no class");
 	assert_string_equal(noted(CLAIM_INTENTS), "");
 	assert_string_equal(noted("aksdr.io/outcome"), "succeeded");
@@ -87,7 +87,7 @@ static void test_claim_leases__tell_what_is_to_be_made_and_how_it_ended(void **s
 	assert_string_equal(noted("aksdr.io/consistency"), "fuzzy");
 	assert_string_equal(noted("aksdr.io/last-success-slot"), "2026-11-22T00:00:00.000Z");
 	claim_leases_close(&leases);
-	assert_string_equal(kube_text_at(world_get(key), "spec.holderIdentity"), "");
+	assert_string_equal(kube_text_at(cluster_get(key), "spec.holderIdentity"), "");
 	assert_string_equal(noted("aksdr.io/outcome"), "succeeded");
 }
 
@@ -111,7 +111,7 @@ static void put_lease(const char *holder, const char *intents)
 {
 	const struct now_text now = now_rfc3339(now_wall_ns());
 
-	(void)json_object_set_new(world.objects, key,
+	(void)json_object_set_new(cluster.objects, key,
 	                          json_pack("{s:{s:s, s:s, s:{s:s*}}, s:{s:s*, s:s, s:i}}",
 	                                    "metadata", "name", claim_record_lease("u1").s,
 	                                    "resourceVersion", "1", "annotations", CLAIM_INTENTS,
@@ -129,17 +129,17 @@ static void test_claim_leases__one_of_somebody_else_begins_nothing(void **state)
 	assert_int_equal(e.class, ERR_BUSY);
 	assert_non_null(strstr(e.msg, "the claim 'shop/data' is being backed up by 'node2-77'"));
 	claim_leases_close(&leases);
-	assert_string_equal(kube_text_at(world_get(key), "spec.holderIdentity"), "node2-77");
+	assert_string_equal(kube_text_at(cluster_get(key), "spec.holderIdentity"), "node2-77");
 }
 
 static void test_claim_leases__what_a_dead_run_left_is_removed_first(void **state)
 {
 	(void)state;
 	put_lease(NULL, "[\"pods/aksdr/aksdr-0-0\", \"persistentvolumeclaims/aksdr/aksdr-0-0\"]");
-	world_put("pods/aksdr/aksdr-0-0", "{'metadata': {'name': 'aksdr-0-0', 'labels': "
-	                                  "{'app.kubernetes.io/managed-by': 'aksdr'}}}");
+	cluster_put("pods/aksdr/aksdr-0-0", "{'metadata': {'name': 'aksdr-0-0', 'labels': "
+	                                    "{'app.kubernetes.io/managed-by': 'aksdr'}}}");
 	opened();
-	assert_null(world_get("pods/aksdr/aksdr-0-0"));
+	assert_null(cluster_get("pods/aksdr/aksdr-0-0"));
 	assert_false(claim_record_names(notes(), "pods", "aksdr", "aksdr-0-0"));
 	claim_leases_close(&leases);
 }
@@ -150,11 +150,11 @@ static void test_claim_leases__what_cannot_be_removed_stays_named(void **state)
 
 	(void)state;
 	put_lease(NULL, "[\"pods/aksdr/aksdr-0-0\"]");
-	world_put("pods/aksdr/aksdr-0-0", "{'metadata': {'name': 'aksdr-0-0', 'labels': "
-	                                  "{'app.kubernetes.io/managed-by': 'aksdr'}}}");
-	world.fail = "DELETE pods";
-	world.fail_status = 403;
-	world.fail_message = "cannot delete pods";
+	cluster_put("pods/aksdr/aksdr-0-0", "{'metadata': {'name': 'aksdr-0-0', 'labels': "
+	                                    "{'app.kubernetes.io/managed-by': 'aksdr'}}}");
+	cluster.fail = "DELETE pods";
+	cluster.fail_status = 403;
+	cluster.fail_message = "cannot delete pods";
 	opened();
 	assert_true(claim_record_names(notes(), "pods", "aksdr", "aksdr-0-0"));
 	claim_leases_end(&leases, 0, &p, NULL, NULL);

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/kube_world.h"
+#include "tests/harness/kube_cluster.h"
 
 static int place(const char *pv_text, bool block, char *ret, size_t max, struct err *e)
 {
@@ -55,9 +55,9 @@ static void test_holder_template__has_the_image_of_our_pod(void **state)
 	assert_int_equal(e.class, ERR_UNSUPPORTED);
 	assert_null(holder_template(&run, "agent-x", &e));
 	assert_int_equal(e.class, ERR_NOT_FOUND);
-	world_put("pods/aksdr/agent-x",
-	          "{'metadata': {'name': 'agent-x'}, 'spec': {'containers': [{'name': 'agent',"
-	          " 'image': 'i:1', 'env': [{'name': 'SECRET', 'value': 's'}]}]}}");
+	cluster_put("pods/aksdr/agent-x",
+	            "{'metadata': {'name': 'agent-x'}, 'spec': {'containers': [{'name': 'agent',"
+	            " 'image': 'i:1', 'env': [{'name': 'SECRET', 'value': 's'}]}]}}");
 	auto_json json_t *t = holder_template(&run, "agent-x", &e);
 	const json_t *c = json_array_get(kube_at(t, "spec.containers"), 0);
 	assert_string_equal(kube_text_at(c, "image"), "i:1");
@@ -87,14 +87,14 @@ static void test_holder_open__a_place_that_is_no_mount_is_no_view(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	world.act = running;
-	world_put("persistentvolumeclaims/aksdr/aksdr-1-0",
-	          "{'metadata': {'name': 'aksdr-1-0'}, 'spec': {'volumeName': 'pv'}}");
-	world_put("persistentvolumes/pv", "{'metadata': {'name': 'pv'}, 'spec': {'csi': {}}}");
+	cluster.act = running;
+	cluster_put("persistentvolumeclaims/aksdr/aksdr-1-0",
+	            "{'metadata': {'name': 'aksdr-1-0'}, 'spec': {'volumeName': 'pv'}}");
+	cluster_put("persistentvolumes/pv", "{'metadata': {'name': 'pv'}, 'spec': {'csi': {}}}");
 	assert_int_equal(holder_open(&p, kit.dir, &s, &e), -1);
 	assert_int_equal(e.class, ERR_NOT_FOUND);
 	assert_non_null(strstr(e.msg, "--kubelet-dir"));
-	world_remove("pods/aksdr/aksdr-1-0");
+	cluster_remove("pods/aksdr/aksdr-1-0");
 	write_text(kit.dir, "pods/uid-1/volumes/kubernetes.io~csi/pv/mount/x", "");
 	write_text(kit.dir, "pods/uid-2/volumes/kubernetes.io~csi/pv/mount/x", "");
 	assert_int_equal(holder_open(&p, kit.dir, &s, &e), -1);
@@ -107,8 +107,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_holder_path__by_the_kind_of_the_volume),
-		WORLD_CASE(test_holder_template__has_the_image_of_our_pod),
-		WORLD_CASE(test_holder_open__a_place_that_is_no_mount_is_no_view),
+		CLUSTER_CASE(test_holder_template__has_the_image_of_our_pod),
+		CLUSTER_CASE(test_holder_open__a_place_that_is_no_mount_is_no_view),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

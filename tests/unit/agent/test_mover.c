@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/kube_world.h"
+#include "tests/harness/kube_cluster.h"
 
 #define TEMPLATE                                                                      \
 	"metadata: {labels: {team: x}, annotations: {a: b}}\n"                        \
@@ -52,8 +52,8 @@ static int setup(void **state)
 {
 	struct err e = ERR_INIT;
 
-	(void)world_setup(state);
-	world.act = kubelet;
+	(void)cluster_setup(state);
+	cluster.act = kubelet;
 	claim = (struct csi_claim){ .ns = ns, .name = name, .uid = "u1" };
 	(void)snprintf(claim.base, sizeof(claim.base), "aksdr-1-0");
 	run = (struct csi_run){ .kube = kit.kube, .ns = "aksdr", .node = "n", .stuck_ms = 200 };
@@ -69,7 +69,7 @@ static int teardown(void **state)
 {
 	json_decref(template);
 	json_decref(args);
-	return world_teardown(state);
+	return cluster_teardown(state);
 }
 
 static struct mover_params params(void)
@@ -213,9 +213,9 @@ static void test_mover_run__one_that_never_begins_says_why(void **state)
 static void test_mover_run__what_a_server_refuses_is_told(void **state)
 {
 	(void)state;
-	world.fail = "POST pods/aksdr";
-	world.fail_status = 403;
-	world.fail_message = "violates PodSecurity \\\"restricted\\\"";
+	cluster.fail = "POST pods/aksdr";
+	cluster.fail_status = 403;
+	cluster.fail_message = "violates PodSecurity \\\"restricted\\\"";
 	ends_with(ERR_DENIED, "PodSecurity");
 }
 

@@ -2,18 +2,11 @@
 /* What a sweep of the leader removes: what is ours, old, and named by no Lease. */
 #include "agent/run_keep.h"
 
-#include "tests/harness/kube_kit.h"
+#include "tests/harness/kube_cluster.h"
 
 #define OLD "2026-01-01T00:00:00Z"
 #define YOUNG "2999-01-01T00:00:00Z"
-#define ITEM(ns, name, made)                                                              \
-	"{\"metadata\":{\"namespace\":\"" ns "\",\"name\":\"" name "\",\"uid\":\"u-" name \
-	"\",\"creationTimestamp\":\"" made "\",\"labels\":{\"aksdr.io/run\":\"r\"}}}"
 #define LIST(items) "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[" items "]}"
-#define LEASE                                                                            \
-	"{\"metadata\":{\"namespace\":\"aksdr\",\"name\":\"aksdr-v-1\",\"annotations\":" \
-	"{\"aksdr.io/intents\":\"[\\\"pods/aksdr/kept\\\"]\"}}}"
-
 static const struct run_params params = { .ns = "aksdr" };
 
 static size_t sweep(void)
@@ -32,42 +25,51 @@ static bool asked(const char *line)
 	return strstr(kit_log(), line) != NULL;
 }
 
+/* An object of ours, made at that time. */
+static void put(const char *key, const char *ns, const char *made, const char *role,
+                const char *more)
+{
+	char text[1024];
+
+	(void)snprintf(text, sizeof(text),
+	               "{'metadata': {'namespace': '%s', 'name': '%s', 'uid': 'u', "
+	               "'creationTimestamp': '%s', 'labels': {'aksdr.io/run': 'r', "
+	               "'app.kubernetes.io/managed-by': 'aksdr', 'aksdr.io/role': '%s'}}%s}",
+	               ns, strrchr(key, '/') + 1, made, role, more);
+	cluster_put(key, text);
+}
+
+/* Data that a class retains goes with the snapshot that it was taken for, and with no other. */
 static void test_run_sweep__removes_what_is_old_and_not_named(void **state)
 {
-	static const struct kit_answer script[] = {
-		{ .body = LIST(LEASE) },
-		{ .body = LIST(ITEM("aksdr", "kept", OLD) "," ITEM("aksdr", "lost",
-		                                                   OLD) "," ITEM("aksdr", "young",
-		                                                                 YOUNG)) },
-		{ .body = "{}" }, /* the pod is deleted */
-		{ .body = LIST("") },
-		{ .body = LIST(ITEM("shop", "snap", OLD)) },
-		{ .body = "{}" },
-		{ .body = LIST(ITEM("", "content", OLD)) },
-		{ .body = "{}" }, /* its snapshot is to go with it */
-		{ .body = "{}" },
-	};
-
 	(void)state;
-	PLAY(script);
+	cluster_put("leases/aksdr/aksdr-v-1", "{'metadata': {'annotations': {'aksdr.io/intents': "
+	                                      "'[\\\"pods/aksdr/aksdr-kept\\\"]'}}}");
+	put("pods/aksdr/aksdr-kept", "aksdr", OLD, "", "");
+	put("pods/aksdr/aksdr-lost", "aksdr", OLD, "", "");
+	put("pods/aksdr/aksdr-young", "aksdr", YOUNG, "", "");
+	put("volumesnapshots/shop/aksdr-snap", "shop", OLD, "source",
+	    ", 'status': {'boundVolumeSnapshotContentName': 'of-a-class'}");
+	put("volumesnapshotcontents/aksdr-view", "", OLD, "view", "");
+	cluster_put("volumesnapshotcontents/of-a-class",
+	            "{'metadata': {'name': 'of-a-class'}, 'spec': {'deletionPolicy': 'Retain'}}");
 	assert_int_equal(sweep(), 3);
-	assert_true(asked("DELETE /api/v1/namespaces/aksdr/pods/lost"));
-	assert_false(asked("pods/kept"));
-	assert_false(asked("pods/young"));
-	assert_true(asked("DELETE /apis/snapshot.storage.k8s.io/v1/namespaces/shop/"
-	                  "volumesnapshots/snap"));
-	assert_true(asked("PATCH /apis/snapshot.storage.k8s.io/v1/volumesnapshotcontents/content"));
-	assert_true(
-		asked("DELETE /apis/snapshot.storage.k8s.io/v1/volumesnapshotcontents/content"));
+	assert_non_null(cluster_get("pods/aksdr/aksdr-kept"));
+	assert_non_null(cluster_get("pods/aksdr/aksdr-young"));
+	assert_null(cluster_get("pods/aksdr/aksdr-lost"));
+	assert_null(cluster_get("volumesnapshots/shop/aksdr-snap"));
+	assert_null(cluster_get("volumesnapshotcontents/aksdr-view"));
+	assert_string_equal(kube_text_at(cluster_get("volumesnapshotcontents/of-a-class"),
+	                                 "spec.deletionPolicy"),
+	                    "Delete");
 }
 
 static void test_run_sweep__a_cluster_without_snapshots_is_no_failure(void **state)
 {
 	static const struct kit_answer script[] = {
-		{ .body = LIST("") },
-		{ .body = LIST("") },
-		{ .body = LIST("") },
-		{ .status = 404, .body = "404 page not found" },
+		{ .body = LIST("") }, /* Leases */
+		{ .body = LIST("") }, { .body = LIST("") },
+		{ .body = LIST("") }, { .status = 404, .body = "404 page not found" },
 	};
 
 	(void)state;
@@ -97,7 +99,7 @@ static void test_run_sweep__without_the_leases_nothing_is_removed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		KIT_CASE(test_run_sweep__removes_what_is_old_and_not_named),
+		CLUSTER_CASE(test_run_sweep__removes_what_is_old_and_not_named),
 		KIT_CASE(test_run_sweep__a_cluster_without_snapshots_is_no_failure),
 		KIT_CASE(test_run_sweep__without_the_leases_nothing_is_removed),
 	};

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "tests/harness/kube_world.h"
+#include "tests/harness/kube_cluster.h"
 
 static struct csi_run run;
 static struct snapshot_env env;
@@ -48,63 +48,63 @@ static void controllers(const char *key, json_t *o)
 		if (strcmp(role, "source") != 0)
 			return;
 		data++;
-		world_put("volumesnapshotcontents/snapcontent-1",
-		          "{'metadata': {'name': 'snapcontent-1'}, 'spec': {'driver': 'd',"
-		          " 'deletionPolicy': 'Retain', 'sourceVolumeMode': 'Filesystem'},"
-		          " 'status': {'snapshotHandle': 'h1'}}");
+		cluster_put("volumesnapshotcontents/snapcontent-1",
+		            "{'metadata': {'name': 'snapcontent-1'}, 'spec': {'driver': 'd',"
+		            " 'deletionPolicy': 'Retain', 'sourceVolumeMode': 'Filesystem'},"
+		            " 'status': {'snapshotHandle': 'h1'}}");
 	} else if (starts(key, "persistentvolumeclaims/aksdr/") && !going &&
 	           strcmp(role, "clone") == 0 && !*kube_text_at(o, "spec.volumeName")) {
 		json_object_set_new(json_object_get(o, "spec"), "volumeName",
 		                    json_string("pv-clone"));
 		volumes++;
-		world_put("persistentvolumes/pv-clone",
-		          "{'metadata': {'name': 'pv-clone'}, 'spec': {"
-		          "'claimRef': {}}}");
-		json_t *spec = json_object_get(world_get("persistentvolumes/pv-clone"), "spec");
+		cluster_put("persistentvolumes/pv-clone",
+		            "{'metadata': {'name': 'pv-clone'}, 'spec': {"
+		            "'claimRef': {}}}");
+		json_t *spec = json_object_get(cluster_get("persistentvolumes/pv-clone"), "spec");
 		json_object_set_new(spec, "persistentVolumeReclaimPolicy",
 		                    json_string(keeps ? "Retain" : "Delete"));
 		json_object_set_new(json_object_get(spec, "claimRef"), "uid",
 		                    json_string(kube_text_at(o, "metadata.uid")));
 	} else if (going) {
-		const json_t *content = world_get("volumesnapshotcontents/snapcontent-1");
-		const json_t *pv = world_get("persistentvolumes/pv-clone");
+		const json_t *content = cluster_get("volumesnapshotcontents/snapcontent-1");
+		const json_t *pv = cluster_get("persistentvolumes/pv-clone");
 
 		if (role && strcmp(role, "source") == 0 && content &&
 		    strcmp(kube_text_at(content, "spec.deletionPolicy"), "Delete") == 0) {
 			data--;
-			world_remove("volumesnapshotcontents/snapcontent-1");
+			cluster_remove("volumesnapshotcontents/snapcontent-1");
 		}
 		if (starts(key, "persistentvolumeclaims/") && pv && strcmp(role, "clone") == 0 &&
 		    strcmp(kube_text_at(pv, "spec.persistentVolumeReclaimPolicy"), "Delete") == 0) {
 			volumes--;
-			world_remove("persistentvolumes/pv-clone");
+			cluster_remove("persistentvolumes/pv-clone");
 		}
 		/* A volume that is not retained goes with its name. */
 		if (starts(key, "persistentvolumes/aksdr") &&
 		    strcmp(kube_text_at(o, "spec.persistentVolumeReclaimPolicy"), "Retain") != 0)
 			volumes--;
-		world_remove(key);
+		cluster_remove(key);
 	}
 }
 
 static int setup(void **state)
 {
-	(void)world_setup(state);
-	world.act = controllers;
+	(void)cluster_setup(state);
+	cluster.act = controllers;
 	error_of_snapshots = NULL;
 	data = 0;
 	volumes = 1;
 	keeps = true;
-	world_put("persistentvolumeclaims/shop/data",
-	          "{'metadata': {'name': 'data', 'uid': 'u1'}, 'spec': {'volumeName': 'pv1',"
-	          " 'volumeMode': 'Filesystem'}, 'status': {'phase': 'Bound',"
-	          " 'capacity': {'storage': '1Gi'}}}");
-	world_put("persistentvolumes/pv1",
-	          "{'metadata': {'name': 'pv1'}, 'spec': {'csi': {'driver': 'd', 'volumeHandle':"
-	          " 'v1'}, 'storageClassName': 'disk', 'accessModes': ['ReadWriteOnce'],"
-	          " 'persistentVolumeReclaimPolicy': 'Delete', 'capacity': {'storage': '1Gi'},"
-	          " 'claimRef': {'namespace': 'shop', 'name': 'data', 'uid': 'u1'}}}");
-	world_put("volumesnapshotclasses/c", "{'metadata': {'name': 'c'}, 'driver': 'd'}");
+	cluster_put("persistentvolumeclaims/shop/data",
+	            "{'metadata': {'name': 'data', 'uid': 'u1'}, 'spec': {'volumeName': 'pv1',"
+	            " 'volumeMode': 'Filesystem'}, 'status': {'phase': 'Bound',"
+	            " 'capacity': {'storage': '1Gi'}}}");
+	cluster_put("persistentvolumes/pv1",
+	            "{'metadata': {'name': 'pv1'}, 'spec': {'csi': {'driver': 'd', 'volumeHandle':"
+	            " 'v1'}, 'storageClassName': 'disk', 'accessModes': ['ReadWriteOnce'],"
+	            " 'persistentVolumeReclaimPolicy': 'Delete', 'capacity': {'storage': '1Gi'},"
+	            " 'claimRef': {'namespace': 'shop', 'name': 'data', 'uid': 'u1'}}}");
+	cluster_put("volumesnapshotclasses/c", "{'metadata': {'name': 'c'}, 'driver': 'd'}");
 	run = (struct csi_run){ .kube = kit.kube,
 		                .ns = "aksdr",
 		                .node = "node1",
@@ -118,7 +118,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	csi_clear(&run);
-	return world_teardown(state);
+	return cluster_teardown(state);
 }
 
 static const char *const one[] = { "pvc:shop/data" };
@@ -167,7 +167,7 @@ static const json_t *only(const char *with)
 	const char *key;
 	json_t *o;
 
-	json_object_foreach(world.objects, key, o) {
+	json_object_foreach(cluster.objects, key, o) {
 		if (!starts(key, with))
 			continue;
 		assert_null(found);
@@ -180,8 +180,8 @@ static void nothing_is_left(void)
 {
 	assert_int_equal(data, 0);
 	assert_int_equal(volumes, 1);
-	assert_int_equal(json_object_size(world.objects), 3);
-	assert_string_equal(kube_text_at(world_get("persistentvolumes/pv1"),
+	assert_int_equal(json_object_size(cluster.objects), 3);
+	assert_string_equal(kube_text_at(cluster_get("persistentvolumes/pv1"),
 	                                 "spec.persistentVolumeReclaimPolicy"),
 	                    "Delete");
 }
@@ -277,9 +277,9 @@ static void test_csi__a_right_that_is_missing_is_told_at_once(void **state)
 	(void)state;
 	load();
 	assert_ptr_equal(chosen(), &snapshot_csi);
-	world.fail = "POST volumesnapshots/shop";
-	world.fail_status = 403;
-	world.fail_message = "cannot create volumesnapshots";
+	cluster.fail = "POST volumesnapshots/shop";
+	cluster.fail_status = 403;
+	cluster.fail_message = "cannot create volumesnapshots";
 	assert_null(snapshot_take(&env, &snapshot_csi, one[0], &e));
 	assert_int_equal(e.class, ERR_DENIED);
 	nothing_is_left();
@@ -299,14 +299,14 @@ static void refuses(const char *says)
 static void test_csi_supports__without_a_class_the_volume_is_read_as_it_is(void **state)
 {
 	(void)state;
-	world_remove("volumesnapshotclasses/c");
+	cluster_remove("volumesnapshotclasses/c");
 	refuses("not csi: there is no VolumeSnapshotClass of the driver 'd'");
 }
 
 static void test_csi_supports__a_volume_of_no_driver_is_read_as_it_is(void **state)
 {
 	(void)state;
-	json_object_del(json_object_get(world_get("persistentvolumes/pv1"), "spec"), "csi");
+	json_object_del(json_object_get(cluster_get("persistentvolumes/pv1"), "spec"), "csi");
 	refuses("not csi: its volume is not of a CSI driver");
 }
 
@@ -315,9 +315,9 @@ static void test_csi_supports__a_claim_that_is_not_bound_cannot_be_read(void **s
 	struct err e = ERR_INIT;
 
 	(void)state;
-	world_put("persistentvolumeclaims/shop/data",
-	          "{'metadata': {'name': 'data', 'uid': 'u1'}, 'spec': {}, 'status': {'phase':"
-	          " 'Pending'}}");
+	cluster_put("persistentvolumeclaims/shop/data",
+	            "{'metadata': {'name': 'data', 'uid': 'u1'}, 'spec': {}, 'status': {'phase':"
+	            " 'Pending'}}");
 	load();
 	assert_null(snapshot_choose_best(&env, one[0], NULL, 0, &e));
 	assert_int_equal(e.class, ERR_UNSUPPORTED);
@@ -371,10 +371,10 @@ static void test_csi_drop__nothing_that_is_not_ours(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	world_put("pods/shop/aksdr-web", "{'metadata': {'name': 'aksdr-web'}}");
-	world_put("secrets/shop/aksdr-x", "{'metadata': {'name': 'aksdr-x'}}");
+	cluster_put("pods/shop/aksdr-web", "{'metadata': {'name': 'aksdr-web'}}");
+	cluster_put("secrets/shop/aksdr-x", "{'metadata': {'name': 'aksdr-x'}}");
 	assert_int_equal(csi_drop(kit.kube, names, 300, &e), 0);
-	assert_int_equal(json_object_size(world.objects), 5);
+	assert_int_equal(json_object_size(cluster.objects), 5);
 }
 
 static void stubborn(const char *key, json_t *o)
@@ -389,10 +389,10 @@ static void test_csi_drop__what_stays_is_named(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	world.act = stubborn;
-	world_put("pods/aksdr/aksdr-1-0",
-	          "{'metadata': {'name': 'aksdr-1-0', 'labels': {'app.kubernetes.io/managed-by':"
-	          " 'aksdr'}}}");
+	cluster.act = stubborn;
+	cluster_put("pods/aksdr/aksdr-1-0",
+	            "{'metadata': {'name': 'aksdr-1-0', 'labels': {'app.kubernetes.io/managed-by':"
+	            " 'aksdr'}}}");
 	assert_int_equal(csi_drop(kit.kube, names, 300, &e), -1);
 	assert_int_equal(e.class, ERR_BUSY);
 	assert_non_null(strstr(e.msg, "Pod 'aksdr/aksdr-1-0'"));

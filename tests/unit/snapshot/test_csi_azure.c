@@ -28,8 +28,8 @@ static int setup(void **state)
 {
 	struct err e = ERR_INIT;
 
-	(void)world_setup(state);
-	world.act = azure_claim_act;
+	(void)cluster_setup(state);
+	cluster.act = azure_claim_act;
 	azure_claim_is("Block", "disk.csi.azure.com");
 	azure_kit_start();
 	struct azure_kit_snapshot *one = azure_kit_add("one", SIZE, NULL);
@@ -58,7 +58,7 @@ static int teardown(void **state)
 	azure_arm_free(arm);
 	azure_kit_stop();
 	tmpdir_remove(dir);
-	return world_teardown(state);
+	return cluster_teardown(state);
 }
 
 static struct snapshot *taken(void)
@@ -94,7 +94,7 @@ static unsigned count(const char *kind)
 	unsigned n = 0;
 
 	(void)http_server_requests(kit.server);
-	json_object_foreach(world.objects, key, o)
+	json_object_foreach(cluster.objects, key, o)
 		n += strncmp(key, kind, strlen(kind)) == 0 && key[strlen(kind)] == '/';
 	return n;
 }
@@ -159,7 +159,7 @@ static void test_close__what_a_point_has_is_the_base_of_the_next_one(void **stat
 	released(first, true);
 	assert_int_equal(count("volumesnapshots"), 1);
 	assert_false(azure_kit.snapshots[0].gone);
-	const json_t *kept = world_get(key);
+	const json_t *kept = cluster_get(key);
 	assert_string_equal(azure_claim_role(kept), "base");
 	/* or the sweep of what dead runs have left would take it */
 	assert_null(json_object_get(kube_at(kept, "metadata.labels"), "aksdr.io/run"));
@@ -167,7 +167,7 @@ static void test_close__what_a_point_has_is_the_base_of_the_next_one(void **stat
 				    json_array_get(kube_at(kept, "metadata.ownerReferences"), 0),
 				    "uid")),
 	                    "u1");
-	assert_string_equal(kube_text_at(world_get("volumesnapshotcontents/snapcontent-one"),
+	assert_string_equal(kube_text_at(cluster_get("volumesnapshotcontents/snapcontent-one"),
 	                                 "spec.deletionPolicy"),
 	                    "Delete");
 
@@ -176,7 +176,7 @@ static void test_close__what_a_point_has_is_the_base_of_the_next_one(void **stat
 	assert_int_equal(changed_bytes(second, azure_kit_id("one")), 4096);
 	released(second, true);
 	/* the new one has taken its place */
-	assert_null(world_get(key));
+	assert_null(cluster_get(key));
 	assert_int_equal(count("volumesnapshots"), 1);
 	assert_true(azure_kit.snapshots[0].gone);
 	assert_false(azure_kit.snapshots[1].gone);

@@ -2,10 +2,10 @@
 /*
  * An API server that keeps objects in memory, for tests of what makes and removes them: GET, POST,
  * PUT, merge patches, DELETE and lists, by the rules that count there. What a cluster's controllers
- * would do the test does, in world_act. The real one is in tests/kube.
+ * would do the test does, in cluster_act. The real one is in tests/kube.
  */
-#ifndef AKSDR_TESTS_KUBE_WORLD_H
-#define AKSDR_TESTS_KUBE_WORLD_H
+#ifndef AKSDR_TESTS_KUBE_CLUSTER_H
+#define AKSDR_TESTS_KUBE_CLUSTER_H
 
 #include "tests/harness/kube_kit.h"
 
@@ -19,10 +19,10 @@ static struct {
 	const char *fail_message;
 	unsigned uids;
 	char log[4096]; /* of the last pod that was asked for its log */
-} world;
+} cluster;
 
 /* "/api/v1/namespaces/n/pods/p?x" -> "pods/n/p"; *ret_sub: "log" or "" */
-static inline void world_key(const char *target, char *ret, size_t max, char *ret_sub)
+static inline void cluster_key(const char *target, char *ret, size_t max, char *ret_sub)
 {
 	char path[1024], *parts[12], *rest = path;
 	size_t n = 0, at;
@@ -43,7 +43,7 @@ static inline void world_key(const char *target, char *ret, size_t max, char *re
 	(void)snprintf(ret_sub, 16, "%s", n > at + 2 ? parts[at + 2] : "");
 }
 
-static inline void world_refuse(struct buf *reply, int code, const char *reason, const char *text)
+static inline void cluster_refuse(struct buf *reply, int code, const char *reason, const char *text)
 {
 	auto_json json_t *o = json_pack("{s:s, s:i, s:s, s:s, s:{s:s}}", "kind", "Status", "code",
 	                                code, "reason", reason, "message", text, "details", "name",
@@ -54,7 +54,7 @@ static inline void world_refuse(struct buf *reply, int code, const char *reason,
 	free(body);
 }
 
-static inline void world_tell(struct buf *reply, const json_t *o)
+static inline void cluster_tell(struct buf *reply, const json_t *o)
 {
 	char *body = json_dumps(o, JSON_COMPACT);
 
@@ -62,7 +62,7 @@ static inline void world_tell(struct buf *reply, const json_t *o)
 	free(body);
 }
 
-static inline void world_merge(json_t *into, const json_t *patch)
+static inline void cluster_merge(json_t *into, const json_t *patch)
 {
 	const char *key;
 	json_t *value;
@@ -73,24 +73,24 @@ static inline void world_merge(json_t *into, const json_t *patch)
 		if (json_is_null(value))
 			(void)json_object_del(into, key);
 		else if (json_is_object(value) && json_is_object(there))
-			world_merge(there, value);
+			cluster_merge(there, value);
 		else
 			(void)json_object_set_new(into, key, json_deep_copy(value));
 	}
 }
 
-static inline json_t *world_get(const char *key)
+static inline json_t *cluster_get(const char *key)
 {
-	return json_object_get(world.objects, key);
+	return json_object_get(cluster.objects, key);
 }
 
-static inline void world_remove(const char *key)
+static inline void cluster_remove(const char *key)
 {
-	(void)json_object_del(world.objects, key);
+	(void)json_object_del(cluster.objects, key);
 }
 
 /* For tests: an object from text with ' for ". */
-static inline void world_put(const char *key, const char *text)
+static inline void cluster_put(const char *key, const char *text)
 {
 	auto_free char *copy = strdup(text);
 	struct err e = ERR_INIT;
@@ -100,32 +100,32 @@ static inline void world_put(const char *key, const char *text)
 	json_t *o = json_parse(key, copy, strlen(copy), &e);
 	if (!o)
 		fail_msg("%s", e.msg);
-	(void)json_object_set_new(world.objects, key, o);
+	(void)json_object_set_new(cluster.objects, key, o);
 }
 
-static inline void world_touched(const char *key)
+static inline void cluster_touched(const char *key)
 {
-	json_t *o = world_get(key);
+	json_t *o = cluster_get(key);
 
-	if (world.act && o)
-		world.act(key, o);
+	if (cluster.act && o)
+		cluster.act(key, o);
 }
 
-static inline void world_list(const char *key, struct buf *reply)
+static inline void cluster_list(const char *key, struct buf *reply)
 {
 	auto_json json_t *list = json_pack("{s:{s:s}, s:[]}", "metadata", "resourceVersion", "1",
 	                                   "items");
 	const char *k;
 	json_t *o;
 
-	json_object_foreach(world.objects, k, o) {
+	json_object_foreach(cluster.objects, k, o) {
 		if (strncmp(k, key, strlen(key)) == 0 && k[strlen(key)] == '/')
 			(void)json_array_append(json_object_get(list, "items"), o);
 	}
-	world_tell(reply, list);
+	cluster_tell(reply, list);
 }
 
-static inline void world_post(const char *key, const struct http_seen *q, struct buf *reply)
+static inline void cluster_post(const char *key, const struct http_seen *q, struct buf *reply)
 {
 	struct err e = ERR_INIT;
 	json_t *o = json_parse("body", q->body, q->body_len, &e);
@@ -133,53 +133,53 @@ static inline void world_post(const char *key, const struct http_seen *q, struct
 
 	assert_non_null(o);
 	(void)snprintf(full, sizeof(full), "%s/%s", key, kube_text_at(o, "metadata.name"));
-	if (world_get(full)) {
+	if (cluster_get(full)) {
 		json_decref(o);
-		world_refuse(reply, 409, "AlreadyExists", "there is one");
+		cluster_refuse(reply, 409, "AlreadyExists", "there is one");
 		return;
 	}
-	(void)snprintf(uid, sizeof(uid), "uid-%u", ++world.uids);
+	(void)snprintf(uid, sizeof(uid), "uid-%u", ++cluster.uids);
 	(void)json_object_set_new(json_object_get(o, "metadata"), "uid", json_string(uid));
-	(void)json_object_set_new(world.objects, full, o);
-	world_tell(reply, o);
-	world_touched(full);
+	(void)json_object_set_new(cluster.objects, full, o);
+	cluster_tell(reply, o);
+	cluster_touched(full);
 }
 
-static inline int world_answers(void *arg, const struct http_seen *q, struct buf *reply)
+static inline int cluster_answers(void *arg, const struct http_seen *q, struct buf *reply)
 {
 	char key[600], sub[16], line[640];
 
 	(void)arg;
-	world_key(q->target, key, sizeof(key), sub);
+	cluster_key(q->target, key, sizeof(key), sub);
 	(void)snprintf(line, sizeof(line), "%s %s", q->method, key);
-	if (world.fail && strstr(line, world.fail)) {
-		world_refuse(reply, world.fail_status, "Told", world.fail_message);
+	if (cluster.fail && strstr(line, cluster.fail)) {
+		cluster_refuse(reply, cluster.fail_status, "Told", cluster.fail_message);
 		return 0;
 	}
 	if (strcmp(q->method, "POST") == 0) {
-		world_post(key, q, reply);
+		cluster_post(key, q, reply);
 		return 0;
 	}
-	json_t *o = world_get(key);
+	json_t *o = cluster_get(key);
 	if (!o && !strchr(key, '/')) {
-		world_list(key, reply);
+		cluster_list(key, reply);
 	} else if (!o && strcmp(q->method, "GET") == 0 && strchr(key, '/') == strrchr(key, '/') &&
 	           strstr(q->target, "limit=")) {
-		world_list(key, reply);
+		cluster_list(key, reply);
 	} else if (!o) {
-		world_refuse(reply, 404, "NotFound", "there is none");
+		cluster_refuse(reply, 404, "NotFound", "there is none");
 	} else if (strcmp(sub, "log") == 0) {
-		http_reply(reply, 200, "", world.log, strlen(world.log));
+		http_reply(reply, 200, "", cluster.log, strlen(cluster.log));
 	} else if (strcmp(q->method, "GET") == 0) {
-		world_tell(reply, o);
+		cluster_tell(reply, o);
 	} else if (strcmp(q->method, "DELETE") == 0) {
 		(void)json_object_set_new(json_object_get(o, "metadata"), "deletionTimestamp",
 		                          json_string("2026-11-22T00:00:00Z"));
-		world_tell(reply, o);
-		if (world.act)
-			world.act(key, o);
+		cluster_tell(reply, o);
+		if (cluster.act)
+			cluster.act(key, o);
 		else
-			world_remove(key);
+			cluster_remove(key);
 	} else {
 		struct err e = ERR_INIT;
 		auto_json json_t *body = json_parse("body", q->body, q->body_len, &e);
@@ -187,29 +187,29 @@ static inline int world_answers(void *arg, const struct http_seen *q, struct buf
 		assert_non_null(body);
 		if (strcmp(q->method, "PUT") == 0)
 			(void)json_object_clear(o);
-		world_merge(o, body);
-		world_tell(reply, o);
-		world_touched(key);
+		cluster_merge(o, body);
+		cluster_tell(reply, o);
+		cluster_touched(key);
 	}
 	return 0;
 }
 
-static inline int world_setup(void **state)
+static inline int cluster_setup(void **state)
 {
-	memset(&world, 0, sizeof(world));
-	world.objects = json_object();
+	memset(&cluster, 0, sizeof(cluster));
+	cluster.objects = json_object();
 	(void)kit_setup(state);
-	kit.own = world_answers;
+	kit.own = cluster_answers;
 	return 0;
 }
 
-static inline int world_teardown(void **state)
+static inline int cluster_teardown(void **state)
 {
 	(void)kit_teardown(state);
-	json_decref(world.objects);
+	json_decref(cluster.objects);
 	return 0;
 }
 
-#define WORLD_CASE(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+#define CLUSTER_CASE(f) cmocka_unit_test_setup_teardown(f, cluster_setup, cluster_teardown)
 
 #endif
