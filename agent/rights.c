@@ -12,7 +12,7 @@
 static const struct rights_rule rules[] = {
 	{ RIGHTS_CLUSTER, "", "persistentvolumeclaims", "get list watch patch",
 	  "claims are not seen, or do not say which point is their newest" },
-	{ RIGHTS_CLUSTER, "", "persistentvolumes", "get create patch delete",
+	{ RIGHTS_CLUSTER, "", "persistentvolumes", "get list create patch delete",
 	  "volumes are not known and nothing is backed up, or those without snapshots are not, or "
 	  "what was made is not removed" },
 	{ RIGHTS_CLUSTER, "", "namespaces", "list watch",
