@@ -50,7 +50,7 @@ policy good "phase: pre, command: [sh, -c, 'echo before >/data/mark && sync -f /
 	"phase: post, command: [sh, -c, 'echo after >/data/mark']"
 agent_backup 0 --policy "$work/good.yaml" pvc:default/files
 json_is application items 0 consistency
-first=$(json items 0 id)
+first=$(json items 0 point)
 ok [ "$(bed_in one cat /data/mark)" = after ]
 AKSDR_KEY='' run 0 "$restore" volume --key "$recovery" --quiet files --target "$work/back"
 ok [ "$(cat "$work/back/mark")" = before ]
