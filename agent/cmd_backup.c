@@ -187,7 +187,8 @@ static bool extend_locks;
 static int set_exclude(const char *value, struct err *e)
 {
 	if (job.nexcludes == EXCLUDES_MAX)
-		return err_set(e, ERR_INVALID, "there are more than %d --exclude options",
+		return err_set(e, ERR_INVALID,
+		               "there are more than %d patterns of what to leave out",
 		               EXCLUDES_MAX);
 	excludes[job.nexcludes++] = value;
 	return 0;
@@ -819,8 +820,9 @@ static int apply_policy(struct err *e)
 		claim_job.reader = p->reader;
 	if (!env.freeze_max_ms)
 		env.freeze_max_ms = (unsigned)(p->freeze_timeout_s * 1000);
-	for (size_t i = 0; job.nexcludes < EXCLUDES_MAX && i < p->exclude.n; i++)
-		excludes[job.nexcludes++] = p->exclude.v[i];
+	for (size_t i = 0; i < p->exclude.n; i++)
+		if (set_exclude(p->exclude.v[i], e) < 0)
+			return -1;
 	job.skip_caches |= p->skip_caches;
 	job.allow_empty |= p->allow_empty;
 	job.changed_blocks |= p->changed_blocks;

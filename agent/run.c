@@ -14,6 +14,7 @@
 #include "agent/run_impl.h"
 #include "agent/run_keep.h"
 #include "agent/status.h"
+#include "agent/tell.h"
 #include "common/log.h"
 #include "common/metric.h"
 #include "common/now.h"
@@ -25,13 +26,16 @@
 
 /* ---- what began and ended ---- */
 
-static void tell_claim(struct run *r, const char *ns, const char *name, const char *uid,
-                       const char *reason, const char *note)
+static void tell(struct run *r, const char *ns, const char *name, const char *uid,
+                 enum tell_outcome outcome, const char *why)
 {
-	const struct event_about about = { .kind = &kube_pvc, .ns = ns, .name = name, .uid = uid };
+	struct tell t = { .outcome = outcome, .why = why };
 	struct err e = ERR_INIT;
 
-	if (events_tell(r->events, &about, true, reason, "Backup", note, &e) < 0)
+	t.ns = ns;
+	t.name = name;
+	t.uid = uid;
+	if (tell_claim(r->kube, r->events, &t, &e) < 0)
 		log_warn("an event was not told", LOG_S("claim", name), LOG_S("why", e.msg));
 }
 
@@ -71,7 +75,7 @@ static void ended_one(struct run *r, const struct runner_end *end, const char *n
 		return;
 	(void)snprintf(note, sizeof(note), "the run was ended by signal %d (%s)", end->signal,
 	               strsignal(end->signal)); /* lint: allow strsignal: one thread calls it */
-	tell_claim(r, ns, slash + 1, uid, "BackupFailed", note);
+	tell(r, ns, slash + 1, uid, TELL_FAILED, note);
 }
 
 static void ended(void *arg, const struct runner_end *end)
@@ -218,8 +222,8 @@ static int step(struct run *r, bool begins, int64_t *ret_next, struct err *e)
 	if (n == BEGIN_MAX) /* there may be more */
 		*ret_next = now_s;
 	for (size_t i = 0; i < nskipped; i++)
-		tell_claim(r, skipped[i].ns, skipped[i].name, skipped[i].uid, "BackupSkipped",
-		           skipped[i].note);
+		tell(r, skipped[i].ns, skipped[i].name, skipped[i].uid, TELL_SKIPPED,
+		     skipped[i].note);
 	atomic_store(&r->running, (unsigned)runner_running(r->runner));
 	return rc;
 }
