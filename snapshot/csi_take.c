@@ -108,6 +108,23 @@ struct wait {
 	json_t *snapshot; /* the last look; owned */
 };
 
+/* For the snapshot of c in ns: its moment, or with `ready` its data. */
+static struct wait wait_of(const struct csi_run *run, const struct csi_claim *c, const char *ns,
+                           bool ready)
+{
+	const int64_t given_ms = ready ? run->stuck_ms : run->moment_ms;
+
+	return (struct wait){
+		.run = run,
+		.c = c,
+		.ns = ns,
+		.ready = ready,
+		.limit_ms = given_ms ? given_ms
+		            : ready  ? CSI_STUCK_MS
+		                     : CSI_MOMENT_MS,
+	};
+}
+
 static void clean_wait(struct wait *w)
 {
 	json_decref(w->snapshot);
@@ -146,12 +163,7 @@ static int csi_capture(struct snapshot *s, struct err *e)
 	const struct csi_run *run = s->env->cluster;
 	struct csi_claim *c = claim_of(s);
 	CLEANUP(clean_wait)
-	struct wait w = {
-		.run = run,
-		.c = c,
-		.ns = c->ns,
-		.limit_ms = run->moment_ms ? run->moment_ms : CSI_MOMENT_MS,
-	};
+	struct wait w = wait_of(run, c, c->ns, false);
 
 	ask_for_all(run);
 	if (c->why.class != ERR_NONE) {
@@ -189,13 +201,7 @@ static int make_view(const struct csi_run *run, const struct csi_claim *c, const
 	    make(run, &kube_snapshot, csi_objects_view(run, c), e) < 0)
 		return -1;
 	CLEANUP(clean_wait)
-	struct wait w = {
-		.run = run,
-		.c = c,
-		.ns = run->ns,
-		.ready = true,
-		.limit_ms = run->stuck_ms ? run->stuck_ms : CSI_STUCK_MS,
-	};
+	struct wait w = wait_of(run, c, run->ns, true);
 	return csi_until(run, look, &w, e);
 }
 
@@ -204,13 +210,7 @@ static int csi_finish(struct snapshot *s, struct err *e)
 	const struct csi_run *run = s->env->cluster;
 	struct csi_claim *c = claim_of(s);
 	CLEANUP(clean_wait)
-	struct wait w = {
-		.run = run,
-		.c = c,
-		.ns = c->ns,
-		.ready = true,
-		.limit_ms = run->stuck_ms ? run->stuck_ms : CSI_STUCK_MS,
-	};
+	struct wait w = wait_of(run, c, c->ns, true);
 
 	if (csi_until(run, look, &w, e) < 0)
 		return -1;

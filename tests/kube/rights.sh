@@ -50,7 +50,7 @@ t 'no right is given that is not used'
 elsewhere='^patch snapshot.storage.k8s.io/volumesnapshots$|^patch /persistentvolumes$'
 given | grep -vE "$elsewhere" >"$work/given"
 unused() { used >"$work/used" && [ -z "$(comm -23 "$work/given" "$work/used")" ]; }
-bed_wait 120 unused || true
+ok bed_wait 120 unused
 ok test -z "$(comm -23 "$work/given" "$work/used")"
 comm -23 "$work/given" "$work/used" | sed 's/^/   not used: /'
 
