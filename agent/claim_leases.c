@@ -9,6 +9,7 @@
 #include "common/now.h"
 
 #define BUDGET_MS 30000 /* of one request: an API server that is restarted comes back */
+#define LOOK_ONCE_MS 1
 #define INTENTS_MAX (64 * KIB)
 #define SECOND_NS INT64_C(1000000000)
 
@@ -196,7 +197,7 @@ void claim_leases_end(struct claim_leases *c, size_t i, const struct point *p,
 	claim_record_end(&h->record, outcome_of(p, why), p ? message : why->msg,
 	                 now_wall_ns() / SECOND_NS);
 	/* Names stay in the Lease for as long as something of that name is there. */
-	if (csi_drop(c->kube, h->names, c->run.gone_ms, &e) == 0)
+	if (csi_drop(c->kube, h->names, LOOK_ONCE_MS, &e) == 0) /* the release has waited */
 		(void)json_array_clear(h->names);
 	else
 		log_warn("what was made for a view is left over; the next run removes it",

@@ -96,6 +96,15 @@ void csi_clear(struct csi_run *run)
 	run->n = 0;
 }
 
+int64_t csi_gone_ms(const struct csi_run *run)
+{
+	const int64_t ms = run->gone_ms ? run->gone_ms : CSI_GONE_MS;
+
+	return run->cancel && cancel_requested(run->cancel) && ms > CSI_GONE_CANCELLED_MS
+	               ? CSI_GONE_CANCELLED_MS
+	               : ms;
+}
+
 struct csi_claim *csi_find(const struct csi_run *run, const char *origin)
 {
 	if (!csi_is_origin(origin))

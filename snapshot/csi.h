@@ -17,9 +17,10 @@ struct azure_arm;
 struct azure_disk;
 
 #define CSI_ORIGIN "pvc:"
-#define CSI_MOMENT_MS 60000 /* until a snapshot is of its moment: applications are held */
-#define CSI_STUCK_MS 600000 /* that a failure of a snapshot, a claim or a pod may last */
-#define CSI_GONE_MS 120000  /* until what is removed is gone */
+#define CSI_MOMENT_MS 60000         /* until a snapshot is of its moment: applications are held */
+#define CSI_STUCK_MS 600000         /* that a failure of a snapshot, a claim or a pod may last */
+#define CSI_GONE_MS 120000          /* until what is removed is gone */
+#define CSI_GONE_CANCELLED_MS 30000 /* the same of a run that is to end */
 #define CSI_LABEL_RUN "aksdr.io/run"
 #define CSI_LABEL_NODE "aksdr.io/node"
 
@@ -69,6 +70,12 @@ MUST_CHECK int csi_parse(const char *origin, char **ret_ns, char **ret_name, str
  */
 MUST_CHECK int csi_load(struct csi_run *run, const char *const *origins, size_t n, struct err *e);
 void csi_clear(struct csi_run *run);
+
+/*
+ * How long a run waits until what it removes is gone. Of one that is cancelled, as its process is to
+ * end, that is short: all of it is asked to go, and the next run looks after what its Lease names.
+ */
+int64_t csi_gone_ms(const struct csi_run *run);
 
 struct csi_claim *csi_find(const struct csi_run *run, const char *origin);
 

@@ -183,7 +183,7 @@ static int drop_bases(const struct csi_run *run, const struct csi_claim *c, cons
 		                                              c->ns, text)) < 0)
 			return err_set(e, ERR_NOMEM, "no memory for names");
 	}
-	return json_array_size(names) ? csi_drop(run->kube, names, run->gone_ms, e) : 0;
+	return json_array_size(names) ? csi_drop(run->kube, names, csi_gone_ms(run), e) : 0;
 }
 
 int csi_azure_close(struct snapshot *s, const struct csi_run *run, struct csi_claim *c,

@@ -243,7 +243,7 @@ static int csi_release(struct snapshot *s, struct err *e)
 	int rc = csi_azure_close(s, run, c, e);
 	struct err why = ERR_INIT;
 	if (csi_names(run, c, names, &why) == 0 &&
-	    csi_drop(run->kube, names, run->gone_ms, &why) == 0)
+	    csi_drop(run->kube, names, csi_gone_ms(run), &why) == 0)
 		return rc;
 	*e = why;
 	return -1;

@@ -95,7 +95,7 @@ static int twin_release(struct snapshot *s, struct err *e)
 		return 0;
 	if (csi_names(run, s->priv, names, e) < 0)
 		return -1;
-	return csi_drop(run->kube, names, run->gone_ms, e);
+	return csi_drop(run->kube, names, csi_gone_ms(run), e);
 }
 
 const struct snapshot_ops snapshot_claim = {

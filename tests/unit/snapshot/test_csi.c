@@ -383,6 +383,23 @@ static void stubborn(const char *key, json_t *o)
 	(void)o;
 }
 
+static void test_csi_gone_ms__is_short_once_the_run_is_to_end(void **state)
+{
+	struct cancel cancel;
+	struct csi_run run = { .cancel = &cancel };
+
+	(void)state;
+	assert_int_equal(cancel_init(&cancel), 0);
+	assert_int_equal(csi_gone_ms(&run), CSI_GONE_MS);
+	run.gone_ms = 300;
+	assert_int_equal(csi_gone_ms(&run), 300);
+	cancel_request(&cancel);
+	assert_int_equal(csi_gone_ms(&run), 300);
+	run.gone_ms = 0;
+	assert_int_equal(csi_gone_ms(&run), CSI_GONE_CANCELLED_MS);
+	cancel_clear(&cancel);
+}
+
 static void test_csi_drop__what_stays_is_named(void **state)
 {
 	auto_json json_t *names = json_pack("[s]", "pods/aksdr/aksdr-1-0");
@@ -416,6 +433,7 @@ int main(void)
 		CASE(test_csi_drop__by_the_names_of_a_run_that_died),
 		CASE(test_csi_drop__nothing_that_is_not_ours),
 		CASE(test_csi_drop__what_stays_is_named),
+		CASE(test_csi_gone_ms__is_short_once_the_run_is_to_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
