@@ -72,8 +72,9 @@ MUST_CHECK int csi_load(struct csi_run *run, const char *const *origins, size_t 
 void csi_clear(struct csi_run *run);
 
 /*
- * How long a run waits until what it removes is gone. Of one that is cancelled, as its process is to
- * end, that is short: all of it is asked to go, and the next run looks after what its Lease names.
+ * How long a run waits until what it removes is gone. Of one that is cancelled, as its process is
+ * to end, that is short: all of it is asked to go, and the next run looks after what its Lease
+ * names.
  */
 int64_t csi_gone_ms(const struct csi_run *run);
 

@@ -12,11 +12,7 @@
 
 static void reset(void)
 {
-	job = (struct job_params){ .excludes = excludes, .verify_encode = true };
-	moment_params = (struct moment_params){ .env = &env, .driver = "auto", .hooks = hooks };
-	env = (struct snapshot_env){ .journal = NULL };
-	domain = NULL;
-	cluster = namespace = uid = "";
+	o = (struct backup_options)BACKUP_OPTIONS(o);
 }
 
 /* A volume that was taken can be named by what it is, and goes into JSON if it is UTF-8. */
@@ -29,10 +25,10 @@ static void check_volume(const struct point_volume *v, const struct keys *k)
 	works(point_voltag(k, v, voltag, &e));
 	holds(strlen(voltag) == 16);
 	struct point p = { .session = FUZZ_SESSION, .id = FUZZ_RANDOM, .volume = *v };
-	json_t *o = point_json(&p, &e);
-	if (!o)
+	json_t *json = point_json(&p, &e);
+	if (!json)
 		fuzz_refused(&e, FUZZ_CLASS(ERR_INVALID));
-	json_decref(o);
+	json_decref(json);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -61,11 +57,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		        text + 1, &e) < 0)
 			fuzz_refused(&e, FUZZ_CLASS(ERR_INVALID));
 	}
-	holds(job.nexcludes <= OPTIONS_MAX && job.level <= 19 && job.threads <= 64);
-	holds(moment_params.nhooks <= OPTIONS_MAX && env.freeze_max_ms <= FREEZER_DEADLINE_MAX_MS);
-	holds(job.page_cache_bytes <= (uint64_t)1 << 44);
+	holds(o.job.nexcludes <= OPTIONS_MAX && o.job.level <= 19 && o.job.threads <= 64);
+	holds(o.moment.nhooks <= OPTIONS_MAX && o.env.freeze_max_ms <= FREEZER_DEADLINE_MAX_MS);
+	holds(o.job.page_cache_bytes <= (uint64_t)1 << 44);
 	e = ERR_INIT;
-	if (ntexts > 0 && parse_volume(texts[0], &v, &path, &e) == 0) {
+	if (ntexts > 0 &&
+	    volume_name_parse((const char *const *)texts, 1, &o.place, &v, &path, &e) == 0) {
 		holds(path && *path && strcmp(texts[0] + strlen(v.name) + 1, path) == 0);
 		check_volume(&v, k);
 	} else if (ntexts > 0) {
