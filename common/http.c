@@ -28,9 +28,11 @@
 #define STALL_MS 60000
 #define BUFFER_BYTES (128L * 1024) /* of curl, each way, of a connection */
 #define ADDRESS_S 30L              /* how long an address is kept */
-#define IDLE_S 25L                 /* a connection idle for longer is not used again */
-#define LIFETIME_S 50L             /* nor one that is older */
-#define WAIT_MAX_S 3600            /* of Retry-After; more makes no sense */
+#define KEEP_IDLE_S 30L
+#define KEEP_PROBE_S 15L
+#define IDLE_S 25L      /* a connection idle for longer is not used again */
+#define LIFETIME_S 50L  /* nor one that is older */
+#define WAIT_MAX_S 3600 /* of Retry-After; more makes no sense */
 
 struct handle {
 	CURL *curl;
@@ -494,7 +496,10 @@ static void set_server(struct http *h, struct handle *x, const char *url)
 	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 2L);
+	/* A peer that is gone is found out within three minutes (nine probes), where nothing is sent. */
 	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(c, CURLOPT_TCP_KEEPIDLE, KEEP_IDLE_S);
+	curl_easy_setopt(c, CURLOPT_TCP_KEEPINTVL, KEEP_PROBE_S);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, h->connect_ms);
 	curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
 	set_trust(h, c);

@@ -88,8 +88,12 @@ k annotate pvc two aksdr.io/paused- >/dev/null
 ok bed_wait 120 logged node2 'a run begins.*default/two' $((runs + 1))
 
 t 'a run that is going on is ended when its claim says so'
+# From the first snapshot on.
+k annotate pvc one aksdr.io/paused=true >/dev/null
+still() { ! pgrep -f 'aksdr-agent backup.*pvc:default/one' >/dev/null; }
+ok bed_wait 120 still
 bed_fault ready-after 1h
-# One that had its snapshot before that ends by itself.
+k annotate pvc one aksdr.io/paused- >/dev/null
 waits() { k get volumesnapshots -A -o json | jq -e '.items[] | select(.spec.source.persistentVolumeClaimName == "one" and
 	.status.readyToUse != true and .metadata.deletionTimestamp == null)' >/dev/null; }
 ok bed_wait 180 waits

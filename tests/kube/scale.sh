@@ -111,4 +111,7 @@ echo "   leader $(rss_kib node1), other $(rss_kib node2) KiB"
 ok [ "$(rss_kib node1)" -le 65536 ]
 ok [ "$(rss_kib node2)" -le 65536 ]
 
+t 'where nothing happens nothing is taken for lost'
+for node in node1 node2; do ok not grep 'is not seen as it is' "$work/$node.log"; done
+
 finish

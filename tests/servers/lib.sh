@@ -22,13 +22,14 @@
 #   servers_client VERB ...      tests/servers/client.py
 #
 # NAME tells servers of one test apart and defaults to azurite, versity, seaweed; a server that is
-# started again under its name has its data again. azurite_url and s3_url are what our programs
-# take; the settings that go with them are exported: AZURE_STORAGE_KEY, AWS_ACCESS_KEY_ID,
-# AWS_SECRET_ACCESS_KEY; all servers of one test have the same. With `tls` the URL has the CA in it, the
-# file is $servers_ca, and bearer tokens are accepted, whoever signed them (`servers_client token`).
+# started again under its name has its data again (Azurite: its port, too).
+# azurite_url and s3_url are what our programs take; the settings that go with them are exported:
+# AZURE_STORAGE_KEY, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY; all servers of one test have the same. With
+# `tls` the URL has the CA in it, the file is $servers_ca, and bearer tokens are accepted, whoever signed
+# them (`servers_client token`).
 
 servers_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-declare -A servers_dir=() servers_pid=()
+declare -A servers_dir=() servers_pid=() servers_port=()
 while read -r servers_name servers_path; do
 	servers_dir[$servers_name]=$servers_path
 done < <("$servers_here/install" --print)
@@ -133,7 +134,7 @@ start_azurite() {
 	mkdir -p "$servers/$name.data"
 	AZURITE_ACCOUNTS=acct1:$AZURE_STORAGE_KEY servers_spawn "$name" "${servers_dir[azurite]}/node" \
 		"${servers_dir[azurite]}/node_modules/azurite/dist/src/blob/main.js" --disableTelemetry --silent \
-		--blobHost 127.0.0.1 --blobPort 0 --location "$servers/$name.data" ${more[@]+"${more[@]}"}
+		--blobHost 127.0.0.1 --blobPort "${servers_port[$name]:-0}" --location "$servers/$name.data" ${more[@]+"${more[@]}"}
 	# It says which port the kernel gave it.
 	line=$("$servers_python" - "$servers/$name.log" "${servers_pid[$name]}" <<'P'
 import os, re, sys, time
@@ -149,7 +150,7 @@ while time.monotonic() < end and os.path.exists(f"/proc/{pid}"):
 P
 	)
 	[ -n "$line" ] || servers_failed "$name"
-	azurite_port=$line
+	azurite_port=$line servers_port[$name]=$line
 	azurite_endpoint=$scheme://127.0.0.1:$azurite_port/acct1
 	servers_client wait azure "$azurite_endpoint" "${servers_pid[$name]}" || servers_failed "$name"
 	if [ ! -e "$servers/$name.made" ]; then
