@@ -19,9 +19,9 @@
 
 #define STREAM_S 240 /* the server ends a stream after that, and up to a minute more */
 /*
- * Where nothing happens a server may send nothing at all: bookmarks are sent as it likes, and none of
- * a kind that has not changed since it began. That the other side is gone the kernel finds out sooner
- * (common/http.c); this is for one that forgets to end a stream.
+ * Where nothing happens a server may send nothing at all: bookmarks are sent as it likes, and none
+ * of a kind that has not changed since it began. That the other side is gone the kernel finds out
+ * sooner (common/http.c); this is for one that forgets to end a stream.
  */
 #define STALL_MS ((STREAM_S + STREAM_S / 4 + 30) * 1000)
 #define SHORT_NS (1000000000LL) /* a stream that ends sooner and with nothing is a failure too */

@@ -115,7 +115,8 @@ ok [ "$(k -n aksdr get pods -l app.kubernetes.io/component=agent -o json |
 
 t 'no slot of a claim has two points'
 for claim in "${claims[@]}"; do
-	release_points | jq -r --arg name "$claim" '.items[] | select(.volume == $name) | .sequence' | sort >"$work/seen"
+	release_points | jq -r --arg name "$claim" '.items[] | select(.volume == $name) | .sequence' |
+		sort >"$work/seen"
 	ok [ -z "$(uniq -d "$work/seen")" ]
 done
 

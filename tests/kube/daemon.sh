@@ -94,8 +94,8 @@ still() { ! pgrep -f 'aksdr-agent backup.*pvc:default/one' >/dev/null; }
 ok bed_wait 120 still
 bed_fault ready-after 1h
 k annotate pvc one aksdr.io/paused- >/dev/null
-waits() { k get volumesnapshots -A -o json | jq -e '.items[] | select(.spec.source.persistentVolumeClaimName == "one" and
-	.status.readyToUse != true and .metadata.deletionTimestamp == null)' >/dev/null; }
+waits() { k get volumesnapshots -A -o json | jq -e '.items[] | select(.metadata.deletionTimestamp == null and
+	.spec.source.persistentVolumeClaimName == "one" and .status.readyToUse != true)' >/dev/null; }
 ok bed_wait 180 waits
 k annotate pvc one "aksdr.io/cancel=$(date -u -d '+1 second' +%FT%TZ)" >/dev/null
 ok bed_wait 60 logged node1 'a run is ended, as its claim says.*default/one'

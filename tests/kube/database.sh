@@ -53,7 +53,7 @@ database() {
 		        - sh
 		        - -ec
 		        - |
-		          [ -e /data/db/PG_VERSION ] || initdb --no-locale --encoding=UTF8 --auth=trust --pgdata /data/db
+		          [ -e /data/db/PG_VERSION ] || initdb --no-locale --encoding=UTF8 -A trust -D /data/db
 		          exec postgres -D /data/db -k /tmp -c listen_addresses= -c shared_buffers=16MB
 		        readinessProbe: {exec: {command: [pg_isready, -q]}, periodSeconds: 1}
 		        volumeMounts:
@@ -86,8 +86,8 @@ bed_in cache sh -c 'echo cache >/data/file && sync'
 # shellcheck disable=SC2016 # for the shell there
 k exec db-0 -c postgres -- sh -c 'n=0
 	while n=$((n + 1)); do
-		psql -X -q -U postgres -c "INSERT INTO t VALUES ($n, repeat(md5($n::text), 50))" && echo "$n $(date +%s)" ||
-			exit
+		psql -X -q -U postgres -c "INSERT INTO t VALUES ($n, repeat(md5($n::text), 50))" || exit
+		echo "$n $(date +%s)"
 	done' >"$work/acknowledged" 2>"$work/writer.log" &
 wrote() { [ "$(wc -l <"$work/acknowledged")" -ge "$1" ]; }
 ok bed_wait 60 wrote 20
@@ -100,7 +100,8 @@ sed -i 's|^    spec: .*|    spec:\
       selector: {namespaces: [default]}\
       schedule: {cron: "* * * * *"}\
       consistency: {want: application, onLess: fail}\
-      hooks: [{phase: pre, podSelector: {matchLabels: {app: db}}, command: [psql, -X, -q, -U, postgres, -c, CHECKPOINT]}]|' \
+      hooks:\
+        - {phase: pre, podSelector: {matchLabels: {app: db}}, command: [psql, -XqU, postgres, -c, CHECKPOINT]}|' \
 	"$values"
 run 0 release install aksdr "$chart" --values "$values" --wait --timeout 120s
 # newest POINTS: the newest of at least so many points, as JSON
@@ -111,6 +112,7 @@ newest() {
 ok bed_wait 400 newest 3
 point=$(newest 3)
 ok [ "$(jq -r .consistency <<<"$point")" = application ]
+id=$(jq -r .point <<<"$point")
 moment=$(date -d "$(jq -r .frozen <<<"$point")" +%s)
 
 t 'what opted out has no point, and does not fall under the policy'
@@ -137,7 +139,7 @@ k apply -f - >/dev/null <<-YAML
 	      - name: restore
 	        image: localhost/aksdr:$(cat "$src/VERSION")
 	        imagePullPolicy: Never
-	        command: [aksdr-restore, volume, "data-db-0@$(jq -r .point <<<"$point")", --target, /back, --verify, --sync]
+	        command: [aksdr-restore, volume, "data-db-0@$id", --target, /back, --verify, --sync]
 	        securityContext: {runAsUser: 0}
 	        env:
 	        - {name: AKSDR_STORE, value: "${in_pods%&ca=*}"}

@@ -134,7 +134,8 @@ start_azurite() {
 	mkdir -p "$servers/$name.data"
 	AZURITE_ACCOUNTS=acct1:$AZURE_STORAGE_KEY servers_spawn "$name" "${servers_dir[azurite]}/node" \
 		"${servers_dir[azurite]}/node_modules/azurite/dist/src/blob/main.js" --disableTelemetry --silent \
-		--blobHost 127.0.0.1 --blobPort "${servers_port[$name]:-0}" --location "$servers/$name.data" ${more[@]+"${more[@]}"}
+		--blobHost 127.0.0.1 --blobPort "${servers_port[$name]:-0}" --location "$servers/$name.data" \
+		${more[@]+"${more[@]}"}
 	# It says which port the kernel gave it.
 	line=$("$servers_python" - "$servers/$name.log" "${servers_pid[$name]}" <<'P'
 import os, re, sys, time
