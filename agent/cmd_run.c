@@ -126,7 +126,8 @@ const struct verb cmd_run = {
 	.text = "Runs on each node of a Kubernetes cluster, usually in a pod of the chart's "
 		"DaemonSet. It watches claims and BackupPolicies, and starts 'aksdr-agent backup' "
 		"for what is due and its own. One of all agents also writes the policies' status, "
-		"removes what no run owns, and keeps the catalog for the metrics.\n\n"
+		"removes what no run owns, keeps the catalog for the metrics, and expires the "
+		"restore points that the policies let go.\n\n"
 		"At SIGTERM it begins nothing any more, ends the runs that are going on, and waits "
 		"for them; what they have uploaded the next ones find.",
 	.examples = "aksdr-agent run --node node1 --namespace aksdr --pod aksdr-agent-x7k2p",

@@ -48,19 +48,29 @@ static void count(const struct world *w, const struct world_claim *c, struct tal
 		                 c->key.name, planner_why(w, c).s);
 }
 
-/* When the condition got the status that it has. */
-static json_t *since(const json_t *before, const char *type, const char *status, int64_t now_s)
+/* The condition as it is in the cluster, borrowed; NULL: there is none. */
+static json_t *before(const struct world_policy *p, const char *type)
 {
-	const json_t *conditions = kube_at(before, "conditions");
+	const json_t *all = kube_at(p->status, "conditions");
 
-	for (size_t i = 0; i < json_array_size(conditions); i++) {
-		const json_t *c = json_array_get(conditions, i);
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		json_t *c = json_array_get(all, i);
 
-		if (strcmp(kube_text_at(c, "type"), type) == 0 &&
-		    strcmp(kube_text_at(c, "status"), status) == 0 &&
-		    *kube_text_at(c, "lastTransitionTime"))
-			return json_string(kube_text_at(c, "lastTransitionTime"));
+		if (strcmp(kube_text_at(c, "type"), type) == 0)
+			return c;
 	}
+	return NULL;
+}
+
+/* When the condition got the status that it has. */
+static json_t *since(const struct world_policy *p, const char *type, const char *status,
+                     int64_t now_s)
+{
+	const json_t *c = before(p, type);
+
+	if (c && strcmp(kube_text_at(c, "status"), status) == 0 &&
+	    *kube_text_at(c, "lastTransitionTime"))
+		return json_string(kube_text_at(c, "lastTransitionTime"));
 	return json_string(now_rfc3339(now_s * 1000000000).s);
 }
 
@@ -72,7 +82,7 @@ static json_t *condition(const struct world_policy *p, const char *type, bool ho
 	return json_pack("{s:s, s:s, s:s, s:o, s:I, s:o}", "type", type, "status", status, "reason",
 	                 reason, "message", json_text(message, MESSAGE_MAX), "observedGeneration",
 	                 (json_int_t)p->generation, "lastTransitionTime",
-	                 since(p->status, type, status, now_s));
+	                 since(p, type, status, now_s));
 }
 
 static json_t *ready(const struct world_policy *p, int64_t now_s)
@@ -109,23 +119,45 @@ static json_t *protects(const struct world_policy *p, struct tally *t, int64_t n
 	                 now_s);
 }
 
+/* NULL: there is nothing to say of it. */
+static json_t *retained(const struct world_policy *p, const struct retention *done, int64_t now_s)
+{
+	const struct retention_rule *rule = retention_find(done, p->key.ns, p->key.name);
+
+	if (!p->policy || !p->policy->retains)
+		return NULL;
+	if (!rule) /* it is new, or who told of it before was another agent */
+		return json_incref(before(p, "Retained"));
+	if (rule->why)
+		return condition(p, "Retained", false, "NotExpired", rule->why, now_s);
+	return condition(p, "Retained", true, "Applied", "what it lets go has expired", now_s);
+}
+
 /* A time without its parts of a second, or nothing. */
 static json_t *time_or_null(int64_t s)
 {
 	return s < 0 || s == SCHED_NEVER ? NULL : json_string(now_rfc3339(s * 1000000000).s);
 }
 
-static json_t *status_of(const struct world_policy *p, struct tally *t, int64_t now_s)
+static json_t *status_of(const struct world_policy *p, struct tally *t,
+                         const struct retention *done, int64_t now_s)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:o*, s:o*, s:[o, o]}", "observedGeneration",
-	                 (json_int_t)p->generation, "selected", (json_int_t)t->selected,
-	                 "protected", (json_int_t)(t->selected - t->exposed), "exposed",
-	                 (json_int_t)t->exposed, "lastRun", time_or_null(t->last_s), "nextRun",
-	                 time_or_null(t->next_s), "conditions", ready(p, now_s),
-	                 protects(p, t, now_s));
+	json_t *ret = json_pack("{s:I, s:I, s:I, s:I, s:o*, s:o*, s:[o, o]}", "observedGeneration",
+	                        (json_int_t)p->generation, "selected", (json_int_t)t->selected,
+	                        "protected", (json_int_t)(t->selected - t->exposed), "exposed",
+	                        (json_int_t)t->exposed, "lastRun", time_or_null(t->last_s),
+	                        "nextRun", time_or_null(t->next_s), "conditions", ready(p, now_s),
+	                        protects(p, t, now_s));
+	json_t *third = retained(p, done, now_s);
+
+	if (third && json_array_append_new(json_object_get(ret, "conditions"), third) < 0) {
+		json_decref(ret);
+		return NULL;
+	}
+	return ret;
 }
 
-json_t **report_make(const struct world *w, int64_t now_s)
+json_t **report_make(const struct world *w, const struct retention *done, int64_t now_s)
 {
 	const struct world_shelf *policies = &w->shelves[WORLD_POLICIES];
 	const struct world_shelf *claims = &w->shelves[WORLD_CLAIMS];
@@ -147,7 +179,8 @@ json_t **report_make(const struct world *w, int64_t now_s)
 			count(w, c, t, now_s);
 	}
 	for (size_t i = 0; all && ret && i < policies->n; i++) {
-		ret[i] = status_of((const struct world_policy *)policies->v[i], &all[i], now_s);
+		ret[i] = status_of((const struct world_policy *)policies->v[i], &all[i], done,
+		                   now_s);
 		good = good && ret[i];
 		buf_clear(&all[i].named);
 	}

@@ -334,6 +334,16 @@ static int metrics(void *arg, struct buf *b, struct err *e)
 		metric_sample(b, "aksdr_agent_runs_total", &label, 1,
 		              (double)atomic_load(&r->runs[i]));
 	}
+	if (atomic_load(&r->leads)) {
+		metric_family(b, "aksdr_agent_retention_failed", METRIC_GAUGE,
+		              "Whether restore points that the policies let go could not expire.");
+		metric_sample(b, "aksdr_agent_retention_failed", NULL, 0,
+		              atomic_load(&r->unretained));
+	}
+	metric_family(b, "aksdr_agent_expired_points_total", METRIC_COUNTER,
+	              "Restore points that this agent has expired, as the policies say.");
+	metric_sample(b, "aksdr_agent_expired_points_total", NULL, 0,
+	              (double)atomic_load(&r->expired));
 	return run_keep_metrics(r, b, e);
 }
 
@@ -398,11 +408,14 @@ static void run_clear(struct run *r)
 	runner_free(r->runner);
 	events_free(r->events);
 	world_free(r->world);
+	retention_clear(&r->retention);
 	kube_close(r->kube);
 	for (size_t i = 0; i < ARRAY_LEN(r->env); i++)
 		free(r->env[i]);
 	if (r->wake >= 0)
 		(void)close(r->wake);
+	if (r->look >= 0)
+		(void)close(r->look);
 	cancel_clear(&r->stop);
 	(void)pthread_mutex_destroy(&r->lock);
 }
@@ -415,7 +428,8 @@ static int set_up(struct run *r, struct err *e)
 	if (cancel_init(&r->stop) < 0)
 		return err_sys(e, errno, "setting up the stop of threads");
 	r->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (r->wake < 0)
+	r->look = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r->wake < 0 || r->look < 0)
 		return err_sys(e, errno, "setting up the main loop");
 	r->kube = kube_open(&params, e);
 	if (!r->kube)
@@ -432,6 +446,7 @@ int run_daemon(const struct run_params *params, struct err *e)
 		.p = params,
 		.me = { .node = params->node, .begins = !params->secondary },
 		.wake = -1,
+		.look = -1,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.stop = { .fd = -1 },
 		.ticked_ns = now_mono_ns(),

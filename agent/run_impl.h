@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "agent/planner.h"
+#include "agent/retention.h"
 #include "agent/run.h"
 #include "agent/runner.h"
 #include "kube/event.h"
@@ -37,9 +38,15 @@ struct run {
 	char fields[300]; /* field selector */
 	struct run_feed feeds[WORLD_KINDS];
 	int wake; /* eventfd: something has changed */
+	int look; /* eventfd: the keeper is to look now */
 
 	pthread_mutex_t lock; /* of the world */
 	struct world *world;
+	struct retention retention; /* what came of it last; none before */
+
+	struct retention_clock retained; /* the keeper's alone */
+	atomic_bool unretained;          /* not all that was to go went, the last time */
+	atomic_uint_fast64_t expired;    /* points */
 
 	atomic_bool store_ready, leads;
 	atomic_int_fast64_t ticked_ns; /* when the main loop was last there */

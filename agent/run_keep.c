@@ -67,12 +67,16 @@ static int look(struct run *r, struct err *e)
 		return -1;
 	if (!atomic_exchange(&r->store_ready, true))
 		log_info("the store is reached");
-	if (!atomic_load(&r->leads))
+	if (!atomic_load(&r->leads)) {
+		r->retained = (struct retention_clock){ .ran = false };
 		return 0;
+	}
 	if (catalog_path(NULL, r->p->state, r->p->key, &path, e) < 0 ||
 	    catalog_make_dir(path, e) < 0 || catalog_open(path, CATALOG_WRITE, &c, e) < 0 ||
 	    sync_run(c, repo, &params, &result, e) < 0)
 		return err_wrap(e, "keeping the catalog");
+	r->retained.came |= result.added > 0;
+	run_retain(r, c);
 	return 0;
 }
 
@@ -88,6 +92,31 @@ static bool is_fatal(const struct err *e)
 		return true;
 	default:
 		return false;
+	}
+}
+
+void run_keep_look(struct run *r)
+{
+	const uint64_t one = 1;
+	const ssize_t n = write(r->look, &one, sizeof(one));
+
+	(void)n; /* it is to look already when this does not fit */
+}
+
+/* Waits so long, until the stop, or until somebody wants a look. */
+static void rest(const struct run *r, int64_t ms)
+{
+	struct pollfd fds[] = { { .fd = r->stop.fd, .events = POLLIN },
+		                { .fd = r->look, .events = POLLIN } };
+	uint64_t count;
+
+	if (cancel_requested(&r->stop))
+		return;
+	(void)poll(fds, ARRAY_LEN(fds), (int)ms);
+	if (fds[1].revents & POLLIN) {
+		const ssize_t n = read(r->look, &count, sizeof(count));
+
+		(void)n;
 	}
 }
 
@@ -117,7 +146,7 @@ static void *keep(void *arg)
 		} else {
 			failed = 0;
 		}
-		run_pause(r, wait_ms);
+		rest(r, wait_ms);
 	}
 	return NULL;
 }

@@ -2,13 +2,16 @@
 /*
  * Within agent/run*.c: what goes on beside the main loop. A thread asks whether the store is
  * there, and another one leads: one agent of all, by the Lease `aksdr-leader`, writes the policies'
- * status, removes what nobody owns, and keeps the catalog of the restore points.
+ * status, removes what nobody owns, keeps the catalog of the restore points, and expires those that
+ * the policies let go.
  */
 #ifndef AKSDR_AGENT_RUN_KEEP_H
 #define AKSDR_AGENT_RUN_KEEP_H
 
 #include "agent/run_impl.h"
 #include "common/buf.h"
+
+struct catalog;
 
 /* Whether the key can be read; the store is not asked yet. */
 MUST_CHECK int run_keep_check(struct run *r, struct err *e);
@@ -19,8 +22,17 @@ MUST_CHECK int run_keep_start(struct run *r, struct err *e);
 /* Ends the threads, whose stop has been requested. */
 void run_keep_stop(struct run *r);
 
+/* The store is looked at now: this agent leads, and knows of the cluster. */
+void run_keep_look(struct run *r);
+
 /* Appends what the catalog tells, if it is here. */
 MUST_CHECK int run_keep_metrics(struct run *r, struct buf *b, struct err *e);
+
+/*
+ * What the policies let go expires, when it is due: run_retain.c. c: the catalog, up to the store.
+ * Nothing does where this agent is a secondary. For the keeper's thread, while it leads.
+ */
+void run_retain(struct run *r, struct catalog *c);
 
 /* The leader's thread, run_lead.c. */
 void *run_lead(void *arg);

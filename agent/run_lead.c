@@ -32,7 +32,7 @@ static json_t *changes(struct run *r)
 	if (world_ready(r->world)) {
 		/* The agent's own pass may be over for long, and others' claims count here. */
 		(void)planner_pass(r->world, &r->me, now_s);
-		json_t **status = report_make(r->world, now_s);
+		json_t **status = report_make(r->world, &r->retention, now_s);
 		ret = status ? json_array() : NULL;
 		for (size_t i = 0; status && i < s->n; i++) {
 			const struct world_policy *p = (const struct world_policy *)s->v[i];
@@ -155,9 +155,13 @@ static void lead(struct run *r, const struct lease *l)
 	int64_t swept_ns =
 		now_mono_ns(); /* the first one once all have had time to say what is theirs */
 	bool failed = false;
+	bool looked = false;
 
 	while (lease_held(l) && !cancel_requested(&r->stop)) {
 		const bool told = report(r);
+		if (told && !looked)
+			run_keep_look(r);
+		looked |= told;
 		if (now_mono_ns() - swept_ns >= SWEEP_NS) {
 			struct err e = ERR_INIT;
 			size_t removed;

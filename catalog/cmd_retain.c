@@ -359,12 +359,6 @@ static int run_retain(void *state, const struct verb_common *common, int argc, c
 	    (o->common.volume && find_volume(c, o->common.volume, voltag, e) < 0) ||
 	    expiry_now(r, &x, e) < 0)
 		return -1;
-	/* What is held is not known for sure then. */
-	if (x.missing_holds > 0 || x.bad_holds > 0)
-		return err_set(e, ERR_CORRUPT,
-		               "%llu holds are missing or do not open: nothing expires until that "
-		               "is cleared up ('list anomalies')",
-		               (unsigned long long)(x.missing_holds + x.bad_holds));
 	if (plan_make(c, &x, &policies, voltag[0] ? voltag : NULL, r->keys->signer_id, &plan, e) <
 	    0)
 		return -1;

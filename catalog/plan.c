@@ -172,6 +172,12 @@ int plan_make(struct catalog *c, const struct expiry *x, const struct retain_pol
 {
 	CLEANUP(plan_clear) struct plan p = { 0 };
 	struct making m = { .x = x, .policies = policies, .me = me, .plan = &p };
+
+	if (x->missing_holds > 0 || x->bad_holds > 0)
+		return err_set(e, ERR_CORRUPT,
+		               "%llu holds are missing or do not open: nothing expires until that "
+		               "is cleared up ('list anomalies')",
+		               (unsigned long long)(x->missing_holds + x->bad_holds));
 	auto_stmt sqlite3_stmt *s = catalog_prepare(
 		c,
 		"SELECT volume, voltag, session, sequence, received_ns, frozen_ns, bytes_stored,"
@@ -210,6 +216,50 @@ int plan_check_share(const struct plan *p, unsigned percent, struct err *e)
 				v->expire, v->points, v->name, percent);
 	}
 	return 0;
+}
+
+/* A volume of which something goes; its name moves. */
+static int move_volume(struct plan *into, struct plan_volume *v, struct err *e)
+{
+	void *volumes = into->volumes;
+
+	if (grow(&volumes, into->nvolumes, &into->volumes_cap, sizeof(*v), e) < 0)
+		return -1;
+	into->volumes = volumes;
+	into->volumes[into->nvolumes++] = *v;
+	v->name = NULL;
+	return 0;
+}
+
+static int move_point(struct plan *into, const struct plan_point *x, struct err *e)
+{
+	void *points = into->points;
+
+	if (grow(&points, into->npoints, &into->points_cap, sizeof(*x), e) < 0)
+		return -1;
+	into->points = points;
+	into->points[into->npoints] = *x;
+	into->points[into->npoints++].volume = into->nvolumes - 1;
+	return 0;
+}
+
+int plan_move(struct plan *into, struct plan *from, struct err *e)
+{
+	size_t i = 0;
+	int rc = 0;
+
+	for (size_t v = 0; rc == 0 && v < from->nvolumes; v++) {
+		const bool any = from->volumes[v].expire > 0;
+
+		if (any)
+			rc = move_volume(into, &from->volumes[v], e);
+		for (; rc == 0 && i < from->npoints && from->points[i].volume == v; i++) {
+			if (any && from->points[i].action == PLAN_EXPIRE)
+				rc = move_point(into, &from->points[i], e);
+		}
+	}
+	plan_clear(from);
+	return rc;
 }
 
 /* Points that go by one policy. */

@@ -50,6 +50,7 @@ void plan_clear(struct plan *p);
  * Makes the plan. voltag: of one volume, or NULL. me: the signer whose tombstones this key puts.
  * Nothing of a volume that no policy is for goes.
  *   ERR_INVALID  a policy has no rule
+ *   ERR_CORRUPT  holds are missing or do not open: what is held is not known for sure
  */
 MUST_CHECK int plan_make(struct catalog *c, const struct expiry *x,
                          const struct retain_policies *policies, const char *voltag,
@@ -62,6 +63,12 @@ MUST_CHECK int plan_make(struct catalog *c, const struct expiry *x,
  *   ERR_INVALID
  */
 MUST_CHECK int plan_check_share(const struct plan *p, unsigned percent, struct err *e);
+
+/*
+ * Moves what goes by the plan `from` to the end of `into`, the volumes with it, and clears `from`:
+ * plans of many volumes, made one by one, are put together without those of all that stays.
+ */
+MUST_CHECK int plan_move(struct plan *into, struct plan *from, struct err *e);
 
 /* Puts the tombstones. */
 MUST_CHECK int plan_put(const struct repo *r, const struct plan *p, struct err *e);

@@ -153,4 +153,35 @@ start node1 --policies "$work/policies"
 ok bed_wait 240 logged node1 'a run begins.*shop/db'
 stop node1
 
+t 'what a policy lets go expires, and nothing of a claim that no policy is for'
+k delete bp --all -A >/dev/null
+claim shop other
+mkdir "$work/volume"
+for n in 1 2 3 4; do
+	echo "$n" >"$work/volume/file"
+	for name in db other; do
+		run 0 "$agent" backup --quiet --state "$work/state-hand" --cluster test --namespace shop \
+			"$name=$work/volume"
+	done
+done
+policy aksdr some "selector: {claims: [db]}, schedule: {cron: '0 0 1 1 *'}, retention: {keepLast: 2,
+	floor: {points: 1}}"
+start node1 --role secondary
+ok bed_wait 60 leads node1
+ok says aksdr some Ready '^True Valid'
+stop node1
+expired() {
+	"$BIN/aksdr-catalog" list deletions --output json --state "$work/state-catalog" |
+		jq -r '.items[].volume' | sort | uniq -c | tr -s ' '
+}
+run 0 "$BIN/aksdr-catalog" sync --state "$work/state-catalog"
+ok [ "$(expired)" = '' ] # a secondary lets nothing go
+start node1
+ok says aksdr some Retained '^True Applied'
+ok answers node1 /metrics '^aksdr_agent_expired_points_total 2'
+ok answers node1 /metrics '^aksdr_agent_retention_failed 0'
+run 0 "$BIN/aksdr-catalog" sync --state "$work/state-catalog"
+ok [ "$(expired)" = ' 2 test/shop/db' ]
+stop node1
+
 finish

@@ -20,6 +20,7 @@
 #define HOUR 3600
 
 static struct world *w;
+static struct retention done;
 static const struct planner_me me = { .node = "node1", .begins = false };
 
 static void put(enum world_kind kind, const char *text)
@@ -49,6 +50,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	world_free(w);
+	retention_clear(&done);
 	return 0;
 }
 
@@ -81,7 +83,7 @@ static void point(const char *name, int hour)
 static json_t *statuses(int64_t now_s)
 {
 	(void)planner_pass(w, &me, now_s);
-	json_t **v = report_make(w, now_s);
+	json_t **v = report_make(w, &done, now_s);
 	assert_non_null(v);
 	json_t *ret = json_pack("[o, o]", v[0], v[1]);
 	free(v);
@@ -187,6 +189,51 @@ static void test_report_make__a_condition_keeps_its_time_while_it_holds(void **s
 	                    "2026-11-27T05:00:00.000Z");
 }
 
+static bool has(const json_t *status, const char *type)
+{
+	const json_t *all = kube_at(status, "conditions");
+
+	for (size_t i = 0; i < json_array_size(all); i++) {
+		if (strcmp(kube_text_at(json_array_get(all, i), "type"), type) == 0)
+			return true;
+	}
+	return false;
+}
+
+#define KEEPS(status)                                                                    \
+	"{metadata: {namespace: aksdr, name: all, generation: 4}, spec: {selector: {}, " \
+	"rpo: 2h, schedule: {cron: '0 * * * *'}, retention: {keepDaily: 7}}" status "}"
+
+static void test_report_make__tells_what_came_of_retention(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	auto_json json_t *never = statuses(DAY);
+	assert_false(has(json_array_get(never, 0), "Retained"));
+	put(WORLD_POLICIES, KEEPS(""));
+	auto_json json_t *not_yet = statuses(DAY);
+	assert_false(has(json_array_get(not_yet, 0), "Retained"));
+	assert_int_equal(retention_read(w, &done, &e), 0);
+	auto_json json_t *good = statuses(DAY);
+	says(json_array_get(good, 0), "Retained", "True", "Applied", "what it lets go has expired");
+	retention_fails(&done.v[0], "the store says no");
+	auto_json json_t *bad = statuses(DAY);
+	says(json_array_get(bad, 0), "Retained", "False", "NotExpired", "the store says no");
+	assert_false(has(json_array_get(bad, 1), "Retained"));
+}
+
+/* Else it would come and go with each change of the one who leads. */
+static void test_report_make__leaves_what_another_leader_told_of_retention(void **state)
+{
+	(void)state;
+	put(WORLD_POLICIES,
+	    KEEPS(", status: {conditions: [{type: Retained, status: 'False', reason: NotExpired, "
+	          "message: because, lastTransitionTime: '2026-11-26T00:00:00Z'}]}"));
+	auto_json json_t *s = statuses(DAY);
+	says(json_array_get(s, 0), "Retained", "False", "NotExpired", "because");
+}
+
 static void test_report_patch__has_the_status_and_whose_it_is(void **state)
 {
 	struct world_key key = { .ns = (char[]){ "aksdr" }, .name = (char[]){ "p" } };
@@ -210,6 +257,8 @@ int main(void)
 		T(test_report_make__all_protected_and_none_at_all),
 		T(test_report_make__names_some_and_counts_the_others),
 		T(test_report_make__a_condition_keeps_its_time_while_it_holds),
+		T(test_report_make__tells_what_came_of_retention),
+		T(test_report_make__leaves_what_another_leader_told_of_retention),
 		T(test_report_patch__has_the_status_and_whose_it_is),
 	};
 

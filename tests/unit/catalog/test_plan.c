@@ -174,6 +174,41 @@ static void test_plan_make__waits_for_the_second_signer(void **state)
 	assert_plan(plan(&w, w.k.agent), "c1/shop/orders", "xxkk");
 }
 
+static void test_plan_move__takes_what_goes_and_nothing_else(void **state)
+{
+	CLEANUP(plan_clear) struct plan all = { 0 };
+	auto_world struct world w;
+
+	(void)state;
+	world_init(&w, 5, 3);
+	(void)plan(&w, w.k.agent);
+	ok(plan_move(&all, &w.plan, e));
+	assert_int_equal(w.plan.npoints, 0);
+	assert_int_equal(w.plan.nvolumes, 0);
+	assert_int_equal(all.nvolumes, 2); /* of 'other' nothing goes */
+	assert_plan(&all, "c1/shop/orders", "eee");
+	assert_plan(&all, "c1/shop/users", "ee");
+	ok(plan_put(w.k.agent, &all, e));
+	const struct plan *after = plan(&w, w.k.agent);
+	assert_plan(after, "c1/shop/orders", "xxxkk");
+	assert_plan(after, "c1/shop/users", "xxk");
+	ok(plan_move(&all, &w.plan, e));
+	assert_int_equal(all.npoints, 5);
+}
+
+static void test_plan_make__holds_that_are_missing_stop_it(void **state)
+{
+	CLEANUP(plan_clear) struct plan none = { 0 };
+	auto_world struct world w;
+
+	(void)state;
+	world_init(&w, 2, 1);
+	(void)plan(&w, w.k.agent);
+	w.x.bad_holds = 1;
+	fails_saying(ERR_CORRUPT, "1 holds are missing or do not open",
+	             plan_make(w.c, &w.x, &w.policies, NULL, w.k.agent->keys->signer_id, &none, e));
+}
+
 static void test_plan_check_share__refuses_what_would_be_a_surprise(void **state)
 {
 	auto_world struct world w;
@@ -213,6 +248,8 @@ int main(void)
 		cmocka_unit_test(test_plan_make__holds_and_pins_keep),
 		cmocka_unit_test(test_plan_put__what_goes_is_expired_by_its_policy),
 		cmocka_unit_test(test_plan_make__waits_for_the_second_signer),
+		cmocka_unit_test(test_plan_move__takes_what_goes_and_nothing_else),
+		cmocka_unit_test(test_plan_make__holds_that_are_missing_stop_it),
 		cmocka_unit_test(test_plan_check_share__refuses_what_would_be_a_surprise),
 		cmocka_unit_test(test_plan_make__a_point_that_is_not_whole_protects_nothing),
 	};
