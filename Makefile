@@ -272,8 +272,10 @@ fuzz_tests := $(call pick,$(foreach s,$(fuzz_srcs),$(B)/$(s:.c=)::tests/fuzz/cor
 reader_tests := $(call pick,$(call scripts_of,reader))
 FAST_KINDS := unit contract fault crash storm property damage cli format
 fast_tests := $(foreach k,$(FAST_KINDS),$(call tests_of,$k)) $(fuzz_tests)
-# What these two need is ten minutes in the making (scripts/bootstrap kube): by themselves, check-kube, check-image.
-all_tests := $(foreach k,$(filter-out kube image,$(SCRIPT_KINDS)),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
+# These wait most of the time: `test` runs them beside the others.
+CLUSTER_KINDS := kube image
+all_tests := $(foreach k,$(filter-out $(CLUSTER_KINDS),$(SCRIPT_KINDS)),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
+cluster_tests := $(foreach k,$(CLUSTER_KINDS),$(call tests_of,$k))
 
 # what must be built before these tests can run
 needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS)) \
@@ -285,12 +287,15 @@ needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t)))))
 run_tests = PYTHON='$(PYTHON)' BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
 	TEST_TIMEOUT='$(TEST_TIMEOUT)' tests/run.sh
 
-.PHONY: tests check check-all check-tsan check-valgrind check-fuzz check-reader $(addprefix check-,$(SCRIPT_KINDS))
-tests: all $(call needs,$(all_tests)) ## build the tests, run none
+.PHONY: tests check check-all check-of-cluster check-tsan check-valgrind check-fuzz check-reader $(addprefix check-,$(SCRIPT_KINDS))
+tests: all $(call needs,$(all_tests) $(cluster_tests)) ## build the tests, run none
 check: all $(call needs,$(fast_tests)) ## the fast tests: unit contract fault crash storm property cli format, fuzz replay
 	@TEST_SIZE=$(or $(TEST_SIZE),small) $(run_tests) check $(fast_tests)
 check-all: all $(call needs,$(all_tests)) ## every test of this mode, at full size
 	@TEST_SIZE=$(or $(TEST_SIZE),full) $(run_tests) check-all $(all_tests)
+
+check-of-cluster: all $(call needs,$(cluster_tests))
+	@TEST_SIZE=full $(run_tests) check-of-cluster $(cluster_tests)
 
 check-unit: ## unit tests, one program a source file
 check-contract: ## one suite per interface, over every driver and wrapper
@@ -372,7 +377,7 @@ torture-damage: all $(call needs,$(call tests_of,damage)) ## the whole damage ca
 
 # ---- the two commands of the README ---------------------------------------------------------
 
-.PHONY: bootstrap demo test test-build-gcc test-build-clang test-plain test-asan test-fuzz test-tsan
+.PHONY: bootstrap demo test test-build-gcc test-plain test-cluster test-asan test-fuzz test-tsan
 bootstrap: ## install what the build and the tests need (Debian 12, root or sudo)
 	@scripts/bootstrap
 
@@ -387,13 +392,13 @@ test: ## set up, build with gcc and clang, and run every test
 	@mkdir -p $(BUILD) && rm -f $(BUILD)/totals
 	$(call stage,gcc -Werror)
 	+@$(MAKE) --no-print-directory test-build-gcc
-	$(call stage,clang -Werror)
-	+@$(MAKE) --no-print-directory test-build-clang
 	$(call stage,lint)
 	+@$(MAKE) --no-print-directory $(PLAIN) lint
-	$(call stage,all tests)
-	+@$(MAKE) --no-print-directory test-plain
-	$(call stage,address and undefined-behaviour sanitizers)
+	$(call stage,all tests; those in a cluster beside the others)
+	+@$(MAKE) --no-print-directory test-cluster >$(BUILD)/cluster.log 2>&1 & cluster=$$!; \
+		$(MAKE) --no-print-directory test-plain; plain=$$?; \
+		wait $$cluster; cluster=$$?; cat $(BUILD)/cluster.log; exit $$((plain | cluster))
+	$(call stage,clang -Werror; address and undefined-behaviour sanitizers)
 	+@$(MAKE) --no-print-directory test-asan
 	$(call stage,fuzzing)
 	+@$(MAKE) --no-print-directory test-fuzz
@@ -403,12 +408,13 @@ test: ## set up, build with gcc and clang, and run every test
 		printf "\nall stages:\n%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : "" }' $(BUILD)/totals
 test-build-gcc: ## stage of `test`: programs and tests with gcc -Werror
 	+@$(MAKE) $(SUBJ) --no-print-directory $(PLAIN) tests man completion
-test-build-clang: ## stage of `test`: programs and tests with clang -Werror
-	+@$(MAKE) $(SUBJ) --no-print-directory $(PLAIN) CC=clang tests
 test-plain: ## stage of `test`: every test, loop devices, memory ceiling and independent reader included
 	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) check-all
-test-asan: ## stage of `test`: the fast tests under ASan and UBSan
-	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory CC=clang SAN=address,undefined COV= check
+test-cluster: ## stage of `test`: what needs a Kubernetes cluster, and the image
+	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) check-of-cluster
+test-asan: ## stage of `test`: programs and tests with clang -Werror; the fast ones are run under ASan and UBSan
+	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) CC=clang \
+		SAN=address,undefined tests check
 test-fuzz: ## stage of `test`: each fuzz target for a short time, from the saved corpora
 	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) --no-print-directory fuzz-ci
 test-tsan: ## stage of `test`: the threaded tests under TSan

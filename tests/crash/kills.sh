@@ -6,7 +6,7 @@
 # each kill every point that was committed comes back exactly, the same command works, and the check is clean.
 #
 #   TEST_SEED=N   what is killed, and when; else 1
-#   KILLS=N       how many; else 8, and 120 when TEST_SIZE is full
+#   KILLS=N       how many; else 8, and 60 when TEST_SIZE is full
 #
 # LeakSanitizer would be busy when the process is killed.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
@@ -17,7 +17,7 @@ new_repo r
 
 size=${TEST_SIZE:-small}
 seed=${TEST_SEED:-1}
-kills=${KILLS:-$([ "$size" = full ] && echo 120 || echo 8)}
+kills=${KILLS:-$([ "$size" = full ] && echo 60 || echo 8)}
 kept=3 # points that no policy and no expiry here may take
 
 # draw N: a number below N into $drawn, the same ones for a seed
