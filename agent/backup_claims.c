@@ -88,10 +88,16 @@ static int find_hooks(struct backup_claims *c, struct err *e)
 static int prepare(struct backup_claims *c, struct point_volume *volumes, struct err *e)
 {
 	struct csi_run *run = &c->leases.run;
+	const char *file = c->options->mover_file;
 
 	c->events = open_events(c->leases.kube, e);
 	if (!c->events)
 		return -1;
+	if (file) {
+		c->template = mover_template(file, e);
+		if (!c->template)
+			return -1;
+	}
 	for (size_t i = 0; i < run->n; i++)
 		if (volume_name_claim(&run->claims[i], &c->options->place, &volumes[i], e) < 0)
 			return -1;
@@ -108,13 +114,9 @@ int backup_claims_open(struct backup_claims *c, struct backup_options *options,
                        struct err *e)
 {
 	c->options = options;
-	if (options->mover_file) {
-		c->template = mover_template(options->mover_file, e);
-		if (!c->template)
-			return -1;
-	}
 	if (claim_leases_open(&c->leases, &options->leases, origins, n, e) < 0)
 		return -1;
+	c->held = true;
 	if (prepare(c, volumes, e) == 0)
 		return 0;
 	for (size_t i = 0; i < n; i++)

@@ -15,6 +15,7 @@ struct azure_arm;
 struct backup_claims {
 	struct claim_leases leases;
 	struct backup_options *options;
+	bool held;             /* the Leases: how it ends is told to them and on the claims */
 	json_t *template;      /* of movers; NULL: none */
 	struct events *events; /* NULL: nothing was begun */
 	struct pod_hooks in_pods;

@@ -139,7 +139,10 @@ static const struct verb_option options[] = {
 	  "AKSDR_AZURE_DISKS for policies with changedBlocks, else off",
 	  OPT_AZURE_DISKS },
 	{ "view", "JSON", "in a mover: what is known of the view that PATH is", OPT_VIEW },
-	{ "result", "FILE", "in a mover: where to tell what came of it", OPT_RESULT },
+	{ "result", "FILE",
+	  "in a mover: where to tell what came of it; of claims: why, when nothing of them is held "
+	  "that it could be told to",
+	  OPT_RESULT },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -315,6 +318,7 @@ static int set(void *state, int key, const char *value, struct err *e)
 
 static struct policy_list policies;
 static struct backup b = { .options = &o };
+static bool told; /* how it ended, to the claims themselves */
 
 /* The one policy of a file says what no option says. */
 static int apply_policy(struct err *e)
@@ -349,10 +353,12 @@ static int back_up_claims(const struct verb_common *c, struct err *e)
 		return err_set(e, ERR_UNSUPPORTED,
 		               "--dry-run is not for claims: reading one makes "
 		               "a snapshot and a pod");
-	if (backup_claims_open(&claims, &o, b.paths, b.n, b.volumes, e) < 0)
+	int rc = backup_claims_open(&claims, &o, b.paths, b.n, b.volumes, e);
+	told = claims.held;
+	if (rc < 0)
 		return -1;
 	b.claims = &claims;
-	int rc = backup_run(&b, e);
+	rc = backup_run(&b, e);
 	/* A Lease that was lost ended it then, and not somebody who had us end. */
 	if (backup_claims_end_all(&claims, e, &lost) < 0 && rc < 0)
 		*e = lost;
@@ -363,26 +369,19 @@ static int back_up_claims(const struct verb_common *c, struct err *e)
 static int back_up_paths(const char *const *args, struct err *e)
 {
 	char own_domain[VOLUME_DOMAIN_MAX];
-	struct err why = ERR_INIT;
 
 	if (volume_name_parse(args, b.n, &o.place, b.volumes, b.paths, e) < 0 ||
 	    volume_name_domain(&b.volumes[0], &o.place, own_domain, &o.job.domain, e) < 0)
 		return -1;
-	int rc = backup_run(&b, &why);
-	if (rc < 0)
-		*e = why;
-	if (o.given_result && backup_tell_result(&b, &why, e) < 0)
-		return -1;
-	return rc;
+	return backup_run(&b, e);
 }
 
-static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
+static int back_up(const struct verb_common *c, int argc, char **argv, struct err *e)
 {
 	const char *const *args = (const char *const *)argv;
-	char set_id[33];
+	static char set_id[33];
 	bool claims;
 
-	(void)state;
 	b.n = (size_t)argc;
 	b.common = c;
 	if ((policy_file && apply_policy(e) < 0) ||
@@ -400,6 +399,19 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	for (size_t i = 0; i < b.n; i++)
 		b.paths[i] = args[i];
 	return back_up_claims(c, e);
+}
+
+static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc = back_up(c, argc, argv, &why);
+
+	(void)state;
+	if (rc < 0)
+		*e = why;
+	if (o.given_result && !told && backup_tell_result(&b, &why, e) < 0)
+		return -1;
+	return rc;
 }
 
 const struct verb cmd_backup = {

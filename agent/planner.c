@@ -249,12 +249,15 @@ void planner_began(struct world_claim *c)
 	c->plan.rules = 0;
 }
 
-void planner_ended(struct world_claim *c, enum planner_end how, int64_t slot_s, int64_t now_s)
+void planner_ended(struct world_claim *c, enum planner_end how, const char *why, int64_t slot_s,
+                   int64_t now_s)
 {
 	struct world_plan *p = &c->plan;
 
 	p->running = false;
 	p->rules = 0;
+	free(p->own_why);
+	p->own_why = how == PLANNER_FAILED && why ? strdup(why) : NULL;
 	switch (how) {
 	case PLANNER_DONE:
 		p->own_done_s = later(p->own_done_s, slot_s);
@@ -290,23 +293,34 @@ bool planner_exposed(const struct world *w, const struct world_claim *c, int64_t
 	       old(p->policy, l, now_s);
 }
 
+/* Why the last run failed, if it did: what the Lease tells, or what only we know and is later. */
+static const char *failure(const struct world_claim *c, const struct world_lease *l)
+{
+	const struct world_plan *p = &c->plan;
+
+	if (p->own_why && (!l || l->ended_s == SCHED_NONE || l->ended_s <= p->own_ended_s))
+		return p->own_why;
+	return l && l->outcome == CLAIM_FAILED ? l->message : NULL;
+}
+
 struct planner_why planner_why(const struct world *w, const struct world_claim *c)
 {
 	const struct policy_claim view = world_view(w, c);
 	const struct policy_choice choice = policy_choose(&w->list, w->agent_ns, &view);
 	const struct world_lease *l = world_lease_of(w, c);
 	const bool has = l && l->success_s != SCHED_NONE;
+	const char *failed = failure(c, l);
 	struct planner_why r = { .s = "" };
 
 	if (choice.verdict != POLICY_PROTECTED)
 		(void)snprintf(r.s, sizeof(r.s), "%s", choice.why);
 	else if (!c->bound)
 		(void)snprintf(r.s, sizeof(r.s), "it is not bound to a volume");
-	else if (l && l->outcome == CLAIM_FAILED && l->message)
+	else if (failed)
 		(void)snprintf(r.s, sizeof(r.s), "%s its last run failed: %.500s",
 		               has ? "its last restore point is too old, and"
 		                   : "it has no restore point, and",
-		               l->message);
+		               failed);
 	else if (!has)
 		(void)snprintf(r.s, sizeof(r.s), "it has no restore point yet");
 	else

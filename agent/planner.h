@@ -49,7 +49,9 @@ enum planner_end {
 	PLANNER_FAILED, /* there is none */
 	PLANNER_BUSY    /* somebody else has the claim: no failure */
 };
-void planner_ended(struct world_claim *c, enum planner_end how, int64_t slot_s, int64_t now_s);
+/* why: it failed, where its Lease does not tell; or NULL. */
+void planner_ended(struct world_claim *c, enum planner_end how, const char *why, int64_t slot_s,
+                   int64_t now_s);
 
 /* ---- reports ---- */
 

@@ -57,35 +57,41 @@ static struct world_claim *claim_of_locked(struct run *r, const char *name)
 }
 
 static void ended_one(struct run *r, const struct runner_end *end, const char *name,
-                      enum planner_end how)
+                      enum planner_end how, const char *why)
 {
 	const char *slash = strchr(name, '/');
-	char ns[64], uid[64] = "", note[128];
+	char ns[64], uid[64] = "";
 
 	(void)snprintf(ns, sizeof(ns), "%.*s", (int)(slash - name), name);
 	pthread_mutex_lock(&r->lock);
 	struct world_claim *c = claim_of_locked(r, name);
 	if (c) {
-		planner_ended(c, how, end->slot_s, run_now_s());
+		planner_ended(c, how, why, end->slot_s, run_now_s());
 		(void)snprintf(uid, sizeof(uid), "%s", c->uid);
 	}
 	pthread_mutex_unlock(&r->lock);
-	/* What ended by itself has told its claims. */
-	if (!c || end->signal == 0)
-		return;
-	(void)snprintf(note, sizeof(note), "the run was ended by signal %d (%s)", end->signal,
-	               strsignal(end->signal)); /* lint: allow strsignal: one thread calls it */
-	tell(r, ns, slash + 1, uid, TELL_FAILED, note);
+	/* What ended by itself has told its claims, unless it says why it could not. */
+	if (c && why && how == PLANNER_FAILED)
+		tell(r, ns, slash + 1, uid, end->cancelled ? TELL_SKIPPED : TELL_FAILED, why);
 }
 
 static void ended(void *arg, const struct runner_end *end)
 {
 	struct run *r = arg;
 	const enum planner_end how = meaning(end);
+	const char *why = end->why;
+	char note[128];
 
+	if (end->signal != 0) {
+		(void)snprintf(note, sizeof(note), "the run was ended by signal %d (%s)",
+		               end->signal,
+		               /* lint: allow strsignal: one thread calls it */
+		               strsignal(end->signal));
+		why = note;
+	}
 	atomic_fetch_add(&r->runs[how], 1);
 	for (size_t i = 0; i < end->n; i++)
-		ended_one(r, end, end->names[i], how);
+		ended_one(r, end, end->names[i], how, why);
 	log_info("a run has ended", LOG_S("claim", end->names[0]), LOG_U("claims", end->n),
 	         LOG_S("slot", now_rfc3339(end->slot_s * 1000000000).s),
 	         LOG_I("status", end->status), LOG_I("signal", end->signal),
@@ -131,9 +137,11 @@ static void start(struct run *r, struct job *j)
 		log_info("a run begins", LOG_S("claim", j->names[0]), LOG_U("claims", j->n),
 		         LOG_S("slot", now_rfc3339(j->slot_s * 1000000000).s));
 	} else {
-		const struct runner_end end = {
-			.names = job.names, .n = j->n, .slot_s = j->slot_s, .status = EXIT_FAILED
-		};
+		const struct runner_end end = { .names = job.names,
+			                        .n = j->n,
+			                        .slot_s = j->slot_s,
+			                        .status = EXIT_FAILED,
+			                        .why = e.msg };
 
 		log_error("a run could not be started", LOG_S("claim", j->names[0]),
 		          LOG_S("why", e.msg));

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "agent/given.h"
 #include "common/fd.h"
 #include "common/now.h"
 #include "common/num.h"
@@ -22,6 +23,7 @@ struct run {
 	pid_t pid;   /* 0: free */
 	int process; /* a descriptor of it */
 	int out;     /* what it says; -1: it has said all */
+	int result;  /* a file in memory: what it tells us alone */
 	struct buf said;
 	char *names[RUNNER_NAMES_MAX];
 	size_t n;
@@ -50,6 +52,7 @@ static void run_clear(struct run *x)
 {
 	if (x->pid != 0) {
 		(void)close(x->process);
+		(void)close(x->result);
 		if (x->out >= 0)
 			(void)close(x->out);
 	}
@@ -143,7 +146,7 @@ static uint64_t share(const struct runner *r, const struct runner_job *job)
 }
 
 static int spawn(const struct runner *r, const struct runner_job *job, const char *const *argv,
-                 int in, int out, pid_t *ret, struct err *e)
+                 int in, int out, int result, pid_t *ret, struct err *e)
 {
 	const uint64_t rate = share(r, job);
 	char up[64], down[64];
@@ -161,7 +164,7 @@ static int spawn(const struct runner *r, const struct runner_job *job, const cha
 		.in = in,
 		.out = out,
 		.err = -1,
-		.third = -1,
+		.third = result,
 	};
 	const int os = spawn_start(&s, ret);
 	return os == 0 ? 0 : err_sys(e, os, "starting a run");
@@ -176,10 +179,12 @@ static int arguments(const struct runner *r, const struct run *x, const char *sl
 	argv[n++] = "aksdr-agent";
 	argv[n++] = "backup";
 	for (size_t i = 0; r->p->args && r->p->args[i]; i++) {
-		if (n + 5 > ARGS_MAX)
+		if (n + 7 > ARGS_MAX)
 			return err_set(e, ERR_BUG, "a run has too many arguments");
 		argv[n++] = r->p->args[i];
 	}
+	argv[n++] = "--result";
+	argv[n++] = "/dev/fd/3";
 	argv[n++] = "--policy";
 	argv[n++] = "-";
 	argv[n++] = "--slot";
@@ -211,13 +216,16 @@ static int start(const struct runner *r, const struct runner_job *job, struct ru
 	auto_close int in = document_fd(job->policy, e);
 	if (in < 0)
 		return -1;
+	auto_close int result = memfd_create("result", MFD_CLOEXEC);
+	if (result < 0)
+		return err_sys(e, errno, "making a file for the result of a run");
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(e, errno, "making a pipe for a run");
 	auto_close int from = ends[0];
 	auto_close int to = ends[1];
 	if (fcntl(from, F_SETFL, O_NONBLOCK) < 0)
 		return err_sys(e, errno, "setting up a pipe for a run");
-	if (spawn(r, job, argv, in, to, &pid, e) < 0)
+	if (spawn(r, job, argv, in, to, result, &pid, e) < 0)
 		return -1;
 	x->process = process_open(pid);
 	if (x->process < 0) {
@@ -228,6 +236,7 @@ static int start(const struct runner *r, const struct runner_job *job, struct ru
 	}
 	x->pid = pid;
 	x->out = steal_fd(&from);
+	x->result = steal_fd(&result);
 	return 0;
 }
 
@@ -312,18 +321,35 @@ static size_t points_of(struct run *x)
 	return n;
 }
 
+/* Whether it has told us why it failed, into e. */
+static bool told_us(const struct run *x, struct err *e)
+{
+	char text[GIVEN_RESULT_MAX + 1];
+	const ssize_t n = pread(x->result, text, sizeof(text) - 1, 0);
+	struct point none;
+	uint64_t requests;
+
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return given_result_read(text, &none, &requests, e) < 0;
+}
+
 static void tell_end(struct run *x, int status,
                      void (*ended)(void *arg, const struct runner_end *end), void *arg)
 {
 	const bool exited = WIFEXITED(status);
+	struct err why = ERR_INIT;
 
 	listen_to(x);
+	const bool told = told_us(x, &why);
 	const struct runner_end end = {
 		.names = (const char *const *)x->names,
 		.n = x->n,
 		.slot_s = x->slot_s,
 		.status = exited ? WEXITSTATUS(status) : -1,
 		.signal = exited ? 0 : WTERMSIG(status),
+		.why = told ? why.msg : NULL,
 		.cancelled = x->cancelled,
 		.points = points_of(x),
 	};

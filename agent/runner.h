@@ -2,7 +2,8 @@
 /*
  * Runs of the daemon: each is this program again, as `backup`, in a process of its own, so that
  * what goes wrong in one is that of one. It gets the policy on its standard input; what it says to
- * people goes where ours goes, and what it says to programs is kept. One thread.
+ * people goes where ours goes, and what it says to programs is kept. What it could not tell its
+ * claims it tells us (--result, agent/given.h). One thread.
  */
 #ifndef AKSDR_AGENT_RUNNER_H
 #define AKSDR_AGENT_RUNNER_H
@@ -61,6 +62,8 @@ struct runner_end {
 	int64_t slot_s;
 	int status; /* exit status; -1: it was ended by `signal` */
 	int signal;
+	const char *
+		why; /* it failed, where its claims were not told; NULL: they were, or all is well */
 	bool cancelled; /* we asked it to end */
 	size_t points;  /* that it has told of */
 };

@@ -174,6 +174,7 @@ static void put_claim(struct world *w, struct world_claim *c, const json_t *obje
 
 	if (strcmp(c->uid, uid) != 0) {
 		free(c->plan.set);
+		free(c->plan.own_why);
 		c->plan = (struct world_plan){ .running = c->plan.running };
 		(void)snprintf(c->uid, sizeof(c->uid), "%s", uid);
 		c->lease = claim_record_lease(c->uid);
@@ -404,6 +405,7 @@ static void item_free(enum world_kind kind, struct world_key *k)
 	case WORLD_CLAIMS:
 		free(c->class);
 		free(c->plan.set);
+		free(c->plan.own_why);
 		json_decref(c->labels);
 		json_decref(c->annotations);
 		break;

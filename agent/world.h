@@ -52,6 +52,7 @@ struct world_plan {
 	bool running;
 	int64_t own_done_s, own_tried_s, own_ended_s; /* as in struct sched_record; 0: none */
 	unsigned own_failures;
+	char *own_why; /* owned; of the last run, when nobody but us knows why it failed; or NULL */
 	int64_t not_before_s;
 	int64_t told_s; /* slot that was told as skipped */
 };

@@ -197,4 +197,9 @@ run 2 backup --view '{}' a="$work/claims/dir" b="$work/claims"
 err 'view is of one volume NAME=PATH'
 run 2 backup --policy "$work/claims/kubeconfig" data="$work/claims/dir"
 err 'kubeconfig'
+# Whoever began it learns what could not be told to the claims.
+run 4 env KUBECONFIG="$work/claims/none" "$agent" backup --key "$agent_key" --result "$work/result" pvc:shop/data
+ok grep -q '"class":"not_found".*claims are of a cluster' "$work/result"
+run 2 backup --policy "$work/claims/kubeconfig" --result "$work/result" pvc:shop/data
+ok grep -q '"class":"invalid"' "$work/result"
 finish

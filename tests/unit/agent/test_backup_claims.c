@@ -166,7 +166,7 @@ static void test_backup_claims_open__hooks_are_for_one_namespace(void **state)
 	assert_int_equal(events_of("BackupFailed", "of one namespace"), 2);
 }
 
-static void test_backup_claims_open__a_template_that_is_no_pod_begins_nothing(void **state)
+static void test_backup_claims_open__a_template_that_is_no_pod_is_told(void **state)
 {
 	struct err e = ERR_INIT;
 
@@ -176,6 +176,19 @@ static void test_backup_claims_open__a_template_that_is_no_pod_begins_nothing(vo
 	options.mover_file = path;
 	assert_int_equal(open_two("pvc:shop/data", NULL, &e), -1);
 	assert_int_equal(e.class, ERR_INVALID);
+	assert_true(claims.held);
+	assert_string_equal(noted("u1", "aksdr.io/message"), e.msg);
+	assert_int_equal(events_of("BackupFailed", "mover"), 1);
+}
+
+static void test_backup_claims_open__without_its_leases_nothing_can_be_told(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(open_two("pvc:shop/none", NULL, &e), -1);
+	assert_int_equal(e.class, ERR_NOT_FOUND);
+	assert_false(claims.held);
 	assert_null(strstr(kit_log(), "POST"));
 }
 
@@ -246,7 +259,8 @@ int main(void)
 		CASE(test_backup_claims_open__finds_the_hooks_of_the_policy),
 		CASE(test_backup_claims_open__tells_of_hooks_without_a_pod),
 		CASE(test_backup_claims_open__hooks_are_for_one_namespace),
-		CASE(test_backup_claims_open__a_template_that_is_no_pod_begins_nothing),
+		CASE(test_backup_claims_open__a_template_that_is_no_pod_is_told),
+		CASE(test_backup_claims_open__without_its_leases_nothing_can_be_told),
 		CASE(test_backup_claims_end__a_point_is_told_once),
 		CASE(test_backup_claims_end_all__ends_what_did_not),
 		CASE(test_backup_claims_end__what_was_cancelled_is_skipped),

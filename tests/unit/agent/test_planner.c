@@ -145,7 +145,7 @@ static const char *begins(int64_t at_s, size_t limit)
 
 static void end(const char *name, enum planner_end how, int64_t slot_s, int64_t at_s)
 {
-	planner_ended(world_claim(w, "shop", name), how, slot_s, at_s);
+	planner_ended(world_claim(w, "shop", name), how, NULL, slot_s, at_s);
 }
 
 static int64_t looks(int64_t at_s)
@@ -438,6 +438,27 @@ static void test_planner_why__says_who_is_exposed_and_why(void **state)
 	stands("unbound", at, "it is not bound to a volume");
 }
 
+/* A run that never had the Lease: only the agent that began it knows, until the Lease says more. */
+static void test_planner_why__tells_what_only_we_know_of_a_run(void **state)
+{
+	const int64_t at = DAY + 5 * HOUR;
+
+	(void)state;
+	policy("p", "selector: {}, rpo: 2h");
+	claim("db", "");
+	planner_ended(world_claim(w, "shop", "db"), PLANNER_FAILED, "its volume is not there", at,
+	              at + 1);
+	stands("db", at + 2,
+	       "it has no restore point, and its last run failed: its volume is not there");
+	lease("db", "", 4, "failed", 2);
+	stands("db", at + 2,
+	       "it has no restore point, and its last run failed: its volume is not there");
+	lease("db", "", 6, "failed", 3);
+	stands("db", at + 2 * HOUR, "it has no restore point, and its last run failed: no luck");
+	planner_ended(world_claim(w, "shop", "db"), PLANNER_DONE, NULL, at, at + 3 * HOUR);
+	stands("db", at + 3 * HOUR, "it has no restore point, and its last run failed: no luck");
+}
+
 static void test_planner__ten_thousand_claims_of_which_none_changed_are_not_judged_again(
 	void **state)
 {
@@ -479,6 +500,7 @@ int main(void)
 		T(test_planner__of_a_set_on_two_nodes_the_second_one_waits),
 		T(test_planner__a_secondary_begins_nothing_and_judges),
 		T(test_planner_why__says_who_is_exposed_and_why),
+		T(test_planner_why__tells_what_only_we_know_of_a_run),
 		T(test_planner__ten_thousand_claims_of_which_none_changed_are_not_judged_again),
 	};
 

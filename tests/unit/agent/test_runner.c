@@ -51,9 +51,10 @@ static void ended(void *arg, const struct runner_end *end)
 	const size_t n = strlen(said);
 
 	(void)arg;
-	(void)snprintf(said + n, sizeof(said) - n, "%s+%zu status %d signal %d points %zu%s; ",
+	(void)snprintf(said + n, sizeof(said) - n, "%s+%zu status %d signal %d points %zu%s%s%s; ",
 	               end->names[0], end->n - 1, end->status, end->signal, end->points,
-	               end->cancelled ? " cancelled" : "");
+	               end->cancelled ? " cancelled" : "", end->why ? " since " : "",
+	               end->why ? end->why : "");
 }
 
 static void begin(struct runner *r, const char *name, const char *second, int64_t at_s)
@@ -118,9 +119,11 @@ static void test_runner__gives_arguments_environment_and_the_policy(void **state
 	assert_non_null(f);
 	text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
 	(void)fclose(f);
-	assert_string_equal(text, "backup --node node1 --policy - --slot 2026-11-27T00:00:00.000Z "
-	                          "pvc:shop/db pvc:shop/wal\nmem:x 3000000 3000000\n"
-	                          "{\"kind\":\"BackupPolicy\"}");
+	assert_string_equal(
+		text,
+		"backup --node node1 --result /dev/fd/3 --policy - --slot 2026-11-27T00:00:00.000Z "
+		"pvc:shop/db pvc:shop/wal\nmem:x 3000000 3000000\n"
+		"{\"kind\":\"BackupPolicy\"}");
 	unsetenv("AKSDR_STORE");
 	unsetenv("AKSDR_LIMIT_UPLOAD");
 }
@@ -147,6 +150,29 @@ static void test_runner__tells_how_each_ended_and_counts_points(void **state)
 	                          "a/odd+0 status 0 signal 0 points 0; "
 	                          "a/busy+0 status 6 signal 0 points 0; "
 	                          "a/killed+0 status -1 signal 9 points 0; ");
+}
+
+static void test_runner__takes_what_a_run_could_not_tell_its_claims(void **state)
+{
+	struct runner_params p = { .concurrency = 1 };
+
+	(void)state;
+	script("for last; do :; done; case $last in\n"
+	       "pvc:a/why) echo '{\"class\": \"not_found\", \"error\": \"there is no claim\"}'"
+	       " >/dev/fd/3; exit 4;;\n"
+	       "pvc:a/odd) head -c 9000 /dev/zero >/dev/fd/3; exit 1;;\n"
+	       "pvc:a/told) exit 1;;\n"
+	       "esac");
+	auto_runner struct runner *r = runner(&p);
+	static const char *const names[] = { "a/why", "a/odd", "a/told" };
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		begin(r, names[i], NULL, 100);
+		finish(r);
+	}
+	assert_non_null(
+		strstr(said, "a/why+0 status 4 signal 0 points 0 since there is no claim; "));
+	assert_non_null(strstr(said, "a/odd+0 status 1 signal 0 points 0 since a result: "));
+	assert_non_null(strstr(said, "a/told+0 status 1 signal 0 points 0; "));
 }
 
 static void test_runner__much_output_does_not_hold_a_run_up(void **state)
@@ -203,6 +229,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_runner__gives_arguments_environment_and_the_policy),
 		T(test_runner__tells_how_each_ended_and_counts_points),
+		T(test_runner__takes_what_a_run_could_not_tell_its_claims),
 		T(test_runner__much_output_does_not_hold_a_run_up),
 		T(test_runner_cancel__asks_only_what_began_before),
 		T(test_runner_start__fails_when_there_is_no_such_program),
