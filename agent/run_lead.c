@@ -5,6 +5,7 @@
 
 #include "agent/report.h"
 #include "agent/run_keep.h"
+#include "agent/sweep.h"
 #include "common/log.h"
 #include "common/now.h"
 #include "kube/lease.h"
@@ -16,6 +17,7 @@
 #define SWEEP_NS (300 * 1000000000LL)
 #define SWEEP_GONE_MS 30000 /* what takes longer is met by the next one */
 #define SWEEP_AGE_S 600     /* what is younger may not be named yet */
+#define SWEEP_BATCH 256     /* objects that are removed together */
 
 /* ---- status ---- */
 
@@ -70,8 +72,9 @@ static bool report(struct run *r)
 /* ---- what nobody owns ---- */
 
 struct sweep {
+	struct run *run;
 	const struct kube_kind *kind;
-	json_t *leases; /* annotations of each */
+	json_t *leases; /* annotations of each whose names are left to a run */
 	json_t *lost;   /* names, as csi_drop() takes them */
 };
 
@@ -81,7 +84,12 @@ static int note_lease(void *arg, const json_t *object, struct err *e)
 	const json_t *annotations = kube_at(object, "metadata.annotations");
 	json_t *intents = json_object_get(annotations, CLAIM_INTENTS);
 
-	if (intents &&
+	if (!intents)
+		return 0;
+	pthread_mutex_lock(&s->run->lock);
+	const bool left = sweep_leaves(s->run->world, object, run_now_s());
+	pthread_mutex_unlock(&s->run->lock);
+	if (left &&
 	    json_array_append_new(s->leases, json_pack("{s:O}", CLAIM_INTENTS, intents)) < 0)
 		return err_set(e, ERR_NOMEM, "no memory for Leases");
 	return 0;
@@ -113,9 +121,33 @@ static int note_lost(void *arg, const json_t *object, struct err *e)
 	if (json_array_append_new(s->lost, json_sprintf("%s/%s%s%s", s->kind->plural, ns,
 	                                                *ns ? "/" : "", name)) < 0)
 		return err_set(e, ERR_NOMEM, "no memory for what is to be removed");
-	log_warn("no run owns this: it is removed", LOG_S("kind", s->kind->kind),
+	log_warn("no run looks after this: it is removed", LOG_S("kind", s->kind->kind),
 	         LOG_S("namespace", ns), LOG_S("name", name));
 	return 0;
+}
+
+/* What cannot be removed does not hold the others up; the first error is in e. */
+static int remove_lost(struct run *r, const json_t *lost, size_t *ret_removed, struct err *e)
+{
+	struct err first = ERR_INIT;
+
+	for (size_t i = 0; i < json_array_size(lost) && !cancel_requested(&r->stop);) {
+		auto_json json_t *batch = json_array();
+		struct err why = ERR_INIT;
+
+		for (; json_array_size(batch) < SWEEP_BATCH && i < json_array_size(lost); i++) {
+			if (json_array_append(batch, json_array_get(lost, i)) < 0)
+				return err_set(e, ERR_NOMEM, "no memory for a sweep");
+		}
+		if (csi_drop(r->kube, batch, SWEEP_GONE_MS, &why) == 0)
+			*ret_removed += json_array_size(batch);
+		else if (first.class == ERR_NONE)
+			first = why;
+	}
+	if (first.class == ERR_NONE)
+		return 0;
+	*e = first;
+	return -1;
 }
 
 int run_sweep(struct run *r, size_t *ret_removed, struct err *e)
@@ -127,7 +159,7 @@ int run_sweep(struct run *r, size_t *ret_removed, struct err *e)
 	const struct kube_select leases = { .ns = r->p->ns, .labels = CLAIM_LABEL "=true" };
 	auto_json json_t *named = json_array();
 	auto_json json_t *lost = json_array();
-	struct sweep s = { .leases = named, .lost = lost };
+	struct sweep s = { .run = r, .leases = named, .lost = lost };
 
 	*ret_removed = 0;
 	if (!named || !lost)
@@ -142,10 +174,7 @@ int run_sweep(struct run *r, size_t *ret_removed, struct err *e)
 			return -1;
 		}
 	}
-	if (csi_drop(r->kube, lost, SWEEP_GONE_MS, e) < 0)
-		return -1;
-	*ret_removed = json_array_size(lost);
-	return 0;
+	return remove_lost(r, lost, ret_removed, e);
 }
 
 /* ---- the one who leads ---- */

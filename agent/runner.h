@@ -62,10 +62,9 @@ struct runner_end {
 	int64_t slot_s;
 	int status; /* exit status; -1: it was ended by `signal` */
 	int signal;
-	const char *
-		why; /* it failed, where its claims were not told; NULL: they were, or all is well */
-	bool cancelled; /* we asked it to end */
-	size_t points;  /* that it has told of */
+	const char *why; /* it failed, and its claims were not told; or NULL */
+	bool cancelled;  /* we asked it to end */
+	size_t points;   /* that it has told of */
 };
 
 /* Descriptors that runner_step() is to be called for, at most max; returns how many. */

@@ -556,9 +556,14 @@ struct world_claim *world_claim(const struct world *w, const char *ns, const cha
 	return at(w, WORLD_CLAIMS, ns, name);
 }
 
+const struct world_lease *world_lease(const struct world *w, const char *name)
+{
+	return at(w, WORLD_LEASES, w->agent_ns, name);
+}
+
 const struct world_lease *world_lease_of(const struct world *w, const struct world_claim *c)
 {
-	return at(w, WORLD_LEASES, w->agent_ns, c->lease.s);
+	return world_lease(w, c->lease.s);
 }
 
 const struct world_policy *world_policy_of(const struct world *w, const struct policy *p)

@@ -135,6 +135,7 @@ bool world_ready(const struct world *w);
 
 /* Borrowed until the next change; NULL: there is none. */
 struct world_claim *world_claim(const struct world *w, const char *ns, const char *name);
+const struct world_lease *world_lease(const struct world *w, const char *name);
 const struct world_lease *world_lease_of(const struct world *w, const struct world_claim *c);
 const struct world_policy *world_policy_of(const struct world *w, const struct policy *p);
 /* As policy_choose() wants it. */

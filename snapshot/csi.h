@@ -87,8 +87,11 @@ MUST_CHECK int csi_names(const struct csi_run *run, const struct csi_claim *c, j
 /*
  * Removes what the names in the array name and is ours by its label, and waits until it is gone:
  * pods, claims, snapshots with their data, second names of volumes. Not there is gone. Names that
- * make no sense are left alone. gone_ms 0: CSI_GONE_MS.
- *   ERR_BUSY  something is still there after this time
+ * make no sense are left alone. What is refused does not hold the others up. gone_ms 0:
+ * CSI_GONE_MS.
+ *   ERR_BUSY    something is still there after this time
+ *   ERR_DENIED  something may not be removed
+ * and what kube_get() says.
  */
 MUST_CHECK int csi_drop(struct kube *k, const json_t *names, int64_t gone_ms, struct err *e);
 

@@ -8,6 +8,7 @@
  * others. Another name of a volume (a twin) never takes it along.
  */
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/now.h"
@@ -15,7 +16,6 @@
 #include "snapshot/csi_objects.h"
 
 #define LOOK_MS 200
-#define NAMES_MAX 1024
 
 static const struct kube_kind *const kinds[] = { &kube_pod, &kube_pvc, &kube_pv, &kube_snapshot,
 	                                         &kube_snapshot_content };
@@ -134,40 +134,70 @@ static int drop_one(struct kube *k, const struct name *n, bool *ret_gone, struct
 	return kube_delete(k, n->kind, ns, n->name, kube_text_at(o, "metadata.uid"), e);
 }
 
+struct drop {
+	struct kube *kube;
+	const json_t *names;
+	bool *gone;       /* of each name: it is not there, or was given up */
+	size_t there;     /* the others */
+	struct name left; /* one of them */
+	struct err first; /* why something was given up */
+};
+
+/* One look at each. -1: the cluster cannot be asked for any of them now. */
+static int look(struct drop *d, struct err *e)
+{
+	d->there = 0;
+	for (size_t i = 0; i < json_array_size(d->names); i++) {
+		struct err why = ERR_INIT;
+		struct name name;
+
+		if (d->gone[i])
+			continue;
+		if (!parse(json_string_value(json_array_get(d->names, i)), &name)) {
+			d->gone[i] = true;
+			continue;
+		}
+		if (drop_one(d->kube, &name, &d->gone[i], &why) < 0) {
+			if (err_may_retry(&why) || why.class == ERR_CANCELLED) {
+				*e = why;
+				return -1;
+			}
+			/* This one is refused; the others are not for that. */
+			if (d->first.class == ERR_NONE)
+				d->first = why;
+			d->gone[i] = true;
+		}
+		if (!d->gone[i]) {
+			d->left = name;
+			d->there++;
+		}
+	}
+	return 0;
+}
+
 int csi_drop(struct kube *k, const json_t *names, int64_t gone_ms, struct err *e)
 {
 	const int64_t end_ns = now_mono_ns() + (gone_ms ? gone_ms : CSI_GONE_MS) * 1000000;
-	bool gone[NAMES_MAX] = { false };
-	size_t n = json_array_size(names) < NAMES_MAX ? json_array_size(names) : NAMES_MAX;
-	struct name left = { .kind = NULL };
+	auto_free bool *gone = calloc(json_array_size(names) + 1, sizeof(*gone));
+	struct drop d = { .kube = k, .names = names, .gone = gone, .first = ERR_INIT };
 
+	if (!gone)
+		return err_set(e, ERR_NOMEM, "no memory for what is to be removed");
 	for (;;) {
-		size_t there = 0;
-
-		for (size_t i = 0; i < n; i++) {
-			struct name name;
-
-			if (gone[i])
-				continue;
-			if (!parse(json_string_value(json_array_get(names, i)), &name)) {
-				gone[i] = true;
-				continue;
-			}
-			if (drop_one(k, &name, &gone[i], e) < 0)
-				return err_wrap(e, "removing what a view was made of");
-			if (!gone[i]) {
-				left = name;
-				there++;
-			}
-		}
-		if (there == 0)
-			return 0;
-		if (now_mono_ns() >= end_ns)
+		if (look(&d, e) < 0)
+			return err_wrap(e, "removing what a view was made of");
+		if (d.there == 0 || now_mono_ns() >= end_ns)
 			break;
 		(void)poll(NULL, 0, LOOK_MS);
 	}
+	if (d.first.class != ERR_NONE) {
+		*e = d.first;
+		return err_wrap(e, "removing what a view was made of");
+	}
+	if (d.there == 0)
+		return 0;
 	return err_set(e, ERR_BUSY,
 	               "the %s '%s%s%s' was deleted and is still there; see its "
 	               "finalizers",
-	               left.kind->kind, left.ns, *left.ns ? "/" : "", left.name);
+	               d.left.kind->kind, d.left.ns, *d.left.ns ? "/" : "", d.left.name);
 }

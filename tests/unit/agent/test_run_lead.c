@@ -8,10 +8,44 @@
 #define YOUNG "2999-01-01T00:00:00Z"
 #define LIST(items) "{\"metadata\":{\"resourceVersion\":\"1\"},\"items\":[" items "]}"
 static const struct run_params params = { .ns = "aksdr" };
+static struct run r;
+
+static int fresh(void)
+{
+	struct err e = ERR_INIT;
+
+	r = (struct run){ .p = &params,
+		          .kube = kit.kube,
+		          .lock = PTHREAD_MUTEX_INITIALIZER,
+		          .stop = { .fd = -1 } };
+	r.world = world_new("aksdr", NULL, &e);
+	return r.world ? 0 : -1;
+}
+
+static int setup(void **state)
+{
+	return cluster_setup(state) < 0 ? -1 : fresh();
+}
+
+static int setup_script(void **state)
+{
+	return kit_setup(state) < 0 ? -1 : fresh();
+}
+
+static int teardown(void **state)
+{
+	world_free(r.world);
+	return cluster_teardown(state);
+}
+
+static int teardown_script(void **state)
+{
+	world_free(r.world);
+	return kit_teardown(state);
+}
 
 static size_t sweep(void)
 {
-	struct run r = { .p = &params, .kube = kit.kube };
 	struct err e = ERR_INIT;
 	size_t removed;
 
@@ -64,6 +98,49 @@ static void test_run_sweep__removes_what_is_old_and_not_named(void **state)
 	                    "Delete");
 }
 
+/* Nobody will take the Lease of a claim that is gone; one that lately changed is not judged. */
+static void test_run_sweep__removes_what_the_lease_of_a_claim_that_is_gone_names(void **state)
+{
+	static const char lease[] =
+		"{'metadata': {'namespace': 'aksdr', 'name': 'aksdr-v-1', 'annotations': "
+		"{'aksdr.io/claim': 'shop/db', 'aksdr.io/claim-uid': 'u', 'aksdr.io/intents': "
+		"'[\\\"pods/aksdr/aksdr-left\\\"]'}}}";
+
+	(void)state;
+	cluster_put("leases/aksdr/aksdr-v-1", lease);
+	put("pods/aksdr/aksdr-left", "aksdr", OLD, "", "");
+	assert_int_equal(sweep(), 0); /* the watch has not told of it yet */
+	world_put(r.world, WORLD_LEASES, cluster_get("leases/aksdr/aksdr-v-1"), run_now_s() - 60);
+	assert_int_equal(sweep(), 0);
+	world_gone(r.world, WORLD_LEASES, "aksdr", "aksdr-v-1");
+	world_put(r.world, WORLD_LEASES, cluster_get("leases/aksdr/aksdr-v-1"), run_now_s() - 900);
+	assert_int_equal(sweep(), 1);
+	assert_null(cluster_get("pods/aksdr/aksdr-left"));
+}
+
+static void test_run_sweep__goes_in_batches_and_on_behind_what_stays(void **state)
+{
+	char key[64];
+
+	(void)state;
+	for (unsigned i = 0; i < 600; i++) {
+		(void)snprintf(key, sizeof(key), "pods/aksdr/aksdr-p%03u", i);
+		put(key, "aksdr", OLD, "", "");
+	}
+	cluster.fail = "DELETE pods/aksdr/aksdr-p100";
+	cluster.fail_status = 403;
+	cluster.fail_message = "not this one";
+	struct err e = ERR_INIT;
+	size_t removed;
+	assert_int_equal(run_sweep(&r, &removed, &e), -1);
+	assert_int_equal(e.class, ERR_DENIED);
+	assert_int_equal(removed, 600 - 256);
+	assert_int_equal(json_object_size(cluster.objects), 1);
+	cluster.fail = NULL;
+	assert_int_equal(sweep(), 1);
+	assert_null(cluster_get("pods/aksdr/aksdr-p100"));
+}
+
 static void test_run_sweep__a_cluster_without_snapshots_is_no_failure(void **state)
 {
 	static const struct kit_answer script[] = {
@@ -84,7 +161,6 @@ static void test_run_sweep__without_the_leases_nothing_is_removed(void **state)
 		  .body = "{\"kind\":\"Status\",\"code\":403,\"reason\":\"Forbidden\",\"message\":"
 		          "\"leases is forbidden\"}" },
 	};
-	struct run r = { .p = &params, .kube = kit.kube };
 	struct err e = ERR_INIT;
 	size_t removed;
 
@@ -96,12 +172,17 @@ static void test_run_sweep__without_the_leases_nothing_is_removed(void **state)
 	assert_false(asked("DELETE"));
 }
 
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define SCRIPT_CASE(f) cmocka_unit_test_setup_teardown(f, setup_script, teardown_script)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CLUSTER_CASE(test_run_sweep__removes_what_is_old_and_not_named),
-		KIT_CASE(test_run_sweep__a_cluster_without_snapshots_is_no_failure),
-		KIT_CASE(test_run_sweep__without_the_leases_nothing_is_removed),
+		CASE(test_run_sweep__removes_what_is_old_and_not_named),
+		CASE(test_run_sweep__removes_what_the_lease_of_a_claim_that_is_gone_names),
+		CASE(test_run_sweep__goes_in_batches_and_on_behind_what_stays),
+		SCRIPT_CASE(test_run_sweep__a_cluster_without_snapshots_is_no_failure),
+		SCRIPT_CASE(test_run_sweep__without_the_leases_nothing_is_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -386,17 +386,17 @@ static void stubborn(const char *key, json_t *o)
 static void test_csi_gone_ms__is_short_once_the_run_is_to_end(void **state)
 {
 	struct cancel cancel;
-	struct csi_run run = { .cancel = &cancel };
+	struct csi_run own = { .cancel = &cancel };
 
 	(void)state;
 	assert_int_equal(cancel_init(&cancel), 0);
-	assert_int_equal(csi_gone_ms(&run), CSI_GONE_MS);
-	run.gone_ms = 300;
-	assert_int_equal(csi_gone_ms(&run), 300);
+	assert_int_equal(csi_gone_ms(&own), CSI_GONE_MS);
+	own.gone_ms = 300;
+	assert_int_equal(csi_gone_ms(&own), 300);
 	cancel_request(&cancel);
-	assert_int_equal(csi_gone_ms(&run), 300);
-	run.gone_ms = 0;
-	assert_int_equal(csi_gone_ms(&run), CSI_GONE_CANCELLED_MS);
+	assert_int_equal(csi_gone_ms(&own), 300);
+	own.gone_ms = 0;
+	assert_int_equal(csi_gone_ms(&own), CSI_GONE_CANCELLED_MS);
 	cancel_clear(&cancel);
 }
 
