@@ -18,7 +18,8 @@ agent_src=${SRC:-$(cd "$bed_here/../.." && pwd -P)}
 agent_image() {
 	local arch=amd64
 	[ "$(uname -m)" = x86_64 ] || arch=arm64
-	"$agent_src/scripts/image" --bin "$BIN" --out "$work/image" --arch $arch >"$bed/log/image.log" 2>&1 ||
+	SOURCE_DATE_EPOCH=1795305600 "$agent_src/scripts/image" --bin "$BIN" --out "$work/image" --arch $arch \
+		>"$bed/log/image.log" 2>&1 ||
 		bed_fail "making the image failed: $(tail -n 1 "$bed/log/image.log")"
 	agent_image_name=localhost/aksdr:$(cat "$agent_src/VERSION")
 	bed_image "$(echo "$work"/image/*.oci.tar)"
