@@ -26,6 +26,8 @@ start() {
 }
 # answers NAME PATH PATTERN
 answers() { curl -s --noproxy '*' "http://127.0.0.1:${port[$1]}$2" | grep -qE "$3"; }
+# ticks NAME: CPU time that it has used, in hundredths of a second
+ticks() { awk '{ print $14 + $15 }' "/proc/${pid[$1]}/stat"; }
 rss_kib() { awk '$1 == "VmRSS:" { print $2 }' "/proc/${pid[$1]}/status"; }
 # post: sends requests, lines of JSON with path, method and body, over one connection
 post() {
@@ -99,7 +101,9 @@ selected() { [ "$(k -n aksdr get bp all -o 'jsonpath={.status.selected}')" = $((
 ok bed_wait 120 selected
 
 t 'they ask no more of the server than before'
+ticks1=$(ticks node1) ticks2=$(ticks node2)
 ok minute
+echo "   CPU of a minute: leader $(($(ticks node1) - ticks1)), other $(($(ticks node2) - ticks2)) hundredths of a second"
 full1=$(asked node1) full2=$(asked node2)
 echo "   leader $full1, other $full2 requests a minute"
 sed 's/^/   /' "$work/asked.node1"
