@@ -8,7 +8,7 @@
 . "$(dirname "$0")/lib.sh"
 bed_up --no-nodes --audit
 agent=$BIN/aksdr-agent
-src=$(cd "$(dirname "$0")/../.." && pwd)
+src=${SRC:-$(cd "$bed_here/../.." && pwd -P)}
 namespaces=10 claims=50 pods=500 nodes=50 # of each namespace; nodes in all
 k apply -f "$src/helm/aksdr/crds" >/dev/null &&
 	k wait --for=condition=Established crd --all --timeout=30s >/dev/null || exit 1
