@@ -14,6 +14,7 @@
 
 #include "common/fd.h"
 #include "common/json.h"
+#include "common/later.h"
 #include "common/now.h"
 #include "common/num.h"
 #include "common/secret.h"
@@ -228,13 +229,10 @@ static int refused(const struct entra *x, const struct http_answer *answer, stru
 	const char *text = "";
 	const char *remedy = "look at the identity's set-up";
 
-	if (answer->status == 429 || answer->status >= 500 || answer->status == 408 ||
-	    (x->imds && (answer->status == 404 || answer->status == 410))) {
-		err_set(e, ERR_RETRY, "the service that gives tokens answered with status %d",
-		        answer->status);
-		e->wait_ms = answer->wait_ms;
-		return -1;
-	}
+	if (later_is(answer->status) ||
+	    (x->imds && (answer->status == 404 || answer->status == 410)))
+		return later_set(e, answer, "the service that gives tokens answered with status %d",
+		                 answer->status);
 	auto_json json_t *j = json_parse("the answer", answer->text, answer->text_len, &ignored);
 	if (j && json_get_str(j, "the answer", "error_description", &text, &ignored) < 0)
 		text = "";

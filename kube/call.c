@@ -15,6 +15,7 @@
 #include <sys/random.h>
 
 #include "common/backoff.h"
+#include "common/later.h"
 #include "common/now.h"
 #include "common/num.h"
 #include "common/secret.h"
@@ -98,12 +99,10 @@ static enum err_class class_of(int code, const char *reason, const char *said)
 		return ERR_UNSUPPORTED;
 	case 413:
 		return ERR_TOO_BIG;
-	case 408:
-	case 410:
-	case 429:
+	case 410: /* a list that has become too old: a new one is not */
 		return ERR_RETRY;
 	default:
-		return code >= 500 ? ERR_RETRY : ERR_FORMAT;
+		return later_is(code) ? ERR_RETRY : ERR_FORMAT;
 	}
 }
 

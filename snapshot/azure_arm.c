@@ -19,6 +19,7 @@
 #include "common/backoff.h"
 #include "common/entra.h"
 #include "common/json.h"
+#include "common/later.h"
 #include "common/now.h"
 #include "common/secret.h"
 
@@ -411,17 +412,11 @@ static int refused(const struct azure_arm *a, const struct http_answer *answer, 
 		return err_set(e, ERR_NOT_FOUND, "there is no such snapshot: %s", why);
 	case 409:
 		return err_set(e, ERR_BUSY, "the resource manager refuses for now: %s", why);
-	case 408:
-	case 429:
-	case 500:
-	case 502:
-	case 503:
-	case 504:
-		err_set(e, ERR_RETRY, "the resource manager answered with status %d: %s",
-		        answer->status, why);
-		e->wait_ms = answer->wait_ms;
-		return -1;
 	default:
+		if (later_is(answer->status))
+			return later_set(e, answer,
+			                 "the resource manager answered with status %d: %s",
+			                 answer->status, why);
 		return err_set(e, answer->status == 400 ? ERR_UNSUPPORTED : ERR_IO,
 		               "the resource manager answered with status %d: %s", answer->status,
 		               why);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/later.h"
 #include "common/secret.h"
 #include "common/url.h"
 #include "store/xml.h"
@@ -152,16 +153,6 @@ static int refused(const struct http_answer *a, struct err *e)
 		               code);
 	case 404:
 		return err_set(e, ERR_NOT_FOUND, "the bytes of the snapshot are gone");
-	case 408:
-	case 429:
-	case 500:
-	case 502:
-	case 503:
-	case 504:
-		err_set(e, ERR_RETRY, "the snapshot's service answered with status %d %.60s",
-		        a->status, code);
-		e->wait_ms = a->wait_ms;
-		return -1;
 	case 400:
 	case 409:
 	case 412:
@@ -169,6 +160,10 @@ static int refused(const struct http_answer *a, struct err *e)
 		               "the snapshot's service answered with status %d %.60s: %.150s",
 		               a->status, code, x.message);
 	default:
+		if (later_is(a->status))
+			return later_set(e, a,
+			                 "the snapshot's service answered with status %d %.60s",
+			                 a->status, code);
 		return err_set(e, ERR_IO, "the snapshot's service answered with status %d %.60s",
 		               a->status, code);
 	}

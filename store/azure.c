@@ -21,6 +21,7 @@
 #include "common/crc64.h"
 #include "common/hex.h"
 #include "common/http.h"
+#include "common/later.h"
 #include "common/now.h"
 #include "common/num.h"
 #include "common/secret.h"
@@ -270,21 +271,14 @@ static int explain(const struct azure *s, enum store_call call, bool secondary,
 	case 416:
 		return err_set(e, ERR_CORRUPT,
 		               "the object ends before the range that was asked for");
-	case 408:
-	case 429:
-	case 500:
-	case 502:
-	case 503:
-	case 504:
-		err_set(e, ERR_RETRY, "the service answered with status %d%s%.60s", a->status,
-		        *code ? ", " : "", code);
-		e->wait_ms = a->wait_ms;
-		return -1;
 	case 403:
 		if (!*code)
 			return not_allowed(s, call, e);
 		break;
 	default:
+		if (later_is(a->status))
+			return later_set(e, a, "the service answered with status %d%s%.60s",
+			                 a->status, *code ? ", " : "", code);
 		break;
 	}
 	return err_set(e, a->status == 403 ? ERR_DENIED : ERR_IO,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/hex.h"
+#include "common/later.h"
 #include "common/now.h"
 #include "common/num.h"
 #include "store/driver.h"
@@ -170,11 +171,12 @@ static int by_status(const struct s3 *s, enum store_call call, const struct http
 	default:
 		break;
 	}
-	enum err_class class = a->status == 401 || a->status == 403   ? ERR_DENIED
-	                       : a->status == 501                     ? ERR_UNSUPPORTED
-	                       : a->status == 408 || a->status == 429 ? ERR_RETRY
-	                       : a->status >= 500                     ? ERR_RETRY
-	                                                              : ERR_IO;
+	if (later_is(a->status))
+		return later_set(e, a, "the service answered with status %d%s%s%s%s", a->status,
+		                 *code ? ", " : "", code, *message ? ": " : "", message);
+	enum err_class class = a->status == 401 || a->status == 403 ? ERR_DENIED
+	                       : a->status == 501                   ? ERR_UNSUPPORTED
+	                                                            : ERR_IO;
 	return err_set(e, class, "the service answered with status %d%s%s%s%s", a->status,
 	               *code ? ", " : "", code, *message ? ": " : "", message);
 }

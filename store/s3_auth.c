@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/fd.h"
+#include "common/later.h"
 #include "common/now.h"
 #include "common/secret.h"
 #include "common/url.h"
@@ -213,16 +214,13 @@ static int refused(const struct s3_auth *a, const struct http_answer *answer, st
 {
 	static const char *const later[] = { "IDPCommunicationError", "Throttling", "SlowDown" };
 	const struct xml_error x = xml_error_of(answer->text, answer->text_len);
-	bool again = answer->status >= 500 || answer->status == 429 || answer->status == 408;
+	bool again = later_is(answer->status);
 
 	for (size_t i = 0; i < ARRAY_LEN(later); i++)
 		again |= strcmp(x.code, later[i]) == 0;
-	if (again) {
-		err_set(e, ERR_RETRY, "the token service is busy: %d %s %s", answer->status, x.code,
-		        x.message);
-		e->wait_ms = answer->wait_ms;
-		return -1;
-	}
+	if (again)
+		return later_set(e, answer, "the token service is busy: %d %s %s", answer->status,
+		                 x.code, x.message);
 	return err_set(e, ERR_DENIED,
 	               "the token service gives no credentials for the role '%s' to the identity "
 	               "in '%s': %d %s %s",
