@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "repo/fence.h"
 #include "repo/writer.h"
 #include "snapshot/snapshot.h"
 
@@ -156,10 +157,11 @@ int job_backup(const struct repo *r, const struct job_params *p, struct point *r
 			break;
 		/*
 		 * Where there is one writer at a time, the other one is still there. And an
-		 * application that was let go on is not as its hooks made it any more.
+		 * application that was let go on is not as its hooks made it any more. And a site
+		 * that is fenced stays so.
 		 */
-		if (why.class != ERR_BUSY || r->params.single_writer || try == TRIES_MAX ||
-		    held != p->moment->posts_due) {
+		if (why.class != ERR_BUSY || fence_is(&why) || r->params.single_writer ||
+		    try == TRIES_MAX || held != p->moment->posts_due) {
 			*e = why;
 			return err_wrap(e, "volume '%s'", p->volume.name);
 		}

@@ -347,7 +347,7 @@ static void print_verdict(FILE *to, const struct checked_all *c)
 		(void)fprintf(to, "; marked as damaged before, and not needed: %llu",
 		              (unsigned long long)r->known_damaged);
 	if (r->revoked)
-		(void)fprintf(to, "; of revoked keys, not counting: %llu objects",
+		(void)fprintf(to, "; of revoked keys or fenced sites, not counting: %llu objects",
 		              (unsigned long long)r->revoked);
 	(void)fputc('\n', to);
 	if (r->level >= 3 && r->packs_chosen < r->packs + r->node_packs)

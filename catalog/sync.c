@@ -13,6 +13,7 @@
 #include "catalog/statement.h"
 #include "common/hex.h"
 #include "repo/commits.h"
+#include "repo/fence.h"
 
 #define THREADS_DEFAULT 8
 #define THREADS_MAX 64
@@ -94,8 +95,9 @@ static int touch(struct sync *s, const char *voltag, struct err *e)
 
 struct compare {
 	struct sync *s;
-	sqlite3_stmt *known; /* session, gone_at_ns, signer, hash, in order of session */
-	bool row;            /* known is at a row */
+	/* session, gone_at_ns, signer, hash, epoch, cluster, namespace, name; by session */
+	sqlite3_stmt *known;
+	bool row; /* known is at a row */
 };
 
 /* Everything known below `session` (NULL: all that is left) is not in the store. */
@@ -113,8 +115,8 @@ static int pass_gone(struct compare *x, const char *session, struct err *e)
 	return 0;
 }
 
-/* Whether the known point at the row still counts. What nobody can say anything of does. */
-static bool row_counts(const struct compare *x)
+/* Whether the signer of the known point at the row still vouches for it. */
+static bool signature_counts(const struct compare *x)
 {
 	uint8_t signer[8];
 	uint8_t hash[32];
@@ -126,6 +128,22 @@ static bool row_counts(const struct compare *x)
 	const struct key_signer *s = keys_signer(x->s->repo->keys, signer);
 	return !s || !s->revoked || keys_accept(s, hash, catalog_text(x->known, 0), &why) == 0 ||
 	       !key_is_void(&why);
+}
+
+/* Whether the known point at the row still counts. What nobody can say anything of does. */
+static bool row_counts(const struct compare *x)
+{
+	const char *session = catalog_text(x->known, 0);
+	struct point_volume v = { 0 };
+	struct err why = ERR_INIT;
+
+	(void)snprintf(v.cluster, sizeof(v.cluster), "%s", catalog_text(x->known, 5));
+	(void)snprintf(v.namespace, sizeof(v.namespace), "%s", catalog_text(x->known, 6));
+	(void)snprintf(v.name, sizeof(v.name), "%s", catalog_text(x->known, 7));
+	return signature_counts(x) &&
+	       (fence_judge(x->s->repo, &v, session, (uint64_t)sqlite3_column_int64(x->known, 4),
+	                    session, &why) == 0 ||
+	        !key_is_void(&why));
 }
 
 /* A session that ended without a point. What was known under its name before is gone. */
@@ -180,8 +198,9 @@ static int compare(struct sync *s, struct err *e)
 {
 	auto_stmt sqlite3_stmt *known =
 		catalog_prepare(s->c,
-	                        "SELECT session, gone_at_ns, signer, hash FROM points"
-	                        " ORDER BY session",
+	                        "SELECT p.session, p.gone_at_ns, p.signer, p.hash, p.epoch,"
+	                        " v.cluster, v.namespace, v.name FROM points p"
+	                        " JOIN volumes v ON v.voltag = p.voltag ORDER BY p.session",
 	                        e);
 	struct compare x = { .s = s, .known = known };
 
@@ -402,7 +421,8 @@ static int note_voids(struct sync *s, struct err *e)
 		const char *session = s->voids.v[i].session;
 		struct anomaly a = {
 			.kind = "bad_signature",
-			.detail = "its key was revoked, and it is not among what counted then",
+			.detail = "its key was revoked, or its site fenced, and it is not "
+				  "among what counted then",
 		};
 		char voltag[17];
 

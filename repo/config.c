@@ -204,11 +204,11 @@ static json_t *config_json(const char *key, const uint8_t *p, size_t n, uint16_t
 		              version, FORMAT_VERSION);
 		return NULL;
 	}
-	if (features & ~FORMAT_FEATURES) {
+	if (features & ~FORMAT_FEATURES_KNOWN) {
 		(void)err_set(e, ERR_FORMAT,
 		              "the repository needs features 0x%04x that this program lacks; use a "
 		              "newer one",
-		              (unsigned)(features & ~FORMAT_FEATURES));
+		              (unsigned)(features & ~FORMAT_FEATURES_KNOWN));
 		return NULL;
 	}
 	size_t len = rd_u32(&rd);
@@ -420,16 +420,21 @@ int config_load(struct store *store, const struct keys *k, struct config *ret, s
 	return 0;
 }
 
-int config_still(struct store *store, const struct keys *k, uint64_t revision, struct err *e)
+int config_newer(struct store *store, const struct keys *k, uint64_t revision, struct config *ret,
+                 struct err *e)
 {
-	CLEANUP(config_clear) struct config c = { 0 };
 	auto_free struct numbers *x = calloc(1, sizeof(*x));
 
 	if (!x)
 		return err_set(e, ERR_NOMEM, "no memory for the config");
-	if (list_numbers(store, revision, x, e) < 0)
-		return -1;
-	int rc = newest_of(store, x, k, &c, e);
+	return list_numbers(store, revision, x, e) < 0 ? -1 : newest_of(store, x, k, ret, e);
+}
+
+int config_still(struct store *store, const struct keys *k, uint64_t revision, struct err *e)
+{
+	CLEANUP(config_clear) struct config c = { 0 };
+	int rc = config_newer(store, k, revision, &c, e);
+
 	if (rc == 0)
 		return err_set(e, ERR_BUSY,
 		               "the keys of this repository have changed meanwhile (revision %llu "
@@ -438,21 +443,9 @@ int config_still(struct store *store, const struct keys *k, uint64_t revision, s
 	return rc < 0 ? -1 : 0;
 }
 
-int config_revokes(struct store *store, const struct keys *k, uint64_t revision,
-                   const uint8_t public[32], bool *ret, struct err *e)
+bool config_revokes(const struct config *c, const uint8_t public[32])
 {
-	CLEANUP(config_clear) struct config c = { 0 };
-	auto_free struct numbers *x = calloc(1, sizeof(*x));
-
-	if (!x)
-		return err_set(e, ERR_NOMEM, "no memory for the config");
-	*ret = false;
-	if (list_numbers(store, revision, x, e) < 0)
-		return -1;
-	int rc = newest_of(store, x, k, &c, e);
-	if (rc == 0)
-		*ret = config_member(json_object_get(c.json, "revoked"), public) >= 0;
-	return rc < 0 ? -1 : 0;
+	return config_member(json_object_get(c->json, "revoked"), public) >= 0;
 }
 
 /* ---- putting ---- */
@@ -770,31 +763,44 @@ static int get_signer(const json_t *x, const char *what, struct key_signer *s, s
 	return 0;
 }
 
-/* Where it says which objects of a revoked signer still count. Nowhere: it is being revoked. */
-static int get_accepted(const json_t *x, struct key_signer *s, struct err *e)
+/* One of the objects that it names. */
+static int get_named(const json_t *x, const char *what, struct key_list *ret, struct err *e)
 {
-	const char *what = "config: .revoked.accepted";
+	const char *object;
+
+	if (json_get_str(x, what, "object", &object, e) < 0 ||
+	    json_get_hex(x, what, "hash", ret->hash, sizeof(ret->hash), e) < 0)
+		return -1;
+	if (strlen(object) >= sizeof(ret->object) || !store_key_valid(object))
+		return err_set(e, ERR_FORMAT, "%s: no name of an object", what);
+	memcpy(ret->object, object, strlen(object) + 1);
+	return 0;
+}
+
+int config_named(const json_t *o, const char *what, const char *key, struct key_list *ret,
+                 struct err *e)
+{
+	return get_named(json_object_get(o, key), what, ret, e);
+}
+
+int config_accepted(const json_t *o, const char *what, struct key_list **ret, size_t *ret_n,
+                    bool *ret_closing, struct err *e)
+{
 	const json_t *a;
 
-	if (get_array(x, "accepted", false, KEY_LISTS_MAX, &a, e) < 0)
+	if (get_array(o, "accepted", false, KEY_LISTS_MAX, &a, e) < 0)
 		return -1;
-	s->closing = !a;
 	size_t n = json_array_size(a);
-	s->lists = calloc(n ? n : 1, sizeof(*s->lists));
-	if (!s->lists)
+	auto_free struct key_list *v = calloc(n ? n : 1, sizeof(*v));
+	if (!v)
 		return err_set(e, ERR_NOMEM, "no memory for the config");
-	for (; s->nlists < n; s->nlists++) {
-		const json_t *item = json_array_get(a, s->nlists);
-		struct key_list *l = &s->lists[s->nlists];
-		const char *object;
-
-		if (json_get_str(item, what, "object", &object, e) < 0 ||
-		    json_get_hex(item, what, "hash", l->hash, sizeof(l->hash), e) < 0)
+	for (size_t i = 0; i < n; i++) {
+		if (get_named(json_array_get(a, i), what, &v[i], e) < 0)
 			return -1;
-		if (strlen(object) >= sizeof(l->object) || !store_key_valid(object))
-			return err_set(e, ERR_FORMAT, "%s: no name of an object", what);
-		memcpy(l->object, object, strlen(object) + 1);
 	}
+	*ret_closing = !a;
+	*ret_n = n;
+	*ret = STEAL(&v);
 	return 0;
 }
 
@@ -823,7 +829,8 @@ static int apply_signers(const json_t *o, struct keys *k, struct err *e)
 			continue;
 		v[i].revoked = true;
 		if (json_get_i64(x, "config: .revoked", "at_ns", &v[i].revoked_ns, e) < 0 ||
-		    get_accepted(x, &v[i], e) < 0)
+		    config_accepted(x, "config: .revoked.accepted", &v[i].lists, &v[i].nlists,
+		                    &v[i].closing, e) < 0)
 			return -1;
 	}
 	return 0;

@@ -101,11 +101,14 @@ MUST_CHECK int config_still(struct store *store, const struct keys *k, uint64_t 
                             struct err *e);
 
 /*
- * Whether a revision later than this one says that the signer is revoked. For who has just signed
- * something: what the store received before that was said will count.
+ * The newest revision after this one. 0; 1: there is none, and ret is not set; -1: e. For who has
+ * worked by an older one and asks whether that still counts. One LIST. Clear with config_clear().
  */
-MUST_CHECK int config_revokes(struct store *store, const struct keys *k, uint64_t revision,
-                              const uint8_t public[32], bool *ret, struct err *e);
+MUST_CHECK int config_newer(struct store *store, const struct keys *k, uint64_t revision,
+                            struct config *ret, struct err *e);
+
+/* Whether it says that this signer is revoked. */
+bool config_revokes(const struct config *c, const uint8_t public[32]);
 
 /*
  * Goes through all revisions: each must name the hash of the one before it. bad() is told of each
@@ -115,7 +118,18 @@ MUST_CHECK int config_chain(struct store *store, const struct keys *k,
                             int (*bad)(void *arg, const char *key, const char *text, struct err *e),
                             void *arg, struct err *e);
 
-/* ---- parts, for who changes a config ---- */
+/* ---- parts, for who reads or changes a config ---- */
+
+/* Member `key` of o, {`object`, `hash`}: an object that the config names. ERR_FORMAT. */
+MUST_CHECK int config_named(const json_t *o, const char *what, const char *key,
+                            struct key_list *ret, struct err *e);
+
+/*
+ * Member `accepted` of o: the lists of what still counts. Without it *ret_closing is true: that is
+ * still to be said. *ret is malloc'ed. ERR_FORMAT, ERR_NOMEM
+ */
+MUST_CHECK int config_accepted(const json_t *o, const char *what, struct key_list **ret,
+                               size_t *ret_n, bool *ret_closing, struct err *e);
 
 /* The number of the member of an array of recipients or signers that has this key; -1: none. */
 int config_member(const json_t *array, const uint8_t public[32]);

@@ -13,7 +13,9 @@
 #define FORMAT_VERSION 1
 /* Mandatory features of a whole repository (in its config), and of a single other object. */
 #define FORMAT_FEATURE_COLLECT 1 /* chunks may move, sessions may be fenced */
-#define FORMAT_FEATURES FORMAT_FEATURE_COLLECT
+#define FORMAT_FEATURE_FENCES 2  /* points may not count, since their site was fenced */
+#define FORMAT_FEATURES FORMAT_FEATURE_COLLECT /* of a new repository */
+#define FORMAT_FEATURES_KNOWN (FORMAT_FEATURES | FORMAT_FEATURE_FENCES)
 #define FORMAT_OBJECT_FEATURES 0
 
 #define FORMAT_HEAD_BYTES 8
@@ -48,6 +50,7 @@
 #define FORMAT_KIND_CHECKED 'K'
 #define FORMAT_KIND_REVOKED 'V'
 #define FORMAT_KIND_RESEAL 'Y'
+#define FORMAT_KIND_FENCE 'E'
 
 #define FORMAT_ABORT_BYTES 512    /* of an abort; no other object below commit/ has this length */
 #define FORMAT_RESEAL_BYTES 112   /* of an entry of a re-seal object: commitment, sealed key */

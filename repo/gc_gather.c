@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "common/fd.h"
+#include "repo/fence.h"
 #include "repo/gc_impl.h"
 #include "repo/living.h"
 #include "repo/revoke.h"
@@ -378,30 +379,38 @@ static int learn_markers(struct gc *g, struct err *e)
 
 /* ---- guards ---- */
 
-/* The last time at which a key was revoked. */
-static int64_t last_revoked_ns(const struct keys *k)
+/* The last time at which a key was revoked, or a site was fenced. */
+static int64_t last_voided_ns(const struct repo *r)
 {
 	int64_t last_ns = INT64_MIN;
+	const struct fence *f;
 
-	for (size_t i = 0; i < k->nsigners; i++) {
-		if (k->signers[i].revoked && k->signers[i].revoked_ns > last_ns)
-			last_ns = k->signers[i].revoked_ns;
+	for (size_t i = 0; i < r->keys->nsigners; i++) {
+		const struct key_signer *s = &r->keys->signers[i];
+
+		if (s->revoked && s->revoked_ns > last_ns)
+			last_ns = s->revoked_ns;
+	}
+	for (size_t i = 0; (f = fence_at(r, i)); i++) {
+		if (f->at_ns > last_ns)
+			last_ns = f->at_ns;
 	}
 	return last_ns;
 }
 
 static int compare_voids(struct gc *g, struct err *e)
 {
-	int64_t last_ns = last_revoked_ns(g->repo->keys);
+	int64_t last_ns = last_voided_ns(g->repo);
 
 	g->result->points_revoked = g->voids.n;
 	if (g->voids.n == 0 || g->params->accept_loss || last_ns + REVOKE_GRACE_NS < g->now_ns)
 		return 0;
 	return err_set(
 		e, ERR_CORRUPT,
-		"restore points whose key was revoked do not count (%zu of them; one is "
-		"'%s'). If that is right, what only they need goes 7 days after that, or now with "
-		"--accept-loss; if not, say anew what counts (key revoke --accept-before)",
+		"restore points whose key was revoked do not count (%zu of them; one is '%s'), nor "
+		"do those that came after their site was fenced. If that is right, what only they "
+		"need goes 7 days after that, or now with --accept-loss; if not, say anew what "
+		"counts (aksdr-catalog key revoke --accept-before, aksdr-restore accept)",
 		g->voids.n, g->voids.v[0]);
 }
 

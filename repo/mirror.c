@@ -70,8 +70,8 @@ static bool classify_commit(const char *session, const struct store_stat *st,
 /* Keys before what they are for: a config names revocations, and they count once it is there. */
 static int64_t order_of_keys(const char *key)
 {
-	static const char *const prefixes[] = { "reseal/", "ctl/revoked/", "ctl/damage/", "config",
-		                                "ctl/config/" };
+	static const char *const prefixes[] = { "reseal/",     "ctl/revoked/", "ctl/fence/",
+		                                "ctl/damage/", "config",       "ctl/config/" };
 
 	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
 		if (begins(key, prefixes[i]))

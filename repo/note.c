@@ -204,10 +204,15 @@ bool note_is_bad(const struct err *e)
 /* ---- names ---- */
 
 const struct note_place note_places[NOTE_PLACES] = {
-	{ "check/", FORMAT_KIND_CHECKED, true },  { "ctl/damage/", FORMAT_KIND_DAMAGE, true },
-	{ "ctl/gc/", FORMAT_KIND_COLLECT, true }, { "ctl/revoked/", FORMAT_KIND_REVOKED, true },
-	{ "hold/", FORMAT_KIND_HOLD, false },     { "pin/", FORMAT_KIND_PIN, false },
-	{ "reseal/", FORMAT_KIND_RESEAL, true },  { "sess/", FORMAT_KIND_SESSION, false },
+	{ "check/", FORMAT_KIND_CHECKED, true },
+	{ "ctl/damage/", FORMAT_KIND_DAMAGE, true },
+	{ "ctl/fence/", FORMAT_KIND_FENCE, true },
+	{ "ctl/gc/", FORMAT_KIND_COLLECT, true },
+	{ "ctl/revoked/", FORMAT_KIND_REVOKED, true },
+	{ "hold/", FORMAT_KIND_HOLD, false },
+	{ "pin/", FORMAT_KIND_PIN, false },
+	{ "reseal/", FORMAT_KIND_RESEAL, true },
+	{ "sess/", FORMAT_KIND_SESSION, false },
 	{ "tomb/", FORMAT_KIND_TOMB, false },
 };
 

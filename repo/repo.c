@@ -16,6 +16,7 @@
 #include "common/secret.h"
 #include "repo/commits.h"
 #include "repo/crypt.h"
+#include "repo/fence.h"
 #include "repo/living.h"
 #include "repo/note.h"
 #include "repo/reseal.h"
@@ -47,6 +48,7 @@ void repo_free(struct repo *r)
 	keys_free(r->keys);
 	config_clear(&r->config);
 	reseal_free(r->reseal);
+	fence_free(r->fences);
 	store_free(o->owned_store);
 	free(o);
 }
@@ -219,7 +221,7 @@ int repo_open(struct store *store, struct keys *take_keys, const char *state,
 	if (!store_away(store) &&
 	    rollback_check(r->state, r->config.revision, r->config.hash, e) < 0)
 		return -1;
-	if (revoke_load(r, e) < 0)
+	if (revoke_load(r, e) < 0 || fence_load(r, e) < 0)
 		return -1;
 	*ret = STEAL(&r);
 	return 0;
@@ -234,9 +236,10 @@ int repo_change(struct repo *r, const json_t *json, uint16_t features, struct er
 	config_clear(&r->config);
 	r->config = next;
 	return config_apply(&r->config, r->keys, &r->params, e) < 0 ||
-	                       rollback_check(r->state, next.revision, next.hash, e) < 0
+	                       rollback_check(r->state, next.revision, next.hash, e) < 0 ||
+	                       revoke_load(r, e) < 0
 	               ? -1
-	               : revoke_load(r, e);
+	               : fence_load(r, e);
 }
 
 int repo_open_url(const char *url, unsigned store_flags, const char *key_path,
@@ -292,6 +295,8 @@ int repo_point_at(const struct repo *r, const char *session, int64_t received_ns
 	    strncmp(voltag, session + POINT_SESSION_VOLTAG, 16) != 0)
 		return err_set(e, ERR_CORRUPT, "'%s' holds a restore point of another name",
 		               key_name);
+	if (fence_judge(r, &p.volume, p.session, p.epoch, key_name, e) < 0)
+		return -1;
 	crypt_sha256(p.hash, object.data, object.len);
 	memcpy(p.signer, signer, sizeof(p.signer));
 	p.received_ns = received_ns;

@@ -16,6 +16,7 @@
 #include "store/store.h"
 
 struct reseal;
+struct fences;
 
 struct repo {
 	struct store *store;  /* borrowed */
@@ -25,6 +26,7 @@ struct repo {
 	char state[512]; /* local directory of this repository's cache, made; "" for none */
 	const struct cancel *cancel; /* may be NULL */
 	struct reseal *reseal;       /* owned; of a recovery key: data keys sealed to it later */
+	struct fences *fences;       /* owned; what the config says (repo/fence.h). NULL: none */
 };
 
 /*

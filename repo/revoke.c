@@ -26,6 +26,7 @@
 #include "repo/commits.h"
 #include "repo/crypt.h"
 #include "repo/expiry.h"
+#include "repo/named.h"
 #include "repo/note.h"
 #include "repo/session.h"
 
@@ -42,47 +43,6 @@
 #define FRONT_BYTES (FORMAT_HEAD_BYTES + FORMAT_SIGNER_BYTES)
 
 /* ---- loading ---- */
-
-static void cache_path(const struct repo *r, const struct key_list *l, char ret[640])
-{
-	char hex[33];
-
-	hex_encode(hex, l->hash, 16);
-	(void)snprintf(ret, 640, "%s/" CACHED "%s", r->state, hex);
-}
-
-static bool has_hash(const struct buf *b, const uint8_t hash[32])
-{
-	uint8_t of_b[32];
-
-	crypt_sha256(of_b, b->data, b->len);
-	return memcmp(of_b, hash, sizeof(of_b)) == 0;
-}
-
-/* The object of a list, from the state directory or the store; what has its hash is it. */
-static int fetch_list(const struct repo *r, const struct key_list *l, struct buf *ret,
-                      bool *ret_news, struct err *e)
-{
-	bool cached = r->state[0] && !(r->store->caps & STORE_CAP_LOCAL);
-	struct err ignored = ERR_INIT;
-	char path[640];
-
-	cache_path(r, l, path);
-	if (cached && fd_read_file(AT_FDCWD, path, ret, &ignored) == 0 && has_hash(ret, l->hash))
-		return 0;
-	buf_reset(ret);
-	if (store_get_all(r->store, l->object, ret, e) < 0)
-		return -1;
-	if (!has_hash(ret, l->hash))
-		return err_set(e, ERR_CORRUPT, "'%s' is not the object that the config names",
-		               l->object);
-	if (cached) {
-		(void)!fd_create_file(AT_FDCWD, path, ret->data, ret->len, 0600, FD_REPLACE,
-		                      &ignored);
-		*ret_news = true;
-	}
-	return 0;
-}
 
 static int hash_cmp(const void *a, const void *b)
 {
@@ -109,7 +69,7 @@ static int load_list(const struct repo *r, struct key_signer *s, const struct ke
 	size_t cap = s->accepted_bytes / HASH_BYTES;
 	void *v = s->accepted;
 
-	if (fetch_list(r, l, &object, ret_news, e) < 0 ||
+	if (named_get(r, l, CACHED, &object, ret_news, e) < 0 ||
 	    note_open_list(r, FORMAT_KIND_REVOKED, l->object, object.data, object.len, &o, &list,
 	                   NULL, e) < 0 ||
 	    note_schema(o, l->object, SCHEMA, e) < 0)
@@ -148,14 +108,14 @@ static int load_signer(const struct repo *r, struct key_signer *s, bool *ret_new
 
 static bool is_named(const struct repo *r, const char *file)
 {
-	char path[640];
+	char name[NAMED_FILE_MAX];
 
 	for (size_t i = 0; i < r->keys->nsigners; i++) {
 		const struct key_signer *s = &r->keys->signers[i];
 
 		for (size_t n = 0; n < s->nlists; n++) {
-			cache_path(r, &s->lists[n], path);
-			if (strcmp(strrchr(path, '/') + 1, file) == 0)
+			named_file(&s->lists[n], CACHED, name);
+			if (strcmp(name, file) == 0)
 				return true;
 		}
 	}
@@ -346,7 +306,7 @@ static int flush_batch(struct gather *g, struct err *e)
 
 /* Packs are vouched for or not, and never listed; the rest of these the admin signs alone. */
 static const char *const passed_over[] = {
-	"ctl/config/", "ctl/revoked/", "meta/", "pack/", "probe/", "reseal/",
+	"ctl/config/", "ctl/fence/", "ctl/revoked/", "meta/", "pack/", "probe/", "reseal/",
 };
 
 static int take_item(void *arg, const struct store_item *item, struct err *e)
@@ -498,12 +458,8 @@ static int put_lists(struct gather *g, json_t *ret, struct err *e)
 		               g->nhashes);
 	for (size_t at = 0; at < g->nhashes; at += PART_HASHES) {
 		CLEANUP(buf_clear) struct buf list = BUF_INIT(NOTE_LIST_MAX);
-		CLEANUP(buf_clear)
-		struct buf object = BUF_INIT(NOTE_LIST_MAX + NOTE_ENVELOPE_BYTES);
 		size_t n = g->nhashes - at < PART_HASHES ? g->nhashes - at : PART_HASHES;
 		char id[2 * FORMAT_SIGNER_BYTES + 1];
-		char key[NOTE_KEY_MAX];
-		uint8_t hash[32];
 
 		hex_encode(id, g->id, sizeof(g->id));
 		auto_json json_t *o = json_pack("{s:s, s:s, s:I}", "schema", SCHEMA, "signer", id,
@@ -511,14 +467,8 @@ static int put_lists(struct gather *g, json_t *ret, struct err *e)
 		(void)buf_put(&list, g->hashes[at], n * HASH_BYTES);
 		if (!o || buf_check(&list, "a list", e) < 0)
 			return o ? -1 : err_set(e, ERR_NOMEM, "no memory for a list");
-		note_new_key(PREFIX, key);
-		if (note_seal_list(g->r, FORMAT_KIND_REVOKED, key, o, &list, &object, e) < 0 ||
-		    note_put_sealed(g->r, key, &object, e) < 0)
+		if (named_put(g->r, FORMAT_KIND_REVOKED, PREFIX, o, &list, ret, e) < 0)
 			return err_wrap(e, "putting the list of what counts");
-		crypt_sha256(hash, object.data, object.len);
-		if (json_array_append_new(ret, json_pack("{s:s, s:s}", "object", key, "hash",
-		                                         hex_of32(hash).s)) < 0)
-			return err_set(e, ERR_NOMEM, "no memory for the config");
 	}
 	return 0;
 }

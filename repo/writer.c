@@ -16,6 +16,7 @@
 #include "common/now.h"
 #include "repo/adopt.h"
 #include "repo/expiry.h"
+#include "repo/fence.h"
 #include "repo/probe.h"
 #include "repo/session.h"
 #include "repo/single.h"
@@ -713,7 +714,7 @@ static int open_job(struct job *j, struct err *e)
 	crypt_hasher_init(&j->hasher, j->domain->id);
 	chunker_init(&j->chunker, j->domain->cut, r->params.cut_min, r->params.cut_avg,
 	             r->params.cut_max);
-	if (open_view(j, e) < 0)
+	if (fence_refuse(r, p->volume, e) < 0 || open_view(j, e) < 0)
 		return -1;
 	if (r->state[0]) {
 		uint64_t cap = p->page_cache_bytes ? p->page_cache_bytes : PAGE_CACHE_DEFAULT;
@@ -878,8 +879,7 @@ static int fill_point(struct job *j, struct err *e)
 	to->frozen_ns = p->frozen_ns ? p->frozen_ns : to->started_ns;
 	to->finished_ns = now_wall_ns();
 	to->config = j->repo->params.revision;
-	if (j->has_previous)
-		to->epoch = j->previous.epoch;
+	to->epoch = fence_epoch(j->repo);
 	if (!j->has_previous && !to->previous_session[0])
 		to->sequence = 1;
 	if (j->has_previous && !to->previous_session[0]) {
@@ -937,21 +937,41 @@ static void leave_findable(struct job *j, const struct err *why)
 	local_save(&j->local);
 }
 
-/* A key that was revoked meanwhile: somebody must know that this run was for nothing. */
-static int still_counts(const struct job *j, struct err *e)
+/*
+ * What has changed of the config since the repository was opened: before the commit, so that a
+ * site that was fenced does not make what will not count, and behind it, so that nobody is told
+ * that a point was made that does not: who revokes or fences lists the points after it is said.
+ */
+static int still_counts(const struct job *j, bool committed, struct err *e)
 {
-	const struct keys *k = j->repo->keys;
-	struct err ignored = ERR_INIT;
-	bool revoked;
+	CLEANUP(config_clear) struct config newer = { 0 };
+	const struct repo *r = j->repo;
+	int rc = config_newer(r->store, r->keys, r->params.revision, &newer, e);
 
-	if (config_revokes(j->repo->store, k, j->repo->params.revision, k->sign_public, &revoked,
-	                   &ignored) < 0 ||
-	    !revoked)
+	if (rc != 0)
+		return rc < 0 ? err_wrap(e, "looking whether this site may still write") : 0;
+	if (fence_recheck(r, &newer, j->point, committed, e) < 0)
+		return -1;
+	if (!committed || !config_revokes(&newer, r->keys->sign_public))
 		return 0;
 	return err_set(e, ERR_DENIED,
 	               "this agent key was revoked while the backup ran: restore point '%s' was "
 	               "made, and will not count; run it again with a new key file",
 	               j->point->session);
+}
+
+/* A session that may not commit any more is ended, so that nobody has to wait for it. */
+static int may_commit(const struct job *j, struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	enum session_end end;
+
+	if (still_counts(j, false, e) == 0)
+		return 0;
+	if (fence_is(e))
+		(void)!session_abort(j->repo, j->point->session, "its site was fenced", &end,
+		                     &ignored);
+	return -1;
 }
 
 /* The newest point that this machine made of the volume, or that there is; -1: none. */
@@ -1025,13 +1045,15 @@ int writer_backup(const struct repo *r, struct source *source, const struct writ
 	if (rc == 0)
 		rc = fill_point(&j, e);
 	if (rc == 0 && !params->dry_run)
+		rc = may_commit(&j, e);
+	if (rc == 0 && !params->dry_run)
 		rc = local_forget(&j.local, e);
 	if (rc == 0 && !params->dry_run)
 		rc = session_commit(r, p, e);
 	if (rc == 0 && !params->dry_run)
 		index_committed(j.index, p->session);
 	if (rc == 0 && !params->dry_run)
-		rc = still_counts(&j, e);
+		rc = still_counts(&j, true, e);
 	if (rc < 0)
 		leave_findable(&j, e);
 	remember(&j, rc, e);

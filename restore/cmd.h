@@ -9,6 +9,7 @@
 #include "repo/tree.h"
 
 extern const struct verb cmd_points, cmd_show, cmd_ls, cmd_get, cmd_export, cmd_volume;
+extern const struct verb cmd_fence, cmd_unfence, cmd_accept, cmd_fences;
 
 /* Opens the repository for reading, with the program's token for stopping. */
 MUST_CHECK int cmd_open(const struct verb_common *common, struct repo **ret, struct err *e);

@@ -161,7 +161,7 @@ err "does not count: it is signed by key 'node-7', which was revoked"
 
 t 'check, sync and list say what became of its points'
 run 0 "$catalog" check --key "$recovery" --level 4
-out 'of revoked keys, not counting: [0-9]+ objects'
+out 'of revoked keys or fenced sites, not counting: [0-9]+ objects'
 run 0 "$catalog" sync --key "$audit"
 err 'bad_signature.*key was revoked'
 err_not 'without having been expired'

@@ -38,7 +38,7 @@ for k in recovery other; do
 	run 0 "$restore" volume --key "keys/$k.key" --quiet data --target "$work/$k"
 	ok diff -r "$golden/expected" "$k"
 	run 0 "$catalog" check --key "keys/$k.key" --level 4 --state "$work/state.$k"
-	out 'of revoked keys, not counting: [1-9]'
+	out 'of revoked keys or fenced sites, not counting: [1-9]'
 done
 
 t 'the catalog says who expired what, what is held, and what was revoked'

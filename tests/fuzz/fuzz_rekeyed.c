@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Objects of keys that have changed: JSON with a list of bytes behind it. The
- * first byte says what: bit 0: keys of packs that were sealed anew, or else
- * what counts of a revoked signer. The JSON ends at the first NUL and the list
- * follows it; with bit 1 the input is the whole plain text, with bit 2 the
- * object itself.
+ * first byte says what: bit 0: keys of packs that were sealed anew, bit 3: what
+ * counts of a site that was fenced, or else of a revoked signer. The JSON ends
+ * at the first NUL and the list follows it; with bit 1 the input is the whole
+ * plain text, with bit 2 the object itself.
  */
 #include "common/hex.h"
+#include "repo/fence.h"
 #include "repo/note.h"
 #include "repo/pack.h"
 #include "repo/reseal.h"
@@ -14,6 +15,8 @@
 #include "tests/fuzz/fuzz_repo.h"
 
 #define RESEALED 1
+#define FENCED 8
+#define FENCE_KEY "ctl/fence/2026-11-22/" FUZZ_RANDOM
 #define REVOKED_KEY "ctl/revoked/2026-11-22/" FUZZ_RANDOM
 #define COMMITMENT 0x11 /* each byte of that of the header's key */
 
@@ -106,6 +109,34 @@ static void revoked(struct repo *r)
 	keys_set_signers(r->keys, NULL, 0);
 }
 
+/* The volume is fenced, and the object says what counts of it. */
+static void fenced(struct repo *r)
+{
+	CLEANUP(buf_clear) struct buf object = BUF_INIT(MIB);
+	const struct point_volume v = { .name = FUZZ_VOLUME };
+	uint8_t hash[32];
+	struct err e = ERR_INIT;
+
+	works(store_get_all(r->store, FENCE_KEY, &object, &e));
+	crypt_sha256(hash, object.data, object.len);
+	struct hex64 hex = hex_of32(hash);
+	json_t *named = json_pack("{s:s, s:s}", "object", FENCE_KEY, "hash", hex.s);
+	r->config.json = json_pack("{s:i, s:[{s:i, s:i, s:O, s:[s], s:[o]}]}", "epoch", 1, "fences",
+	                           "epoch", 1, "at_ns", 1, "record", named, "scope", FUZZ_VOLTAG,
+	                           "accepted", named);
+	works(fence_load(r, &e));
+	const struct fence *f = fence_at(r, 0);
+	holds(f && !f->closing && f->nlists == 1);
+	if (fence_judge(r, &v, FUZZ_SESSION, 0, "it", &e) < 0)
+		holds(f->lost ? e.class == ERR_CORRUPT : key_is_void(&e));
+	for (size_t i = 1; i < f->nids; i++)
+		holds(memcmp(f->ids[i - 1], f->ids[i], FENCE_ID_BYTES) <= 0);
+	fence_free(r->fences);
+	r->fences = NULL;
+	json_decref(r->config.json);
+	r->config.json = NULL;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct repo r;
@@ -124,6 +155,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] & RESEALED) {
 		put(&r, data[0], FORMAT_KIND_RESEAL, reseal_key, data + 1, size - 1);
 		resealed(&r);
+	} else if (data[0] & FENCED) {
+		put(&r, data[0], FORMAT_KIND_FENCE, FENCE_KEY, data + 1, size - 1);
+		fenced(&r);
 	} else {
 		put(&r, data[0], FORMAT_KIND_REVOKED, REVOKED_KEY, data + 1, size - 1);
 		revoked(&r);

@@ -383,6 +383,7 @@ static void rekeyed(void)
 	save_list("revoked", 0,
 	          "{\"schema\":\"aksdr/revoked/v1\",\"signer\":\"0102030405060708\",\"objects\":4}",
 	          &hashes);
+	save_list("fenced", 8, "{\"schema\":\"aksdr/fence/v1\",\"points\":8}", &hashes);
 	save_list("resealed", 1, "{\"schema\":\"aksdr/reseal/v1\"}", &entries);
 }
 

@@ -32,4 +32,11 @@ full | large) arguments=("--$MODEL_SIZE" "$@") ;;
 *) echo "model: MODEL_SIZE is small, full or large" >&2 && exit 2 ;;
 esac
 export PYTHONDONTWRITEBYTECODE=1
-exec "${PYTHON:-python3}" "$(dirname "$0")/model.py" ${arguments[@]+"${arguments[@]}"}
+here=$(dirname "$0")
+failed=0
+# Fences are a model of their own: a site, its writers, and who fences it.
+if [ $# -eq 0 ] || [ "$*" = -v ]; then
+	"${PYTHON:-python3}" "$here/fence.py" "$@" || failed=1
+fi
+"${PYTHON:-python3}" "$here/model.py" ${arguments[@]+"${arguments[@]}"} || failed=1
+exit $failed

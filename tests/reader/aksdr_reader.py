@@ -27,7 +27,7 @@ CHUNK_MAX, PACK_MAX, PATH_MAX, ITEMS_MAX, LEVELS_MAX = 8 << 20, 256 << 20, 65536
 PAGE, WINDOW = 4096, 64 << 20
 TEXT_MAX, LIST_MAX, LISTED_MAX, TOMB_MAX = 4 << 20, 64 << 20, 10**6, 20000
 RESEAL_MAX, ACCEPTED_MAX = 65536, 64
-FEATURES = 1
+FEATURES = 3
 ABORT_BYTES = 512
 MAINTENANCE = "0" * 16
 
@@ -37,7 +37,7 @@ class Bad(Exception):
 
 
 class Void(Bad):
-    """An object that does not count, since its signer was revoked."""
+    """An object that does not count, since its signer was revoked, or its site fenced."""
 
 
 def need(condition, what):
@@ -157,6 +157,7 @@ NAMES = {
     "collection": f"ctl/gc/{NUMBER}/({'|'.join(PARTS)})",
     "damage": f"ctl/damage/{DAY}/{RANDOM}",
     "revoked": f"ctl/revoked/{DAY}/{RANDOM}",
+    "fence": f"ctl/fence/{DAY}/{RANDOM}",
     "reseal": f"reseal/[0-9a-f]{{16}}/{DAY}/{RANDOM}",
     "tomb": f"tomb/{NUMBER}",
     "hold": f"hold/{NUMBER}",
@@ -431,6 +432,14 @@ def read_hashes(plain, what):
     return o["signer"], hashes
 
 
+def read_fence(plain, what):
+    """Ids of points that count of a site that was fenced."""
+    o, c = read_noted_list(plain, what, "aksdr/fence/v1")
+    ids = c.rest()
+    need(len(ids) == 16 * o["points"], f"{what}: its list does not add up")
+    return [ids[at:at + 16] for at in range(0, len(ids), 16)]
+
+
 def read_reseal(plain, what):
     """Commitment -> sealed key."""
     _, c = read_noted_list(plain, what, "aksdr/reseal/v1")
@@ -501,6 +510,7 @@ class Repository:
         self.accepted = {}  # id of a revoked signer -> hashes of what counts
         for x in revoked:
             self.revoke(x)
+        self.fences = [self.fence(x) for x in self.config.get("fences") or []]
         self.packs, self.domains, self.indexes = {}, {}, {}
         self.cached_points = self.cached_expiry = self.cached_reseal = None
         self.void_points = set()
@@ -584,6 +594,29 @@ class Repository:
             hashes |= set(found)
         self.accepted[me] = hashes
 
+    # ---- 16 ----
+
+    def fence(self, x):
+        """What it is of, ids of what counts (None: nobody says yet), and the epoch that lifted it (or None)."""
+        accepted = None
+        if x.get("accepted") is not None:
+            need(len(x["accepted"]) <= ACCEPTED_MAX, "lists of what counts over their limit")
+            accepted = set()
+            for item in x["accepted"]:
+                name = item["object"]
+                need(sha(self.get(name)).hex() == item["hash"], f"{name} is not what the config names")
+                accepted |= set(read_fence(self.open_by_admin(name, "E"), name))
+        return set(x["scope"]), accepted, (x.get("lifted") or {}).get("epoch")
+
+    def fenced(self, p):
+        """Whether a point came too late."""
+        v, epoch = p["volume"], p.get("epoch", 0)
+        tags = {kdf(self.mm, label, context.encode())[:8].hex() for label, context in (
+            ("cluster tag", v["cluster"]), ("namespace tag", v["cluster"] + "\0" + v["namespace"]))}
+        tags.add(self.tag(v))
+        return any(accepted is not None and scope & tags and not (lifted and epoch >= lifted) and
+                   bytes.fromhex(p["point"]) not in accepted for scope, accepted, lifted in self.fences)
+
     def resealed(self, commitment):
         """A key of a pack that was sealed to this recipient later; None: it was not."""
         if self.cached_reseal is None:
@@ -662,6 +695,8 @@ class Repository:
         need(p["session"] == session, f"{name}: another session's")
         need(voltag(session) == self.tag(p["volume"]), f"{name}: a volume's tag")
         need(session.endswith("-" + p["point"]), f"{name}: a point's id")
+        if self.fenced(p):
+            raise Void(f"{name} does not count: its site was fenced before")
         p["hash"], p["received"] = sha(self.get(name)).hex(), self.received(name)
         p["state"] = "expired" if session in self.taken else self.expiry().state(session)
         return p
@@ -1077,6 +1112,8 @@ class Verify:
     def keys(self):
         for name in self.of("revoked"):
             read_hashes(self.repo.open_by_admin(name, "V"), name)
+        for name in self.of("fence"):
+            read_fence(self.repo.open_by_admin(name, "E"), name)
         for name in self.of("reseal"):
             read_reseal(self.repo.open_by_admin(name, "Y"), name)
 

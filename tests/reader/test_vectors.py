@@ -166,6 +166,13 @@ class Vectors(unittest.TestCase):
             with self.assertRaises(a.Bad):
                 a.read_hashes(noted(o, tail), "it")
 
+    def test_what_counts_of_a_fenced_site(self):
+        o = {"schema": "aksdr/fence/v1", "points": 2}
+        self.assertEqual(a.read_fence(noted(o, b"2" * 16 + b"1" * 16), "it"), [b"2" * 16, b"1" * 16])
+        for tail in (b"1" * 16, b"1" * 33, b"1" * 48, b""):
+            with self.assertRaises(a.Bad):
+                a.read_fence(noted(o, tail), "it")
+
 
 if __name__ == "__main__":
     result = unittest.main(exit=False).result
