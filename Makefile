@@ -56,7 +56,7 @@ MODE := $(subst $(space),-,$(strip $(CC_NAME) $(SAN_NAME) $(if $(COV),cov) $(if 
 MODE := $(or $(MODE),release)
 B := $(BUILD)/$(MODE)
 
-PKGS := libsodium libcurl libzstd libarchive sqlite3 libcrypto jansson smartcols expat yaml-0.1 libmicrohttpd
+PKGS := libsodium libcurl libzstd libarchive sqlite3 libcrypto jansson smartcols expat yaml-0.1 libmicrohttpd fuse3
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 CMOCKA_LIBS := $(shell pkg-config --libs cmocka 2>/dev/null)

@@ -826,6 +826,14 @@ static void drop_ranges(struct reader *r, struct range_list *l)
 	}
 }
 
+static void domain_free(struct reader_domain *d)
+{
+	moved_free(d->moved);
+	secret_free(d->keys);
+	secret_wipe(d, sizeof(*d));
+	free(d);
+}
+
 void reader_free(struct reader *r)
 {
 	if (!r)
@@ -846,10 +854,7 @@ void reader_free(struct reader *r)
 	}
 	for (struct reader_domain *d = r->domains, *next; d; d = next) {
 		next = d->next;
-		moved_free(d->moved);
-		secret_free(d->keys);
-		secret_wipe(d, sizeof(*d));
-		free(d);
+		domain_free(d);
 	}
 	worker_free(r->sync);
 	keyring_free(r->ring);
@@ -860,45 +865,48 @@ void reader_free(struct reader *r)
 	free(r);
 }
 
-/* The reader's own copy of a domain, made when it is first seen. */
-static struct reader_domain *domain_of(struct reader *r, const struct domain_keys *keys,
-                                       struct err *e)
+static struct reader_domain *domain_new(const struct reader *r, const struct domain_keys *keys)
 {
-	struct reader_domain *d;
+	struct reader_domain *d = calloc(1, sizeof(*d));
 
-	(void)pthread_mutex_lock(&r->lock);
-	for (d = r->domains; d; d = d->next) {
-		if (strcmp(d->keys->name, keys->name) == 0)
-			break;
-	}
-	(void)pthread_mutex_unlock(&r->lock);
-	if (d)
-		return d;
-	if (r->params.rehash && !keys->has_content) {
-		(void)err_set(e, ERR_DENIED,
-		              "this key file cannot compute ids of data; use the recovery key");
+	if (!d)
 		return NULL;
-	}
-	d = calloc(1, sizeof(*d));
-	if (d)
-		d->keys = secret_new(sizeof(*d->keys));
-	if (d && d->keys)
+	d->keys = secret_new(sizeof(*d->keys));
+	if (d->keys)
 		d->moved = moved_new(r->repo, d->keys);
-	if (!d || !d->keys || !d->moved) {
-		if (d)
-			secret_free(d->keys);
-		free(d);
-		(void)err_set(e, ERR_NOMEM, "no memory for the keys of a domain");
+	if (!d->moved) {
+		domain_free(d);
 		return NULL;
 	}
 	*d->keys = *keys;
 	crypt_hasher_init(&d->node, keys->node);
 	if (keys->has_content)
 		crypt_hasher_init(&d->data, keys->id);
+	return d;
+}
+
+/* The reader's own copy of a domain, made when it is first seen. */
+static struct reader_domain *domain_of(struct reader *r, const struct domain_keys *keys,
+                                       struct err *e)
+{
+	struct reader_domain *d;
+
+	if (r->params.rehash && !keys->has_content) {
+		(void)err_set(e, ERR_DENIED,
+		              "this key file cannot compute ids of data; use the recovery key");
+		return NULL;
+	}
 	(void)pthread_mutex_lock(&r->lock);
-	d->next = r->domains;
-	r->domains = d;
+	d = r->domains;
+	while (d && strcmp(d->keys->name, keys->name) != 0)
+		d = d->next;
+	if (!d && (d = domain_new(r, keys))) {
+		d->next = r->domains;
+		r->domains = d;
+	}
 	(void)pthread_mutex_unlock(&r->lock);
+	if (!d)
+		(void)err_set(e, ERR_NOMEM, "no memory for the keys of a domain");
 	return d;
 }
 
@@ -965,6 +973,13 @@ int reader_wait(struct reader *r, bool (*done)(void *arg), void *arg, struct err
 		*e = r->err;
 	(void)pthread_mutex_unlock(&r->lock);
 	return failed ? -1 : 0;
+}
+
+void reader_wake(struct reader *r)
+{
+	(void)pthread_mutex_lock(&r->lock);
+	(void)pthread_cond_broadcast(&r->room);
+	(void)pthread_mutex_unlock(&r->lock);
 }
 
 int reader_drain(struct reader *r, struct err *e)

@@ -49,13 +49,17 @@ MUST_CHECK int reader_open(const struct repo *r, const struct reader_params *par
 /*
  * Submits wants (copied). Blocks while too much is under way. The domain's
  * keys are needed for the fallback: a pack that is gone is looked for by id
- * in the index. -1: an earlier delivery failed, e says how.
+ * in the index. Thread-safe. -1: an earlier delivery failed, e says how; or of a place that cannot
+ * be (ERR_FORMAT), and then nothing was taken.
  */
 MUST_CHECK int reader_submit(struct reader *r, const struct domain_keys *domain,
                              const struct reader_want *wants, size_t n, struct err *e);
 
 /* Waits until done(arg), which is asked after each range of deliveries. -1 as reader_submit(). */
 MUST_CHECK int reader_wait(struct reader *r, bool (*done)(void *arg), void *arg, struct err *e);
+
+/* Lets those in reader_wait() ask again. */
+void reader_wake(struct reader *r);
 
 /* Waits until everything submitted is delivered. */
 MUST_CHECK int reader_drain(struct reader *r, struct err *e);

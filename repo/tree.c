@@ -352,9 +352,15 @@ int tree_leaf_decode(const uint8_t *p, size_t n, struct leaf **ret, struct err *
 	return 0;
 }
 
+struct inner *inner_ref(struct inner *i)
+{
+	__atomic_add_fetch(&i->refs, 1, __ATOMIC_RELAXED);
+	return i;
+}
+
 void inner_free(struct inner *i)
 {
-	if (!i)
+	if (!i || __atomic_sub_fetch(&i->refs, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
 	arena_clear(i->arena);
 	free(i->arena);
@@ -399,6 +405,7 @@ int tree_inner_decode(const uint8_t *p, size_t n, struct inner **ret, struct err
 		free(in);
 		return err_set(e, ERR_NOMEM, "no memory for a tree node");
 	}
+	in->refs = 1;
 	uint8_t version = rd_u8(&r);
 	in->level = rd_u8(&r);
 	if (!rd_ok(&r) || version != 1 || in->level == 0 || in->level >= FORMAT_LEVELS_MAX ||

@@ -65,13 +65,16 @@ struct tree_child {
 	struct chunk_ref ref;
 	uint64_t records, bytes;
 };
+/* Reference-counted, thread-safe, as leaves are. */
 struct inner {
+	int refs;
 	unsigned level;
 	struct tree_child *children;
 	size_t n;
 	void *arena;
 };
-void inner_free(struct inner *i);
+struct inner *inner_ref(struct inner *i);
+void inner_free(struct inner *i); /* one reference; with the last one the node goes */
 MUST_CHECK int tree_inner_decode(const uint8_t *p, size_t n, struct inner **ret, struct err *e);
 
 /* ---- reading ---- */
@@ -100,6 +103,13 @@ static inline bool chunk_absent(const struct chunk_ref *ref)
 }
 
 /*
+ * Nodes are taken from the cache (borrowed), and kept there. Not together with tree_use_index(),
+ * which changes leaves.
+ */
+struct node_cache;
+void tree_use_cache(struct tree *t, struct node_cache *cache);
+
+/*
  * Positions before the first record whose path is >= path (NULL: the
  * beginning). tree_next gives records one after the other: *ret is valid
  * while *ret_leaf is (the caller may leaf_ref it to keep it); NULL at the end.
@@ -108,6 +118,19 @@ static inline bool chunk_absent(const struct chunk_ref *ref)
 MUST_CHECK int tree_seek(struct tree *t, const char *path, size_t len, struct err *e);
 MUST_CHECK int tree_next(struct tree *t, const struct record **ret, struct leaf **ret_leaf,
                          struct err *e);
+
+/* Positions before the last record that is not behind this path and position in a file. */
+MUST_CHECK int tree_seek_part(struct tree *t, const char *path, size_t len, uint64_t position,
+                              struct err *e);
+
+/*
+ * Records have numbers, from 0 in their order, continuations too. tree_seek_number() positions
+ * before the record of this number, tree_number() tells which tree_next() gave last.
+ *   ERR_FORMAT  there is none, or nodes hold more or fewer records than those above them say;
+ *               and as tree_next()
+ */
+MUST_CHECK int tree_seek_number(struct tree *t, uint64_t number, struct err *e);
+uint64_t tree_number(const struct tree *t);
 
 /*
  * After ERR_CORRUPT or ERR_NOT_FOUND from tree_next: steps over the node that cannot be read.

@@ -8,7 +8,7 @@
 #include "repo/repo.h"
 #include "repo/tree.h"
 
-extern const struct verb cmd_points, cmd_show, cmd_ls, cmd_get, cmd_export, cmd_volume;
+extern const struct verb cmd_points, cmd_show, cmd_ls, cmd_get, cmd_export, cmd_mount, cmd_volume;
 extern const struct verb cmd_fence, cmd_unfence, cmd_accept, cmd_fences;
 
 /* Opens the repository for reading, with the program's token for stopping. */
@@ -18,7 +18,14 @@ MUST_CHECK int cmd_open(const struct verb_common *common, struct repo **ret, str
 MUST_CHECK int cmd_open_point(const struct verb_common *common, const char *text, struct repo **ret,
                               struct point *ret_point, struct err *e);
 
-/* The same for verbs that read contents. ERR_DENIED: the key cannot, before anything is made. */
+/* Opens the repository for reading contents. ERR_DENIED: the key cannot. */
+MUST_CHECK int cmd_open_contents(const struct verb_common *common, struct repo **ret,
+                                 struct err *e);
+
+/*
+ * As cmd_open_point(), for verbs that read contents. ERR_DENIED: the key cannot, before anything is
+ * made.
+ */
 MUST_CHECK int cmd_open_data(const struct verb_common *common, const char *text, struct repo **ret,
                              struct point *ret_point, struct err *e);
 

@@ -23,8 +23,7 @@ int cmd_open_point(const struct verb_common *common, const char *text, struct re
 	return 0;
 }
 
-int cmd_open_data(const struct verb_common *common, const char *text, struct repo **ret,
-                  struct point *ret_point, struct err *e)
+int cmd_open_contents(const struct verb_common *common, struct repo **ret, struct err *e)
 {
 	auto_repo struct repo *r = NULL;
 
@@ -35,7 +34,17 @@ int cmd_open_data(const struct verb_common *common, const char *text, struct rep
 		return err_set(e, ERR_DENIED,
 		               "'%s' is no recovery key: contents can only be read with that one",
 		               common->key);
-	if (repo_find(r, text, ret_point, e) < 0 || choose_complete(r, text, ret_point, e) < 0)
+	*ret = STEAL(&r);
+	return 0;
+}
+
+int cmd_open_data(const struct verb_common *common, const char *text, struct repo **ret,
+                  struct point *ret_point, struct err *e)
+{
+	auto_repo struct repo *r = NULL;
+
+	if (cmd_open_contents(common, &r, e) < 0 || repo_find(r, text, ret_point, e) < 0 ||
+	    choose_complete(r, text, ret_point, e) < 0)
 		return -1;
 	*ret = STEAL(&r);
 	return 0;

@@ -60,6 +60,7 @@ LIB/libcrypto.so
 LIB/libcurl.so
 LIB/libexpat.so
 LIB/libffi.so
+LIB/libfuse3.so
 LIB/libgcc_s.so
 LIB/libgmp.so
 LIB/libgnutls.so
