@@ -429,12 +429,13 @@ $(call obj,$(bench_srcs)): | $(GEN)
 $(B)/bench/limits: $(call obj,bench/limits.c)
 $(B)/bench/scale: $(call obj,$(wildcard bench/scale*.c)) $(call archives,repo $(BELOW_repo))
 $(B)/bench/freezes: $(call obj,bench/freezes.c) $(call archives,snapshot $(BELOW_snapshot))
-$(B)/bench/limits $(B)/bench/scale $(B)/bench/freezes:
+$(B)/bench/world: $(call obj,bench/world.c) $(call archives,agent $(BELOW_agent))
+$(B)/bench/limits $(B)/bench/scale $(B)/bench/freezes $(B)/bench/world:
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
-.PHONY: bench bench-peers bench-scale bench-freezes
+.PHONY: bench bench-peers bench-scale bench-freezes bench-world
 bench: all $(B)/bench/limits ## measure time, memory and stored bytes, and compare with the primitives' limit
 	@scripts/bootstrap
 	@BIN='$(abspath $(B))' bench/run $(BENCH_ARGS)
@@ -444,6 +445,8 @@ bench-peers: all $(B)/bench/limits ## the same corpora through restic, rustic an
 	@BIN='$(abspath $(B))' bench/run --peers $(BENCH_ARGS)
 bench-freezes: all $(B)/bench/freezes ## how long file systems stand still for snapshots; root, loop devices
 	@BIN='$(abspath $(B))' bench/freezes $(FREEZES_DIR)
+bench-world: $(B)/bench/world ## what an agent's knowledge of a cluster takes, and its decisions: CLAIMS=n
+	@$(B)/bench/world $(or $(CLAIMS),10000)
 bench-scale: $(B)/bench/scale ## collections, checks and the index by size: SIZE=small|medium|1m|3m|10m|100m, SCALE_DIR=dir
 	@dir=$(or $(SCALE_DIR),$$(mktemp -d)) && $(B)/bench/scale --dir $$dir --size $(or $(SIZE),1m) $(SCALE_ARGS); rc=$$?; \
 		$(if $(SCALE_DIR),,rm -rf $$dir;) exit $$rc
