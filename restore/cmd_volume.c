@@ -19,14 +19,18 @@ enum {
 	OPT_FORCE,
 	OPT_SYNC,
 	OPT_THREADS,
-	OPT_MEMORY
+	OPT_MEMORY,
+	OPT_ONLY
 };
 
 static struct job {
 	const char *target;
 	unsigned flags; /* target_flags */
 	bool verify, sync;
+	const char **only; /* paths and patterns of --only */
+	size_t nonly;
 	struct restore_params params;
+	struct progress_counts totals;
 } job;
 
 /*
@@ -35,6 +39,10 @@ static struct job {
  */
 static const struct verb_option volume_options[] = {
 	{ "target", "PATH", "directory, image file or block device to restore into", OPT_TARGET },
+	{ "only", "PATH",
+	  "of the point only this entry, with all below it; may be repeated, and a "
+	  "pattern",
+	  OPT_ONLY },
 	{ "in-place", NULL, "make what is there like the point; write only what differs",
 	  OPT_IN_PLACE },
 	{ "delete", NULL, "with --in-place: remove what the point does not have", OPT_DELETE },
@@ -66,6 +74,17 @@ static const struct verb_option get_options[] = {
 	{ NULL, NULL, NULL, 0 },
 };
 
+static int add_only(struct job *j, const char *value, struct err *e)
+{
+	const char **only = reallocarray(j->only, j->nonly + 1, sizeof(*only));
+
+	if (!only)
+		return err_set(e, ERR_NOMEM, "no memory for %zu paths", j->nonly + 1);
+	j->only = only;
+	j->only[j->nonly++] = value;
+	return 0;
+}
+
 static int set(void *state, int key, const char *value, struct err *e)
 {
 	struct job *j = state;
@@ -77,6 +96,8 @@ static int set(void *state, int key, const char *value, struct err *e)
 			return err_set(e, ERR_INVALID, "--target is empty");
 		j->target = value;
 		return 0;
+	case OPT_ONLY:
+		return add_only(j, value, e);
 	case OPT_IN_PLACE:
 		j->flags |= TARGET_IN_PLACE;
 		return 0;
@@ -121,6 +142,9 @@ static int check_options(const struct job *j, struct err *e)
 		               "--target is missing: it says where the restore goes");
 	if (j->flags & TARGET_DELETE && !(j->flags & TARGET_IN_PLACE))
 		return err_set(e, ERR_INVALID, "--delete makes sense with --in-place only");
+	if (j->flags & TARGET_DELETE && j->nonly > 0)
+		return err_set(e, ERR_INVALID,
+		               "--delete would remove what --only leaves out; give one of them");
 	return 0;
 }
 
@@ -185,21 +209,20 @@ static int restore(const struct repo *r, const struct point *p, struct job *j, b
 static int run_job(struct job *j, const struct verb_common *common, const struct repo *r,
                    const struct point *p, struct err *e)
 {
-	struct progress_counts counts = { 0 };
 	struct report report;
 	CLEANUP(buf_clear) struct buf text = BUF_INIT(4 * KIB);
 
 	report_init(&report);
 	report.quiet = common->dry_run;
 	if (j->params.npaths == 0) {
-		atomic_store(&counts.bytes_total, p->bytes_logical);
-		atomic_store(&counts.files_total, p->files + p->directories + p->others);
+		atomic_store(&j->totals.bytes_total, p->bytes_logical);
+		atomic_store(&j->totals.files_total, p->files + p->directories + p->others);
 	}
-	j->params.counts = &counts;
+	j->params.counts = &j->totals;
 	(void)buf_printf(&text, "restoring '%s'", p->volume.name);
 	struct progress *progress =
 		progress_start(buf_cstr(&text), common->quiet ? PROGRESS_NEVER : common->progress,
-	                       &counts);
+	                       &j->totals);
 	int rc = restore(r, p, j, common->dry_run, &report, e);
 	progress_stop(progress);
 	const struct report_head head = {
@@ -210,6 +233,7 @@ static int run_job(struct job *j, const struct verb_common *common, const struct
 		.target = j->target,
 		.dry_run = common->dry_run,
 		.requests = store_requests(r->store),
+		.matched = j->params.matched,
 	};
 	/* What was found missing is told of a restore that failed as well. */
 	if ((rc == 0 && (!common->quiet || common->output != OUTPUT_TABLE)) ||
@@ -227,29 +251,9 @@ static int run_job(struct job *j, const struct verb_common *common, const struct
 	return rc;
 }
 
-static int run_volume(void *state, const struct verb_common *common, int argc, char **argv,
-                      struct err *e)
-{
-	struct job *j = state;
-	auto_repo struct repo *r = NULL;
-	CLEANUP(point_clear) struct point p = { 0 };
-
-	(void)argc;
-	if (check_options(j, e) < 0 || cmd_open_data(common, argv[0], &r, &p, e) < 0)
-		return -1;
-	auto_unpin struct cmd_pin pin;
-	cmd_pin(common, r, &p, &pin);
-	return run_job(j, common, r, &p, e);
-}
-
 /* Before anything is made: are they all there? A damaged tree shows in the restore itself. */
-static int check_paths(const struct repo *r, const struct point *p, const char *const *paths,
-                       size_t n, struct err *e)
+static int check_paths(struct tree *t, const char *const *paths, size_t n, struct err *e)
 {
-	auto_tree struct tree *t = NULL;
-
-	if (tree_open(r, p, &t, e) < 0)
-		return -1;
 	for (size_t i = 0; i < n; i++) {
 		const struct record *found;
 		struct leaf *leaf;
@@ -264,59 +268,114 @@ static int check_paths(const struct repo *r, const struct point *p, const char *
 	return 0;
 }
 
-static int by_path(const void *a, const void *b)
+/* True when the point has an entry of exactly this name, whatever characters are in it. */
+static bool is_entry(struct tree *t, const char *text)
 {
-	const char *x = *(const char *const *)a;
-	const char *y = *(const char *const *)b;
+	struct err ignored = ERR_INIT;
+	const struct record *r;
+	struct leaf *leaf;
 
-	return source_path_cmp(x, strlen(x), y, strlen(y));
+	auto_free char *path = strdup(text);
+	return path && restore_path(path, &ignored) == 0 &&
+	       tree_lookup(t, path, strlen(path), &r, &leaf, &ignored) == 0;
+}
+
+static int select_add(struct select *s, struct tree *t, const char *text, bool *ret_pattern,
+                      struct err *e)
+{
+	if (select_is_pattern(text) && !is_entry(t, text)) {
+		*ret_pattern = true;
+		return select_add_pattern(s, text, e);
+	}
+	auto_free char *path = strdup(text);
+	if (!path)
+		return err_set(e, ERR_NOMEM, "no memory for a path");
+	return restore_path(path, e) < 0 ? -1 : select_add_path(s, path, e);
+}
+
+/* What of the point is wanted, into the job's parameters. s outlives them. */
+static int choose_parts(struct job *j, const struct repo *r, const struct point *p,
+                        const char *const *texts, size_t n, struct select *s, struct err *e)
+{
+	auto_tree struct tree *t = NULL;
+	struct select_counts counts;
+	bool patterns = false;
+
+	if (p->volume.block)
+		return err_set(e, ERR_INVALID,
+		               "'%s' is a block volume, which has no files to choose from",
+		               p->volume.name);
+	if (tree_open(r, p, &t, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		if (select_add(s, t, texts[i], &patterns, e) < 0)
+			return -1;
+	}
+	if (select_finish(s, e) < 0)
+		return -1;
+	j->params.paths = select_roots(s, &j->params.npaths);
+	if (!patterns)
+		return check_paths(t, j->params.paths, j->params.npaths, e);
+	if (select_scan(s, t, r->cancel, &counts, e) < 0)
+		return -1;
+	j->params.select = s;
+	j->params.matched = counts.matched;
+	atomic_store(&j->totals.bytes_total, counts.bytes);
+	atomic_store(&j->totals.files_total, counts.entries);
+	return 0;
+}
+
+static void clean_select(struct select *const *s)
+{
+	select_free(*s);
+}
+
+static int run_parts(struct job *j, const struct verb_common *common, const char *name,
+                     const char *const *texts, size_t n, struct err *e)
+{
+	CLEANUP(clean_select) struct select *s = select_new();
+	auto_repo struct repo *r = NULL;
+	CLEANUP(point_clear) struct point p = { 0 };
+
+	if (!s)
+		return err_set(e, ERR_NOMEM, "no memory for %zu paths", n);
+	if (check_options(j, e) < 0 || cmd_open_data(common, name, &r, &p, e) < 0)
+		return -1;
+	auto_unpin struct cmd_pin pin;
+	cmd_pin(common, r, &p, &pin);
+	return n > 0 && choose_parts(j, r, &p, texts, n, s, e) < 0 ? -1
+	                                                           : run_job(j, common, r, &p, e);
+}
+
+static int run_volume(void *state, const struct verb_common *common, int argc, char **argv,
+                      struct err *e)
+{
+	struct job *j = state;
+
+	(void)argc;
+	j->params.root = j->nonly > 0;
+	int rc = run_parts(j, common, argv[0], j->only, j->nonly, e);
+	free(j->only);
+	return rc;
 }
 
 static int run_get(void *state, const struct verb_common *common, int argc, char **argv,
                    struct err *e)
 {
 	struct job *j = state;
-	auto_repo struct repo *r = NULL;
-	CLEANUP(point_clear) struct point p = { 0 };
-	auto_free const char **paths = calloc((size_t)argc, sizeof(char *));
-	size_t n = 0;
 
-	if (!paths)
-		return err_set(e, ERR_NOMEM, "no memory for %d paths", argc);
-	if (check_options(j, e) < 0)
-		return -1;
+	/* Wrong paths are told before the store is asked for anything. */
 	for (int i = 1; i < argc; i++) {
-		if (restore_path(argv[i], e) < 0)
-			return -1;
-		paths[n++] = argv[i];
-	}
-	/* In order, and without what another one holds already. */
-	qsort(paths, n, sizeof(*paths), by_path);
-	size_t kept = 0;
-	for (size_t i = 0; i < n; i++) {
-		const char *last = kept > 0 ? paths[kept - 1] : NULL;
-		size_t len = last ? strlen(last) : 0;
+		auto_free char *path = strdup(argv[i]);
 
-		if (last && strncmp(paths[i], last, len) == 0 &&
-		    (len == 0 || paths[i][len] == '\0' || paths[i][len] == '/'))
-			continue;
-		paths[kept++] = paths[i];
+		if (!path)
+			return err_set(e, ERR_NOMEM, "no memory for %d paths", argc);
+		if (restore_path(path, e) < 0)
+			return -1;
 	}
-	if (cmd_open_data(common, argv[0], &r, &p, e) < 0)
-		return -1;
-	if (p.volume.block)
-		return err_set(e, ERR_INVALID,
-		               "'%s' is a block volume, which has no files; use the verb volume",
-		               p.volume.name);
-	auto_unpin struct cmd_pin pin;
-	cmd_pin(common, r, &p, &pin);
-	if (check_paths(r, &p, paths, kept, e) < 0)
-		return -1;
-	j->params.paths = paths;
-	j->params.npaths = kept;
 	if (!(j->flags & TARGET_IN_PLACE))
 		j->flags |= TARGET_MERGE;
-	return run_job(j, common, r, &p, e);
+	return run_parts(j, common, argv[0], (const char *const *)argv + 1, (size_t)argc - 1, e);
 }
 
 const struct verb cmd_volume = {
@@ -329,6 +388,9 @@ const struct verb cmd_volume = {
 		"With --in-place the target may hold an earlier or later state: it is read "
 		"and compared, and only what differs is fetched and written. Entries that "
 		"the point does not have stay, unless --delete is given.\n\n"
+		"With --only, parts of the point are restored as if they were all of it: the "
+		"directories above them come with their metadata, the rest is left out. A PATH "
+		"may be a pattern, as in `get`.\n\n"
 		"Damaged or missing data never becomes silently wrong data. With "
 		"--on-corrupt fail the restore stops and the file that is hurt is removed. "
 		"With --on-corrupt skip the rest is restored, each missing range is left as "
@@ -337,6 +399,7 @@ const struct verb cmd_volume = {
 		"set is counted and the exit status is 3.",
 	.examples =
 		"aksdr-restore volume shop/orders --target /mnt/orders\n"
+		"aksdr-restore volume orders --target /mnt/conf --only etc --only '**/*.conf'\n"
 		"aksdr-restore volume orders@2026-11-22 --target /mnt/orders --in-place --delete\n"
 		"aksdr-restore volume disk0 --target /dev/vdb --verify",
 	.options = volume_options,
@@ -355,8 +418,14 @@ const struct verb cmd_get = {
 	.text = "Each PATH, with all below it, comes to the same path below the target "
 		"directory, which may hold other files. Directories above it are made with "
 		"their metadata when they are missing. A file that is there already is an "
-		"error, unless --in-place is given.",
-	.examples = "aksdr-restore get shop/orders etc/app.conf var/lib/app --target /tmp/look",
+		"error, unless --in-place is given.\n\n"
+		"A PATH with * ? or [ is a pattern, unless there is an entry of that very name: "
+		"* stands for any part of a name, ** for any number of directories. One without "
+		"a slash fits names at any depth, one with a slash, which may be the first "
+		"character, is for a path from the root. A backslash takes the next character as "
+		"it is. Nothing that fits is exit status 4.",
+	.examples = "aksdr-restore get shop/orders etc/app.conf var/lib/app --target /tmp/look\n"
+		    "aksdr-restore get shop/orders 'etc/**/*.conf' --target /tmp/look",
 	.options = get_options,
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
 	.min_args = 2,

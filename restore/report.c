@@ -165,6 +165,10 @@ static int print_text(const struct report *r, const struct report_head *h, FILE 
 		(void)buf_printf(&line, ", %s were there already",
 		                 num_bytes_text(atomic_load(&r->same)).s);
 	(void)buf_str(&line, "\n");
+	if (h->matched > 0)
+		(void)buf_printf(&line, "  %llu %s what was asked for\n",
+		                 (unsigned long long)h->matched,
+		                 h->matched == 1 ? "entry fits" : "entries fit");
 	if (r->deleted > 0)
 		(void)buf_printf(&line,
 		                 h->dry_run ? "  %llu %s not in the point, to be removed\n"
@@ -212,6 +216,7 @@ static const struct table_column columns[] = {
 	{ "verified", NULL, TABLE_BOOL },        { "missing_count", NULL, TABLE_NUMBER },
 	{ "missing_bytes", NULL, TABLE_BYTES },  { "differ_count", NULL, TABLE_NUMBER },
 	{ "duration_ms", NULL, TABLE_DURATION }, { "requests", NULL, TABLE_NUMBER },
+	{ "matched", NULL, TABLE_NUMBER },
 };
 
 /* A text with any bytes as a JSON string, escaped as tables do. */
@@ -298,6 +303,7 @@ int report_print(const struct report *r, const struct report_head *h, enum outpu
 	table_number(t, (int64_t)r->differ_count);
 	table_number(t, r->took_ms);
 	table_number(t, (int64_t)h->requests);
+	table_number(t, (int64_t)h->matched);
 
 	auto_json json_t *extra = json_object();
 	(void)json_object_set_new(extra, "missing", json_gaps(r));

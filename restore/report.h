@@ -68,6 +68,7 @@ struct report_head {
 	const char *volume, *point, *session, *target;
 	bool dry_run;
 	uint64_t requests; /* to the store's service */
+	uint64_t matched;  /* entries that patterns fit; 0: there was none */
 };
 
 /* The closing summary on f. CSV is given as JSON's fields in one line. */

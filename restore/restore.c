@@ -61,9 +61,11 @@ bool path_within(const char *path, size_t len, const char *dir, size_t dir_len)
 	       (dir_len == 0 || len == dir_len || path[dir_len] == '/');
 }
 
-/* Is the path part of what is restored? */
+/* Is the path, which is no directory, part of what is restored? */
 bool restore_selected(const struct restore *x, const char *path, size_t len)
 {
+	if (x->params->select)
+		return select_has(x->params->select, path, len, false);
 	for (size_t i = 0; i < x->params->npaths; i++) {
 		const char *p = x->params->paths[i];
 
@@ -182,6 +184,16 @@ static int do_record(struct restore *x, const struct record *r, struct leaf *lea
 	atomic_fetch_add(&x->report->directories, 1);
 	restore_progress(x, 0, 1);
 	return 0;
+}
+
+/* do_record() for what is wanted of it. */
+static int do_wanted(struct restore *x, const struct record *r, struct leaf *leaf, struct err *e)
+{
+	struct select *s = x->params->select;
+
+	if (s && r->position == 0)
+		x->unwanted = !select_has(s, r->path, r->path_len, S_ISDIR(r->st.mode));
+	return x->unwanted ? 0 : do_record(x, r, leaf, e);
 }
 
 /* ---- the walk ---- */
@@ -312,6 +324,9 @@ static int pin_record(struct restore *x, const struct record *r, struct leaf *le
 	size_t dir_len = path_parent_len(r->path, r->path_len);
 
 	(void)leaf;
+	if (x->params->select &&
+	    !select_has(x->params->select, r->path, r->path_len, S_ISDIR(r->st.mode)))
+		return 0;
 	if (!(r->fsflags & META_PINS) || r->position > 0 || r->flags & RECORD_HARDLINK ||
 	    (!S_ISREG(r->st.mode) && !S_ISDIR(r->st.mode)))
 		return 0;
@@ -327,7 +342,8 @@ static int pin_record(struct restore *x, const struct record *r, struct leaf *le
 
 static int check_selection(struct restore *x, struct err *e)
 {
-	for (size_t i = 0; i < x->params->npaths; i++) {
+	/* Of patterns only those who went through the tree know whether they fit something. */
+	for (size_t i = 0; !x->params->select && i < x->params->npaths; i++) {
 		const struct record *r;
 		struct leaf *leaf;
 		const char *p = x->params->paths[i];
@@ -382,9 +398,29 @@ static int start(struct restore *x, struct err *e)
 	return reader_open(x->repo, &params, deliver_chunk, x, &x->reader, e);
 }
 
+/* The root's metadata, when parts of a point are restored as if they were all of it. */
+static int give_root(struct restore *x, struct err *e)
+{
+	const struct record *r;
+	struct leaf *leaf;
+	struct err why = ERR_INIT;
+
+	if (!x->params->root)
+		return 0;
+	if (restore_open_aux(x, e) < 0)
+		return -1;
+	if (tree_lookup(x->aux, "", 0, &r, &leaf, &why) == 0)
+		return do_root(x, r, e);
+	/* The walk comes by the same damage, and tells. */
+	if (restore_is_loss(&why) && x->params->on_corrupt == CORRUPT_SKIP)
+		return 0;
+	*e = why;
+	return err_wrap(e, "reading the point's root");
+}
+
 static int run(struct restore *x, struct err *e)
 {
-	if (walk_all(x, do_record, e) < 0 || fill_end(x, e) < 0)
+	if (give_root(x, e) < 0 || walk_all(x, do_wanted, e) < 0 || fill_end(x, e) < 0)
 		return -1;
 	while (x->nframes > 0) {
 		if (dirs_pop(x, e) < 0)

@@ -20,6 +20,7 @@
 #include "common/progress.h"
 #include "repo/repo.h"
 #include "restore/report.h"
+#include "restore/select.h"
 #include "restore/target.h"
 
 enum on_corrupt {
@@ -28,9 +29,12 @@ enum on_corrupt {
 };
 
 struct restore_params {
-	/* Entries, with all below them, by path; 0: the whole point. */
+	/* Entries, with all below them, by path, in order, none within another; 0: the whole point. */
 	const char *const *paths;
 	size_t npaths;
+	struct select *select; /* only what it has, of what is below these; NULL: all of it */
+	bool root;             /* the point's root gives its metadata to the target, too */
+	uint64_t matched;      /* entries that patterns fit, for the report */
 	enum on_corrupt on_corrupt;
 	bool rehash;      /* compute every chunk's id again */
 	unsigned threads; /* 0: CPUs */

@@ -79,8 +79,9 @@ struct restore {
 
 	struct alias **aliases; /* lists by hash; NULL until there is one */
 	size_t naliases;
-	bool pins;    /* some entry forbids changes to itself */
-	bool damaged; /* part of the tree was skipped */
+	bool pins;     /* some entry forbids changes to itself */
+	bool damaged;  /* part of the tree was skipped */
+	bool unwanted; /* the record, and parts of it that follow, are passed over */
 
 	pthread_mutex_t lock;
 	struct context *contexts; /* guarded by lock */
@@ -113,7 +114,7 @@ const char *path_name(const char *path, size_t len);
 /* True when path is dir or lies below it. */
 bool path_within(const char *path, size_t len, const char *dir, size_t dir_len);
 
-/* Is the path part of what is restored? */
+/* Is the path, which is no directory, part of what is restored? */
 bool restore_selected(const struct restore *x, const char *path, size_t len);
 
 /* An entry that is no directory; its directory is entered. */

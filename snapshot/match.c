@@ -34,7 +34,7 @@ static bool is_any_depth(const char *part)
 
 static int bad(const char *text, const char *why, struct err *e)
 {
-	return err_set(e, ERR_INVALID, "the exclude pattern '%s' %s", text, why);
+	return err_set(e, ERR_INVALID, "the pattern '%s' %s", text, why);
 }
 
 /* Fills p from text; p is freed by the caller, also on failure. */
@@ -63,7 +63,7 @@ static int parse(struct pattern *p, const char *text, struct err *e)
 	p->text = strndup(s, len);
 	p->parts = calloc(len + 2, sizeof(*p->parts));
 	if (!p->text || !p->parts)
-		return err_set(e, ERR_NOMEM, "no memory for an exclude pattern");
+		return err_set(e, ERR_NOMEM, "no memory for a pattern");
 	static char deep[] = "**", one[] = "*";
 	if (!rooted)
 		p->parts[p->n++] = deep;
@@ -71,7 +71,7 @@ static int parse(struct pattern *p, const char *text, struct err *e)
 		if (!*part || strcmp(part, ".") == 0 || strcmp(part, "..") == 0)
 			return bad(text,
 			           "has an empty, '.' or '..' part; write the path as it is "
-			           "below the source",
+			           "in the volume",
 			           e);
 		p->parts[p->n++] = part;
 	}
@@ -88,7 +88,7 @@ struct match *match_new(const char *const *patterns, size_t n, struct err *e)
 		m->patterns = calloc(n, sizeof(*m->patterns));
 	if (!m || (n > 0 && !m->patterns)) {
 		match_free(m);
-		err_set(e, ERR_NOMEM, "no memory for %zu exclude patterns", n);
+		err_set(e, ERR_NOMEM, "no memory for %zu patterns", n);
 		return NULL;
 	}
 	for (; m->n < n; m->n++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Patterns that leave things out of a walk, in the way of .gitignore: a
+ * Patterns that leave things out of a walk (and say what of a point is wanted, restore/select.h),
+ * in the way of .gitignore: a
  * pattern without '/' (but for a last one) is for a name at any depth; one with
  * '/' is for a path from the root; `**` stands for any number of folders; a last
  * '/' means directories only; '!' in front takes things in again; the last

@@ -170,6 +170,49 @@ json_is 2 items 0 files
 run 0 "$restore" get "$data" link --target "$work/dry" --dry-run
 ok not test -e dry
 
+t 'get takes what patterns fit, and says how many'
+mkdir -p pats/etc/deep pats/var
+touch pats/etc/a.conf pats/etc/deep/b.conf pats/etc/c.txt pats/var/d.conf 'pats/var/e[1].txt'
+touch -d 2003-03-03 pats/etc
+run_setup pats="$work/pats"
+run 0 "$restore" get pats 'etc/**/*.conf' --target "$work/p1"
+out '^  2 entries fit what was asked for$'
+ok test "$(cd p1 && find . -type f | sort | xargs)" = './etc/a.conf ./etc/deep/b.conf'
+run 0 "$restore" get pats '*.conf' var/ --target "$work/p2" --output json
+json_is 4 items 0 matched
+ok test "$(cd p2 && find . -type f | sort | xargs)" = \
+	'./etc/a.conf ./etc/deep/b.conf ./var/d.conf ./var/e[1].txt'
+run 0 "$restore" get pats 'var/e[1].txt' --target "$work/p3" --output json
+json_is 0 items 0 matched
+ok test "$(cd p3 && find . -type f | xargs)" = './var/e[1].txt'
+run 4 "$restore" get pats '*.conf' '*.none' --target "$work/p4"
+err "nothing in this restore point fits '\*.none'"
+ok not test -e p4
+run 2 "$restore" get pats '../*' --target "$work/p4"
+run 0 "$restore" get pats 'e*/' --target "$work/p5" --dry-run
+out '^  1 entry fits'
+ok not test -e p5
+
+t 'volume --only restores parts, with the metadata of what is above them'
+touch -d 2002-02-02 pats
+run_setup pats="$work/pats"
+run 0 "$restore" volume pats --only etc/deep --only 'var/*.conf' --target "$work/o1"
+ok test "$(cd o1 && find . -type f | sort | xargs)" = './etc/deep/b.conf ./var/d.conf'
+ok test "$(stat -c %Y o1 o1/etc)" = "$(stat -c %Y pats pats/etc)"
+run 0 "$restore" volume pats --only etc/a.conf --target "$work/o2" --verify
+ok test "$(stat -c %Y o2 o2/etc)" = "$(stat -c %Y pats pats/etc)"
+run 1 "$restore" volume pats --only etc --target "$work/o2"
+err 'is not empty'
+run 0 "$restore" volume pats --only etc --target "$work/o2" --in-place
+ok same_tree pats/etc o2/etc
+ok not test -e o2/var
+run 4 "$restore" volume pats --only nothing --target "$work/o3"
+run 4 "$restore" volume pats --only 'no*' --target "$work/o3"
+ok not test -e o3
+run 2 "$restore" volume pats --only etc --in-place --delete --target "$work/o2"
+run 2 "$restore" volume disk --only etc --target "$work/o3"
+err 'block volume'
+
 t 'damage: fail stops with 5, skip goes on with 3, and nothing is silently wrong'
 for pack in "$store_dir"/pack/*/*; do
 	chmod u+w "$pack"
