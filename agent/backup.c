@@ -13,6 +13,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/metric.h"
+#include "repo/fence.h"
 #include "repo/protect.h"
 #include "store/traffic.h"
 
@@ -212,14 +213,15 @@ static void open_workplace(struct backup_options *o, const char *state, struct w
 }
 
 /* The views, ready to be read: taken by us, or given. */
-static int take_views(struct backup *b, struct moment *m, struct err *e)
+static int take_views(struct backup *b, const struct repo *r, struct moment *m, struct err *e)
 {
 	const struct backup_options *o = b->options;
 	const char *unhooked = b->claims ? b->claims->in_pods.unused : NULL;
 
 	for (size_t i = 0; i < b->n; i++) {
 		b->views[i] = (struct moment_volume){ .name = b->volumes[i].name,
-			                              .path = b->paths[i] };
+			                              .path = b->paths[i],
+			                              .epoch = fence_epoch(r) };
 		*m = (struct moment){ .volumes = b->views, .n = i + 1 };
 		if (unhooked && capture_add_note(&b->views[i].capture, unhooked, e) < 0)
 			return -1;
@@ -243,6 +245,10 @@ int backup_run(struct backup *b, struct err *e)
 		return -1;
 	if (may_lock(b, r, e) < 0)
 		return -1;
+	for (size_t i = 0; i < b->n; i++) {
+		if (fence_refuse(r, &b->volumes[i], fence_epoch(r), e) < 0)
+			return -1;
+	}
 	if (r->params.single_writer && !o->job.dry_run)
 		log_warn("this repository has a single writer at a time: its store cannot keep "
 		         "writers apart");
@@ -253,7 +259,7 @@ int backup_run(struct backup *b, struct err *e)
 	if (!o->job.dry_run)
 		open_workplace(o, c->state, &w);
 	CLEANUP(moment_end) struct moment m = { .n = 0 };
-	if (take_views(b, &m, e) < 0)
+	if (take_views(b, r, &m, e) < 0)
 		return -1;
 	read_all(b, r, &m, t);
 	return conclude(b, r, t, e);

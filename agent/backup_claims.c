@@ -10,6 +10,7 @@
 #include "agent/mover.h"
 #include "agent/tell.h"
 #include "common/log.h"
+#include "repo/fence.h"
 #include "snapshot/azure_arm.h"
 #include "snapshot/csi_azure.h"
 
@@ -217,7 +218,8 @@ void backup_claims_end(struct backup_claims *c, size_t i, const struct point *p,
 		return;
 	c->told[i] = true;
 	claim_leases_end(&c->leases, i, p, why, p ? p->capture.fallback : NULL);
-	if (c->events && (p || why->class != ERR_BUSY)) /* whoever holds the Lease tells */
+	/* Whoever holds the Lease tells. */
+	if (c->events && (p || why->class != ERR_BUSY || fence_is(why)))
 		announce(c, &c->leases.run.claims[i], p, why);
 }
 

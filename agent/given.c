@@ -11,9 +11,10 @@
 json_t *given_write(const struct moment_volume *v, struct err *e)
 {
 	const struct snapshot *s = v->snapshot;
-	auto_json json_t *o = json_pack("{s:s, s:s, s:I}", "driver", s->ops->name, "consistency",
-	                                snapshot_consistency_name(s->consistency), "frozen_ns",
-	                                (json_int_t)s->freeze_ns);
+	auto_json json_t *o = json_pack("{s:s, s:s, s:I, s:I}", "driver", s->ops->name,
+	                                "consistency", snapshot_consistency_name(s->consistency),
+	                                "frozen_ns", (json_int_t)s->freeze_ns, "epoch",
+	                                (json_int_t)v->epoch);
 
 	if (!o || capture_put(&v->capture, o) < 0) {
 		(void)err_set(e, ERR_NOMEM, "no memory for what is known of a view");
@@ -82,6 +83,7 @@ int given_read(const char *text, const struct snapshot_env *env, struct moment_v
 	if (!o || json_get_str(o, "a view", "driver", &driver, e) < 0 ||
 	    json_get_str(o, "a view", "consistency", &name, e) < 0 ||
 	    json_get_i64(o, "a view", "frozen_ns", &frozen_ns, e) < 0 ||
+	    json_get_u64(o, "a view", "epoch", &v->epoch, e) < 0 ||
 	    consistency_of(name, &consistency, e) < 0)
 		return -1;
 	const bool is_still = strcmp(driver, still.name) == 0;

@@ -121,6 +121,7 @@ static int read_view(const struct repo *r, const struct job_params *p, struct po
 		.compare = previous.distrusted ||
 		           (p->full_every && previous.unread_points + 1 >= p->full_every),
 		.frozen_ns = s->freeze_ns,
+		.epoch = v->epoch,
 		.level = p->level,
 		.verify_encode = p->verify_encode,
 		.ignore_ctime = p->ignore_ctime,

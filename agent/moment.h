@@ -33,6 +33,7 @@ struct moment_volume {
 	struct snapshot *snapshot; /* ready to be read; NULL: `why` */
 	struct err why;
 	struct point_capture capture;
+	uint64_t epoch; /* fence_epoch() that was known before the view was taken */
 };
 
 struct moment {

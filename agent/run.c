@@ -216,7 +216,7 @@ static int step(struct run *r, bool begins, int64_t *ret_next, struct err *e)
 	pthread_mutex_lock(&r->lock);
 	if (r->world->nomem)
 		rc = err_set(e, ERR_NOMEM, "no memory for what is known of the cluster");
-	if (rc == 0 && begins && world_ready(r->world)) {
+	if (rc == 0 && begins && !atomic_load(&r->fenced) && world_ready(r->world)) {
 		*ret_next = planner_pass(r->world, &r->me, now_s);
 		rc = planner_pick(r->world, now_s, r->p->concurrency, runs, BEGIN_MAX, &n, e);
 		for (size_t i = 0; rc == 0 && i < n; i++)
@@ -334,6 +334,9 @@ static int metrics(void *arg, struct buf *b, struct err *e)
 	metric_family(b, "aksdr_agent_leader", METRIC_GAUGE,
 	              "Whether this agent writes the policies' status and the catalog.");
 	metric_sample(b, "aksdr_agent_leader", NULL, 0, atomic_load(&r->leads));
+	metric_family(b, "aksdr_agent_fenced", METRIC_GAUGE,
+	              "Whether this cluster is fenced, and nothing is backed up.");
+	metric_sample(b, "aksdr_agent_fenced", NULL, 0, atomic_load(&r->fenced));
 	metric_family(b, "aksdr_agent_runs_total", METRIC_COUNTER,
 	              "Runs of this agent that have ended, by their result.");
 	for (size_t i = 0; i < ARRAY_LEN(results); i++) {

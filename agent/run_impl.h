@@ -49,6 +49,7 @@ struct run {
 	atomic_uint_fast64_t expired;    /* points */
 
 	atomic_bool store_ready, leads;
+	atomic_bool fenced; /* the cluster as a whole: nothing is begun, nothing expires */
 	atomic_int_fast64_t ticked_ns; /* when the main loop was last there */
 	atomic_uint_fast64_t runs[3];  /* that ended: with points, without, somebody else's */
 	atomic_uint running;

@@ -12,7 +12,9 @@
 #include "common/log.h"
 #include "common/now.h"
 #include "common/secret.h"
+#include "repo/fence.h"
 #include "repo/key.h"
+#include "repo/repo.h"
 
 #define SYNC_MS 300000 /* between two looks at the store */
 
@@ -34,7 +36,8 @@ int run_keep_check(struct run *r, struct err *e)
 	return 0;
 }
 
-void run_keep_tell(struct run *r, const struct err *why)
+/* An event of our own pod. */
+static void tell_pod(struct run *r, const char *reason, const char *action, const char *text)
 {
 	struct err e = ERR_INIT;
 	json_t *pod = NULL;
@@ -45,12 +48,42 @@ void run_keep_tell(struct run *r, const struct err *why)
 			                           .name = r->p->pod,
 			                           .uid = kube_text_at(pod, "metadata.uid") };
 
-		if (events_tell(r->events, &about, true, "AgentFailed", "Start", why->msg, &e) == 0)
+		if (events_tell(r->events, &about, true, reason, action, text, &e) == 0)
 			e.class = ERR_NONE;
 	}
 	if (e.class != ERR_NONE)
 		log_debug("the reason was not told as an event", LOG_S("why", e.msg));
 	json_decref(pod);
+}
+
+void run_keep_tell(struct run *r, const struct err *why)
+{
+	tell_pod(r, "AgentFailed", "Start", why->msg);
+}
+
+/*
+ * Whether this cluster is fenced as a whole (docs/REGIONS.md). Runs would find out for themselves;
+ * so none has to begin, and what is there is left to whoever goes on.
+ */
+static void note_fence(struct run *r, const struct repo *repo)
+{
+	struct point_volume site = { .block = false };
+	struct err why = ERR_INIT;
+
+	(void)snprintf(site.cluster, sizeof(site.cluster), "%s", r->p->cluster);
+	const bool fenced = fence_refuse(repo, &site, fence_epoch(repo), &why) < 0 &&
+	                    fence_is(&why);
+	if (atomic_exchange(&r->fenced, fenced) == fenced)
+		return;
+	if (fenced) {
+		log_error("this cluster is fenced: nothing is backed up", LOG_S("why", why.msg));
+		tell_pod(r, "ClusterFenced", "Backup", why.msg);
+	} else {
+		log_info("this cluster is no longer fenced");
+		tell_pod(r, "ClusterGivenBack", "Backup",
+		         "this cluster is no longer fenced: backups go on");
+	}
+	run_wake(r);
 }
 
 /* One look at the store, and, where we lead, what is there into the catalog. */
@@ -65,6 +98,7 @@ static int look(struct run *r, struct err *e)
 	if (repo_open_url(r->p->store, STORE_READONLY, r->p->key, r->p->passphrase_file,
 	                  r->p->state, &r->stop, &repo, e) < 0)
 		return -1;
+	note_fence(r, repo);
 	if (!atomic_exchange(&r->store_ready, true))
 		log_info("the store is reached");
 	if (!atomic_load(&r->leads)) {
@@ -76,7 +110,8 @@ static int look(struct run *r, struct err *e)
 	    sync_run(c, repo, &params, &result, e) < 0)
 		return err_wrap(e, "keeping the catalog");
 	r->retained.came |= result.added > 0;
-	run_retain(r, c);
+	if (!atomic_load(&r->fenced))
+		run_retain(r, c);
 	return 0;
 }
 

@@ -354,9 +354,10 @@ static int fenced(const struct repo *r, const struct fence *f, const struct poin
 	const char *successor = fact(facts, "successor");
 	const char *reason = fact(facts, "reason");
 	(void)err_set(e, ERR_BUSY,
-	              "volume '%.100s%s%.100s%s%.100s' is fenced since %s%s%.100s%s%s%.200s%s: "
+	              "%s '%.100s%s%.100s%s%.100s' is fenced since %s%s%.100s%s%s%.200s%s: "
 	              "nothing is backed up here until it is given back (aksdr-restore unfence)",
-	              v->cluster, v->cluster[0] ? "/" : "", v->namespace,
+	              v->name[0] ? "volume" : "cluster", v->cluster,
+	              v->cluster[0] && v->name[0] ? "/" : "", v->namespace,
 	              v->namespace[0] ? "/" : "", v->name, now_rfc3339(f->at_ns).s,
 	              successor[0] ? " and belongs to '" : "", successor,
 	              successor[0] ? "' now" : "", reason[0] ? " (" : "", reason,
@@ -370,7 +371,7 @@ bool fence_is(const struct err *e)
 	return e->class == ERR_BUSY && e->os == ESHUTDOWN;
 }
 
-int fence_refuse(const struct repo *r, const struct point_volume *v, struct err *e)
+int fence_refuse(const struct repo *r, const struct point_volume *v, uint64_t epoch, struct err *e)
 {
 	struct fence_tags tags;
 
@@ -381,7 +382,7 @@ int fence_refuse(const struct repo *r, const struct point_volume *v, struct err 
 	for (size_t i = 0; i < r->fences->n; i++) {
 		const struct fence *f = &r->fences->v[i];
 
-		if (!f->lifted && fence_covers(f, &tags))
+		if ((!f->lifted || epoch < f->lifted) && fence_covers(f, &tags))
 			return fenced(r, f, v, e);
 	}
 	return 0;

@@ -84,10 +84,12 @@ MUST_CHECK int fence_judge(const struct repo *r, const struct point_volume *v, c
                            uint64_t epoch, const char *what, struct err *e);
 
 /*
- * For who is about to write points of v: ERR_BUSY when it is fenced; fence_is() tells that from
- * other things that are busy. By the config that r was opened with.
+ * For who is about to write points of v, of a view that was taken when this epoch was known:
+ * ERR_BUSY when it is fenced; fence_is() tells that from other things that are busy. By the config
+ * that r was opened with. v may be a cluster alone, of which volumes are asked for later.
  */
-MUST_CHECK int fence_refuse(const struct repo *r, const struct point_volume *v, struct err *e);
+MUST_CHECK int fence_refuse(const struct repo *r, const struct point_volume *v, uint64_t epoch,
+                            struct err *e);
 
 /*
  * The same by a later revision of the config (config_newer()), for a point p of a writer that went

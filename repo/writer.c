@@ -714,7 +714,7 @@ static int open_job(struct job *j, struct err *e)
 	crypt_hasher_init(&j->hasher, j->domain->id);
 	chunker_init(&j->chunker, j->domain->cut, r->params.cut_min, r->params.cut_avg,
 	             r->params.cut_max);
-	if (fence_refuse(r, p->volume, e) < 0 || open_view(j, e) < 0)
+	if (fence_refuse(r, p->volume, p->epoch, e) < 0 || open_view(j, e) < 0)
 		return -1;
 	if (r->state[0]) {
 		uint64_t cap = p->page_cache_bytes ? p->page_cache_bytes : PAGE_CACHE_DEFAULT;
@@ -879,7 +879,7 @@ static int fill_point(struct job *j, struct err *e)
 	to->frozen_ns = p->frozen_ns ? p->frozen_ns : to->started_ns;
 	to->finished_ns = now_wall_ns();
 	to->config = j->repo->params.revision;
-	to->epoch = fence_epoch(j->repo);
+	to->epoch = p->epoch;
 	if (!j->has_previous && !to->previous_session[0])
 		to->sequence = 1;
 	if (j->has_previous && !to->previous_session[0]) {

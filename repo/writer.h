@@ -33,7 +33,12 @@ struct writer_params {
 	 */
 	int (*all_read)(void *arg, struct err *e);
 	void *arg;
-	int level;          /* zstd level; 0: the default (3) */
+	int level; /* zstd level; 0: the default (3) */
+	/*
+	 * fence_epoch() of whoever took the view, as it was before that. A site that was fenced
+	 * since then, or was given back since then, makes no point of it.
+	 */
+	uint64_t epoch;
 	bool verify_encode; /* decode and compare before upload */
 	bool ignore_ctime;  /* a snapshot's clone changes it */
 	bool still; /* the source is a view that nobody writes to: what vanishes from it was lost */
@@ -57,8 +62,8 @@ struct writer_params {
  * Backs the source up as the next point of the volume. On success *ret is
  * the committed point (caller clears); entries that could not be read are in
  * its problems, and the caller decides the exit status (ERR_PARTIAL).
- *   ERR_BUSY    fenced: another session won this commit key; or, in single-writer mode, another
- *               session is open
+ *   ERR_BUSY    fenced: the site is (fence_is()), or another session won this commit key; or, in
+ *               single-writer mode, another session is open
  *   ERR_DENIED  the key may not write, or was revoked meanwhile
  *   ERR_UNSUPPORTED  the store cannot keep writers apart, and the mode says it must
  */

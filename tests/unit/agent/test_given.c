@@ -24,7 +24,7 @@ static void test_given__a_view_comes_over_with_all_that_is_known(void **state)
 	struct snapshot there = { .ops = &snapshot_csi,
 		                  .consistency = SNAP_APPLICATION,
 		                  .freeze_ns = 1795341600000000000 };
-	struct moment_volume from = { .name = "data", .snapshot = &there };
+	struct moment_volume from = { .name = "data", .snapshot = &there, .epoch = 7 };
 	struct moment_volume to = { .name = "data", .path = dir };
 	struct err e = ERR_INIT;
 
@@ -41,6 +41,7 @@ static void test_given__a_view_comes_over_with_all_that_is_known(void **state)
 	assert_int_equal(to.snapshot->consistency, SNAP_APPLICATION);
 	assert_true(to.snapshot->freeze_ns == there.freeze_ns);
 	assert_string_equal(to.snapshot->path, dir);
+	assert_int_equal(to.epoch, 7);
 	assert_int_equal(to.capture.thawed_ns, 9);
 	assert_string_equal(to.capture.fallback, "not \"csi\"");
 	assert_int_equal(snapshot_release(to.snapshot, &e), 0);
@@ -54,8 +55,10 @@ static void test_given_read__refuses_what_is_no_view(void **state)
 		"",
 		"{}",
 		"{\"driver\": \"btrfs\", \"consistency\": \"crash\", \"frozen_ns\": 1}",
-		"{\"driver\": \"csi\", \"consistency\": \"best\", \"frozen_ns\": 1}",
+		"{\"driver\": \"csi\", \"consistency\": \"best\", \"frozen_ns\": 1, "
+		"\"epoch\": 0}",
 		"{\"driver\": \"csi\", \"consistency\": \"crash\"}",
+		"{\"driver\": \"csi\", \"consistency\": \"crash\", \"frozen_ns\": 1}",
 	};
 	struct moment_volume v = { .name = "data", .path = "/" };
 

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "repo/fence_change.h"
 #include "repo/repo.h"
 #include "store/store.h"
 #include "tests/harness/kube_kit.h"
@@ -23,6 +24,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
 static char status[4096]; /* of the policy, as it was written */
 static char lease[4096];  /* of the leader, as it was written last */
+static char told[4096];   /* an event */
 static struct cancel stop;
 static char *keys;
 static char store[512];
@@ -56,6 +58,9 @@ static int answer(void *arg, const struct http_seen *q, struct buf *reply)
 		code = 404;
 		body = "{\"kind\":\"Status\",\"code\":404,\"reason\":\"NotFound\",\"details\":"
 		       "{\"name\":\"aksdr-leader\"}}";
+	} else if (strstr(q->target, "/events")) {
+		keep(told, q);
+		body = "{}";
 	} else if (strcmp(q->method, "PATCH") == 0) {
 		keep(status, q);
 		body = "{}";
@@ -76,6 +81,7 @@ static int setup(void **state)
 	kit.own = answer;
 	status[0] = '\0';
 	lease[0] = '\0';
+	told[0] = '\0';
 	assert_int_equal(cancel_init(&stop), 0);
 	auto_free char *config = path_join(kit.dir, "config");
 	setenv("KUBECONFIG", config, 1);
@@ -145,6 +151,43 @@ static void test_run_daemon__tells_of_policies_and_gives_the_lead_up(void **stat
 	assert_null(strstr(lease, "holderIdentity"));
 }
 
+static void fence_site(const char *cluster)
+{
+	struct fence_target t = { .depth = FENCE_CLUSTER };
+	const struct fence_order order = { .targets = &t, .n = 1, .reason = "region down" };
+	auto_free char *key = path_join(keys, "recovery.key");
+	auto_repo struct repo *r = NULL;
+	struct fence_result result;
+	struct err e = ERR_INIT;
+
+	(void)snprintf(t.volume.cluster, sizeof(t.volume.cluster), "%s", cluster);
+	if (repo_open_url(store, 0, key, NULL, NULL, NULL, &r, &e) < 0 ||
+	    fence_raise(r, &order, &result, &e) < 0)
+		fail_msg("%s", e.msg);
+}
+
+static void test_run_daemon__says_that_its_cluster_is_fenced(void **state)
+{
+	auto_free char *key = path_join(keys, "agent.key");
+	struct daemon d = { .p = params(key) };
+	pthread_t thread;
+
+	(void)state;
+	fence_site("test");
+	assert_int_equal(pthread_create(&thread, NULL, run, &d), 0);
+	pthread_mutex_lock(&lock);
+	while (!strstr(told, "ClusterFenced"))
+		pthread_cond_wait(&more, &lock);
+	assert_non_null(strstr(told, "cluster 'test' is fenced since"));
+	assert_non_null(strstr(told, "region down"));
+	pthread_mutex_unlock(&lock);
+	/* It stays, to see when it is given back. */
+	cancel_request(&stop);
+	(void)pthread_join(thread, NULL);
+	if (d.rc < 0)
+		fail_msg("%s", d.e.msg);
+}
+
 static void test_run_daemon__ends_where_its_key_is_of_another_repository(void **state)
 {
 	auto_free char *other = path_join(kit.dir, "others");
@@ -186,6 +229,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILED;
 	const struct CMUnitTest tests[] = {
 		T(test_run_daemon__tells_of_policies_and_gives_the_lead_up),
+		T(test_run_daemon__says_that_its_cluster_is_fenced),
 		T(test_run_daemon__ends_where_its_key_is_of_another_repository),
 		T(test_run_daemon__ends_without_a_key_and_without_a_cluster),
 	};

@@ -285,6 +285,30 @@ static void test_writer_backup__a_site_that_is_fenced_meanwhile_does_not_commit(
 	}
 }
 
+/* A view that was taken before all that, and is read by who opened the repository after it. */
+static void test_fence_refuse__a_view_of_before_is_refused_for_ever(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	struct point_volume v = kit_volume("shop", "data");
+	struct fence_target site = C1;
+	struct err why = ERR_INIT;
+
+	(void)state;
+	ok(fence_refuse(k.agent, &v, 0, e));
+	(void)kit_fence(&k, &site);
+	kit_reopen(&k);
+	for (uint64_t epoch = 0; epoch < 3; epoch++) {
+		assert_int_equal(fence_refuse(k.agent, &v, epoch, &why), -1);
+		assert_true(fence_is(&why));
+	}
+	(void)kit_lift(&k, &site);
+	kit_reopen(&k);
+	assert_int_equal(fence_refuse(k.agent, &v, 0, &why), -1);
+	assert_non_null(strstr(why.msg, "given back since"));
+	assert_int_equal(fence_refuse(k.agent, &v, 1, &why), -1);
+	ok(fence_refuse(k.agent, &v, 2, e));
+}
+
 static void test_writer_backup__another_site_is_not_hindered(void **state)
 {
 	auto_kit struct kit k = kit_new();
@@ -427,6 +451,7 @@ int main(void)
 		cmocka_unit_test(test_writer_backup__a_fenced_site_begins_nothing),
 		cmocka_unit_test(
 			test_writer_backup__a_site_that_is_fenced_meanwhile_does_not_commit),
+		cmocka_unit_test(test_fence_refuse__a_view_of_before_is_refused_for_ever),
 		cmocka_unit_test(test_writer_backup__another_site_is_not_hindered),
 		cmocka_unit_test(
 			test_writer_backup__a_commit_behind_the_fence_is_told_and_does_not_count),
