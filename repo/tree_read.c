@@ -356,6 +356,43 @@ int tree_next(struct tree *t, const struct record **ret, struct leaf **ret_leaf,
 	return 0;
 }
 
+/* The node that a walk comes to next, when it is between two. NULL: it is in one, or at the end. */
+static const struct chunk_ref *node_ahead(struct tree *t, unsigned *ret_level)
+{
+	if (t->leaf && t->at == t->leaf->nrecords)
+		(void)advance(t);
+	if (t->leaf || t->ended)
+		return NULL;
+	*ret_level = t->levels - 1 - t->depth;
+	if (t->depth == 0)
+		return &t->root;
+	const struct level *l = &t->path[t->depth - 1];
+	return &l->node->children[l->at].ref;
+}
+
+int tree_skip_same(struct tree *a, struct tree *b, struct err *e)
+{
+	for (;;) {
+		unsigned level_a = 0;
+		unsigned level_b = 0;
+		const struct chunk_ref *x = node_ahead(a, &level_a);
+		const struct chunk_ref *y = node_ahead(b, &level_b);
+
+		if (!x || !y)
+			return 0;
+		a->started = b->started = true;
+		if (level_a == level_b && memcmp(x->id, y->id, sizeof(x->id)) == 0) {
+			(void)advance(a);
+			(void)advance(b);
+		} else if (level_a == 0 && level_b == 0) {
+			return 0;
+		} else if ((level_a >= level_b && open_inner(a, x, e) < 0) ||
+		           (level_b >= level_a && open_inner(b, y, e) < 0)) {
+			return -1;
+		}
+	}
+}
+
 bool tree_skip_damaged(struct tree *t)
 {
 	if (t->leaf)

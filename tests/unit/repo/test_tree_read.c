@@ -142,6 +142,60 @@ static void test_tree_seek_part__finds_the_record_at_or_before(void **state)
 	assert_next(t, "");
 }
 
+static void test_tree_skip_same__reads_what_differs_alone(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_kit_point struct point p = many_files(&k);
+	const struct kit_content more = {
+		.volume = "v",
+		.domain = "d",
+		.n = 2,
+		.files = FILES + 1,
+		.bytes = 20,
+		.from = FILES,
+		.previous = &p,
+	};
+	auto_kit_point struct point q = kit_backup(&k, &more);
+	auto_tree struct tree *a = NULL;
+	auto_tree struct tree *b = NULL;
+	const struct record *x;
+	const struct record *y;
+	struct leaf *leaf;
+	unsigned n = 0;
+	bool last = false;
+
+	(void)state;
+	ok(tree_open(k.audit, &p, &a, e));
+	ok(tree_open(k.audit, &q, &b, e));
+	for (;;) {
+		ok(tree_skip_same(a, b, e));
+		ok(tree_next(a, &x, &leaf, e));
+		ok(tree_next(b, &y, &leaf, e));
+		if (!y)
+			break;
+		n++;
+		/* What is left comes in step, up to the one that is new. */
+		if (x)
+			assert_int_equal(source_path_cmp(x->path, x->path_len, y->path,
+			                                 y->path_len),
+			                 0);
+		else
+			last = y->path_len == 6 && memcmp(y->path, "f04000", 6) == 0;
+	}
+	assert_null(x);
+	assert_true(last);
+	assert_in_range(n, 1, FILES - 100);
+	/* Of two that are the same nothing is left. */
+	tree_free(STEAL(&b));
+	tree_free(STEAL(&a));
+	ok(tree_open(k.audit, &p, &a, e));
+	ok(tree_open(k.audit, &p, &b, e));
+	ok(tree_skip_same(a, b, e));
+	ok(tree_next(a, &x, &leaf, e));
+	ok(tree_next(b, &y, &leaf, e));
+	assert_true(!x && !y);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +203,7 @@ int main(void)
 		cmocka_unit_test(test_tree_number__counts_along_a_walk),
 		cmocka_unit_test(test_tree_use_cache__nodes_are_read_once),
 		cmocka_unit_test(test_tree_seek_part__finds_the_record_at_or_before),
+		cmocka_unit_test(test_tree_skip_same__reads_what_differs_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
