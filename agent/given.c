@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "common/text.h"
+
 #define REASON_MAX 1024
 
 /* ---- the view ---- */
@@ -191,8 +193,12 @@ int given_result_read(const char *text, struct point *ret, uint64_t *ret_request
 		memset(ret, 0, sizeof(*ret));
 		return point_of(o, ret, ret_requests, e);
 	}
+	/* Of another process: what it says is for one line of ours. */
+	CLEANUP(buf_clear) struct buf line = BUF_INIT(TEXT_STEP_MAX * GIVEN_RESULT_MAX);
+	(void)text_put(&line, reason, TEXT_LINE);
 	for (int i = ERR_NONE + 1; i < ERR_CLASSES; i++)
 		if (strcmp(class, err_class_name((enum err_class)i)) == 0)
-			return err_set(e, (enum err_class)i, "%.700s", reason);
+			return err_set(e, (enum err_class)i, "%.700s",
+			               line.len ? buf_cstr(&line) : "no reason is told");
 	return err_set(e, ERR_FORMAT, "a result: .class: '%.40s' is none", class);
 }

@@ -141,6 +141,23 @@ static void test_given_result_read__refuses_what_is_none(void **state)
 	}
 }
 
+static void test_given_result_read__a_reason_is_of_one_line(void **state)
+{
+	struct err e = ERR_INIT;
+	struct point p;
+	uint64_t requests;
+
+	(void)state;
+	assert_int_equal(given_result_read("{\"class\": \"io\", \"error\": \"a\\nb\\u0007\"}", &p,
+	                                   &requests, &e),
+	                 -1);
+	assert_string_equal(e.msg, "a\\x0ab\\x07");
+	assert_int_equal(given_result_read("{\"class\": \"io\", \"error\": \"\"}", &p, &requests,
+	                                   &e),
+	                 -1);
+	assert_string_equal(e.msg, "no reason is told");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -149,6 +166,7 @@ int main(void)
 		cmocka_unit_test(test_given_result__a_point_comes_back),
 		cmocka_unit_test(test_given_result__an_error_comes_back_and_fits),
 		cmocka_unit_test(test_given_result_read__refuses_what_is_none),
+		cmocka_unit_test(test_given_result_read__a_reason_is_of_one_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
