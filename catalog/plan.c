@@ -211,8 +211,8 @@ int plan_check_share(const struct plan *p, unsigned percent, struct err *e)
 			return err_set(
 				e, ERR_INVALID,
 				"%zu of %zu restore points of '%s' would go at once, more than "
-				"%u %%: look at --dry-run, and allow it by --max-share 100 when "
-				"that is what you want",
+				"%u %%: look at 'aksdr-catalog retain --dry-run', and allow it "
+				"by its --max-share 100 when that is what you want",
 				v->expire, v->points, v->name, percent);
 	}
 	return 0;
