@@ -361,7 +361,8 @@ static int resolve(struct sync *s, const char *voltag, struct err *e)
 /* A commit that does not open. */
 static int note_bad(struct sync *s, const char *session, const struct err *why, struct err *e)
 {
-	bool is_signature = why->class == ERR_CORRUPT || why->class == ERR_DENIED;
+	bool is_signature = why->class == ERR_CORRUPT ||
+	                    (why->class == ERR_DENIED && !fence_is_late(why));
 	struct anomaly a = { .kind = is_signature ? "bad_signature" : "unreadable",
 		             .detail = why->msg };
 	char voltag[17] = "";

@@ -305,10 +305,15 @@ int fence_judge(const struct repo *r, const struct point_volume *v, const char *
 		              "'%s' does not count: its site was fenced on %s, and it is not among "
 		              "what counted then",
 		              what, now_rfc3339(f->at_ns).s);
-		e->os = EKEYREVOKED;
+		e->os = EKEYEXPIRED;
 		return -1;
 	}
 	return 0;
+}
+
+bool fence_is_late(const struct err *e)
+{
+	return e->os == EKEYEXPIRED;
 }
 
 /* ---- for writers ---- */

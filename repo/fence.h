@@ -98,6 +98,9 @@ MUST_CHECK int fence_refuse(const struct repo *r, const struct point_volume *v, 
 MUST_CHECK int fence_recheck(const struct repo *r, const struct config *newer,
                              const struct point *p, bool committed, struct err *e);
 
+/* True for an error of fence_judge() that says that the point came too late to count. */
+bool fence_is_late(const struct err *e);
+
 /* True for an error that says that the site is fenced: the same will fail until that is lifted. */
 bool fence_is(const struct err *e);
 

@@ -231,7 +231,7 @@ int keys_accept(const struct key_signer *s, const uint8_t hash[32], const char *
 
 bool key_is_void(const struct err *e)
 {
-	return e->os == EKEYREVOKED;
+	return e->os == EKEYREVOKED || e->os == EKEYEXPIRED;
 }
 
 const uint8_t *keys_signer_public(const struct keys *k, const uint8_t id[8])

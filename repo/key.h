@@ -178,7 +178,10 @@ bool keys_revocations(const struct keys *k, uint8_t ret[32]);
 MUST_CHECK int keys_accept(const struct key_signer *s, const uint8_t hash[32], const char *what,
                            struct err *e);
 
-/* True for an object that says nothing, since its signer was revoked. Wrapping keeps that. */
+/*
+ * True for an object that says nothing: its signer was revoked, or it is a point that came too
+ * late (fence_is_late()). Wrapping keeps that.
+ */
 bool key_is_void(const struct err *e);
 
 /*

@@ -2,6 +2,7 @@
 /* Bringing the catalog up to date: only what is new is fetched, and nothing is missed. */
 #include "catalog/sync.h"
 
+#include "tests/harness/fence_kit.h"
 #include "tests/unit/catalog/catalog_kit.h"
 
 /* A repository, a catalog of it, and a look at what is asked of the store. */
@@ -496,6 +497,53 @@ static void test_sync_run__points_of_a_revoked_key_that_do_not_count_are_gone(vo
 	s->accepted = NULL;
 }
 
+static void test_sync_run__points_that_came_after_their_site_was_fenced_are_told(void **state)
+{
+	auto_world struct world w;
+	const struct point_volume v = kit_volume("shop", "data");
+	struct fence_target site = kit_site("c1", NULL, NULL);
+	char key[128];
+	size_t n;
+
+	(void)state;
+	world_init(&w);
+	auto_kit_point struct point a = kit_commit(&w.k, &v, 1, NULL);
+	auto_kit_point struct point b = kit_commit(&w.k, &v, 2, &a);
+	assert_int_equal(catch_up(&w).added, 2);
+	/* The store does not show the second one when the site is fenced, and the third is late. */
+	(void)snprintf(key, sizeof(key), "commit/%.100s", b.session);
+	auto_free uint8_t *kept = kit_get(&w.k, key, &n);
+	ok(store_delete(w.k.store, key, e));
+	(void)kit_fence(&w.k, &site);
+	ok(put_bytes(w.k.store, key, kept, n, e));
+	auto_kit_point struct point c = kit_commit(&w.k, &v, 3, &b);
+	kit_reopen(&w.k);
+	for (unsigned i = 0; i < 2; i++) {
+		struct sync_result r = catch_up(&w);
+		assert_int_equal(r.gone, i == 0);
+		assert_int_equal(r.added, 0);
+		assert_int_equal(r.bad, 2);
+		assert_int_equal(r.lost, 0);
+		assert_rows(w.c, "SELECT sequence, state FROM v_points ORDER BY sequence",
+		            "1|present\n2|revoked\n");
+		assert_rows(w.c,
+		            "SELECT count(*) FROM anomalies WHERE resolved_ns IS NULL"
+		            " AND detail LIKE '%fenced%'",
+		            "2\n");
+		assert_rows(w.c, "SELECT kind FROM anomalies WHERE detail LIKE '%was fenced on%'",
+		            "unreadable\n");
+	}
+	/* They are taken after all. */
+	const char *sessions[] = { b.session, c.session };
+	struct fence_result result;
+	ok(fence_accept(w.k.recovery, sessions, 2, false, &result, e));
+	kit_reopen(&w.k);
+	struct sync_result r = catch_up(&w);
+	assert_int_equal(r.returned, 1);
+	assert_int_equal(r.added, 1);
+	assert_int_equal(r.open, 0);
+}
+
 static void test_sync_run__anomaly_that_comes_again_is_another_row(void **state)
 {
 	auto_world struct world w;
@@ -670,6 +718,8 @@ int main(void)
 		cmocka_unit_test(
 			test_sync_run__config_that_points_name_and_the_store_hides_is_told),
 		cmocka_unit_test(test_sync_run__points_of_a_revoked_key_that_do_not_count_are_gone),
+		cmocka_unit_test(
+			test_sync_run__points_that_came_after_their_site_was_fenced_are_told),
 		cmocka_unit_test(test_sync_run__anomaly_that_comes_again_is_another_row),
 		cmocka_unit_test(test_sync_run__interrupted_one_goes_on_and_judges_all),
 		cmocka_unit_test(test_sync_run__commit_that_goes_while_it_is_fetched_is_none),

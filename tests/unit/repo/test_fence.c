@@ -75,6 +75,12 @@ static void test_fence_judge__points_of_before_count_and_later_ones_do_not(void 
 	auto_kit_point struct point theirs = kit_commit(&k, &other, 3, NULL);
 	assert_false(kit_counts(&k, late.session));
 	assert_true(kit_counts(&k, theirs.session));
+	kit_reopen(&k);
+	auto_kit_point struct point p = { 0 };
+	struct err why = ERR_INIT;
+	assert_int_equal(repo_point(k.audit, late.session, &p, &why), -1);
+	assert_true(fence_is_late(&why));
+	assert_non_null(strstr(why.msg, "does not count: its site was fenced on 20"));
 }
 
 static void test_fence_judge__what_a_writer_says_of_its_epoch_does_not_help(void **state)
