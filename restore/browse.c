@@ -10,6 +10,7 @@
 #include "restore/browse_impl.h"
 
 #define IDLE_MAX 16
+#define PARTS_LOOKED 256 /* of a file, for its blocks: some 16 GiB of content */
 
 /* ---- trees that are open ---- */
 
@@ -129,8 +130,7 @@ int browse_record(struct browse_tree *t, uint64_t number, const struct record **
 	return 0;
 }
 
-/* Allocated blocks of 512 bytes, as far as the record tells: of a continued file it is a guess. */
-static blkcnt_t blocks_of(const struct record *r)
+static uint64_t holes_of(const struct record *r)
 {
 	uint64_t holes = 0;
 
@@ -138,10 +138,30 @@ static blkcnt_t blocks_of(const struct record *r)
 		if (r->extents[i].chunk == EXTENT_HOLE)
 			holes += r->extents[i].len;
 	}
-	return (blkcnt_t)((r->st.size - holes + 511) / 512);
+	return holes;
 }
 
-static void fill_stat(const struct record *r, struct stat *ret)
+/* Those in the further parts of a file, as far as PARTS_LOOKED go: beyond, blocks are a guess. */
+static uint64_t holes_behind(struct browse *b, uint64_t number)
+{
+	auto_browse_tree struct browse_tree t = BROWSE_TREE(b);
+	struct err ignored = ERR_INIT;
+	const struct record *r;
+	struct leaf *leaf;
+	uint64_t holes = 0;
+
+	if (browse_tree_take(&t, &ignored) < 0 ||
+	    tree_seek_number(t.tree, number + 1, &ignored) < 0)
+		return 0;
+	for (unsigned i = 0; i < PARTS_LOOKED; i++) {
+		if (tree_next(t.tree, &r, &leaf, &ignored) < 0 || !r || r->position == 0)
+			break;
+		holes += holes_of(r);
+	}
+	return holes;
+}
+
+static void fill_stat(const struct record *r, uint64_t holes, struct stat *ret)
 {
 	const struct entry_stat *st = &r->st;
 
@@ -153,7 +173,7 @@ static void fill_stat(const struct record *r, struct stat *ret)
 		.st_rdev = makedev(st->rdev_major, st->rdev_minor),
 		.st_size = (off_t)(S_ISLNK(st->mode) ? r->link_len : st->size),
 		.st_blksize = 4096,
-		.st_blocks = S_ISREG(st->mode) ? blocks_of(r) : 0,
+		.st_blocks = holes < st->size ? (blkcnt_t)((st->size - holes + 511) / 512) : 0,
 		.st_mtim = { st->mtime.s, st->mtime.ns },
 		.st_atim = { st->mtime.s, st->mtime.ns },
 		.st_ctim = { st->ctime.s, st->ctime.ns },
@@ -181,7 +201,10 @@ static int fill_entry(struct browse_tree *t, const struct record *r, struct brow
 	if (ret->number >= BROWSE_NUMBERS)
 		return err_set(e, ERR_TOO_BIG, "the restore point has over %llu entries",
 		               (unsigned long long)BROWSE_NUMBERS);
-	fill_stat(first, &ret->st);
+	uint64_t holes = holes_of(first);
+	if (first->flags & RECORD_CONTINUED)
+		holes += holes_behind(t->browse, ret->number);
+	fill_stat(first, holes, &ret->st);
 	return 0;
 }
 

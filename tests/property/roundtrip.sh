@@ -23,6 +23,24 @@ discard() {
 	[ ! -e "$1" ] || { tree unpin "$1" && chmod -R u+rwX "$1" && rm -rf --one-file-system "$1"; }
 }
 
+# mounted_is NAME@POINT LIST TITLE: the point, as a file system, is what LIST says
+mounted_is() {
+	local mount_pid
+	if ! { : <>/dev/fuse; } 2>/dev/null || [ "$(id -u)" -ne 0 ]; then
+		echo "skip $3, mounted: no root, or no /dev/fuse"
+		return
+	fi
+	t "$3: mounted it is what was backed up"
+	mkdir "$work/m"
+	"$restore" mount --key "$recovery" "$1" "$work/m" >"$work/.mount" 2>&1 </dev/null &
+	mount_pid=$!
+	ok wait_for test -s "$work/.mount"
+	ok check "$2" "$work/m"
+	kill -INT $mount_pid
+	ok wait $mount_pid
+	ok rmdir "$work/m"
+}
+
 # generations_of NAME DIR [--pins]: a tree in DIR, changed again and again; its restores beside it
 generations_of() {
 	local name=$1 dir=$2 g other lists=$work/$1.lists
@@ -46,6 +64,7 @@ generations_of() {
 		ok check "$lists/$g" "$dir/x"
 	done
 
+	mounted_is "$name@${ids[2]}" "$lists/2" "$name, seed $seed"
 	# The first of them may write small files anew whose chunks the last changes have emptied.
 	t "$name, seed $seed: an unchanged tree is not read again"
 	run 0 "$agent" backup --key "$agent_key" --quiet "$name=$dir/x"

@@ -58,6 +58,8 @@ static void test_browse_read__gives_every_range(void **state)
 			assert_memory_equal(got, want + (n ? off : 0), n);
 		}
 	}
+	/* a hole is none of its blocks */
+	assert_int_equal(browse_at(b, "f").st.st_blocks, (2 * PIECE + 511) / 512);
 	/* "f" has two records, so "g" is the fourth */
 	assert_int_equal(browse_at(b, "g").number, 3);
 	size_t ret;
