@@ -12,6 +12,7 @@
 #include "snapshot/csi.h"
 
 #define LEADER "aksdr-leader"
+#define LEAD_S 60 /* nobody waits for a leader, and each agent asks for it */
 #define REPORT_MS 10000
 #define AGAIN_MS 500 /* while nothing is known */
 #define SWEEP_NS (300 * 1000000000LL)
@@ -211,6 +212,7 @@ void *run_lead(void *arg)
 		                             .ns = r->p->ns,
 		                             .name = LEADER,
 		                             .holder = r->p->pod,
+		                             .seconds = LEAD_S,
 		                             .wait = true,
 		                             .cancel = &r->stop };
 	bool told = false;

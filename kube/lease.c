@@ -17,16 +17,15 @@
 #include "kube/kube_impl.h"
 
 #define SECOND_NS 1000000000LL
-#define RENEW_NS (3 * SECOND_NS)     /* after a renewal */
-#define AGAIN_NS (1 * SECOND_NS)     /* after one that failed */
-#define DEADLINE_NS (10 * SECOND_NS) /* without a renewal for so long it counts as lost */
-#define LOOK_MS 2000                 /* between two looks at somebody else's */
+#define AGAIN_NS (1 * SECOND_NS) /* after a renewal that failed */
+#define LOOK_MS 2000             /* between two looks at somebody else's, which seems to be free */
 #define STALL_MS 4000
 #define OTHERS_MAX_S 3600 /* no duration of somebody else's is longer */
 
 struct lease {
 	struct kube *kube;
 	char *ns, *name, *holder;
+	int64_t valid_ns; /* after a renewal; in a fifth of it there is the next one */
 	struct cancel *on_loss;
 	json_t *notes; /* as they were when it was taken */
 	pthread_t thread;
@@ -83,7 +82,8 @@ static int merge_notes(json_t *object, const json_t *wanted)
 }
 
 /* What is written: object with us, or nobody, as its holder. */
-static json_t *renewed(const json_t *object, const char *holder, bool take, struct err *e)
+static json_t *renewed(const struct lease *l, const json_t *object, const char *holder, bool take,
+                       struct err *e)
 {
 	auto_json json_t *o = json_deep_copy(object);
 	json_t *spec = json_object_get(o, "spec");
@@ -97,7 +97,8 @@ static json_t *renewed(const json_t *object, const char *holder, bool take, stru
 		bad |= json_object_set_new(spec, "holderIdentity", json_string(holder));
 	else
 		(void)json_object_del(spec, "holderIdentity");
-	bad |= json_object_set_new(spec, "leaseDurationSeconds", json_integer(LEASE_SECONDS));
+	bad |= json_object_set_new(spec, "leaseDurationSeconds",
+	                           json_integer(l->valid_ns / SECOND_NS));
 	if (take) {
 		int64_t n = kube_number_at(object, "spec.leaseTransitions", 0);
 
@@ -176,7 +177,7 @@ static int renew(struct lease *l, const json_t *wanted, bool *ret_lost, struct e
 
 	*ret_lost = false;
 	for (int round = 0; round < 2; round++) {
-		auto_json json_t *o = renewed(l->object, l->holder, false, e);
+		auto_json json_t *o = renewed(l, l->object, l->holder, false, e);
 
 		if (!o)
 			return -1;
@@ -215,7 +216,7 @@ static struct timespec after(int64_t ns)
 static void *run(void *arg)
 {
 	struct lease *l = arg;
-	int64_t pause_ns = RENEW_NS;
+	int64_t pause_ns = l->valid_ns / 5;
 
 	pthread_mutex_lock(&l->lock);
 	while (l->held && !l->ending) {
@@ -240,7 +241,8 @@ static void *run(void *arg)
 				l->written = true;
 			}
 			pthread_cond_broadcast(&l->changed);
-		} else if (!l->ending && (lost || boot_ns() - l->renewed_ns > DEADLINE_NS)) {
+		} else if (!l->ending &&
+		           (lost || boot_ns() - l->renewed_ns > l->valid_ns / 3 * 2)) {
 			lose_locked(l, &e);
 		} else if (!l->ending && wanted) {
 			/* Without a pause it would be asked in a circle. */
@@ -250,7 +252,7 @@ static void *run(void *arg)
 			       pthread_cond_timedwait(&l->changed, &l->lock, &again) == 0)
 				;
 		}
-		pause_ns = rc == 0 ? RENEW_NS : AGAIN_NS;
+		pause_ns = rc == 0 ? l->valid_ns / 5 : AGAIN_NS;
 	}
 	pthread_mutex_unlock(&l->lock);
 	return NULL;
@@ -273,7 +275,7 @@ static int make_it(struct lease *l, const struct lease_params *p, struct err *e)
 
 	if (!bare)
 		return err_set(e, ERR_NOMEM, "no memory for a lease");
-	auto_json json_t *o = renewed(bare, p->holder, true, e);
+	auto_json json_t *o = renewed(l, bare, p->holder, true, e);
 	if (!o)
 		return -1;
 	int64_t start_ns = boot_ns();
@@ -319,7 +321,7 @@ static int look(const json_t *o, const struct lease_params *p, struct seen *s, s
 /* Makes what is free ours. */
 static int seize(struct lease *l, const struct lease_params *p, const json_t *there, struct err *e)
 {
-	auto_json json_t *o = renewed(there, p->holder, true, e);
+	auto_json json_t *o = renewed(l, there, p->holder, true, e);
 
 	if (!o)
 		return -1;
@@ -376,7 +378,8 @@ static int take(struct lease *l, const struct lease_params *p, char **ret_held_b
 
 		if (rc != 0)
 			return rc < 0 ? -1 : 0;
-		if (!now && call_wait(p->cancel, p->kube->cancel, LOOK_MS, e) < 0)
+		if (!now && call_wait(p->cancel, p->kube->cancel,
+		                      p->wait ? l->valid_ns / 2000000 : LOOK_MS, e) < 0)
 			return -1;
 		if (cancel_check(p->cancel, e) < 0)
 			return -1;
@@ -411,6 +414,7 @@ static struct lease *lease_new(const struct lease_params *p)
 	pthread_mutex_init(&l->noting, NULL);
 	l->kube = p->kube;
 	l->on_loss = p->on_loss;
+	l->valid_ns = (p->seconds ? p->seconds : LEASE_SECONDS) * SECOND_NS;
 	l->ns = strdup(p->ns);
 	l->name = strdup(p->name);
 	l->holder = strdup(p->holder);
@@ -455,7 +459,7 @@ bool lease_held(const struct lease *l)
 	struct lease *mine = (struct lease *)(uintptr_t)l;
 
 	pthread_mutex_lock(&mine->lock);
-	bool held = l->held && boot_ns() - l->renewed_ns < LEASE_SECONDS * SECOND_NS;
+	bool held = l->held && boot_ns() - l->renewed_ns < l->valid_ns;
 	pthread_mutex_unlock(&mine->lock);
 	return held;
 }
@@ -501,7 +505,7 @@ void lease_release(struct lease *l)
 		(void)pthread_join(l->thread, NULL);
 	}
 	if (l->held) {
-		auto_json json_t *o = renewed(l->object, NULL, false, &e);
+		auto_json json_t *o = renewed(l, l->object, NULL, false, &e);
 		json_t *answer = NULL;
 
 		/* Where this does not arrive, it is free when its time is over. */

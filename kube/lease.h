@@ -17,9 +17,10 @@ struct lease;
 struct lease_params {
 	struct kube *kube;
 	const char *ns, *name;
-	const char *holder;     /* who we are: node and process */
-	const json_t *labels;   /* of the object when it is made; may be NULL */
-	bool wait;              /* until it is free; else ERR_BUSY at once */
+	const char *holder;   /* who we are: node and process */
+	const json_t *labels; /* of the object when it is made; may be NULL */
+	unsigned seconds;     /* how long it is valid after a renewal; 0: LEASE_SECONDS */
+	bool wait; /* until it is free, looking twice in that time; else ERR_BUSY at once */
 	struct cancel *on_loss; /* requested when it is lost; may be NULL */
 	const struct cancel *cancel;
 };

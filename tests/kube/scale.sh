@@ -31,12 +31,18 @@ ticks() { awk '{ print $14 + $15 }' "/proc/${pid[$1]}/stat"; }
 rss_kib() { awk '$1 == "VmRSS:" { print $2 }' "/proc/${pid[$1]}/status"; }
 # post: sends requests, lines of JSON with path, method and body, over one connection
 post() {
-	jq -r '"next\nrequest = \(.method | @json)\nurl = \("'"$bed_server"'" + .path | @json)
+	# `next` forgets all that was said before it.
+	jq -r --arg pki "$bed/pki" --arg ca "$bed_ca" --arg server "$bed_server" '"next
+		request = \(.method | @json)
+		url = \($server + .path | @json)
 		data = \(.body | tojson | @json)
-		header = \("Content-Type: " + .type | @json)\nfail\nsilent\noutput = \"/dev/null\""' |
-		sed '1d; s/^\t*//' |
-		curl --fail-early --noproxy "*" --cacert "$bed_ca" --cert "$bed/pki/admin.crt" \
-			--key "$bed/pki/admin.key" --config -
+		header = \("Content-Type: " + .type | @json)
+		cacert = \($ca | @json)
+		cert = \($pki + "/admin.crt" | @json)
+		key = \($pki + "/admin.key" | @json)
+		noproxy = *
+		fail\nsilent\nshow-error\noutput = \"/dev/null\""' |
+		sed '1d; s/^\t*//' | curl --fail-early --config -
 }
 # objects: the namespaces with their claims and pods
 objects() {
@@ -60,11 +66,11 @@ objects() {
 # minute: until the server has written down a minute of requests; asked NAME: how many were of this agent
 minute() {
 	since=$(date -u +%FT%TZ)
-	local until
-	until=$(date -u -d "$since + 60 seconds" +%FT%TZ)
+	local ends
+	ends=$(date -u -d "$since + 60 seconds" +%FT%TZ)
 	passed() {
 		k get --raw /healthz >/dev/null &&
-			[[ $(tail -n 1 "$bed/log/audit.json" | jq -r .stageTimestamp) > $until ]]
+			[[ $(tail -n 1 "$bed/log/audit.json" | jq -r .stageTimestamp) > $ends ]]
 	}
 	bed_wait 120 passed
 }

@@ -137,6 +137,23 @@ static void test_take__makes_notes_and_gives_up(void **state)
 	lease_release(l);
 }
 
+static void test_take__says_for_how_long(void **state)
+{
+	struct lease_params params = { .kube = kit.kube, .ns = "n", .name = "l", .holder = "me" };
+	struct err why;
+
+	(void)state;
+	struct lease *l = lease_take(&params, NULL, &why);
+	assert_non_null(l);
+	assert_int_equal(kube_number_at(object, "spec.leaseDurationSeconds", 0), LEASE_SECONDS);
+	lease_release(l);
+	params.seconds = 60;
+	l = lease_take(&params, NULL, &why);
+	assert_non_null(l);
+	assert_int_equal(kube_number_at(object, "spec.leaseDurationSeconds", 0), 60);
+	lease_release(l);
+}
+
 static void test_take__of_somebody_else_is_busy_at_once(void **state)
 {
 	struct err why;
@@ -193,6 +210,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(test_take__makes_notes_and_gives_up),
+		CASE(test_take__says_for_how_long),
 		CASE(test_take__of_somebody_else_is_busy_at_once),
 		CASE(test_note__an_answer_that_was_lost_is_no_loss),
 		CASE(test_note__a_thief_is_found),
