@@ -174,6 +174,9 @@ static size_t skipped_locked(struct run *r, struct skipped *ret, size_t max)
 		p->told_s = p->slot_s;
 		const struct policy_claim view = world_view(r->world, c);
 		const struct policy_choice why = policy_choose(&r->world->list, r->p->ns, &view);
+		/* A policy that is paused says so itself, and not on each of its claims. */
+		if (why.policy && why.policy->paused)
+			continue;
 		struct skipped *k = &ret[n++];
 		(void)snprintf(k->ns, sizeof(k->ns), "%s", c->key.ns);
 		(void)snprintf(k->name, sizeof(k->name), "%s", c->key.name);
