@@ -85,8 +85,9 @@ json_t *claim_job_args(const struct claim_job *j, struct err *e)
 /* ---- where it is read ---- */
 
 struct find {
-	const struct csi_claim *claim;
-	char node[KUBE_NAME_MAX + 1];
+	const struct claim_job *job;
+	char node[KUBE_NAME_MAX + 1]; /* where it is in use; "": any node will do */
+	bool here;                    /* in use at our own node */
 };
 
 static int look_at(void *arg, const json_t *pod, struct err *e)
@@ -99,31 +100,58 @@ static int look_at(void *arg, const json_t *pod, struct err *e)
 		const json_t *v = json_array_get(volumes, i);
 		const char *phase = kube_text_at(pod, "status.phase");
 
-		if (strcmp(kube_text_at(v, "persistentVolumeClaim.claimName"), f->claim->name) ==
-		            0 &&
-		    strcmp(phase, "Succeeded") != 0 && strcmp(phase, "Failed") != 0)
-			(void)snprintf(f->node, sizeof(f->node), "%s",
-			               kube_text_at(pod, "spec.nodeName"));
+		const char *node = kube_text_at(pod, "spec.nodeName");
+
+		if (strcmp(kube_text_at(v, "persistentVolumeClaim.claimName"),
+		           f->job->claim->name) != 0 ||
+		    strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0)
+			continue;
+		(void)snprintf(f->node, sizeof(f->node), "%s", node);
+		f->here |= f->job->node && strcmp(node, f->job->node) == 0;
 	}
 	return 0;
 }
 
-/* The node that has the volume, of those that one node has at a time; "" where any will do. */
-static int find_node(const struct claim_job *j, struct find *f, struct err *e)
+/* Whether the view is the volume itself, and one node has that at a time. */
+static bool is_of_one_node(const struct claim_job *j)
 {
-	const struct kube_select in_ns = { .ns = j->claim->ns };
 	const json_t *modes = kube_at(j->claim->volume, "spec.accessModes");
 
-	*f = (struct find){ .claim = j->claim };
 	if (j->view->snapshot->ops->caps & SNAP_CAP_ATOMIC)
-		return 0;
+		return false;
 	for (size_t i = 0; i < json_array_size(modes); i++) {
 		const char *mode = json_string_value(json_array_get(modes, i));
 
 		if (mode && strcmp(mode, "ReadWriteOnce") != 0)
-			return 0;
+			return false;
 	}
-	return kube_list(j->run->kube, &kube_pod, &in_ns, look_at, f, NULL, e);
+	return true;
+}
+
+/* Of nodes that use it, as far as it matters who they are. */
+static int find_node(const struct claim_job *j, struct find *f, struct err *e)
+{
+	const struct kube_select in_ns = { .ns = j->claim->ns };
+	const bool one = is_of_one_node(j);
+
+	*f = (struct find){ .job = j };
+	if (!one && (j->reader != POLICY_READ_AUTO || !j->kubelet_dir))
+		return 0;
+	if (kube_list(j->run->kube, &kube_pod, &in_ns, look_at, f, NULL, e) < 0)
+		return -1;
+	if (!one)
+		f->node[0] = '\0';
+	return 0;
+}
+
+/*
+ * By itself an agent reads what is in use at its node, where it was given the kubelet's directory: in
+ * whatever zone the volume is, that node fits.
+ */
+static bool reads_here(const struct claim_job *j, const struct find *f)
+{
+	return j->reader == POLICY_READ_NODE ||
+	       (j->reader == POLICY_READ_AUTO && (!j->template || (j->kubelet_dir && f->here)));
 }
 
 int claim_job_check(const struct claim_job *j, struct err *e)
@@ -159,11 +187,9 @@ static json_t *limits(void)
 	return env;
 }
 
-static int by_mover(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
-                    struct err *e)
+static int by_mover(const struct claim_job *j, const struct find *f, struct point *ret,
+                    uint64_t *ret_requests, struct err *e)
 {
-	struct find f;
-
 	if (!j->template)
 		return err_set(e, ERR_UNSUPPORTED,
 		               "a mover is to read the view, and there is no template for its pod; "
@@ -172,13 +198,13 @@ static int by_mover(const struct claim_job *j, struct point *ret, uint64_t *ret_
 	auto_json json_t *env = limits();
 	if (!env)
 		return err_set(e, ERR_NOMEM, "no memory for a mover");
-	if (!args || find_node(j, &f, e) < 0)
+	if (!args)
 		return -1;
 	const struct mover_params mover = {
 		.run = j->run,
 		.claim = j->claim,
 		.template = j->template,
-		.node = *f.node ? f.node : NULL,
+		.node = *f->node ? f->node : NULL,
 		.args = args,
 		.env = env,
 		.writable = j->view->snapshot->ops->caps & SNAP_CAP_WRITABLE,
@@ -189,7 +215,6 @@ static int by_mover(const struct claim_job *j, struct point *ret, uint64_t *ret_
 static int at_node(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
                    struct err *e)
 {
-	const uint64_t before = store_requests(j->repo->store);
 	auto_json json_t *own = NULL;
 
 	if (!j->node || !*j->node)
@@ -209,8 +234,10 @@ static int at_node(const struct claim_job *j, struct point *ret, uint64_t *ret_r
 		.writable = j->view->snapshot->ops->caps & SNAP_CAP_WRITABLE,
 	};
 	if (holder_open(&holder, j->kubelet_dir ? j->kubelet_dir : HOLDER_KUBELET,
-	                j->view->snapshot, e) < 0 ||
-	    job_backup(j->repo, j->job, ret, e) < 0)
+	                j->view->snapshot, e) < 0)
+		return -1;
+	const uint64_t before = store_requests(j->repo->store);
+	if (job_backup(j->repo, j->job, ret, e) < 0)
 		return -1;
 	*ret_requests = store_requests(j->repo->store) - before;
 	return 0;
@@ -219,9 +246,10 @@ static int at_node(const struct claim_job *j, struct point *ret, uint64_t *ret_r
 int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
                   struct err *e)
 {
-	if (claim_job_check(j, e) < 0)
+	struct find f;
+
+	if (claim_job_check(j, e) < 0 || find_node(j, &f, e) < 0)
 		return -1;
-	if (j->reader == POLICY_READ_NODE || (j->reader == POLICY_READ_AUTO && !j->template))
-		return at_node(j, ret, ret_requests, e);
-	return by_mover(j, ret, ret_requests, e);
+	return reads_here(j, &f) ? at_node(j, ret, ret_requests, e)
+	                         : by_mover(j, &f, ret, ret_requests, e);
 }

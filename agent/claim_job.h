@@ -17,10 +17,10 @@ struct claim_job {
 	const struct job_params *job;   /* its moment has the view */
 	const struct repo *repo;        /* for a view that is read at this node */
 	const json_t *template;         /* of movers; NULL: there is none */
-	enum policy_reader reader;      /* auto: a mover where there is a template */
+	enum policy_reader reader;      /* auto: as docs/KUBERNETES.md says */
 	const char *node;               /* this one; NULL: not told */
 	const char *pod;                /* ours, in the run's namespace; NULL: none */
-	const char *kubelet_dir;        /* NULL: the usual one */
+	const char *kubelet_dir;        /* NULL: not told, and the usual one */
 	enum snapshot_consistency want; /* with strict: a view of less makes no point */
 	bool strict;
 };

@@ -128,7 +128,8 @@ static const struct verb_option options[] = {
 	{ "mover-template", "FILE", "the pod that reads the view of a claim, JSON or YAML",
 	  OPT_MOVER_TEMPLATE },
 	{ "kubelet-dir", "DIR",
-	  "with --reader node: the kubelet's directory; default /var/lib/kubelet",
+	  "the kubelet's directory: claims in use at this node are read there; default "
+	  "/var/lib/kubelet, with --reader node",
 	  OPT_KUBELET_DIR },
 	{ "reader", "auto|mover|node", "who reads the view of a claim; default auto", OPT_READER },
 	{ "snapshot-class", "NAME", "VolumeSnapshotClass of claims; default: found by the driver",

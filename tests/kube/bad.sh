@@ -48,10 +48,13 @@ run 1 release install aksdr "$chart" --values "$values" --set key.secret=other -
 ok bed_wait 120 told AgentFailed 'the key is of another repository'
 ends
 
-t 'a store that is not there'
-run 0 release install aksdr "$chart" --values "$values" --set-string "store.url=${azurite_url/data?/none?}"
-ok bed_wait 240 told BackupFailed 'none'
-told BackupFailed none | head -n 1 | sed 's/^/   /'
+t 'a container that is not there: an event of the pod'
+in_pods=${azurite_url//127.0.0.1/$bed_host}
+in_pods=${in_pods%&ca=*}
+run 1 release install aksdr "$chart" --values "$values" --set-string "store.url=${in_pods/data?/none?}" \
+	--wait --timeout 15s
+ok bed_wait 120 told AgentFailed none
+told AgentFailed none | head -n 1 | sed 's/^/   /'
 ends
 
 t 'a class of snapshots that is not there: a fuzzy point, whose event names the class'

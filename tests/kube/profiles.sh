@@ -67,7 +67,7 @@ back data
 ok [ "$(cat "$work/back/root")" = root ]
 back share
 ok [ "$(cat "$work/back/file")" = shared ]
-# Pods that only hold a view, and no movers.
+# By pods that only hold a view, where it is in use.
 held() { k -n aksdr get pods -o json | jq -e '.items[] | select(.metadata.labels["aksdr.io/role"] != null) |
 	select([.spec.containers[].args[]?, .spec.containers[].command[]?] | index("hold"))'; }
 ok bed_wait 120 held

@@ -215,6 +215,39 @@ static void test_claim_job_run__a_volume_of_many_nodes_is_read_anywhere(void **s
 	assert_null(kube_at(pod(), "spec.affinity"));
 }
 
+/* Who reads by `auto` where the kubelet's directory is there; the node is said, and no pod begins. */
+static void auto_at(const char *node)
+{
+	put_users();
+	job.node = node;
+	job.kubelet_dir = "/no/such/kubelet";
+	(void)pod();
+}
+
+static const char *first_arg(void)
+{
+	const json_t *args = kube_at(json_array_get(kube_at(cluster_get("pods/aksdr/aksdr-1-0"),
+	                                                    "spec.containers"),
+	                                            0),
+	                             "args");
+
+	return json_string_value(json_array_get(args, 0));
+}
+
+static void test_claim_job_run__what_is_in_use_here_is_read_here(void **state)
+{
+	(void)state;
+	auto_at("node2");
+	assert_string_equal(first_arg(), "hold");
+}
+
+static void test_claim_job_run__what_is_in_use_elsewhere_is_left_to_a_mover(void **state)
+{
+	(void)state;
+	auto_at("node1"); /* the pod there is done */
+	assert_string_equal(first_arg(), "backup");
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -227,6 +260,8 @@ int main(void)
 		CASE(test_claim_job_run__a_clone_is_read_anywhere),
 		CASE(test_claim_job_run__a_volume_of_one_node_is_read_there),
 		CASE(test_claim_job_run__a_volume_of_many_nodes_is_read_anywhere),
+		CASE(test_claim_job_run__what_is_in_use_here_is_read_here),
+		CASE(test_claim_job_run__what_is_in_use_elsewhere_is_left_to_a_mover),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
