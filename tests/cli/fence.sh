@@ -137,4 +137,22 @@ out 'accepted'
 ok test "$(count one)" = $((before + 1))
 run 0 "$restore" fences --late --key "$audit" --output json
 json_is '[]' items
+
+t 'a mirror is fenced, and the way back takes the fence to the store that was left'
+new_repo m
+mkdir copy
+run 0 by one
+run 0 "$catalog" mirror --key "$agent_key" --to "file://$work/copy"
+echo more >>src/file
+run 0 by one
+export AKSDR_STATE=$work/elsewhere.state
+run 0 "$restore" fence --key "$recovery" --store "file://$work/copy" one --reason 'region down'
+run 5 "$catalog" mirror --key "$agent_key" --to "file://$work/copy"
+err 'somebody else wrote there since'
+run 0 "$catalog" mirror --back --key "$agent_key" --store "file://$work/copy" --to "$store"
+export AKSDR_STATE=$work/m.state
+run 6 by one
+ok test "$(count one)" = 1
+run 0 "$restore" fences --late --key "$audit" --output json
+ok grep -q 'does not count: its site was fenced on' .out
 finish
