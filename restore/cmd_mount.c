@@ -64,7 +64,7 @@ struct mounting {
 	struct repo *repo;
 	struct point point; /* when it is one alone */
 	struct shelf shelf;
-	struct cmd_pin *pins; /* of points that were opened */
+	struct cmd_pin *pins; /* one for each point; of those that were opened */
 	size_t npins;
 	uint64_t bad; /* points that do not open */
 	struct browse_shared shared;
@@ -108,9 +108,13 @@ static int open_point(void *arg, const struct shelf_point *p, struct point *ret,
 {
 	struct mounting *m = arg;
 
+	struct cmd_pin *pin = &m->pins[p - m->shelf.points];
+
 	if (repo_point_at(m->repo, p->session, p->received_ns, ret, e) < 0)
 		return -1;
-	cmd_pin(m->common, m->repo, ret, &m->pins[m->npins++]);
+	/* It may have been opened before, and what came then failed. */
+	if (!pin->key[0])
+		cmd_pin(m->common, m->repo, ret, pin);
 	return 0;
 }
 
@@ -122,7 +126,8 @@ static int find_points(struct mounting *m, const char *name, struct err *e)
 			return err_set(e, ERR_NOMEM, "no memory for a restore point");
 		if (cmd_open_data(m->common, name, &m->repo, &m->point, e) < 0)
 			return -1;
-		cmd_pin(m->common, m->repo, &m->point, &m->pins[m->npins++]);
+		m->npins = 1;
+		cmd_pin(m->common, m->repo, &m->point, &m->pins[0]);
 		return 0;
 	}
 	if (cmd_open_contents(m->common, &m->repo, e) < 0 ||
@@ -130,7 +135,10 @@ static int find_points(struct mounting *m, const char *name, struct err *e)
 		return -1;
 	shelf_finish(&m->shelf);
 	m->pins = calloc(m->shelf.npoints + 1, sizeof(*m->pins));
-	return m->pins ? 0 : err_set(e, ERR_NOMEM, "no memory for restore points");
+	if (!m->pins)
+		return err_set(e, ERR_NOMEM, "no memory for restore points");
+	m->npins = m->shelf.npoints;
+	return 0;
 }
 
 static int open_tree(struct mounting *m, const struct job *j, bool one, struct err *e)

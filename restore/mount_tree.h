@@ -21,7 +21,7 @@ struct mount_tree_params {
 	const struct browse_shared *shared; /* borrowed */
 	const struct point *point;          /* this point alone, or NULL: */
 	const struct shelf *shelf;          /* borrowed: all of these */
-	/* Opens one of them, once; the caller clears the point. One call at a time. */
+	/* Opens one of them; the caller clears the point. One call at a time. */
 	int (*open_point)(void *arg, const struct shelf_point *p, struct point *ret, struct err *e);
 	void *arg;
 };
