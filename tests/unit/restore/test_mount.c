@@ -18,13 +18,17 @@ struct mounted {
 	pthread_t thread;
 	sem_t ready;
 	char *dir;
-	int rc;
+	atomic_bool up;
+	int rc; /* once the thread has ended, or it is not up */
 	struct err err;
 };
 
 static void on_ready(void *arg)
 {
-	(void)sem_post(&((struct mounted *)arg)->ready);
+	struct mounted *m = arg;
+
+	atomic_store(&m->up, true);
+	(void)sem_post(&m->ready);
 }
 
 static void *run(void *arg)
@@ -59,7 +63,7 @@ static bool mounted_begin(struct mounted *m, struct world *w, const struct brows
 	(void)sem_init(&m->ready, 0, 0);
 	assert_int_equal(pthread_create(&m->thread, NULL, run, m), 0);
 	(void)sem_wait(&m->ready);
-	if (m->rc == 0)
+	if (atomic_load(&m->up))
 		return true;
 	assert_int_equal(m->err.class, ERR_UNSUPPORTED);
 	return false;
