@@ -22,8 +22,8 @@ struct compare_file {
 typedef int compare_range_fn(void *arg, uint64_t off, uint64_t len, struct err *e);
 
 /*
- * range may be NULL. *ret_bytes: how many bytes differ, in whole pages, with what one is longer than
- * the other. Errors as browse_read().
+ * range may be NULL. *ret_bytes: how many bytes differ, in whole pages, with what one is longer
+ * than the other. Errors as browse_read().
  */
 MUST_CHECK int compare_files(const struct compare_file *a, const struct compare_file *b,
                              compare_range_fn *range, void *arg, uint64_t *ret_bytes,

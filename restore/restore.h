@@ -29,7 +29,7 @@ enum on_corrupt {
 };
 
 struct restore_params {
-	/* Entries, with all below them, by path, in order, none within another; 0: the whole point. */
+	/* Entries, with all below them, by path, in order, none in another; 0: the whole point. */
 	const char *const *paths;
 	size_t npaths;
 	struct select *select; /* only what it has, of what is below these; NULL: all of it */
