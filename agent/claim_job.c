@@ -145,8 +145,8 @@ static int find_node(const struct claim_job *j, struct find *f, struct err *e)
 }
 
 /*
- * By itself an agent reads what is in use at its node, where it was given the kubelet's directory: in
- * whatever zone the volume is, that node fits.
+ * By itself an agent reads what is in use at its node, where it was given the kubelet's directory:
+ * in whatever zone the volume is, that node fits.
  */
 static bool reads_here(const struct claim_job *j, const struct find *f)
 {

@@ -177,10 +177,10 @@ touch -d 2003-03-03 pats/etc
 run_setup pats="$work/pats"
 run 0 "$restore" get pats 'etc/**/*.conf' --target "$work/p1"
 out '^  2 entries fit what was asked for$'
-ok test "$(cd p1 && find . -type f | sort | xargs)" = './etc/a.conf ./etc/deep/b.conf'
+ok test "$(cd p1 && find . -type f | sort | paste -sd' ')" = './etc/a.conf ./etc/deep/b.conf'
 run 0 "$restore" get pats '*.conf' var/ --target "$work/p2" --output json
 json_is 4 items 0 matched
-ok test "$(cd p2 && find . -type f | sort | xargs)" = \
+ok test "$(cd p2 && find . -type f | sort | paste -sd' ')" = \
 	'./etc/a.conf ./etc/deep/b.conf ./var/d.conf ./var/e[1].txt'
 run 0 "$restore" get pats 'var/e[1].txt' --target "$work/p3" --output json
 json_is 0 items 0 matched
@@ -197,7 +197,7 @@ t 'volume --only restores parts, with the metadata of what is above them'
 touch -d 2002-02-02 pats
 run_setup pats="$work/pats"
 run 0 "$restore" volume pats --only etc/deep --only 'var/*.conf' --target "$work/o1"
-ok test "$(cd o1 && find . -type f | sort | xargs)" = './etc/deep/b.conf ./var/d.conf'
+ok test "$(cd o1 && find . -type f | sort | paste -sd' ')" = './etc/deep/b.conf ./var/d.conf'
 ok test "$(stat -c %Y o1 o1/etc)" = "$(stat -c %Y pats pats/etc)"
 run 0 "$restore" volume pats --only etc/a.conf --target "$work/o2" --verify
 ok test "$(stat -c %Y o2 o2/etc)" = "$(stat -c %Y pats pats/etc)"

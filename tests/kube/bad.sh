@@ -48,13 +48,13 @@ run 1 release install aksdr "$chart" --values "$values" --set key.secret=other -
 ok bed_wait 120 told AgentFailed 'the key is of another repository'
 ends
 
-t 'a container that is not there: an event of the pod'
+t 'a container that is not there: the claim says so, and the pods are not ready'
 in_pods=${azurite_url//127.0.0.1/$bed_host}
 in_pods=${in_pods%&ca=*}
-run 1 release install aksdr "$chart" --values "$values" --set-string "store.url=${in_pods/data?/none?}" \
-	--wait --timeout 15s
-ok bed_wait 120 told AgentFailed none
-told AgentFailed none | head -n 1 | sed 's/^/   /'
+run 0 release install aksdr "$chart" --values "$values" --set-string "store.url=${in_pods/data?/none?}"
+ok bed_wait 180 told BackupFailed "the account has no container 'none'; create it"
+ok bed_wait 60 exposed "no container 'none'"
+ok [ "$(k -n aksdr get daemonset aksdr-agent -o 'jsonpath={.status.numberReady}')" = 0 ]
 ends
 
 t 'a class of snapshots that is not there: a fuzzy point, whose event names the class'

@@ -30,7 +30,8 @@ newest() {
 # back CLAIM: its newest point in $work/back
 back() {
 	rm -rf "$work/back"
-	run "${2:-0}" "$restore" volume --store "$azurite_url" --key "$keys/recovery.key" --quiet "$1" --target "$work/back"
+	run "${2:-0}" "$restore" volume --store "$azurite_url" --key "$keys/recovery.key" --quiet "$1" \
+		--target "$work/back"
 }
 # ends: the release goes, and nothing that it made is left
 ends() {

@@ -109,7 +109,7 @@ ok bed_wait 120 selected
 t 'they ask no more of the server than before'
 ticks1=$(ticks node1) ticks2=$(ticks node2)
 ok minute
-echo "   CPU of a minute: leader $(($(ticks node1) - ticks1)), other $(($(ticks node2) - ticks2)) hundredths of a second"
+echo "   CPU of a minute: leader $(($(ticks node1) - ticks1))0 ms, other $(($(ticks node2) - ticks2))0 ms"
 full1=$(asked node1) full2=$(asked node2)
 echo "   leader $full1, other $full2 requests a minute"
 sed 's/^/   /' "$work/asked.node1"

@@ -12,8 +12,8 @@ by() { # SITE NAME
 		--cluster "$1" --namespace shop "$2=$work/src"
 }
 fences() { # VERB ARGUMENT...
-	"$BIN/aksdr-restore" "$1" --quiet --store "file://$store" --state "$work/state" --key "$work/keys/recovery.key" \
-		"${@:2}"
+	"$BIN/aksdr-restore" "$1" --quiet --store "file://$store" --state "$work/state" \
+		--key "$work/keys/recovery.key" "${@:2}"
 }
 
 ok "a repository" "$agent" init --quiet --store "file://$store" --keys "$work/keys"

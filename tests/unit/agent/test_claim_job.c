@@ -215,7 +215,7 @@ static void test_claim_job_run__a_volume_of_many_nodes_is_read_anywhere(void **s
 	assert_null(kube_at(pod(), "spec.affinity"));
 }
 
-/* Who reads by `auto` where the kubelet's directory is there; the node is said, and no pod begins. */
+/* Who reads by `auto` where the kubelet's directory is there; no pod begins. */
 static void auto_at(const char *node)
 {
 	put_users();

@@ -34,13 +34,13 @@ static void test_site_parse__says_how_deep_a_name_goes(void **state)
 
 static void test_site_parse__refuses_what_names_nothing(void **state)
 {
-	static const char *const texts[] = { "", "/", "//", "c1/", "c1//data", "c1/shop/", "/shop" };
+	static const char *const bad[] = { "", "/", "//", "c1/", "c1//data", "c1/shop/", "/shop" };
 	char longest[POINT_NAME_MAX + 1];
 	struct fence_target t;
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		fails_saying(ERR_INVALID, "is no site", site_parse(texts[i], &t, e));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		fails_saying(ERR_INVALID, "is no site", site_parse(bad[i], &t, e));
 	memset(longest, 'x', sizeof(longest) - 1);
 	longest[sizeof(longest) - 1] = '\0';
 	fails_saying(ERR_INVALID, "is over 255 bytes", site_parse(longest, &t, e));
