@@ -226,6 +226,8 @@ static int take_views(struct backup *b, const struct repo *r, struct moment *m, 
 		if (unhooked && capture_add_note(&b->views[i].capture, unhooked, e) < 0)
 			return -1;
 	}
+	if (b->claims && backup_claims_describe(b->claims, b->views, b->n, e) < 0)
+		return -1;
 	if (!o->given_view) {
 		moment_take(m, &o->moment, b->views, b->n);
 		return 0;

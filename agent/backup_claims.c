@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/claim_facts.h"
 #include "agent/mover.h"
 #include "agent/tell.h"
 #include "common/log.h"
@@ -148,6 +149,62 @@ static void join(struct point *p, const struct job_params *job, struct moment_vo
 	p->capture.frozen_ns = view->capture.frozen_ns;
 	p->capture.thawed_ns = view->capture.thawed_ns;
 	memcpy(p->capture.moment, view->capture.moment, sizeof(p->capture.moment));
+}
+
+/* ---- what is told of claims ---- */
+
+struct describe {
+	const struct csi_run *run;
+	struct moment_volume *views;
+	const char *ns;
+};
+
+static int add_pod(void *arg, const json_t *pod, struct err *e)
+{
+	const struct describe *d = arg;
+
+	for (size_t i = 0; i < d->run->n; i++) {
+		const struct csi_claim *claim = &d->run->claims[i];
+
+		if (strcmp(claim->ns, d->ns) == 0 &&
+		    claim_facts_add_pod(d->views[i].capture.claim, claim->name, pod, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool is_first_of_ns(const struct csi_run *run, size_t i)
+{
+	for (size_t k = 0; k < i; k++) {
+		if (strcmp(run->claims[k].ns, run->claims[i].ns) == 0)
+			return false;
+	}
+	return true;
+}
+
+int backup_claims_describe(struct backup_claims *c, struct moment_volume *views, size_t n,
+                           struct err *e)
+{
+	const struct csi_run *run = &c->leases.run;
+	struct describe d = { .run = run, .views = views };
+
+	for (size_t i = 0; i < n; i++) {
+		views[i].capture.claim = claim_facts(run->claims[i].claim, run->claims[i].volume,
+		                                     e);
+		if (!views[i].capture.claim)
+			return -1;
+	}
+	for (size_t i = 0; i < n; i++) {
+		const struct kube_select in_ns = { .ns = run->claims[i].ns };
+		struct err why = ERR_INIT;
+
+		d.ns = in_ns.ns;
+		if (is_first_of_ns(run, i) &&
+		    kube_list(run->kube, &kube_pod, &in_ns, add_pod, &d, NULL, &why) < 0)
+			log_warn("the images of pods are not in the restore point",
+			         LOG_S("namespace", in_ns.ns), LOG_S("why", why.msg));
+	}
+	return 0;
 }
 
 int backup_claims_read(struct backup_claims *c, size_t i, const struct repo *r,

@@ -37,6 +37,14 @@ MUST_CHECK int backup_claims_open(struct backup_claims *c, struct backup_options
                                   struct point_volume *volumes, struct err *e);
 
 /*
+ * What their points tell of the claims, into the captures of n views, in the order of the origins.
+ * What the cluster does not say of pods is left out, and logged.
+ *   ERR_NOMEM
+ */
+MUST_CHECK int backup_claims_describe(struct backup_claims *c, struct moment_volume *views,
+                                      size_t n, struct err *e);
+
+/*
  * Reads the view of claim i of the moment to the commit; job is that of the volume. What is told of
  * the point is ret's, which the caller clears on success. Errors as claim_job_run(), and ERR_BUSY:
  * a Lease is not ours any more.

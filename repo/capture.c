@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "common/json.h"
 #include "common/text.h"
+#include "repo/claim.h"
 #include "repo/format.h"
 #include "repo/point.h"
 
@@ -39,6 +40,7 @@ void capture_clear(struct point_capture *c)
 	free(c->facts);
 	free(c->notes);
 	free(c->fallback);
+	json_decref(c->claim);
 	*c = (struct point_capture){ 0 };
 }
 
@@ -229,7 +231,7 @@ static size_t total_len(const struct point_capture *c)
 		n += 32 + json_len(c->facts[i].name) + json_len(c->facts[i].value);
 	for (size_t i = 0; i < c->nnotes; i++)
 		n += 1 + json_len(c->notes[i]);
-	return n + (c->fallback ? json_len(c->fallback) : 0);
+	return n + (c->fallback ? json_len(c->fallback) : 0) + (c->claim ? CLAIM_MAX : 0);
 }
 
 /* Shortens all outputs alike until it fits; the rest of it always does. */
@@ -277,6 +279,13 @@ int capture_copy(const struct point_capture *from, struct point_capture *ret, st
 	for (size_t i = 0; i < from->nnotes; i++) {
 		if (capture_add_note(&c, from->notes[i], e) < 0)
 			return -1;
+	}
+	if (from->claim) {
+		if (claim_check(from->claim, e) < 0)
+			return -1;
+		c.claim = json_deep_copy(from->claim);
+		if (!c.claim)
+			return no_memory(e);
 	}
 	if (capture_set_fallback(&c, from->fallback, e) < 0 || fit(&c, e) < 0)
 		return -1;
@@ -387,7 +396,7 @@ int capture_put(const struct point_capture *c, json_t *point)
 	int bad = 0;
 
 	if (!has_window(c) && !c->moment[0] && !c->nhooks && !c->nfacts && !c->nnotes &&
-	    !c->fallback && !c->token[0] && !has_changes(c))
+	    !c->fallback && !c->token[0] && !has_changes(c) && !c->claim)
 		return 0;
 	json_t *o = set_new(point, MEMBER, json_object(), &bad);
 	if (has_window(c)) {
@@ -411,6 +420,8 @@ int capture_put(const struct point_capture *c, json_t *point)
 		set_text(o, "token", c->token, &bad);
 	if (has_changes(c))
 		put_changes(o, &c->changes, &bad);
+	if (c->claim)
+		bad |= json_object_set_new(o, "claim", json_deep_copy(c->claim));
 	return bad ? -1 : 0;
 }
 
@@ -650,6 +661,18 @@ static int get_words(const json_t *o, struct point_capture *c, struct err *e)
 	return 0;
 }
 
+static int get_claim(const json_t *o, struct point_capture *c, struct err *e)
+{
+	const json_t *claim = optional(o, "claim");
+
+	if (!claim)
+		return 0;
+	if (claim_check(claim, e) < 0)
+		return -1;
+	c->claim = json_deep_copy(claim);
+	return c->claim ? 0 : no_memory(e);
+}
+
 int capture_get(const json_t *point, struct point_capture *ret, struct err *e)
 {
 	CLEANUP(capture_clear) struct point_capture c = { 0 };
@@ -659,7 +682,7 @@ int capture_get(const json_t *point, struct point_capture *ret, struct err *e)
 		return err_set(e, ERR_FORMAT, WHAT ": expected an object");
 	if (o && (get_window(o, &c, e) < 0 || get_words(o, &c, e) < 0 || get_hooks(o, &c, e) < 0 ||
 	          get_facts(o, &c, e) < 0 || get_notes(o, &c, e) < 0 ||
-	          get_changes(o, &c.changes, e) < 0))
+	          get_changes(o, &c.changes, e) < 0 || get_claim(o, &c, e) < 0))
 		return -1;
 	*ret = c;
 	c = (struct point_capture){ 0 };

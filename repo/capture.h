@@ -71,6 +71,7 @@ struct point_capture {
 	char *fallback;                    /* why a better driver was not used; NULL: it was */
 	char token[CAPTURE_TOKEN_MAX + 1]; /* printable ASCII: names the view to a later one */
 	struct capture_changes changes;
+	json_t *claim; /* what the cluster said of it, as claim_check() takes it; NULL: no claim */
 };
 
 void capture_clear(struct point_capture *c);
@@ -96,7 +97,7 @@ MUST_CHECK int capture_set_fallback(struct point_capture *c, const char *why, st
  * A copy that fits into a point whatever `from` is: texts as above, and outputs shortened further
  * until all of it is at most a quarter of FORMAT_POINT_MAX as JSON. cut_bytes tells.
  *   ERR_INVALID  the token or the moment is none
- *   ERR_NOMEM
+ *   ERR_NOMEM, and what claim_check() says of a claim
  */
 MUST_CHECK int capture_copy(const struct point_capture *from, struct point_capture *ret,
                             struct err *e);

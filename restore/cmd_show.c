@@ -8,6 +8,7 @@
 #include "common/now.h"
 #include "common/num.h"
 #include "common/text.h"
+#include "repo/claim.h"
 #include "restore/cmd.h"
 
 static const struct table_column columns[] = {
@@ -238,7 +239,9 @@ static int print_rows(const struct point *p, enum output output, struct err *e)
 	if (!extra || json_object_set_new(extra, "problems", problems_json(p)) < 0 ||
 	    json_object_set_new(extra, "hooks", hooks_json(&p->capture)) < 0 ||
 	    json_object_set_new(extra, "facts", facts_json(&p->capture)) < 0 ||
-	    json_object_set_new(extra, "notes", notes_json(&p->capture)) < 0)
+	    json_object_set_new(extra, "notes", notes_json(&p->capture)) < 0 ||
+	    (p->capture.claim &&
+	     json_object_set_new(extra, "claim", json_deep_copy(p->capture.claim)) < 0))
 		return err_set(e, ERR_NOMEM, "no memory to write JSON");
 	struct sheet s = { .t = t };
 	table_row(t);
@@ -268,8 +271,27 @@ static void put_output(struct table *t, const char *output)
 	}
 }
 
+static void put_claim(struct table *t, const json_t *claim)
+{
+	static const struct {
+		const char *title, *member;
+	} lists[] = { { "ACCESS MODES", "access_modes" },
+		      { "ZONES", "zones" },
+		      { "IMAGES", "images" } };
+	char text[4 * KIB];
+
+	put_line(t, "STORAGE CLASS", claim_text(claim, "storage_class"));
+	put_line(t, "CLAIM'S SIZE", claim_size(claim) ? num_bytes_text(claim_size(claim)).s : "");
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		claim_join(claim, lists[i].member, text, sizeof(text));
+		put_line(t, lists[i].title, text);
+	}
+}
+
 static void put_told(struct table *t, const struct point_capture *c)
 {
+	if (c->claim)
+		put_claim(t, c->claim);
 	for (size_t i = 0; i < c->nhooks; i++) {
 		const struct capture_hook *h = &c->hooks[i];
 		char text[CAPTURE_COMMAND_MAX + 64];

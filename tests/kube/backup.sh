@@ -58,6 +58,12 @@ ok [ "$(noted files outcome)" = succeeded ]
 ok [ "$(noted files intents)" = '' ]
 ok [ "$(noted files claim)" = default/files ]
 
+t 'its point says what the claim was, for a cluster that has it no more'
+AKSDR_KEY='' run 0 "$restore" show --key "$recovery" --output json files
+ok [ "$(jq -r '.claim | "\(.storage_class) \(.driver) \(.size_bytes) \(.access_modes[0])"' "$work/.out")" = \
+	'disk disk.bed.test 67108864 ReadWriteOnce' ]
+ok [ "$(jq -r '.claim.images[]' "$work/.out" | sed 's/@.*//; s|.*bed.test/||')" = busybox:1 ]
+
 t 'a block device comes back'
 agent_backup 0 pvc:default/block
 bed_in one sh -c 'md5sum </dev/disk' >"$work/block.sum"

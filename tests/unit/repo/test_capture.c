@@ -26,6 +26,7 @@ static const char everything[] =
 	"\"changes\":{\"base_session\":\"" BASE "\",\"claimed_bytes\":4096,\"compared\":true,"
 	"\"compared_bytes\":65536,\"distrusted\":true,\"skipped_bytes\":0,\"unread_points\":5,"
 	"\"wrong_bytes\":8192},"
+	"\"claim\":{\"later\":[1],\"size_bytes\":5,\"zones\":[\"we-1\",\"we-2\"]},"
 	"\"facts\":[{\"name\":\"pg.lsn\",\"value\":\"0/3000148\"}],"
 	"\"fallback\":\"reflink: the file system has none\","
 	"\"hooks\":[{\"command\":\"/bin/quiesce now\",\"exit\":3,\"ms\":1500,"
