@@ -26,6 +26,8 @@ bed_pod app data=/data
 bed_in app sh -c 'echo content >/data/file && sync'
 everything >"$work/before"
 
+echo 'maintenance: {schedule: "0 0 1 1 *"}' >>"$values"
+
 t 'one command installs it, with policies although their kind is new'
 begun=$(date +%s%N)
 run 0 release install aksdr "$chart" --values "$values" --wait --timeout 120s
@@ -52,6 +54,12 @@ t 'metrics and probes are there for who may read them'
 address=$(k -n aksdr get pods -l app.kubernetes.io/component=agent -o jsonpath='{.items[0].status.podIP}')
 run 0 curl -sS --noproxy '*' "http://$address:9760/readyz"
 run 0 curl -sS --noproxy '*' "http://$address:9760/metrics"
+
+t 'a collection runs by an account of its own'
+run 0 k -n aksdr create job --from=cronjob/aksdr-maintenance collection
+ok k -n aksdr wait --for=condition=Complete job/collection --timeout=60s
+run 0 k -n aksdr logs job/collection
+run 0 k -n aksdr delete job collection
 
 t 'what the agent lacks is named by the test, and its pod stays to be read'
 # A run that loses its rights in the middle would leave things for a sweep, which takes a quarter of an hour.

@@ -28,6 +28,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.serviceAccount.mover.name | default (printf "%s-mover" (include "aksdr.fullname" .)) -}}
 {{- end -}}
 
+{{- define "aksdr.maintenanceAccount" -}}
+{{- .Values.serviceAccount.maintenance.name | default (printf "%s-maintenance" (include "aksdr.fullname" .)) -}}
+{{- end -}}
+
 {{- define "aksdr.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
