@@ -49,6 +49,11 @@ ifeq ($(CC),clang)
 override CC := $(CLANG)
 endif
 IS_CLANG := $(findstring clang,$(CC))
+# What was compiled before comes from a cache, if there is one: by the hash of the source, of what it includes and of
+# the flags, in whatever directory. CCACHE= compiles everything.
+CCACHE ?= $(shell command -v ccache)
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
 
 SAN_NAME := $(if $(findstring address,$(SAN)),asan,$(if $(findstring thread,$(SAN)),tsan,$(subst $(comma),-,$(SAN))))
 CC_NAME := $(if $(IS_CLANG),clang,$(filter-out gcc cc,$(notdir $(CC))))
@@ -170,7 +175,7 @@ $(B)/stamp/flags: FORCE
 $(B)/obj/%.o: %.c $(B)/stamp/flags
 	$(say) CC $<
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CCACHE) $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 define folder_rules
 $(B)/stamp/lib$(1): FORCE
