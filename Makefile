@@ -277,10 +277,12 @@ fuzz_tests := $(call pick,$(foreach s,$(fuzz_srcs),$(B)/$(s:.c=)::tests/fuzz/cor
 reader_tests := $(call pick,$(call scripts_of,reader))
 FAST_KINDS := unit contract fault crash storm property damage cli format
 fast_tests := $(foreach k,$(FAST_KINDS),$(call tests_of,$k)) $(fuzz_tests)
-# These wait most of the time: `test` runs them beside the others.
+# These wait most of the time: `test` runs them beside the others, one at a time. What takes longest of them, and the
+# image, are by themselves (check-kube, check-image): all of it is more than CI has time for.
 CLUSTER_KINDS := kube image
+LONG_STORIES := chaos rights run scale
 all_tests := $(foreach k,$(filter-out $(CLUSTER_KINDS),$(SCRIPT_KINDS)),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
-cluster_tests := $(foreach k,$(CLUSTER_KINDS),$(call tests_of,$k))
+cluster_tests := $(filter-out $(LONG_STORIES:%=tests/kube/%.sh),$(call tests_of,kube))
 
 # what must be built before these tests can run
 needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t))))) $(if $(filter %.sh,$(1)),$(PROGRAMS)) \
@@ -415,8 +417,8 @@ test-build-gcc: ## stage of `test`: programs and tests with gcc -Werror
 	+@$(MAKE) $(SUBJ) --no-print-directory $(PLAIN) tests man completion
 test-plain: ## stage of `test`: every test, loop devices, memory ceiling and independent reader included
 	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) check-all
-test-cluster: ## stage of `test`: what needs a Kubernetes cluster, and the image
-	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) check-of-cluster
+test-cluster: ## stage of `test`: stories in a Kubernetes cluster, but for the longest
+	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) JOBS=1 check-of-cluster
 test-asan: ## stage of `test`: programs and tests with clang -Werror; the fast ones are run under ASan and UBSan
 	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) CC=clang \
 		SAN=address,undefined tests check

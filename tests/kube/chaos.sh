@@ -58,7 +58,7 @@ ok bed_wait 300 go_on
 t 'a mover is killed'
 # As long as it takes to send this: the policy has a limit.
 bed_in first sh -c 'head -c 20000000 /dev/urandom >/data/noise && sync'
-mover() { processes 'backup .*--result'; }
+mover() { processes 'backup .*--view'; }
 ok bed_wait 180 mover
 mover | head -n 1 | xargs kill -KILL
 remember

@@ -168,14 +168,16 @@ bed_outside() {
 # shellcheck disable=SC2034 # for the scripts
 bed_programs=$BED_PROGRAMS bed_cache=$BED_CACHE bed_region=1
 declare -A bed_pid=() bed_init=()
-bed_regions=()
+bed_regions=() bed_apiserver=()
 bed='' bed_host='' bed_server='' bed_ca='' # bed_use sets them
 mount -t tmpfs tmpfs /run # sockets, with short names
 ip link set lo up
 echo 1 >/proc/sys/net/ipv4/ip_forward
 
+exec {bed_out}>&1 # whoever ends it may have sent its own output elsewhere
 bed_end() {
 	local status=$?
+	exec >&"$bed_out" 2>&1
 	trap '' INT TERM
 	if [ $status -ne 0 ] && [ $status -ne 77 ]; then
 		for bed_region in "${bed_regions[@]}"; do bed_use "$bed_region" && bed_dump; done
@@ -187,7 +189,7 @@ trap bed_end EXIT
 trap 'exit 130' INT TERM
 
 bed_fail() {
-	echo "cluster $bed_region: $*"
+	echo "cluster $bed_region: $*" >&"$bed_out"
 	exit 1
 }
 
@@ -296,8 +298,9 @@ bed_kill() {
 	unset "bed_pid[$bed_region/$1]"
 }
 
+# One that ends is started again, as by whoever runs one: on a busy machine it may give up on its store.
 bed_apiserver_ready() {
-	kill -0 "${bed_pid[$bed_region/apiserver]}" 2>/dev/null || bed_fail 'the API server ended'
+	kill -0 "${bed_pid[$bed_region/apiserver]}" 2>/dev/null || bed_spawn apiserver "${bed_apiserver[@]}"
 	[ "$(curl -s --noproxy '*' --cacert "$bed_ca" --cert "$bed/pki/admin.crt" --key "$bed/pki/admin.key" \
 		"$bed_server/readyz")" = ok ]
 }
@@ -331,7 +334,7 @@ bed_start() {
 			flags+=(--audit-policy-file="$bed/audit.yaml" --audit-log-path="$bed/log/audit.json")
 		bed_has --short-tokens && flags+=(--service-account-extend-token-expiration=false)
 		mapfile -t -O ${#flags[@]} flags <"$bed/api"
-		bed_spawn apiserver "$BED_PROGRAMS/kube-apiserver" --etcd-servers="$clients" --bind-address=0.0.0.0 \
+		bed_apiserver=("$BED_PROGRAMS/kube-apiserver" --etcd-servers="$clients" --bind-address=0.0.0.0 \
 			--advertise-address="$bed_host" --secure-port="$bed_port" --client-ca-file="$bed_ca" \
 			--tls-cert-file="$pki/server.crt" --tls-private-key-file="$pki/server.key" \
 			--service-account-issuer=https://kubernetes.default.svc \
@@ -340,7 +343,8 @@ bed_start() {
 			--service-cluster-ip-range=10.96.0.0/24 --allow-privileged=true \
 			--endpoint-reconciler-type=none --kubelet-preferred-address-types=InternalIP \
 			--kubelet-client-certificate="$pki/admin.crt" --kubelet-client-key="$pki/admin.key" \
-			--kubelet-certificate-authority="$bed_ca" ${flags[@]+"${flags[@]}"}
+			--kubelet-certificate-authority="$bed_ca" ${flags[@]+"${flags[@]}"})
+		bed_spawn apiserver "${bed_apiserver[@]}"
 		bed_wait 60 bed_apiserver_ready || bed_fail 'the API server does not become ready'
 		;;
 	manager)

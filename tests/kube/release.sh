@@ -86,6 +86,8 @@ run 0 k annotate pvc data aksdr.io/paused-
 t 'a secondary ends what is going on and begins nothing; then nothing is left but what is said to stay'
 run 0 release upgrade aksdr "$chart" --values "$values" --set role=secondary --wait --timeout 180s
 ok bed_wait 150 idle
+# `--wait` is content with one of two; a process that has hardly begun does not see a signal yet.
+ok bed_wait 60 ready
 run 0 release uninstall aksdr --wait --timeout 120s
 gone() { everything >"$work/after" && diff "$work/before" "$work/after" >"$work/left"; }
 left() {
@@ -94,6 +96,6 @@ left() {
 		grep -vxE '> CustomResourceDefinition - (backuppolicies|restoreplans)\.aksdr\.io' |
 		grep -vxE '> APIService - v1alpha1\.aksdr\.io'
 }
-ok bed_wait 60 left
+ok bed_wait 150 left
 
 finish
