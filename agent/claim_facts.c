@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See claim_facts.h. Pure: what the API server sent is bounded and filtered, and nothing is asked. */
+/* See claim_facts.h. Pure: what the API server sent is bounded and filtered. */
 #include "agent/claim_facts.h"
 
 #include <stdio.h>
@@ -70,7 +70,7 @@ static int add_zones(json_t *zones, const json_t *volume)
 	return bad;
 }
 
-/* Of annotations: those that say something of this cluster alone, or what its users cannot have written. */
+/* Of annotations: what says something of this cluster alone, or is of nobody who uses it. */
 static bool is_of_here(const char *key)
 {
 	static const char *const prefixes[] = { "aksdr.io/", "kubectl.kubernetes.io/",

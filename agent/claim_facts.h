@@ -17,7 +17,7 @@
  */
 json_t *claim_facts(const json_t *claim, const json_t *volume, struct err *e);
 
-/* Adds the images of a pod, by digest where the cluster knows it, if it uses the claim of that name. */
+/* Adds the images of a pod that uses the claim of that name, by digest where there is one. */
 MUST_CHECK int claim_facts_add_pod(json_t *facts, const char *claim, const json_t *pod,
                                    struct err *e);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a cluster said of a claim and its volume when that was backed up: the member `claim` of a
- * point's `capture` (docs/FORMAT.md 9). For whoever makes the claim anew elsewhere: its class, size,
+ * What a cluster said of a claim and its volume when that was backed up: the member `claim` of
+ * a point's `capture` (docs/FORMAT.md 9). For whoever makes the claim anew elsewhere: class, size,
  * zones, labels, and the images of the pods that used it. Facts: no restore depends on them.
  */
 #ifndef AKSDR_REPO_CLAIM_H
@@ -33,7 +33,7 @@ const char *claim_text(const json_t *claim, const char *member);
 /* Bytes of the volume; 0: not known. */
 uint64_t claim_size(const json_t *claim);
 
-/* The texts of a list of it, as `zones`, joined by ", ", into ret; what does not fit is left out. */
+/* The texts of a list of it, as `zones`, with ", " between them; what does not fit is left out. */
 void claim_join(const json_t *claim, const char *member, char *ret, size_t max);
 
 #endif

@@ -334,6 +334,7 @@ bed_start() {
 			flags+=(--audit-policy-file="$bed/audit.yaml" --audit-log-path="$bed/log/audit.json")
 		bed_has --short-tokens && flags+=(--service-account-extend-token-expiration=false)
 		mapfile -t -O ${#flags[@]} flags <"$bed/api"
+		# shellcheck disable=SC2054 # a list with commas is one word
 		bed_apiserver=("$BED_PROGRAMS/kube-apiserver" --etcd-servers="$clients" --bind-address=0.0.0.0 \
 			--advertise-address="$bed_host" --secure-port="$bed_port" --client-ca-file="$bed_ca" \
 			--tls-cert-file="$pki/server.crt" --tls-private-key-file="$pki/server.key" \

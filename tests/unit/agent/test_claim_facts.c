@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a point tells of its claim: what is kept of the cluster's objects, what is left out, and limits. */
+/* What a point tells of its claim: what is kept of the cluster's objects, and what is left out. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a point says of a claim: everything, nothing, what makes no sense by its name, and limits. */
+/* What a point says of a claim: everything, nothing, what makes no sense, and limits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
