@@ -372,7 +372,8 @@ int browse_list(struct browse *b, uint64_t dir, uint64_t from, browse_each_fn *e
 
 		if (list_next(&l, &r, e) < 0)
 			return -1;
-		if (!r || r->path_len < l.dir.len || memcmp(r->path, l.dir.data, l.dir.len) != 0)
+		if (!r || r->path_len < l.dir.len ||
+		    (l.dir.len && memcmp(r->path, l.dir.data, l.dir.len) != 0))
 			break;
 		const char *name = r->path + l.dir.len;
 		size_t len = r->path_len - l.dir.len;

@@ -105,23 +105,18 @@ static int check_dir(const char *dir, struct err *e)
 	return 0;
 }
 
-static struct fuse_session *session_new(const struct mount_params *params)
+static struct fuse_session *session_new(struct mount_session *m)
 {
+	const struct mount_params *params = m->params;
 	char name[] = "aksdr-restore";
 	char flag[] = "-o";
 	char options[] = "ro,nodev,nosuid,fsname=aksdr,subtype=aksdr";
 	char others[] = "allow_other,default_permissions";
 	char *argv[] = { name, flag, options, flag, others };
 	struct fuse_args args = FUSE_ARGS_INIT(params->allow_other ? 5 : 3, argv);
-	/* libfuse does not change what is behind it. */
-	union {
-		const void *in;
-		void *out;
-	} userdata = { .in = params };
 
 	fuse_set_log_func(on_log);
-	struct fuse_session *se = fuse_session_new(&args, &mount_ops, sizeof(mount_ops),
-	                                           userdata.out);
+	struct fuse_session *se = fuse_session_new(&args, &mount_ops, sizeof(mount_ops), m);
 	fuse_opt_free_args(&args);
 	return se;
 }
@@ -143,7 +138,8 @@ int mount_run(const struct mount_params *params, struct err *e)
 {
 	if (check_dir(params->dir, e) < 0)
 		return -1;
-	struct serve s = { .session = session_new(params), .cancel = params->cancel };
+	struct mount_session m = { .params = params, .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct serve s = { .session = session_new(&m), .cancel = params->cancel };
 	int rc;
 
 	if (!s.session)
@@ -158,5 +154,6 @@ int mount_run(const struct mount_params *params, struct err *e)
 		fuse_session_unmount(s.session);
 	}
 	fuse_session_destroy(s.session);
+	mount_ops_close(&m);
 	return rc;
 }

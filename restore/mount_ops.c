@@ -22,6 +22,7 @@
 
 /* An open file. */
 struct handle {
+	struct mount_opened opened;
 	pthread_mutex_t lock;
 	struct ahead ahead; /* guarded by lock */
 	bool told;          /* guarded by lock: of its damage */
@@ -29,17 +30,53 @@ struct handle {
 
 /* An open directory. */
 struct dir_handle {
+	struct mount_opened opened;
 	atomic_bool damaged; /* some of it cannot be read */
 };
 
-static const struct mount_params *params_of(fuse_req_t req)
+static struct mount_session *session_of(fuse_req_t req)
 {
 	return fuse_req_userdata(req);
+}
+
+static const struct mount_params *params_of(fuse_req_t req)
+{
+	return session_of(req)->params;
 }
 
 static struct mount_tree *tree_of(fuse_req_t req)
 {
 	return params_of(req)->tree;
+}
+
+/* ---- what is open ---- */
+
+static void add_opened(struct mount_session *m, struct mount_opened *o)
+{
+	(void)pthread_mutex_lock(&m->lock);
+	o->next = m->opened;
+	o->at = &m->opened;
+	if (o->next)
+		o->next->at = &o->next;
+	m->opened = o;
+	(void)pthread_mutex_unlock(&m->lock);
+}
+
+static void free_opened(struct mount_session *m, struct mount_opened *take_o)
+{
+	(void)pthread_mutex_lock(&m->lock);
+	*take_o->at = take_o->next;
+	if (take_o->next)
+		take_o->next->at = take_o->at;
+	(void)pthread_mutex_unlock(&m->lock);
+	free(take_o);
+}
+
+/* The kernel tells of a close() later, and where a mount ends in between, never. */
+void mount_ops_close(struct mount_session *m)
+{
+	while (m->opened)
+		free_opened(m, m->opened);
 }
 
 /* ---- errors ---- */
@@ -267,6 +304,7 @@ static struct handle *handle_of(const struct fuse_file_info *fi)
 
 static void on_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
+	struct mount_session *m = session_of(req);
 	struct handle *h = calloc(1, sizeof(*h));
 
 	(void)id;
@@ -277,19 +315,15 @@ static void on_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	(void)pthread_mutex_init(&h->lock, NULL);
 	fi->fh = (uintptr_t)h;
 	fi->keep_cache = 1;
-	if (fuse_reply_open(req, fi) < 0) {
-		(void)pthread_mutex_destroy(&h->lock);
-		free(h);
-	}
+	add_opened(m, &h->opened);
+	if (fuse_reply_open(req, fi) < 0)
+		free_opened(m, &h->opened);
 }
 
 static void on_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
-	struct handle *h = handle_of(fi);
-
 	(void)id;
-	(void)pthread_mutex_destroy(&h->lock);
-	free(h);
+	free_opened(session_of(req), &handle_of(fi)->opened);
 	(void)fuse_reply_err(req, 0);
 }
 
@@ -376,6 +410,7 @@ static struct dir_handle *dir_handle_of(const struct fuse_file_info *fi)
 
 static void on_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
+	struct mount_session *m = session_of(req);
 	struct dir_handle *h = calloc(1, sizeof(*h));
 
 	(void)id;
@@ -386,14 +421,15 @@ static void on_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	fi->fh = (uintptr_t)h;
 	fi->keep_cache = 1;
 	fi->cache_readdir = 1;
+	add_opened(m, &h->opened);
 	if (fuse_reply_open(req, fi) < 0)
-		free(h);
+		free_opened(m, &h->opened);
 }
 
 static void on_releasedir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
 	(void)id;
-	free(dir_handle_of(fi));
+	free_opened(session_of(req), &dir_handle_of(fi)->opened);
 	(void)fuse_reply_err(req, 0);
 }
 

@@ -94,6 +94,7 @@ LIB/libssl.so
 LIB/libstdc++.so
 LIB/libtasn1.so
 LIB/libunistring.so
+LIB/libwslay.so
 LIB/libxml2.so
 LIB/libyaml.so
 LIB/libz.so

@@ -99,7 +99,7 @@ static void test_csi_drop__however_many_there_are(void **state)
 		(void)json_array_append_new(names, json_string(name));
 	}
 	put("pods/aksdr/aksdr-1099", "mover", "");
-	assert_int_equal(csi_drop(kit.kube, names, 300, &e), 0);
+	assert_int_equal(csi_drop(kit.kube, names, 60000, &e), 0);
 	assert_null(cluster_get("pods/aksdr/aksdr-1099"));
 }
 
