@@ -210,16 +210,25 @@ static int id_cmp(const void *a, const void *b)
 	return memcmp(a, b, FENCE_ID_BYTES);
 }
 
-static int read_list(const struct repo *r, struct fence *f, const struct key_list *l, struct err *e)
+/* An object that the config names, and its list. The caller decrefs *ret, on errors too. */
+static int open_named(const struct repo *r, const struct key_list *l, json_t **ret,
+                      struct buf *ret_list, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf object = BUF_INIT(NOTE_LIST_MAX + NOTE_ENVELOPE_BYTES);
+
+	if (named_get(r, l, CACHED, &object, NULL, e) < 0 ||
+	    note_open_list(r, FORMAT_KIND_FENCE, l->object, object.data, object.len, ret, ret_list,
+	                   NULL, e) < 0)
+		return -1;
+	return note_schema(*ret, l->object, FENCE_SCHEMA, e);
+}
+
+static int read_list(const struct repo *r, struct fence *f, const struct key_list *l, struct err *e)
+{
 	CLEANUP(buf_clear) struct buf list = BUF_INIT(NOTE_LIST_MAX);
 	auto_json json_t *o = NULL;
 
-	if (named_get(r, l, CACHED, &object, NULL, e) < 0 ||
-	    note_open_list(r, FORMAT_KIND_FENCE, l->object, object.data, object.len, &o, &list,
-	                   NULL, e) < 0 ||
-	    note_schema(o, l->object, FENCE_SCHEMA, e) < 0)
+	if (open_named(r, l, &o, &list, e) < 0)
 		return -1;
 	size_t n = list.len / FENCE_ID_BYTES;
 	if (list.len % FENCE_ID_BYTES != 0 || n > IDS_MAX - f->nids)
@@ -320,14 +329,10 @@ bool fence_is_late(const struct err *e)
 
 int fence_facts(const struct repo *r, const struct key_list *record, json_t **ret, struct err *e)
 {
-	CLEANUP(buf_clear) struct buf object = BUF_INIT(NOTE_LIST_MAX + NOTE_ENVELOPE_BYTES);
 	CLEANUP(buf_clear) struct buf list = BUF_INIT(NOTE_LIST_MAX);
 	auto_json json_t *o = NULL;
 
-	if (named_get(r, record, CACHED, &object, NULL, e) < 0 ||
-	    note_open_list(r, FORMAT_KIND_FENCE, record->object, object.data, object.len, &o, &list,
-	                   NULL, e) < 0 ||
-	    note_schema(o, record->object, FENCE_SCHEMA, e) < 0)
+	if (open_named(r, record, &o, &list, e) < 0)
 		return -1;
 	*ret = STEAL(&o);
 	return 0;
