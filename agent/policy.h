@@ -8,8 +8,8 @@
 #ifndef AKSDR_AGENT_POLICY_H
 #define AKSDR_AGENT_POLICY_H
 
-#include "agent/fields.h"
-#include "agent/selector.h"
+#include "common/fields.h"
+#include "common/selector.h"
 #include "catalog/retain.h"
 #include "common/cron.h"
 #include "common/zone.h"

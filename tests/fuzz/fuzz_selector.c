@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Label selectors as a line: what is taken has rules with keys, and values where they belong. */
-#include "agent/selector.h"
+#include "common/selector.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

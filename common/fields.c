@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checked members with their path; see the header. */
-#include "agent/fields.h"
+#include "common/fields.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Members of documents: each kind of mistake by its path. test_policy.c has many more. */
-#include "agent/fields.h"
+#include "common/fields.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Both forms become the same list of rules, all of which must hold. */
-#include "agent/selector.h"
+#include "common/selector.h"
 
 #include <ctype.h>
 #include <string.h>

@@ -4,12 +4,12 @@
  * line ("a=b,c in (d,e),!f"). Rules:
  * https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
  */
-#ifndef AKSDR_AGENT_SELECTOR_H
-#define AKSDR_AGENT_SELECTOR_H
+#ifndef AKSDR_COMMON_SELECTOR_H
+#define AKSDR_COMMON_SELECTOR_H
 
 #include <stdbool.h>
 
-#include "agent/fields.h"
+#include "common/fields.h"
 
 #define SELECTOR_RULES_MAX 64
 #define SELECTOR_VALUES_MAX 64 /* of a rule */

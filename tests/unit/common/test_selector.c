@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Label selectors: both forms, and what they fit. */
-#include "agent/selector.h"
+#include "common/selector.h"
 
 #include <string.h>
 

@@ -5,8 +5,8 @@
  * optional member that is not there (or null, as the API server has it) leaves *ret as it was.
  * Texts are borrowed from the document.
  */
-#ifndef AKSDR_AGENT_FIELDS_H
-#define AKSDR_AGENT_FIELDS_H
+#ifndef AKSDR_COMMON_FIELDS_H
+#define AKSDR_COMMON_FIELDS_H
 
 #include <stdbool.h>
 #include <stdint.h>
