@@ -15,33 +15,27 @@ static const char *const consistencies[] = { "fuzzy", "crash", "filesystem", "ap
 static const char *const drivers[] = { "auto",    "csi",    "btrfs", "lvm-thin",
 	                               "reflink", "freeze", "live",  NULL };
 
-static void texts_clear(struct fields_texts *t)
-{
-	free(t->v);
-	*t = (struct fields_texts){ .n = 0 };
-}
-
 void policy_free(struct policy *p)
 {
 	if (!p)
 		return;
-	texts_clear(&p->select.namespaces);
-	texts_clear(&p->select.claims);
-	texts_clear(&p->select.classes);
-	texts_clear(&p->select.not_namespaces);
-	texts_clear(&p->select.not_claims);
-	texts_clear(&p->select.not_classes);
+	fields_texts_clear(&p->select.namespaces);
+	fields_texts_clear(&p->select.claims);
+	fields_texts_clear(&p->select.classes);
+	fields_texts_clear(&p->select.not_namespaces);
+	fields_texts_clear(&p->select.not_claims);
+	fields_texts_clear(&p->select.not_classes);
 	selector_clear(&p->select.namespace_labels);
 	selector_clear(&p->select.claim_labels);
 	for (size_t i = 0; i < p->nhooks; i++) {
 		selector_clear(&p->hooks[i].pods);
-		texts_clear(&p->hooks[i].command);
+		fields_texts_clear(&p->hooks[i].command);
 	}
 	free(p->hooks);
 	for (size_t i = 0; i < p->nsets; i++)
-		texts_clear(&p->sets[i]);
+		fields_texts_clear(&p->sets[i]);
 	free(p->sets);
-	texts_clear(&p->exclude);
+	fields_texts_clear(&p->exclude);
 	zone_free(p->zone);
 	json_decref(p->document);
 	free(p);
@@ -191,35 +185,6 @@ static int read_hook(const struct fields *f, struct policy_hook *h, struct err *
 	return 0;
 }
 
-/* Words may be alike and empty, and hold any text: a script, with its line ends. */
-static int read_command(const struct fields *f, struct policy_hook *h, struct err *e)
-{
-	const json_t *list;
-
-	if (fields_list(f, "command", POLICY_WORDS_MAX, &list, e) < 0)
-		return -1;
-	const size_t n = json_array_size(list);
-	if (n == 0)
-		return fields_bad(f, "command", e, "is empty");
-	h->command.v = calloc(n, sizeof(*h->command.v));
-	if (!h->command.v)
-		return no_memory(e);
-	for (size_t i = 0; i < n; i++) {
-		const json_t *word = json_array_get(list, i);
-		char at[32];
-
-		(void)snprintf(at, sizeof(at), "command[%zu]", i);
-		if (!json_is_string(word))
-			return fields_bad(f, at, e, "expected a string");
-		if (json_string_length(word) > 16 * KIB)
-			return fields_bad(f, at, e, "is longer than %zu bytes", 16 * KIB);
-		h->command.v[h->command.n++] = json_string_value(word);
-	}
-	return *h->command.v[0]
-	               ? 0
-	               : fields_bad(f, "command", e, "its first word, the program, is empty");
-}
-
 static int read_hooks(const struct fields *spec, struct policy *p, struct err *e)
 {
 	static const char *const known[] = { "name",    "phase",   "podSelector", "container",
@@ -241,7 +206,7 @@ static int read_hooks(const struct fields *spec, struct policy *p, struct err *e
 		(void)snprintf(path, sizeof(path), "spec.hooks[%zu]", i);
 		struct policy_hook *h = &p->hooks[p->nhooks++];
 		if (fields_of(&f, one, path, known, e) < 0 || read_hook(&f, h, e) < 0 ||
-		    read_command(&f, h, e) < 0)
+		    fields_words(&f, "command", POLICY_WORDS_MAX, &h->command, e) < 0)
 			return -1;
 	}
 	return 0;

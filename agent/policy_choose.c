@@ -2,7 +2,6 @@
 /* Which policy a claim falls under, and in a sentence why. */
 #include "agent/policy.h"
 
-#include <fnmatch.h>
 #include <string.h>
 
 static const char *text_at(const json_t *o, const char *key)
@@ -17,20 +16,6 @@ static bool says(const json_t *annotations, const char *key, const char *value)
 	return strcmp(text_at(annotations, key), value) == 0;
 }
 
-static bool among(const struct fields_texts *patterns, const char *name)
-{
-	for (size_t i = 0; i < patterns->n; i++) {
-		if (fnmatch(patterns->v[i], name, 0) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool fits(const struct fields_texts *only, const struct fields_texts * not, const char *name)
-{
-	return (only->n == 0 || among(only, name)) && !among(not, name);
-}
-
 bool policy_selects(const struct policy *p, const char *agent_ns, const struct policy_claim *c)
 {
 	const struct policy_select *s = &p->select;
@@ -38,9 +23,9 @@ bool policy_selects(const struct policy *p, const char *agent_ns, const struct p
 
 	if (!p->selects || (strcmp(p->ns, agent_ns) != 0 && strcmp(p->ns, c->ns) != 0))
 		return false;
-	return fits(&s->namespaces, &s->not_namespaces, c->ns) &&
-	       fits(&s->claims, &s->not_claims, c->name) &&
-	       fits(&s->classes, &s->not_classes, class) &&
+	return fields_fit(&s->namespaces, &s->not_namespaces, c->ns) &&
+	       fields_fit(&s->claims, &s->not_claims, c->name) &&
+	       fields_fit(&s->classes, &s->not_classes, class) &&
 	       selector_fits(&s->namespace_labels, c->ns_labels) &&
 	       selector_fits(&s->claim_labels, c->labels);
 }

@@ -2,6 +2,7 @@
 /* Checked members with their path; see the header. */
 #include "common/fields.h"
 
+#include <fnmatch.h>
 #include <string.h>
 
 #include "common/num.h"
@@ -218,4 +219,56 @@ int fields_texts(const struct fields *f, const char *key, size_t max, size_t max
 	ret->v = STEAL(&v);
 	ret->n = n;
 	return 0;
+}
+
+void fields_texts_clear(struct fields_texts *t)
+{
+	free(t->v);
+	*t = (struct fields_texts){ .n = 0 };
+}
+
+int fields_words(const struct fields *f, const char *key, size_t max, struct fields_texts *ret,
+                 struct err *e)
+{
+	const json_t *list;
+
+	if (fields_list(f, key, max, &list, e) < 0)
+		return -1;
+	const size_t n = json_array_size(list);
+	if (n == 0)
+		return fields_bad(f, key, e, "is empty");
+	auto_free const char **v = calloc(n, sizeof(*v));
+	if (!v)
+		return err_set(e, ERR_NOMEM, "no memory for %s.%s", f->path, key);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *word = json_array_get(list, i);
+		char at[96];
+
+		(void)snprintf(at, sizeof(at), "%.70s[%zu]", key, i);
+		if (!json_is_string(word))
+			return fields_bad(f, at, e, "expected a string");
+		if (json_string_length(word) > FIELDS_WORD_MAX)
+			return fields_bad(f, at, e, "is longer than %zu bytes", FIELDS_WORD_MAX);
+		v[i] = json_string_value(word);
+	}
+	if (!*v[0])
+		return fields_bad(f, key, e, "its first word, the program, is empty");
+	ret->v = STEAL(&v);
+	ret->n = n;
+	return 0;
+}
+
+static bool among(const struct fields_texts *patterns, const char *name)
+{
+	for (size_t i = 0; i < patterns->n; i++) {
+		if (fnmatch(patterns->v[i], name, 0) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool fields_fit(const struct fields_texts *only, const struct fields_texts *except,
+                const char *name)
+{
+	return (only->n == 0 || among(only, name)) && !among(except, name);
 }

@@ -55,5 +55,15 @@ struct fields_texts {
 };
 MUST_CHECK int fields_texts(const struct fields *f, const char *key, size_t max, size_t max_bytes,
                             struct fields_texts *ret, struct err *e);
+void fields_texts_clear(struct fields_texts *t);
+
+/* The words of a command: any texts, alike and empty ones too, but for the first. At least one. */
+#define FIELDS_WORD_MAX (16 * KIB)
+MUST_CHECK int fields_words(const struct fields *f, const char *key, size_t max,
+                            struct fields_texts *ret, struct err *e);
+
+/* Whether a name fits: one of `only` (none: any), and none of `except`, patterns of fnmatch(). */
+bool fields_fit(const struct fields_texts *only, const struct fields_texts *except,
+                const char *name);
 
 #endif

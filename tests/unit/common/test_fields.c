@@ -113,9 +113,55 @@ static void test_fields_of__names_what_is_wrong(void **state)
 	assert_string_equal(e.msg, "spec.t: expected an object");
 }
 
+static void test_fields_words__are_a_command(void **state)
+{
+	static const char *const keys[] = { "c", "none", "empty", "first", "type", NULL };
+	static const char text[] = "{c: [sh, -c, \"a\\nb\", '', ''], empty: [], first: [''], "
+				   "type: [a, 1]}";
+	auto_json json_t *j = yaml_parse("test", text, strlen(text), &(struct err)ERR_INIT);
+	struct err e = ERR_INIT;
+	CLEANUP(fields_texts_clear) struct fields_texts w = { .n = 0 };
+	struct fields f;
+
+	(void)state;
+	assert_int_equal(fields_of(&f, j, "spec", keys, &e), 0);
+	assert_int_equal(fields_words(&f, "c", 5, &w, &e), 0);
+	assert_int_equal(w.n, 5);
+	assert_string_equal(w.v[2], "a\nb");
+	assert_string_equal(w.v[4], "");
+	assert_int_equal(fields_words(&f, "none", 5, &w, &e), -1);
+	assert_string_equal(e.msg, "spec.none: is empty");
+	assert_int_equal(fields_words(&f, "empty", 5, &w, &e), -1);
+	assert_string_equal(e.msg, "spec.empty: is empty");
+	assert_int_equal(fields_words(&f, "first", 5, &w, &e), -1);
+	assert_string_equal(e.msg, "spec.first: its first word, the program, is empty");
+	assert_int_equal(fields_words(&f, "type", 5, &w, &e), -1);
+	assert_string_equal(e.msg, "spec.type[1]: expected a string");
+	assert_int_equal(fields_words(&f, "c", 4, &w, &e), -1);
+}
+
+static void test_fields_fit__patterns(void **state)
+{
+	const char *only_v[] = { "shop", "shop-*" };
+	const char *except_v[] = { "*-test" };
+	const struct fields_texts only = { only_v, 2 };
+	const struct fields_texts except = { except_v, 1 };
+	const struct fields_texts none = { .n = 0 };
+
+	(void)state;
+	assert_true(fields_fit(&none, &none, "any"));
+	assert_true(fields_fit(&only, &none, "shop"));
+	assert_true(fields_fit(&only, &except, "shop-a"));
+	assert_false(fields_fit(&only, &except, "shop-test"));
+	assert_false(fields_fit(&only, &except, "shopping"));
+	assert_false(fields_fit(&none, &except, "a-test"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fields_words__are_a_command),
+		cmocka_unit_test(test_fields_fit__patterns),
 		cmocka_unit_test(test_fields_of__gives_values),
 		cmocka_unit_test(test_fields_of__names_what_is_wrong),
 	};
