@@ -2,15 +2,12 @@
 /* See backup.h. */
 #include "agent/backup.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/backup_table.h"
 #include "agent/given.h"
 #include "agent/workplace.h"
-#include "common/fd.h"
 #include "common/log.h"
 #include "common/metric.h"
 #include "repo/fence.h"
@@ -180,15 +177,11 @@ static int conclude(struct backup *b, const struct repo *r, struct table *t, str
 
 int backup_tell_result(const struct backup *b, const struct err *why, struct err *e)
 {
-	const char *path = b->options->given_result;
-	CLEANUP(buf_clear) struct buf text = BUF_INIT(GIVEN_RESULT_MAX);
+	CLEANUP(buf_clear) struct buf text = BUF_INIT(RESULT_MAX);
 
 	if (given_result_write(b->done ? &b->last : NULL, why, b->last_requests, &text, e) < 0)
 		return -1;
-	auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || fd_write_full(fd, text.data, text.len) < 0)
-		return err_sys(e, errno, "telling the result to '%s'", path);
-	return 0;
+	return result_save(b->options->given_result, &text, e);
 }
 
 /* ---- all of it ---- */

@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-#include "common/text.h"
-
-#define REASON_MAX 1024
-
 /* ---- the view ---- */
 
 json_t *given_write(const struct moment_volume *v, struct err *e)
@@ -121,18 +117,16 @@ int given_result_write(const struct point *p, const struct err *why, uint64_t re
                        struct buf *b, struct err *e)
 {
 	auto_json json_t *o = p ? numbers_of(p, requests) : json_object();
-	auto_json json_t *reason = p ? NULL : json_text(why->msg, REASON_MAX);
-	int bad;
+	int bad = 0;
 
 	if (p) {
-		bad = json_object_set_new(o, "session", json_string(p->session));
+		bad |= json_object_set_new(o, "session", json_string(p->session));
 		bad |= json_object_set_new(o, "id", json_string(p->id));
 		bad |= json_object_set_new(o, "set", json_string(p->set));
 		bad |= json_object_set_new(o, "consistency", json_string(p->consistency));
 		bad |= json_object_set_new(o, "driver", json_string(p->driver));
-	} else {
-		bad = json_object_set_new(o, "class", json_string(err_class_name(why->class)));
-		bad |= json_object_set(o, "error", reason);
+	} else if (result_put_why(o, why, e) < 0) {
+		return -1;
 	}
 	if (!o || bad)
 		return err_set(e, ERR_NOMEM, "no memory for a result");
@@ -184,21 +178,9 @@ static int point_of(const json_t *o, struct point *ret, uint64_t *ret_requests, 
 int given_result_read(const char *text, struct point *ret, uint64_t *ret_requests, struct err *e)
 {
 	auto_json json_t *o = json_parse("a result", text, strlen(text), e);
-	const char *class = json_string_value(json_object_get(o, "class"));
-	const char *reason = json_string_value(json_object_get(o, "error"));
 
-	if (!o)
+	if (!o || result_says_why(o, e))
 		return -1;
-	if (!class || !reason) {
-		memset(ret, 0, sizeof(*ret));
-		return point_of(o, ret, ret_requests, e);
-	}
-	/* Of another process: what it says is for one line of ours. */
-	CLEANUP(buf_clear) struct buf line = BUF_INIT(TEXT_STEP_MAX * GIVEN_RESULT_MAX);
-	(void)text_put(&line, reason, TEXT_LINE);
-	for (int i = ERR_NONE + 1; i < ERR_CLASSES; i++)
-		if (strcmp(class, err_class_name((enum err_class)i)) == 0)
-			return err_set(e, (enum err_class)i, "%.700s",
-			               line.len ? buf_cstr(&line) : "no reason is told");
-	return err_set(e, ERR_FORMAT, "a result: .class: '%.40s' is none", class);
+	memset(ret, 0, sizeof(*ret));
+	return point_of(o, ret, ret_requests, e);
 }

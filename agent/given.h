@@ -8,10 +8,8 @@
 #define AKSDR_AGENT_GIVEN_H
 
 #include "agent/moment.h"
-#include "common/json.h"
+#include "common/result.h"
 #include "repo/point.h"
-
-#define GIVEN_RESULT_MAX 4096 /* bytes; the kubelet cuts longer ones */
 
 /* What is known of a volume's view. NULL: no memory. The caller decrefs. */
 json_t *given_write(const struct moment_volume *v, struct err *e);
@@ -25,7 +23,7 @@ json_t *given_write(const struct moment_volume *v, struct err *e);
 MUST_CHECK int given_read(const char *text, const struct snapshot_env *env, struct moment_volume *v,
                           struct err *e);
 
-/* What came of it: a point, or why there is none (p NULL). At most GIVEN_RESULT_MAX, to b. */
+/* What came of it: a point, or why there is none (p NULL). At most RESULT_MAX, to b. */
 MUST_CHECK int given_result_write(const struct point *p, const struct err *why, uint64_t requests,
                                   struct buf *b, struct err *e);
 

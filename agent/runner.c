@@ -324,7 +324,7 @@ static size_t points_of(struct run *x)
 /* Whether it has told us why it failed, into e. */
 static bool told_us(const struct run *x, struct err *e)
 {
-	char text[GIVEN_RESULT_MAX + 1];
+	char text[RESULT_MAX + 1];
 	const ssize_t n = pread(x->result, text, sizeof(text) - 1, 0);
 	struct point none;
 	uint64_t requests;

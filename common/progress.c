@@ -194,6 +194,7 @@ static void tell(const struct progress *p)
 	log_info("progress", LOG_S("what", p->verb), LOG_U("bytes_done", get(&c->bytes_done)),
 	         LOG_U("bytes_total", get(&c->bytes_total)),
 	         LOG_U("files_done", get(&c->files_done)),
+	         LOG_U("files_total", get(&c->files_total)),
 	         LOG_U("bytes_stored", get(&c->bytes_stored)), LOG_U("errors", get(&c->errors)),
 	         LOG_I("took_ms", elapsed_ms(p)));
 }

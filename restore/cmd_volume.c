@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/num.h"
 #include "restore/cmd.h"
+#include "restore/filled.h"
 #include "restore/restore.h"
 
 enum {
@@ -20,14 +21,17 @@ enum {
 	OPT_SYNC,
 	OPT_THREADS,
 	OPT_MEMORY,
-	OPT_ONLY
+	OPT_ONLY,
+	OPT_RESULT
 };
 
 static struct job {
 	const char *target;
 	unsigned flags; /* target_flags */
 	bool verify, sync;
-	const char **only; /* paths and patterns of --only */
+	const char *result; /* file that is told what came of it */
+	bool told;          /* it was */
+	const char **only;  /* paths and patterns of --only */
 	size_t nonly;
 	struct restore_params params;
 	struct progress_counts totals;
@@ -56,6 +60,7 @@ static const struct verb_option volume_options[] = {
 	  OPT_THREADS },
 	{ "memory", "SIZE", "for data on its way; default 64MiB, from a distant store up to 176MiB",
 	  OPT_MEMORY },
+	{ "result", "FILE", "write what came of it as JSON of at most 4096 bytes", OPT_RESULT },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -118,6 +123,9 @@ static int set(void *state, int key, const char *value, struct err *e)
 		return 0;
 	case OPT_SYNC:
 		j->sync = true;
+		return 0;
+	case OPT_RESULT:
+		j->result = value;
 		return 0;
 	case OPT_THREADS:
 		if (num_u64("--threads", value, 1, 64, &n, e) < 0)
@@ -206,6 +214,21 @@ static int restore(const struct repo *r, const struct point *p, struct job *j, b
 	return j->sync ? t->ops->sync(t, e) : 0;
 }
 
+/* Tells the file of --result, if there is one. verdict: how it ended. */
+static int tell_result(struct job *j, const struct report *report, const struct report_head *head,
+                       const struct err *verdict, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf text = BUF_INIT(RESULT_MAX);
+
+	if (!j->result || j->told)
+		return 0;
+	if (filled_write(report, head, verdict, &text, e) < 0 ||
+	    result_save(j->result, &text, e) < 0)
+		return -1;
+	j->told = true;
+	return 0;
+}
+
 static int run_job(struct job *j, const struct verb_common *common, const struct repo *r,
                    const struct point *p, struct err *e)
 {
@@ -245,8 +268,15 @@ static int run_job(struct job *j, const struct verb_common *common, const struct
 			rc = -1;
 		}
 	}
-	if (rc == 0 && !common->dry_run)
-		rc = report_verdict(&report, e);
+	if (rc == 0 && !common->dry_run) {
+		struct err verdict = ERR_INIT;
+
+		rc = report_verdict(&report, &verdict);
+		if (rc < 0)
+			*e = verdict;
+		if (tell_result(j, &report, &head, &verdict, e) < 0)
+			rc = -1;
+	}
 	report_clear(&report);
 	return rc;
 }
@@ -354,9 +384,15 @@ static int run_volume(void *state, const struct verb_common *common, int argc, c
 
 	(void)argc;
 	j->params.root = j->nonly > 0;
-	int rc = run_parts(j, common, argv[0], j->only, j->nonly, e);
+	if (j->result && common->dry_run)
+		return err_set(e, ERR_INVALID,
+		               "--result tells what was restored, which --dry-run does not do");
+	struct err why = ERR_INIT;
+	int rc = run_parts(j, common, argv[0], j->only, j->nonly, &why);
 	free(j->only);
-	return rc;
+	if (rc < 0)
+		*e = why;
+	return rc < 0 && tell_result(j, NULL, NULL, &why, e) < 0 ? -1 : rc;
 }
 
 static int run_get(void *state, const struct verb_common *common, int argc, char **argv,
@@ -396,7 +432,9 @@ const struct verb cmd_volume = {
 		"With --on-corrupt skip the rest is restored, each missing range is left as "
 		"a hole and listed, and the exit status is 3.\n\n"
 		"Owners, devices and some attributes need root's rights; what could not be "
-		"set is counted and the exit status is 3.",
+		"set is counted and the exit status is 3.\n\n"
+		"With --result a program that started this one learns what came of it, also of "
+		"a failure: class and sentence. FILE may be the termination log of a container.",
 	.examples =
 		"aksdr-restore volume shop/orders --target /mnt/orders\n"
 		"aksdr-restore volume orders --target /mnt/conf --only etc --only '**/*.conf'\n"

@@ -66,6 +66,7 @@ void report_changed(struct report *r, const char *path, size_t path_len);
 struct report_head {
 	const char *verb; /* "restored", "would restore", "compared" */
 	const char *volume, *point, *session, *target;
+	const char *base; /* point that the target held; NULL: that is not relied on */
 	bool dry_run;
 	uint64_t requests; /* to the store's service */
 	uint64_t matched;  /* entries that patterns fit; 0: there was none */

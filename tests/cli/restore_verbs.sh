@@ -118,6 +118,26 @@ json_is false items 0 dry_run
 run 0 "$restore" volume "$data" --target "$work/quiet" --quiet
 ok empty "$work/.out"
 
+t 'a result is for the program that started this one, of a failure as well'
+# told MEMBER... VALUE: what the file of the result says
+told() {
+	cp "$work/result" "$work/.out"
+	json_is "${@:$#}" "${@:1:$#-1}"
+}
+run 0 "$restore" volume "$data" --target "$work/told" --verify --result "$work/result" --quiet
+told schema aksdr/filled/v1
+told point "$id"
+told files 4
+told verified true
+told partial false
+run 1 "$restore" volume "$data" --target "$work/told" --result "$work/result"
+told class exists
+run 4 "$restore" volume nothing --target "$work/untold" --result "$work/result"
+told class not_found
+run 2 "$restore" volume "$data" --target "$work/untold" --result "$work/result" --dry-run
+run 4 "$restore" volume "$data" --target "$work/untold" --result "$work/nowhere/result"
+err "telling the result to '.*/nowhere/result'"
+
 t 'verify reads everything back'
 run 0 "$restore" volume "$data" --target "$work/verified" --verify
 out 'read back and compared: all as in the point'
@@ -226,11 +246,14 @@ run 5 "$restore" volume "$data" --target "$work/hurt"
 err 'is damaged'
 err 'is incomplete'
 ok not test -e hurt/dir/deep/large
-run 3 "$restore" volume "$data" --target "$work/skipped" --on-corrupt skip --output json
+run 3 "$restore" volume "$data" --target "$work/skipped" --on-corrupt skip --output json --result "$work/result"
 err 'bytes missing, left as a hole'
 ok test "$(json items 0 missing_count)" -gt 0
 ok test "$(json missing 0 kind)" = range
 ok test "$(stat -c %s skipped/dir/deep/large)" -eq 3000000
+told partial true
+told class partial
+told paths 0 dir/deep/large
 keep "$restore" export "$data"
 case_checks=$((case_checks + 1))
 [ "$status" -eq 5 ] || bad "export of damaged data: exit status $status, not 5"

@@ -10,7 +10,7 @@
 /* What is taken can be told on, and then says the same. */
 static void check_result(const struct point *p, uint64_t requests)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(GIVEN_RESULT_MAX);
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(RESULT_MAX);
 	struct err e = ERR_INIT;
 	struct point again;
 	uint64_t more;

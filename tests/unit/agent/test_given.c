@@ -74,7 +74,7 @@ static void test_given_read__refuses_what_is_no_view(void **state)
 
 static void test_given_result__a_point_comes_back(void **state)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(GIVEN_RESULT_MAX);
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(RESULT_MAX);
 	struct point p = { .session = SESSION,
 		           .id = "0123456789abcdef0123456789abcdef",
 		           .set = "fedcba9876543210fedcba9876543210",
@@ -107,7 +107,7 @@ static void test_given_result__a_point_comes_back(void **state)
 
 static void test_given_result__an_error_comes_back_and_fits(void **state)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(GIVEN_RESULT_MAX);
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(RESULT_MAX);
 	struct err why = ERR_INIT, e = ERR_INIT;
 	char text[ERR_MSG_MAX];
 	struct point back;
@@ -119,7 +119,7 @@ static void test_given_result__an_error_comes_back_and_fits(void **state)
 	text[sizeof(text) - 1] = '\0';
 	(void)err_set(&why, ERR_QUOTA, "%s", text);
 	assert_int_equal(given_result_write(NULL, &why, 0, &b, &e), 0);
-	assert_true(b.len <= GIVEN_RESULT_MAX);
+	assert_true(b.len <= RESULT_MAX);
 	assert_int_equal(given_result_read(buf_cstr(&b), &back, &requests, &e), -1);
 	assert_int_equal(e.class, ERR_QUOTA);
 }

@@ -233,10 +233,11 @@ static int on_pipe(void *arg)
 		return 1;
 	log_setup(LOG_INFO, LOG_TEXT);
 	struct progress *p = progress_start_every("backing up 'x'", *mode, &some, 1);
-	const char *want = *mode == PROGRESS_ALWAYS
-	                           ? "\rbacking up 'x'  50 %  1.0 MiB of 2.0 MiB  "
-	                           : "info progress what=\"backing up 'x'\" bytes_done=1048576 "
-	                             "bytes_total=2097152 files_done=3 bytes_stored=0 errors=0 ";
+	const char *want =
+		*mode == PROGRESS_ALWAYS
+			? "\rbacking up 'x'  50 %  1.0 MiB of 2.0 MiB  "
+			: "info progress what=\"backing up 'x'\" bytes_done=1048576 "
+			  "bytes_total=2097152 files_done=3 files_total=0 bytes_stored=0 errors=0 ";
 	int r = read_until(fds[0], text, sizeof(text), want);
 	progress_stop(p);
 	return r < 0 ? 2 : 0;
