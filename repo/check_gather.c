@@ -13,6 +13,8 @@
 #include "repo/finals.h"
 #include "repo/living.h"
 #include "repo/note.h"
+#include "repo/owner.h"
+#include "repo/run_log.h"
 #include "repo/session.h"
 
 #define DOMAINS_MAX UINT16_MAX
@@ -440,6 +442,54 @@ static int gather_notes(struct check *ck, struct err *e)
 	return 0;
 }
 
+/* ---- chains ---- */
+
+struct chains {
+	struct check *ck;
+	char prefix[NOTE_KEY_MAX]; /* of the chain that the listing is at */
+	uint64_t next;             /* number that comes */
+};
+
+/* Of each chain all numbers must be there (repo/chain.h); the first that is not is named. */
+static int take_link(void *arg, const struct store_item *item, struct err *e)
+{
+	struct chains *x = arg;
+	const char *name = strrchr(item->key, '/') + 1;
+	size_t len = (size_t)(name - item->key) - 1;
+	char key[NOTE_KEY_MAX];
+	uint64_t n;
+
+	if (cancel_check(x->ck->repo->cancel, e) < 0)
+		return -1;
+	if (!note_number(name, &n) || len >= sizeof(x->prefix))
+		return 0;
+	if (strncmp(x->prefix, item->key, len) != 0 || x->prefix[len]) {
+		(void)snprintf(x->prefix, sizeof(x->prefix), "%.*s", (int)len, item->key);
+		x->next = 1;
+	}
+	if (n > x->next) {
+		note_number_key(x->prefix, x->next, key);
+		check_find(x->ck, CHECK_MISSING, key, 0,
+		           "%llu records are gone that '%s' follows: they stay for ever",
+		           (unsigned long long)(n - x->next), item->key);
+	}
+	x->next = n + 1;
+	return 0;
+}
+
+static int look_for_links(struct check *ck, struct err *e)
+{
+	static const char *const prefixes[] = { OWNER_PREFIX "/", RUN_LOG_PREFIX "/" };
+
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+		struct chains x = { .ck = ck };
+
+		if (store_list(ck->repo->store, prefixes[i], NULL, take_link, &x, e) < 0)
+			return err_wrap(e, "reading '%s'", prefixes[i]);
+	}
+	return 0;
+}
+
 static void count_open(struct check *ck, struct check_result *result)
 {
 	result->open_sessions = 0;
@@ -452,7 +502,8 @@ static void count_open(struct check *ck, struct check_result *result)
 
 int check_gather(struct check *ck, struct check_result *result, struct err *e)
 {
-	if (gather_points(ck, e) < 0 || gather_config(ck, e) < 0 || gather_notes(ck, e) < 0)
+	if (gather_points(ck, e) < 0 || gather_config(ck, e) < 0 || gather_notes(ck, e) < 0 ||
+	    look_for_links(ck, e) < 0)
 		return -1;
 	count_open(ck, result);
 	return check_index(ck, result, e);

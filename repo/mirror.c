@@ -35,6 +35,8 @@
 #define ROUNDS_MAX 8
 #define SEGMENTS "idx/"
 #define HOLDS "hold/"
+#define OWNERS "ctl/owner/"
+#define RUNS "ctl/run/"
 #define SEGMENT_SESSION (strlen(SEGMENTS) + 17) /* where the session is in a segment's key */
 
 const char *mirror_what_name(enum mirror_what what)
@@ -67,11 +69,16 @@ static bool classify_commit(const char *session, const struct store_stat *st,
 	return true;
 }
 
-/* Keys before what they are for: a config names revocations, and they count once it is there. */
+/*
+ * Keys before what they are for: a config names revocations, and they count once it is there. Who
+ * serves a plan comes behind the fence that it came with, and behind the run that it names.
+ */
 static int64_t order_of_keys(const char *key)
 {
-	static const char *const prefixes[] = { "reseal/",     "ctl/revoked/", "ctl/fence/",
-		                                "ctl/damage/", "config",       "ctl/config/" };
+	static const char *const prefixes[] = {
+		"reseal/", "ctl/revoked/", "ctl/fence/", "ctl/damage/",
+		"config",  "ctl/config/",  RUNS,         OWNERS,
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
 		if (begins(key, prefixes[i]))
@@ -206,6 +213,9 @@ static int take_extra(struct round *r, struct mirror_item *item, struct err *e)
 {
 	struct mirror *m = r->m;
 
+	/* Who tries a restore out from the copy writes a journal there. */
+	if (begins(item->key, RUNS))
+		return 0;
 	m->result.surplus++;
 	m->result.surplus_points += item->class == MIRROR_POINTS;
 	if (m->params->back && item->class == MIRROR_POINTS && m->result.rounds == 1 &&
@@ -275,7 +285,7 @@ struct kin {
 	struct mirror *m;
 	char newest[4][MIRROR_KEY_MAX]; /* of each series the last that both have */
 	uint64_t size[4];
-	char alone[MIRROR_KEY_MAX]; /* that only the copy has, and the source cannot have deleted */
+	char alone[MIRROR_KEY_MAX]; /* that the copy has, and the source cannot have deleted */
 };
 
 /* Objects with consecutive numbers, which stay for ever. -1: none of them. */
@@ -292,13 +302,29 @@ static int series_of(const char *key)
 	return collection_key_parse(key, &n, &part) && part == COLLECTION_FINAL ? 3 : -1;
 }
 
+/* Who serves a plan, by the copy: it must not say something else. There are few of them. */
+static int take_owner(struct kin *k, const struct store_pair *p, struct err *e)
+{
+	bool same = false;
+
+	if (p->side == SIDE_BOTH && p->left.size == p->right.size &&
+	    mirror_same(k->m, p->key, p->left.size, &same, e) < 0)
+		return err_wrap(e, "comparing '%s'", p->key);
+	if (!same)
+		(void)snprintf(k->alone, sizeof(k->alone), "%s", p->key);
+	return !same;
+}
+
 static int take_kin(void *arg, const struct store_pair *p, struct err *e)
 {
 	struct kin *k = arg;
 	int i = series_of(p->key);
 
-	(void)e;
-	if (i < 0 || p->side == SIDE_LEFT || strlen(p->key) >= MIRROR_KEY_MAX)
+	if (p->side == SIDE_LEFT || strlen(p->key) >= MIRROR_KEY_MAX)
+		return 0;
+	if (begins(p->key, OWNERS))
+		return take_owner(k, p, e);
+	if (i < 0)
 		return 0;
 	if (p->side == SIDE_RIGHT) {
 		(void)snprintf(k->alone, sizeof(k->alone), "%s", p->key);

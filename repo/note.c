@@ -204,20 +204,15 @@ bool note_is_bad(const struct err *e)
 /* ---- names ---- */
 
 const struct note_place note_places[NOTE_PLACES] = {
-	{ "check/", FORMAT_KIND_CHECKED, true },
-	{ "ctl/damage/", FORMAT_KIND_DAMAGE, true },
-	{ "ctl/fence/", FORMAT_KIND_FENCE, true },
-	{ "ctl/gc/", FORMAT_KIND_COLLECT, true },
-	{ "ctl/revoked/", FORMAT_KIND_REVOKED, true },
-	{ "hold/", FORMAT_KIND_HOLD, false },
-	{ "pin/", FORMAT_KIND_PIN, false },
-	{ "reseal/", FORMAT_KIND_RESEAL, true },
-	{ "sess/", FORMAT_KIND_SESSION, false },
-	{ "tomb/", FORMAT_KIND_TOMB, false },
+	{ "check/", FORMAT_KIND_CHECKED, true },    { "ctl/damage/", FORMAT_KIND_DAMAGE, true },
+	{ "ctl/fence/", FORMAT_KIND_FENCE, true },  { "ctl/gc/", FORMAT_KIND_COLLECT, true },
+	{ "ctl/owner/", FORMAT_KIND_OWNER, false }, { "ctl/revoked/", FORMAT_KIND_REVOKED, true },
+	{ "ctl/run/", FORMAT_KIND_RUN, false },     { "hold/", FORMAT_KIND_HOLD, false },
+	{ "pin/", FORMAT_KIND_PIN, false },         { "reseal/", FORMAT_KIND_RESEAL, true },
+	{ "sess/", FORMAT_KIND_SESSION, false },    { "tomb/", FORMAT_KIND_TOMB, false },
 };
 
 #define NUMBER_DIGITS 8
-#define NUMBER_MAX 99999999
 
 bool note_name_valid(const char *name)
 {
@@ -267,7 +262,7 @@ int note_put_numbered(const struct repo *r, char kind, const char *prefix, uint6
 {
 	char key[NOTE_KEY_MAX];
 
-	for (uint64_t n = first; n <= NUMBER_MAX; n++) {
+	for (uint64_t n = first; n <= NOTE_NUMBER_MAX; n++) {
 		struct err why = ERR_INIT;
 
 		note_number_key(prefix, n, key);

@@ -75,7 +75,7 @@ struct note_place {
 	char kind;
 	bool list;
 };
-#define NOTE_PLACES 10
+#define NOTE_PLACES 12
 extern const struct note_place note_places[NOTE_PLACES];
 
 /* "PREFIX/DAY/RANDOM" with 32 random digits. */
@@ -83,6 +83,7 @@ void note_new_key(const char *prefix, char ret[NOTE_KEY_MAX]);
 /* True for "DAY/RANDOM". */
 bool note_name_valid(const char *name);
 
+#define NOTE_NUMBER_MAX 99999999
 /*
  * Notes that are numbered: "PREFIX/00000001" and so on, each number once. Puts
  * under the first number from `first` on that is free.

@@ -137,7 +137,8 @@ static int take_segment(void *arg, const struct store_item *item, struct err *e)
 /* What is of no single point. */
 static int name_the_rest(struct protect *p, struct err *e)
 {
-	static const char *const prefixes[] = { CONFIG_REVISIONS, "ctl/revoked/", "ctl/damage/",
+	static const char *const prefixes[] = { CONFIG_REVISIONS, "ctl/revoked/", "ctl/fence/",
+		                                "ctl/damage/",    "ctl/run/",     "ctl/owner/",
 		                                "reseal/",        "tomb/",        "hold/" };
 	struct segments s = { .p = p };
 	struct store *store = p->g.repo->store;

@@ -306,7 +306,8 @@ static int flush_batch(struct gather *g, struct err *e)
 
 /* Packs are vouched for or not, and never listed; the rest of these the admin signs alone. */
 static const char *const passed_over[] = {
-	"ctl/config/", "ctl/fence/", "ctl/revoked/", "meta/", "pack/", "probe/", "reseal/",
+	"ctl/config/", "ctl/fence/", "ctl/owner/", "ctl/revoked/",
+	"meta/",       "pack/",      "probe/",     "reseal/",
 };
 
 static int take_item(void *arg, const struct store_item *item, struct err *e)

@@ -158,6 +158,8 @@ NAMES = {
     "damage": f"ctl/damage/{DAY}/{RANDOM}",
     "revoked": f"ctl/revoked/{DAY}/{RANDOM}",
     "fence": f"ctl/fence/{DAY}/{RANDOM}",
+    "run": f"ctl/run/{RANDOM}/{NUMBER}",
+    "owner": f"ctl/owner/[0-9a-f]{{16}}/{NUMBER}",
     "reseal": f"reseal/[0-9a-f]{{16}}/{DAY}/{RANDOM}",
     "tomb": f"tomb/{NUMBER}",
     "hold": f"hold/{NUMBER}",
@@ -438,6 +440,30 @@ def read_fence(plain, what):
     ids = c.rest()
     need(len(ids) == 16 * o["points"], f"{what}: its list does not add up")
     return [ids[at:at + 16] for at in range(0, len(ids), 16)]
+
+
+def read_actor(o, what):
+    need(all(isinstance(o["actor"][x], str) for x in ("user", "host")), f"{what}: who acted")
+
+
+def read_run(plain, what):
+    """A record of the journal of a run."""
+    o = parse_json(plain, what, "aksdr/run/v1")
+    need(o["kind"] in ("failover", "drill", "failback", "restore"), f"{what}: an unknown kind")
+    need(isinstance(o["plan"], str) and o["step"] and isinstance(o["at_ns"], int), f"{what}: what it says")
+    read_actor(o, what)
+    return o
+
+
+def read_owner(plain, what):
+    """Who serves a plan."""
+    o = parse_json(plain, what, "aksdr/owner/v1")
+    need(o["plan"] and o["cluster"] and isinstance(o["at_ns"], int) and isinstance(o["epoch"], int),
+         f"{what}: what it says")
+    need(o["run"] == "" or re.fullmatch(RANDOM, o["run"]), f"{what}: no name of a run")
+    need(isinstance(o["reason"], str), f"{what}: no reason")
+    read_actor(o, what)
+    return o
 
 
 def read_reseal(plain, what):
@@ -1080,6 +1106,7 @@ class Verify:
         need(not told, "; ".join(told))
         self.collections()
         self.checked()
+        self.chains()
         states = Counter(self.segment(name) for name in self.of("segment"))
         self.packs()
         for p in repo.points():
@@ -1167,6 +1194,23 @@ class Verify:
             domain = self.domains.get(self.repo.get(name)[24:32])
             if domain:
                 self.repo.pack(domain, "P" if name.startswith("pack/") else "M", bytes.fromhex(name[8:]))
+
+    def chains(self):
+        """Runs, and who serves which plan: numbers without a gap, and records that say what they are of."""
+        numbers = {}
+        for name in self.of("run") + self.of("owner"):
+            prefix, n = name.rsplit("/", 1)
+            numbers.setdefault(prefix, []).append(int(n))
+        for prefix, found in numbers.items():
+            need(sorted(found) == list(range(1, len(found) + 1)), f"{prefix}: a number is missing")
+        for name in self.of("run"):
+            if not self.is_void(name, "J"):
+                read_run(self.repo.open(name, "J"), name)
+        for name in self.of("owner"):
+            if self.repo.signer_of(name) == self.repo.admin:
+                plan = read_owner(self.repo.open(name, "O"), name)["plan"]
+                need(name.split("/")[2] == kdf(self.repo.mm, "plan tag", plan.encode())[:8].hex(),
+                     f"{name}: another plan's")
 
     def checked(self):
         for name in self.of("checked"):

@@ -66,6 +66,9 @@ class Vectors(unittest.TestCase):
                            ("tomb/00000000", None), ("hold/1", None), ("hold/123456789", None),
                            ("pin/2026-11-22/" + "0" * 32, "pin"), ("ctl/gc/00000010/final", "collection"),
                            ("ctl/gc/00000010/other", None), ("ctl/damage/2026-11-22/" + "f" * 32, "damage"),
+                           ("ctl/run/" + "f" * 32 + "/00000001", "run"), ("ctl/run/" + "f" * 31 + "/00000001", None),
+                           ("ctl/owner/" + "0" * 16 + "/00000002", "owner"),
+                           ("ctl/owner/" + "0" * 16 + "/00000000", None),
                            ("probe/" + "f" * 32, "probe"), ("probe/x", None), ("other", None)):
             self.assertEqual(a.kind_of_name(name), kind, name)
         self.assertEqual(a.session_of(f"idx/0123456789abcdef/{S1}-0003"), S1)
@@ -172,6 +175,20 @@ class Vectors(unittest.TestCase):
         for tail in (b"1" * 16, b"1" * 33, b"1" * 48, b""):
             with self.assertRaises(a.Bad):
                 a.read_fence(noted(o, tail), "it")
+
+    def test_runs_and_who_serves_a_plan(self):
+        by = {"user": "u", "host": "h"}
+        run = {"schema": "aksdr/run/v1", "kind": "drill", "plan": "shop", "step": "plan", "at_ns": 1, "actor": by}
+        self.assertEqual(a.read_run(json.dumps(run).encode(), "it")["step"], "plan")
+        owner = {"schema": "aksdr/owner/v1", "plan": "shop", "cluster": "ne", "run": "0" * 32, "reason": "down",
+                 "at_ns": 1, "epoch": 2, "actor": by}
+        self.assertEqual(a.read_owner(json.dumps(owner).encode(), "it")["cluster"], "ne")
+        for read, o, wrong in ((a.read_run, run, {"kind": "other"}), (a.read_run, run, {"step": ""}),
+                               (a.read_run, run, {"actor": {"user": "u", "host": 1}}),
+                               (a.read_owner, owner, {"cluster": ""}), (a.read_owner, owner, {"run": "0"}),
+                               (a.read_owner, owner, {"epoch": None}), (a.read_owner, owner, {"reason": 1})):
+            with self.assertRaises(a.Bad):
+                read(json.dumps(dict(o, **wrong)).encode(), "it")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 
 #include "repo/collection.h"
 #include "repo/gc.h"
+#include "repo/run_log.h"
 #include "tests/harness/keys_kit.h"
 
 #define DATA_START 158 /* of the first ciphertext in a pack with one recipient */
@@ -119,6 +120,8 @@ struct two {
 	const char *data_of[2], *meta_of[2];
 };
 
+#define RUN_A "aaaa0000000000000000000000000001"
+#define RUN_B "bbbb0000000000000000000000000002"
 #define FILES 40
 #define BYTES 3000
 
@@ -1722,6 +1725,33 @@ static void test_check_run__that_cannot_be_recorded_ends_well_and_says_so(void *
 	assert_int_equal(result.unrecorded.class, ERR_DENIED);
 }
 
+static void test_check_run__records_of_chains_that_are_gone_or_damaged_are_told(void **state)
+{
+	static const char *const kinds[] = { "begin", "step", "step", "end" };
+	auto_kit struct kit k = kit_new();
+	auto_said struct said s = SAID_INIT;
+	struct chain c;
+
+	(void)state;
+	for (unsigned run = 0; run < 2; run++) {
+		ok(run_log_open(run ? RUN_B : RUN_A, &c, e));
+		for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+			ok(run_log_add(k.agent, &c, "drill", "shop", kinds[i], NULL, e));
+	}
+	assert_clean(&k, CHECK_LEVEL_MAX);
+	kit_flip(&k, "ctl/run/" RUN_A "/00000003", -1);
+	run(&k, 2, &s);
+	assert_string_equal(buf_cstr(&s.problems), "damaged ctl/run/" RUN_A "/00000003: 0\n");
+	kit_flip(&k, "ctl/run/" RUN_A "/00000003", -1);
+	kit_remove(&k, "ctl/run/" RUN_A "/00000002");
+	kit_remove(&k, "ctl/run/" RUN_A "/00000003");
+	kit_remove(&k, "ctl/run/" RUN_B "/00000001");
+	run(&k, 0, &s);
+	assert_string_equal(buf_cstr(&s.problems), "missing ctl/run/" RUN_A "/00000002: 0\n"
+	                                           "missing ctl/run/" RUN_B "/00000001: 0\n");
+	assert_non_null(strstr(buf_cstr(&s.texts), "2 records are gone"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1800,6 +1830,8 @@ int main(void)
 		cmocka_unit_test(test_check_run__goes_on_where_it_was_interrupted),
 		cmocka_unit_test(test_check_run__damaged_packs_are_looked_at_again_first),
 		cmocka_unit_test(test_check_run__budget_gets_around_the_whole_repository),
+		cmocka_unit_test(
+			test_check_run__records_of_chains_that_are_gone_or_damaged_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,8 @@
 #include "repo/gc.h"
 #include "tests/harness/keys_kit.h"
 
+#define OWNER "ctl/owner/0123456789abcdef/0000000" /* and a digit */
+#define JOURNAL "ctl/run/aaaa0000000000000000000000000001/00000001"
 #define HOUR_NS ((int64_t)3600 * 1000000000)
 
 static const struct gc_params eager = {
@@ -521,7 +523,7 @@ static void test_mirror_run__refuses_what_is_no_mirror_of_the_source(void **stat
 static void test_mirror_run__refuses_two_that_went_their_own_ways(void **state)
 {
 	static const char *const keys[] = { "tomb/00000001", "hold/00000001", "ctl/config/00000002",
-		                            "ctl/gc/00000001/final" };
+		                            "ctl/gc/00000001/final", OWNER "1" };
 	const struct mirror_params back = { .back = true };
 
 	(void)state;
@@ -539,6 +541,53 @@ static void test_mirror_run__refuses_two_that_went_their_own_ways(void **state)
 		ok(put_text(k.store, keys[i], "one statement", e));
 		ok(mirror_run(k.store, copy, &back, &r, e));
 	}
+}
+
+/* Who serves a plan comes last: nobody is told so before the fence that it came with is there. */
+static void test_mirror_run__runs_and_owners_come_behind_the_config(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	const struct mirror_params p = { .parallel = 1 };
+	struct stop stop = { .left = 0 };
+	auto_store struct store *copy = NULL;
+	struct mirror_result r;
+	bool done = false;
+
+	(void)state;
+	repo_free(kit_add_agent(&k, "other"));
+	ok(put_text(k.store, OWNER "1", "one", e));
+	ok(put_text(k.store, OWNER "2", "two", e));
+	ok(put_text(k.store, JOURNAL, "step", e));
+	ok((copy = store_fault_new(mem(), stop_puts, &stop, e)) ? 0 : -1);
+	while (!done) {
+		struct err err = ERR_INIT;
+
+		stop.left = 1;
+		done = mirror_run(k.store, copy, &p, &r, &err) == 0;
+		if (count(copy, OWNER "1") > 0) {
+			assert_int_equal(count(copy, "ctl/config/00000002"), 1);
+			assert_int_equal(count(copy, JOURNAL), 1);
+		}
+		if (count(copy, OWNER "2") > 0)
+			assert_int_equal(count(copy, OWNER "1"), 1);
+	}
+	assert_int_equal(count(copy, OWNER), 2);
+}
+
+/* A drill from a copy writes its journal there; that is no surplus. */
+static void test_mirror_run__a_journal_of_the_copy_stays(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_store struct store *copy = mem();
+	const struct mirror_params p = { .deletions = k.audit };
+
+	(void)state;
+	(void)mirror(&k, copy);
+	ok(put_text(copy, JOURNAL, "step", e));
+	struct mirror_result r = mirror_with(k.store, copy, &p);
+	assert_int_equal(r.surplus, 0);
+	assert_int_equal(r.deleted, 0);
+	assert_text(copy, JOURNAL, "step");
 }
 
 /* ---- deletions ---- */
@@ -703,6 +752,8 @@ int main(void)
 		cmocka_unit_test(test_mirror_run__does_not_copy_a_pack_that_is_not_whole),
 		cmocka_unit_test(test_mirror_run__refuses_what_is_no_mirror_of_the_source),
 		cmocka_unit_test(test_mirror_run__refuses_two_that_went_their_own_ways),
+		cmocka_unit_test(test_mirror_run__runs_and_owners_come_behind_the_config),
+		cmocka_unit_test(test_mirror_run__a_journal_of_the_copy_stays),
 		cmocka_unit_test(test_mirror_run__deletes_what_a_collection_took),
 		cmocka_unit_test(test_mirror_run__keeps_what_the_source_lost),
 		cmocka_unit_test(test_mirror_run__back_names_points_that_only_the_other_has),
