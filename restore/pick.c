@@ -30,7 +30,7 @@ const char *pick_why_text(enum pick_why w)
 /* A commit of a volume. */
 struct candidate {
 	const struct commit_item *commit;
-	bool opened, bad, set_of_many, complete;
+	bool tried, opened, bad, set_of_many, complete;
 	uint8_t consistency;
 	uint64_t sequence;
 	int64_t frozen_ns;
@@ -171,6 +171,7 @@ static int open_one(const struct survey *s, struct candidate *c, struct point *r
 {
 	struct err why = ERR_INIT;
 
+	c->tried = true;
 	if (repo_point_at(s->r, c->commit->session, c->commit->received_ns, ret, &why) == 0) {
 		c->opened = true;
 		c->sequence = ret->sequence;
@@ -184,7 +185,9 @@ static int open_one(const struct survey *s, struct candidate *c, struct point *r
 		*e = why;
 		return -1;
 	}
+	/* What does not open may be the newest. */
 	c->bad = !key_is_void(&why);
+	c->sequence = UINT64_MAX;
 	return 0;
 }
 
@@ -220,7 +223,7 @@ static int know_all(const struct survey *s, struct group *g, struct err *e)
 	for (size_t i = 0; i < g->n; i++) {
 		CLEANUP(point_clear) struct point p = { 0 };
 
-		if (g->v[i].opened)
+		if (g->v[i].tried)
 			continue;
 		const int rc = open_one(s, &g->v[i], &p, e);
 		if (rc < 0 || (rc > 0 && look_complete(s, &p, &g->v[i].complete, e) < 0))
@@ -240,7 +243,7 @@ static int advance(const struct survey *s, struct group *g, struct err *e)
 	for (; g->at < g->n; g->at++) {
 		CLEANUP(point_clear) struct point opened = { 0 };
 		struct candidate *c = &g->v[g->at];
-		const int rc = c->opened || c->bad ? c->opened : open_one(s, c, &opened, e);
+		const int rc = c->tried ? c->opened : open_one(s, c, &opened, e);
 
 		if (rc < 0 || (opened.session[0] && look_complete(s, &opened, &c->complete, e) < 0))
 			return -1;
