@@ -96,7 +96,7 @@ static int prepare(struct backup_claims *c, struct point_volume *volumes, struct
 	if (!c->events)
 		return -1;
 	if (file) {
-		c->template = mover_template(file, e);
+		c->template = worker_template(file, e);
 		if (!c->template)
 			return -1;
 	}

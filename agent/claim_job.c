@@ -52,7 +52,7 @@ json_t *claim_job_args(const struct claim_job *j, struct err *e)
 		return NULL;
 	}
 	int bad = add(args, "--view", buf_cstr(&view));
-	bad |= add(args, "--result", MOVER_RESULT);
+	bad |= add(args, "--result", WORKER_RESULT);
 	bad |= add(args, "--cluster", p->volume.cluster);
 	bad |= add(args, "--namespace", p->volume.namespace);
 	bad |= add(args, "--uid", p->volume.uid);

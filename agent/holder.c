@@ -52,7 +52,7 @@ json_t *holder_template(const struct csi_run *run, const char *pod, struct err *
 		return NULL;
 	const json_t *first = json_array_get(kube_at(own, "spec.containers"), 0);
 	json_t *t = json_pack("{s:{s:[{s:s, s:s, s:s*}], s:O*}}", "spec", "containers", "name",
-	                      MOVER_CONTAINER, "image", kube_text_at(first, "image"),
+	                      WORKER_CONTAINER, "image", kube_text_at(first, "image"),
 	                      "imagePullPolicy",
 	                      json_string_value(json_object_get(first, "imagePullPolicy")),
 	                      "imagePullSecrets", kube_at(own, "spec.imagePullSecrets"));
@@ -83,7 +83,7 @@ static int look(void *arg, struct err *e)
 	w->pod = NULL;
 	if (kube_get(run->kube, &kube_pod, run->ns, w->p->claim->base, &w->pod, e) < 0)
 		return -1;
-	int rc = mover_state(w->pod, &result, &waits, e);
+	int rc = worker_state(w->pod, &result, &waits, e);
 	if (rc < 0)
 		return -1;
 	if (rc > 0)

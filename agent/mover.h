@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A mover: a pod that reads a view and stores it, while we wait. It has the store and the keys from
- * a template, the view as a volume, no token and no rights in the cluster; what came of it is its
- * termination message (agent/given.h).
- */
+/* A mover: a pod (kube/worker.h) that reads a view and stores it (agent/given.h), while we wait. */
 #ifndef AKSDR_AGENT_MOVER_H
 #define AKSDR_AGENT_MOVER_H
 
-#include "common/json.h"
+#include "kube/worker.h"
 #include "repo/point.h"
 #include "snapshot/csi.h"
 
-#define MOVER_CONTAINER "mover"
 #define MOVER_VIEW "/view"             /* where a file system is mounted */
 #define MOVER_DEVICE "/dev/aksdr-view" /* or the block device is */
-#define MOVER_RESULT "/dev/termination-log"
 
 struct mover_params {
 	const struct csi_run *run;
@@ -26,21 +20,8 @@ struct mover_params {
 	bool writable;          /* the view is a clone: the file system may put itself right */
 };
 
-/*
- * Reads a template, JSON or YAML.
- *   ERR_INVALID  there is no container of that name in it
- */
-MUST_CHECK json_t *mover_template(const char *path, struct err *e);
-
 /* The pod. Pure. NULL with e. The caller decrefs. */
 json_t *mover_pod(const struct mover_params *p, struct err *e);
-
-/*
- * What the state of a pod says. Pure. 1: it has ended, *ret_result is its message (borrowed from
- * pod; "" when it left none); 0: not yet, and *ret_waits is why it does not run, "" when it does;
- * -1: it never will.
- */
-int mover_state(const json_t *pod, const char **ret_result, const char **ret_waits, struct err *e);
 
 /*
  * Makes the pod, waits for its end, and tells what it logged in our own log. On success *ret as of

@@ -2,14 +2,11 @@
 /* See csi.h: the claims of a run, their names, and waiting. */
 #include "snapshot/csi.h"
 
-#include <poll.h>
 #include <string.h>
 
 #include "common/hex.h"
 #include "common/secret.h"
-
-#define LOOK_FIRST_MS 100 /* between two looks; doubled up to */
-#define LOOK_MOST_MS 2000
+#include "kube/worker.h"
 
 bool csi_is_origin(const char *origin)
 {
@@ -147,14 +144,5 @@ int csi_names(const struct csi_run *run, const struct csi_claim *c, json_t *arra
 int csi_until(const struct csi_run *run, int (*done)(void *arg, struct err *e), void *arg,
               struct err *e)
 {
-	for (int ms = LOOK_FIRST_MS;; ms = ms < LOOK_MOST_MS / 2 ? ms * 2 : LOOK_MOST_MS) {
-		struct pollfd wake = { .fd = run->cancel ? run->cancel->fd : -1, .events = POLLIN };
-
-		if (cancel_check(run->cancel, e) < 0)
-			return -1;
-		int rc = done(arg, e);
-		if (rc != 0)
-			return rc < 0 ? -1 : 0;
-		(void)poll(&wake, 1, ms);
-	}
+	return worker_until(run->cancel, done, arg, e);
 }

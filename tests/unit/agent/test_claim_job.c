@@ -43,7 +43,7 @@ static int setup(void **state)
 		.verify_encode = true,
 		.level = 5
 	};
-	template = json_pack("{s:{s:[{s:s, s:s}]}}", "spec", "containers", "name", MOVER_CONTAINER,
+	template = json_pack("{s:{s:[{s:s, s:s}]}}", "spec", "containers", "name", WORKER_CONTAINER,
 	                     "image", "i");
 	job = (struct claim_job){
 		.run = &run, .claim = &claim, .view = &view, .job = &params, .template = template
@@ -79,7 +79,7 @@ static void test_claim_job_args__say_what_the_job_says(void **state)
 
 	(void)state;
 	assert_true(has(args, "backup", NULL));
-	assert_true(has(args, "--result", MOVER_RESULT));
+	assert_true(has(args, "--result", WORKER_RESULT));
 	assert_true(has(args, "--cluster", "c1"));
 	assert_true(has(args, "--namespace", "shop"));
 	assert_true(has(args, "--uid", "u1"));

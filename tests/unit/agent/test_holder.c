@@ -61,7 +61,7 @@ static void test_holder_template__has_the_image_of_our_pod(void **state)
 	auto_json json_t *t = holder_template(&run, "agent-x", &e);
 	const json_t *c = json_array_get(kube_at(t, "spec.containers"), 0);
 	assert_string_equal(kube_text_at(c, "image"), "i:1");
-	assert_string_equal(kube_text_at(c, "name"), MOVER_CONTAINER);
+	assert_string_equal(kube_text_at(c, "name"), WORKER_CONTAINER);
 	assert_null(json_object_get(c, "env"));
 }
 
@@ -70,7 +70,7 @@ static void running(const char *key, json_t *o)
 	if (strncmp(key, "pods/", 5) == 0)
 		json_object_set_new(o, "status",
 		                    json_pack("{s:[{s:s, s:{s:{}}}]}", "containerStatuses", "name",
-		                              MOVER_CONTAINER, "state", "running"));
+		                              WORKER_CONTAINER, "state", "running"));
 }
 
 static void test_holder_open__a_place_that_is_no_mount_is_no_view(void **state)
@@ -79,7 +79,7 @@ static void test_holder_open__a_place_that_is_no_mount_is_no_view(void **state)
 	const struct csi_claim claim = { .ns = ns, .name = name, .base = "aksdr-1-0" };
 	const struct csi_run run = { .kube = kit.kube, .ns = "aksdr", .id = "1" };
 	auto_json json_t *t = json_pack("{s:{s:[{s:s}]}}", "spec", "containers", "name",
-	                                MOVER_CONTAINER);
+	                                WORKER_CONTAINER);
 	const struct mover_params p = {
 		.run = &run, .claim = &claim, .template = t, .node = "node1"
 	};

@@ -45,7 +45,7 @@ static json_t *read_template(const char *text, struct err *e)
 	auto_free char *path = path_join(kit.dir, "template");
 
 	write_text(kit.dir, "template", text);
-	return mover_template(path, e);
+	return worker_template(path, e);
 }
 
 static int setup(void **state)
@@ -91,7 +91,7 @@ static void test_mover_template__needs_the_container(void **state)
 	(void)state;
 	assert_null(read_template("spec: {containers: [{name: other}]}\n", &e));
 	assert_int_equal(e.class, ERR_INVALID);
-	assert_null(mover_template("/nowhere", &e));
+	assert_null(worker_template("/nowhere", &e));
 	assert_int_equal(e.class, ERR_NOT_FOUND);
 }
 
