@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See filler.h. */
+#include "restore/filler.h"
+
+#include <string.h>
+
+#include "common/log.h"
+#include "common/now.h"
+#include "restore/filler_objects.h"
+
+/* A claim that is being filled or handed over. */
+struct job {
+	const struct filler *f;
+	const struct filler_claim *c;
+	char name[FILLER_NAME_MAX]; /* of the claim of ours, and of its mover */
+	json_t *staging;            /* the claim of ours; owned; NULL: there is none */
+	json_t *target;             /* the claim that is wanted; owned; NULL */
+	json_t *volume;             /* between the two; owned; NULL */
+};
+
+static struct job job_of(const struct filler *f, const struct filler_claim *c)
+{
+	struct job j = { .f = f, .c = c };
+
+	filler_name(f, c->ns, c->name, j.name);
+	return j;
+}
+
+static void clean_job(struct job *j)
+{
+	json_decref(j->staging);
+	json_decref(j->target);
+	json_decref(j->volume);
+}
+
+/* NULL, and 0, when it is not there. */
+static int find(struct kube *k, const struct kube_kind *kind, const char *ns, const char *name,
+                json_t **ret, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	json_decref(*ret);
+	*ret = NULL;
+	if (kube_get(k, kind, ns, name, ret, &why) == 0 || why.class == ERR_NOT_FOUND)
+		return 0;
+	*e = why;
+	return -1;
+}
+
+static int take_volume(void *arg, const json_t *o, struct err *e)
+{
+	struct job *j = arg;
+
+	(void)e;
+	json_decref(j->volume);
+	j->volume = json_incref((json_t *)(uintptr_t)o);
+	return 0;
+}
+
+/* What there is of it in the cluster. */
+static int look(struct job *j, struct err *e)
+{
+	struct kube *k = j->f->kube;
+	char labels[128];
+	const struct kube_select select = { .labels = labels };
+
+	if (find(k, &kube_pvc, j->c->ns, j->c->name, &j->target, e) < 0 ||
+	    find(k, &kube_pvc, j->f->ns, j->name, &j->staging, e) < 0)
+		return -1;
+	json_decref(j->volume);
+	j->volume = NULL;
+	(void)snprintf(labels, sizeof(labels), FILLER_LABEL_FILL "=%s", j->name);
+	if (kube_list(k, &kube_pv, &select, take_volume, j, NULL, e) < 0)
+		return -1;
+	if (!j->target || filler_objects_is_ours(j->f, j->target))
+		return 0;
+	return err_set(e, ERR_EXISTS,
+	               "there is a claim '%s/%s' already, which is not of this run: delete it, or map "
+	               "its namespace to another one",
+	               j->c->ns, j->c->name);
+}
+
+static int patch(struct kube *k, const struct kube_kind *kind, const char *ns, const char *name,
+                 json_t *take_patch, struct err *e)
+{
+	auto_json json_t *p = take_patch;
+
+	if (!p)
+		return err_set(e, ERR_NOMEM, "no memory for a change of '%s'", name);
+	return kube_patch(k, kind, ns, name, NULL, KUBE_MERGE, p, NULL, e);
+}
+
+/* ---- until something is so ---- */
+
+struct until {
+	const struct job *j;
+	const struct kube_kind *kind;
+	const char *ns, *name;
+	int64_t end_ns;
+	bool gone; /* else: bound */
+};
+
+static int is_so(void *arg, struct err *e)
+{
+	const struct until *u = arg;
+	auto_json json_t *o = NULL;
+
+	if (find(u->j->f->kube, u->kind, u->ns, u->name, &o, e) < 0)
+		return -1;
+	if (u->gone ? !o : strcmp(kube_text_at(o, "status.phase"), "Bound") == 0)
+		return 1;
+	if (now_mono_ns() < u->end_ns)
+		return 0;
+	return err_set(e, ERR_RETRY, "%s '%s%s%s' is not %s: see its events", u->kind->kind,
+	               u->ns ? u->ns : "", u->ns ? "/" : "", u->name, u->gone ? "gone" : "bound");
+}
+
+static int wait_for(const struct job *j, const struct kube_kind *kind, const char *ns,
+                    const char *name, bool gone, struct err *e)
+{
+	const int64_t ms = gone ? FILLER_GONE_MS : FILLER_BOUND_MS;
+	struct until u = { j, kind, ns, name, now_mono_ns() + ms * 1000000, gone };
+
+	return worker_until(j->f->cancel, is_so, &u, e);
+}
+
+static int remove_mover(const struct job *j, struct err *e)
+{
+	const struct filler *f = j->f;
+
+	if (kube_delete(f->kube, &kube_pod, f->ns, j->name, NULL, e) < 0)
+		return -1;
+	return wait_for(j, &kube_pod, f->ns, j->name, true, e);
+}
+
+/* ---- filling ---- */
+
+static int on_line(void *arg, const char *line)
+{
+	const struct filler_claim *c = arg;
+	uint64_t done, total;
+
+	if (!filler_objects_progress(line, &done, &total))
+		return 0;
+	if (c->progress)
+		c->progress(c->arg, done, total);
+	return 1;
+}
+
+static int make_staging(struct job *j, struct err *e)
+{
+	auto_json json_t *o = filler_objects_staging(j->f, j->c, j->name);
+
+	if (!o)
+		return err_set(e, ERR_NOMEM, "no memory for a claim");
+	return kube_create(j->f->kube, &kube_pvc, j->f->ns, o, &j->staging, e);
+}
+
+/* The mover, unless one of this point is there. */
+static int make_mover(struct job *j, const char *held, bool fresh, struct err *e)
+{
+	const struct filler *f = j->f;
+	const struct filler_claim *c = j->c;
+	auto_json json_t *there = NULL;
+
+	if (find(f->kube, &kube_pod, f->ns, j->name, &there, e) < 0)
+		return -1;
+	if (there && strcmp(filler_objects_note(there, FILLER_POINT), c->point) == 0)
+		return 0;
+	if (there && remove_mover(j, e) < 0)
+		return -1;
+	auto_json json_t *args = filler_objects_args(c, held, fresh);
+	auto_json json_t *labels = filler_objects_labels(f);
+	auto_json json_t *notes = json_pack("{s:s, s:s+++}", FILLER_POINT, c->point, FILLER_FOR,
+	                                    c->ns, "/", c->name);
+	const struct worker_params p = {
+		.ns = f->ns,
+		.name = j->name,
+		.labels = labels,
+		.annotations = notes,
+		.template = f->template,
+		.zones = c->zones,
+		.args = args,
+		.env = f->env,
+		.claim = j->name,
+		.block = c->block,
+		.path = c->block ? FILLER_DEVICE : FILLER_TARGET,
+	};
+	if (!args || !labels || !notes)
+		return err_set(e, ERR_NOMEM, "no memory for a mover");
+	auto_json json_t *pod = worker_pod(&p, e);
+	return pod ? kube_create(f->kube, &kube_pod, f->ns, pod, NULL, e) : -1;
+}
+
+/* One try. What the mover told goes into text; nothing else says that it was filled. */
+static int fill_once(struct job *j, const char *held, bool fresh, struct filled *ret,
+                     struct buf *text, struct err *e)
+{
+	const struct filler *f = j->f;
+	auto_json json_t *ended = NULL;
+	struct err why = ERR_INIT;
+	const char *result;
+	const struct worker_wait wait = {
+		.kube = f->kube,
+		.ns = f->ns,
+		.name = j->name,
+		.what = j->c->name,
+		.stuck_ms = f->stuck_ms,
+		.cancel = f->cancel,
+		.line = on_line,
+		.arg = (void *)(uintptr_t)j->c,
+	};
+
+	if (make_mover(j, held, fresh, e) < 0)
+		return -1;
+	int rc = worker_wait(&wait, &ended, &result, e);
+	if (rc == 0)
+		rc = filled_read(result, ret, e);
+	if (rc == 0 && buf_printf(text, "%s", result) < 0)
+		rc = buf_check(text, "a result", e);
+	/* Who is to end leaves it at work: the next one finds it. */
+	if (rc < 0 && e->class == ERR_CANCELLED)
+		return -1;
+	if (remove_mover(j, &why) < 0 && rc == 0) {
+		*e = why;
+		return -1;
+	}
+	return rc;
+}
+
+static int fill(struct job *j, struct filled *ret, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf text = BUF_INIT(16 * KIB);
+	const struct filler *f = j->f;
+	char held[33] = "";
+	bool fresh = !j->staging;
+
+	if (!j->staging && make_staging(j, e) < 0)
+		return -1;
+	/* Before anything is changed in it, it says so; what is in it then is known by nobody. */
+	if (!*filler_objects_note(j->staging, FILLER_APPLYING))
+		(void)snprintf(held, sizeof(held), "%s",
+		               filler_objects_note(j->staging, FILLER_POINT));
+	if (patch(f->kube, &kube_pvc, f->ns, j->name,
+	          filler_objects_notes(FILLER_APPLYING, j->c->point, NULL), e) < 0)
+		return -1;
+	for (unsigned i = 1;; i++) {
+		struct err why = ERR_INIT;
+
+		buf_reset(&text);
+		if (fill_once(j, held, fresh, ret, &text, &why) == 0)
+			break;
+		*e = why;
+		if (why.class != ERR_RETRY || i == FILLER_TRIES)
+			return err_wrap(e, "restoring '%s/%s'", j->c->ns, j->c->name);
+		log_warn("a mover is tried again", LOG_S("volume", j->c->name),
+		         LOG_S("why", why.msg));
+		held[0] = '\0';
+		fresh = false;
+	}
+	return patch(f->kube, &kube_pvc, f->ns, j->name,
+	             filler_objects_notes(FILLER_POINT, j->c->point, FILLER_RESULT, buf_cstr(&text),
+	                                  FILLER_APPLYING, NULL, NULL),
+	             e);
+}
+
+/* Of a claim that has the point already. */
+static int told(const json_t *claim, struct filled *ret, struct err *e)
+{
+	return filled_read(filler_objects_note(claim, FILLER_RESULT), ret, e);
+}
+
+int filler_fill(const struct filler *f, const struct filler_claim *c, struct filled *ret,
+                struct err *e)
+{
+	CLEANUP(clean_job) struct job j = job_of(f, c);
+
+	if (look(&j, e) < 0)
+		return -1;
+	if (j.target)
+		return told(j.target, ret, e);
+	if (!j.staging && j.volume)
+		return told(j.volume, ret, e);
+	if (j.staging && !*filler_objects_note(j.staging, FILLER_APPLYING) &&
+	    strcmp(filler_objects_note(j.staging, FILLER_POINT), c->point) == 0)
+		return told(j.staging, ret, e);
+	return fill(&j, ret, e);
+}
+
+/* ---- handing over ---- */
+
+/* The volume outlives the claim of ours, and says what it is while it is between the two. */
+static int keep_volume(struct job *j, struct err *e)
+{
+	struct kube *k = j->f->kube;
+	const char *name = kube_text_at(j->staging, "spec.volumeName");
+
+	if (j->volume)
+		return 0;
+	if (kube_get(k, &kube_pv, NULL, name, &j->volume, e) < 0)
+		return -1;
+	auto_json json_t *p = json_pack("{s:{s:{s:s, s:s}, s:{s:s, s:s, s:s}}, s:{s:s}}",
+	                                "metadata", "labels", FILLER_LABEL_FILL, j->name,
+	                                FILLER_LABEL_RUN, j->f->run, "annotations", FILLER_RECLAIM,
+	                                kube_text_at(j->volume,
+	                                             "spec.persistentVolumeReclaimPolicy"),
+	                                FILLER_POINT, j->c->point, FILLER_RESULT,
+	                                filler_objects_note(j->staging, FILLER_RESULT), "spec",
+	                                "persistentVolumeReclaimPolicy", "Retain");
+	if (!p)
+		return err_set(e, ERR_NOMEM, "no memory for a change of '%s'", name);
+	json_decref(STEAL(&j->volume));
+	return kube_patch(k, &kube_pv, NULL, name, NULL, KUBE_MERGE, p, &j->volume, e);
+}
+
+static int drop_staging(struct job *j, struct err *e)
+{
+	const struct filler *f = j->f;
+
+	if (kube_delete(f->kube, &kube_pvc, f->ns, j->name, NULL, e) < 0 ||
+	    wait_for(j, &kube_pvc, f->ns, j->name, true, e) < 0)
+		return -1;
+	json_decref(STEAL(&j->staging));
+	return 0;
+}
+
+/* From the first claim to the one that is wanted, at once: in between it is nobody's to take. */
+static int reserve(struct job *j, struct err *e)
+{
+	const char *name = kube_text_at(j->volume, "metadata.name");
+
+	if (strcmp(kube_text_at(j->volume, "spec.claimRef.namespace"), j->c->ns) == 0 &&
+	    strcmp(kube_text_at(j->volume, "spec.claimRef.name"), j->c->name) == 0)
+		return 0;
+	return patch(j->f->kube, &kube_pv, NULL, name,
+	             json_pack("{s:{s:{s:s, s:s, s:s, s:s, s:n, s:n}}}", "spec", "claimRef",
+	                       "apiVersion", "v1", "kind", "PersistentVolumeClaim", "namespace",
+	                       j->c->ns, "name", j->c->name, "uid", "resourceVersion"),
+	             e);
+}
+
+static int make_target(struct job *j, struct err *e)
+{
+	const struct filler *f = j->f;
+	auto_json json_t *o = filler_objects_target(f, j->c,
+	                                            kube_text_at(j->volume, "metadata.name"),
+	                                            filler_objects_note(j->volume, FILLER_RESULT));
+	struct err why = ERR_INIT;
+
+	if (!o)
+		return err_set(e, ERR_NOMEM, "no memory for a claim");
+	/* Its class was chosen for the first one; a default that has changed since counts no more. */
+	const char *class = kube_text_at(j->volume, "spec.storageClassName");
+	if (json_object_set_new(json_object_get(o, "spec"), "storageClassName", json_string(class)))
+		return err_set(e, ERR_NOMEM, "no memory for a claim");
+	if (kube_create(f->kube, &kube_pvc, j->c->ns, o, &j->target, &why) == 0)
+		return 0;
+	*e = why;
+	if (why.class != ERR_EXISTS)
+		return -1;
+	return err_set(e, ERR_EXISTS,
+	               "somebody has made a claim '%s/%s' meanwhile: its volume waits as '%s'; delete "
+	               "the claim, and run this again",
+	               j->c->ns, j->c->name, kube_text_at(j->volume, "metadata.name"));
+}
+
+static int finish_volume(struct job *j, struct err *e)
+{
+	const char *name = kube_text_at(j->target, "spec.volumeName");
+	const char *policy;
+
+	if (!j->volume && kube_get(j->f->kube, &kube_pv, NULL, name, &j->volume, e) < 0)
+		return -1;
+	policy = filler_objects_note(j->volume, FILLER_RECLAIM);
+	if (!*policy)
+		return 0;
+	return patch(j->f->kube, &kube_pv, NULL, name,
+	             json_pack("{s:{s:{s:n}, s:{s:n}}, s:{s:s}}", "metadata", "labels",
+	                       FILLER_LABEL_FILL, "annotations", FILLER_RECLAIM, "spec",
+	                       "persistentVolumeReclaimPolicy", policy),
+	             e);
+}
+
+int filler_hand_over(const struct filler *f, const struct filler_claim *c, struct err *e)
+{
+	CLEANUP(clean_job) struct job j = job_of(f, c);
+
+	if (look(&j, e) < 0)
+		return -1;
+	if (!j.target && !j.volume &&
+	    (!j.staging || *filler_objects_note(j.staging, FILLER_APPLYING)))
+		return err_set(e, ERR_NOT_FOUND, "nothing is restored yet for '%s/%s'", c->ns,
+		               c->name);
+	if (!j.target && j.staging && (keep_volume(&j, e) < 0 || drop_staging(&j, e) < 0))
+		return err_wrap(e, "handing over '%s/%s'", c->ns, c->name);
+	if (!j.target && (reserve(&j, e) < 0 || make_target(&j, e) < 0))
+		return err_wrap(e, "handing over '%s/%s'", c->ns, c->name);
+	if (wait_for(&j, &kube_pvc, c->ns, c->name, false, e) < 0 || finish_volume(&j, e) < 0)
+		return err_wrap(e, "handing over '%s/%s'", c->ns, c->name);
+	return 0;
+}
+
+/* ---- taking away, and where it goes ---- */
+
+int filler_drop(const struct filler *f, const char *ns, const char *name, struct err *e)
+{
+	const struct filler_claim c = { .ns = ns, .name = name };
+	CLEANUP(clean_job) struct job j = job_of(f, &c);
+
+	if (remove_mover(&j, e) < 0 || kube_delete(f->kube, &kube_pvc, f->ns, j.name, NULL, e) < 0)
+		return -1;
+	return wait_for(&j, &kube_pvc, f->ns, j.name, true, e);
+}
+
+int filler_namespace(const struct filler *f, const char *ns, const json_t *labels, struct err *e)
+{
+	auto_json json_t *there = NULL;
+	struct err why = ERR_INIT;
+
+	if (find(f->kube, &kube_namespace_kind, NULL, ns, &there, e) < 0)
+		return -1;
+	if (there && *kube_text_at(there, "metadata.deletionTimestamp"))
+		return err_set(e, ERR_BUSY,
+		               "the namespace '%s' is being deleted: wait until it is gone", ns);
+	if (there)
+		return 0;
+	auto_json json_t *all = filler_objects_labels(f);
+	if (labels && json_object_update(all, (json_t *)(uintptr_t)labels) < 0)
+		return err_set(e, ERR_NOMEM, "no memory for a namespace");
+	auto_json json_t *o = json_pack("{s:s, s:s, s:{s:s, s:O}}", "apiVersion", "v1", "kind",
+	                                "Namespace", "metadata", "name", ns, "labels", all);
+	if (!o)
+		return err_set(e, ERR_NOMEM, "no memory for a namespace");
+	if (kube_create(f->kube, &kube_namespace_kind, NULL, o, NULL, &why) == 0 ||
+	    why.class == ERR_EXISTS)
+		return 0;
+	*e = why;
+	return -1;
+}
