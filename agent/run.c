@@ -13,7 +13,7 @@
 
 #include "agent/run_impl.h"
 #include "agent/run_keep.h"
-#include "agent/status.h"
+#include "common/status.h"
 #include "agent/tell.h"
 #include "common/log.h"
 #include "common/metric.h"

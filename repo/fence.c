@@ -381,21 +381,33 @@ bool fence_is(const struct err *e)
 	return e->class == ERR_BUSY && e->os == ESHUTDOWN;
 }
 
-int fence_refuse(const struct repo *r, const struct point_volume *v, uint64_t epoch, struct err *e)
+int fence_over(const struct repo *r, const struct point_volume *v, uint64_t epoch,
+               const struct fence **ret, struct err *e)
 {
 	struct fence_tags tags;
+	const struct fence *f;
 
-	if (!r->fences || r->fences->n == 0)
+	*ret = NULL;
+	if (!fence_at(r, 0))
 		return 0;
 	if (fence_tags(r->keys, v, &tags, e) < 0)
 		return -1;
-	for (size_t i = 0; i < r->fences->n; i++) {
-		const struct fence *f = &r->fences->v[i];
-
-		if ((!f->lifted || epoch < f->lifted) && fence_covers(f, &tags))
-			return fenced(r, f, v, e);
+	for (size_t i = 0; (f = fence_at(r, i)); i++) {
+		if ((!f->lifted || epoch < f->lifted) && fence_covers(f, &tags)) {
+			*ret = f;
+			return 0;
+		}
 	}
 	return 0;
+}
+
+int fence_refuse(const struct repo *r, const struct point_volume *v, uint64_t epoch, struct err *e)
+{
+	const struct fence *f;
+
+	if (fence_over(r, v, epoch, &f, e) < 0)
+		return -1;
+	return f ? fenced(r, f, v, e) : 0;
 }
 
 int fence_recheck(const struct repo *r, const struct config *newer, const struct point *p,

@@ -92,8 +92,15 @@ MUST_CHECK int fence_refuse(const struct repo *r, const struct point_volume *v, 
                             struct err *e);
 
 /*
- * The same by a later revision of the config (config_newer()), for a point p of a writer that went
- * by r: before it commits, and, `committed`, after it: then a list may have the point.
+ * The same as data: the first fence that is of v and is not lifted, or was lifted at an epoch above
+ * this one; NULL: there is none. Borrowed from r. ERR_DENIED
+ */
+MUST_CHECK int fence_over(const struct repo *r, const struct point_volume *v, uint64_t epoch,
+                          const struct fence **ret, struct err *e);
+
+/*
+ * As fence_refuse() by a later revision of the config (config_newer()), for a point p of a writer
+ * that went by r: before it commits, and, `committed`, after it: then a list may have the point.
  */
 MUST_CHECK int fence_recheck(const struct repo *r, const struct config *newer,
                              const struct point *p, bool committed, struct err *e);

@@ -19,18 +19,18 @@ static void raise_files(void)
 
 int main(int argc, char **argv)
 {
-	const struct verb verbs[] = { cmd_points,      cmd_show,    cmd_ls,     cmd_get,
-		                      cmd_export,      cmd_diff,    cmd_mount,  cmd_volume,
-		                      cmd_fence,       cmd_unfence, cmd_accept, cmd_fences,
-		                      { .name = NULL } };
+	const struct verb verbs[] = { cmd_points,  cmd_show,    cmd_ls,          cmd_get,
+		                      cmd_export,  cmd_diff,    cmd_mount,       cmd_volume,
+		                      cmd_fence,   cmd_unfence, cmd_accept,      cmd_fences,
+		                      cmd_promote, cmd_serve,   { .name = NULL } };
 	const struct verb_program program = {
 		.name = "aksdr-restore",
 		.summary = "find restore points and bring volumes back",
 		.text = "aksdr-restore needs two things: the store's URL and the recovery key. But "
-			"for fencing a site it changes nothing in the store, and leaves no more "
-			"than a note that a point is being read, where the key may put one. All "
-			"that it reads is authenticated: what it restores is exactly what was "
-			"backed up, or it says what is missing.",
+			"for fencing a site and promoting another it changes nothing in the "
+			"store, and leaves no more than a note that a point is being read, where "
+			"the key may put one. All that it reads is authenticated: what it "
+			"restores is exactly what was backed up, or it says what is missing.",
 		.verbs = verbs,
 	};
 

@@ -36,6 +36,10 @@ says "... also for the programs" '^2$' eval "fences points --output csv | sed 1d
 ok "it is accepted" fences accept "$late"
 says "... and counts again" 'points 3 .* revoked 0' reader verify
 
+ok "a plan changes hands, twice" fences promote shop --cluster two --reason down
+ok "..." fences promote shop --cluster three --reason back
+says "... and the reader knows of it" 'points 3 ' reader verify
+
 ok "a volume alone" fences fence two/shop/c --reason moved
 ok "... is given back" fences unfence two/shop/c --reason back
 ok "... and goes on" by two c

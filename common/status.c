@@ -9,7 +9,7 @@
  * all that wait then get the same bytes. Those bytes live as long as somebody
  * still reads them; there are a few such at most.
  */
-#include "agent/status.h"
+#include "common/status.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -312,6 +312,19 @@ static enum path path_of(const char *url)
 	                                      : PATH_NONE;
 }
 
+static enum MHD_Result send_none(const struct status *s, struct MHD_Connection *c)
+{
+	char line[ERR_MSG_MAX];
+
+	if (s->params.paths)
+		(void)snprintf(line, sizeof(line),
+		               "there are /metrics, /healthz, /readyz and %s here",
+		               s->params.paths);
+	else
+		(void)snprintf(line, sizeof(line), "there are /metrics, /healthz and /readyz here");
+	return send_text(c, MHD_HTTP_NOT_FOUND, line);
+}
+
 static bool has_body(struct MHD_Connection *c)
 {
 	const char *length = MHD_lookup_connection_value(c, MHD_HEADER_KIND,
@@ -344,11 +357,16 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *c, const cha
 		return MHD_YES;
 	}
 	enum path path = path_of(url);
-	if (path == PATH_NONE)
-		return send_text(c, MHD_HTTP_NOT_FOUND,
-		                 "there are /metrics, /healthz and /readyz here");
+	char line[ERR_MSG_MAX] = "";
+	unsigned own = 0;
+	if (path == PATH_NONE && s->params.path)
+		own = s->params.path(s->params.arg, url, line);
+	if (path == PATH_NONE && own == 0)
+		return send_none(s, c);
 	if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
 		return send_text(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are done here");
+	if (own > 0)
+		return send_text(c, own, line);
 	if (path == PATH_METRICS)
 		return send_metrics(s, c, p);
 	return send_state(s, c, path == PATH_READY ? s->params.ready : s->params.healthy);

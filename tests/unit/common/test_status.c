@@ -4,7 +4,7 @@
  * mean no good get from it. Reads wait for the server's answer or its end; a
  * limit of half a minute only keeps a test from hanging.
  */
-#include "agent/status.h"
+#include "common/status.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -276,6 +276,36 @@ static void test_status_start__knows_three_paths_and_two_methods(void **state)
 	ask(s, "PUT /metrics HTTP/1.1\r\nHost: a\r\n", &b);
 	assert_non_null(strstr(buf_cstr(&b), "\r\nAllow: GET, HEAD\r\n"));
 	assert_int_equal(a.calls, 0);
+}
+
+static unsigned own_path(void *arg, const char *path, char line[ERR_MSG_MAX])
+{
+	const struct agent *a = arg;
+
+	if (strncmp(path, "/own/", 5) != 0)
+		return 0;
+	(void)snprintf(line, ERR_MSG_MAX, "asked for '%s'", path + 5);
+	return a->no ? 503 : 200;
+}
+
+static void test_status_start__asks_the_program_for_other_paths(void **state)
+{
+	struct agent a = { .no = NULL };
+	auto_status struct status *s = serve(&a, (struct status_params){ .path = own_path,
+	                                                                 .paths = "/own/NAME" });
+
+	(void)state;
+	assert_answer(s, "GET /own/a HTTP/1.1\r\nHost: a\r\n", "HTTP/1.1 200 OK\r\n",
+	              "\r\n\r\nasked for 'a'\n");
+	assert_answer(s, "GET /own/a?x=1 HTTP/1.1\r\nHost: a\r\n", "HTTP/1.1 200 ",
+	              "asked for 'a'\n");
+	assert_answer(s, "HEAD /own/a HTTP/1.1\r\nHost: a\r\n", "HTTP/1.1 200 ", "\r\n\r\n");
+	assert_answer(s, "POST /own/a HTTP/1.1\r\nHost: a\r\n", "HTTP/1.1 405 ",
+	              "only GET and HEAD are done here\n");
+	a.no = "no";
+	assert_answer(s, "GET /own/a HTTP/1.1\r\nHost: a\r\n", "HTTP/1.1 503 ", "asked for 'a'\n");
+	assert_answer(s, "GET /other HTTP/1.1\r\nHost: a\r\n", "HTTP/1.1 404 ",
+	              "there are /metrics, /healthz, /readyz and /own/NAME here\n");
 }
 
 static void test_status_start__answers_several_requests_of_a_connection(void **state)
@@ -638,6 +668,7 @@ int main(void)
 		cmocka_unit_test(test_status_start__refuses_metrics_that_are_too_large),
 		cmocka_unit_test(test_status_start__tells_whether_it_is_ready),
 		cmocka_unit_test(test_status_start__knows_three_paths_and_two_methods),
+		cmocka_unit_test(test_status_start__asks_the_program_for_other_paths),
 		cmocka_unit_test(test_status_start__answers_several_requests_of_a_connection),
 		cmocka_unit_test(test_status_start__serves_while_metrics_are_made),
 		cmocka_unit_test(test_status_start__ends_a_request_that_never_ends),

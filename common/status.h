@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the agent tells over HTTP: metrics for Prometheus, and whether it lives
- * and is ready, for the kubelet. GET and HEAD of /metrics (text format 0.0.4,
- * whatever Accept says: all that read the newer form read this one), /healthz
- * and /readyz; anything else is 404 or 405.
+ * What a program that runs for long tells over HTTP: metrics for Prometheus,
+ * whether it lives and is ready, for the kubelet, and what it has to say else.
+ * GET and HEAD of /metrics (text format 0.0.4, whatever Accept says: all that
+ * read the newer form read this one), /healthz and /readyz, and paths of the
+ * program's own; anything else is 404 or 405.
  *
  * It stands in the open, so a client costs little whatever it does: there are
  * so many connections and no more, and so many of one address; a request of
@@ -12,8 +13,8 @@
  * has waited longest gives way. Two threads do all that, and nothing that
  * they do makes another thread wait: one serves, one has the metrics made.
  */
-#ifndef AKSDR_AGENT_STATUS_H
-#define AKSDR_AGENT_STATUS_H
+#ifndef AKSDR_COMMON_STATUS_H
+#define AKSDR_COMMON_STATUS_H
 
 #include <stdint.h>
 
@@ -45,6 +46,13 @@ struct status_params {
 	 */
 	int (*healthy)(void *arg, struct err *e);
 	int (*ready)(void *arg, struct err *e);
+	/*
+	 * Any other path, without what follows a '?'. The status, and the line that is told with
+	 * it; 0: there is no such path. In the thread that serves: it must return at once. NULL:
+	 * there are none.
+	 */
+	unsigned (*path)(void *arg, const char *path, char line[ERR_MSG_MAX]);
+	const char *paths; /* what they look like, for who asks for another one; static, or NULL */
 	void *arg;
 };
 
