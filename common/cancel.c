@@ -6,9 +6,12 @@
 #include "common/cancel.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdint.h>
 #include <sys/eventfd.h>
+
+#include "common/now.h"
 
 int cancel_init(struct cancel *c)
 {
@@ -39,6 +42,24 @@ void cancel_request(struct cancel *c)
 int cancel_check(const struct cancel *c, struct err *e)
 {
 	return cancel_requested(c) ? err_set(e, ERR_CANCELLED, "cancelled") : 0;
+}
+
+int cancel_wait(const struct cancel *a, const struct cancel *b, int64_t ms, struct err *e)
+{
+	int64_t end_ns = now_mono_ns() + ms * 1000000;
+
+	for (;;) {
+		struct pollfd wake[] = { { .fd = a ? a->fd : -1, .events = POLLIN },
+			                 { .fd = b ? b->fd : -1, .events = POLLIN } };
+
+		if (cancel_check(a, e) < 0 || cancel_check(b, e) < 0)
+			return -1;
+		int64_t left_ms = (end_ns - now_mono_ns() + 999999) / 1000000;
+		if (left_ms <= 0)
+			return 0;
+		/* A signal ends a poll early as well. */
+		(void)poll(wake, 2, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
+	}
 }
 
 static struct cancel process_cancel = { .fd = -1 };

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/err.h"
 
@@ -27,6 +28,13 @@ static inline bool cancel_requested(const struct cancel *c)
 
 /* 0, or -1 with ERR_CANCELLED "cancelled". c may be NULL. */
 MUST_CHECK int cancel_check(const struct cancel *c, struct err *e);
+
+/*
+ * Waits for ms, or until one of the two, which may be NULL, is requested: then -1 with
+ * ERR_CANCELLED.
+ */
+MUST_CHECK int cancel_wait(const struct cancel *a, const struct cancel *b, int64_t ms,
+                           struct err *e);
 
 /*
  * The process's token: SIGINT, SIGTERM and SIGHUP (unless nohup has it

@@ -66,6 +66,15 @@ int base64_encode(char *ret, size_t ret_max, const void *p, size_t n)
 	return 0;
 }
 
+size_t base64_size(const char *text)
+{
+	size_t n = strlen(text);
+
+	if (n % 4 != 0)
+		return SIZE_MAX;
+	return n / 4 * 3 - (n > 0 && text[n - 1] == '=') - (n > 0 && text[n - 2] == '=');
+}
+
 int base64_decode(void *ret, size_t n, const char *text)
 {
 	size_t len = strlen(text);

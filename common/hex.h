@@ -23,6 +23,9 @@ struct hex64 hex_of32(const uint8_t p[32]);
 /* ret_max must hold 4 * ((n + 2) / 3) + 1. 0, or -1. Constant time in the content. */
 int base64_encode(char *ret, size_t ret_max, const void *p, size_t n);
 
+/* How many bytes a text with its padding stands for; SIZE_MAX: none, its length is no base64's. */
+size_t base64_size(const char *text);
+
 /* Exactly n bytes. 0, or -1. Constant time in the content. */
 int base64_decode(void *ret, size_t n, const char *text);
 

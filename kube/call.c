@@ -8,8 +8,6 @@
 #include "kube/call.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <poll.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
@@ -254,23 +252,6 @@ uint64_t call_random(void)
 	return random;
 }
 
-int call_wait(const struct cancel *a, const struct cancel *b, int64_t ms, struct err *e)
-{
-	int64_t end_ns = now_mono_ns() + ms * 1000000;
-
-	for (;;) {
-		struct pollfd wake[] = { { .fd = a ? a->fd : -1, .events = POLLIN },
-			                 { .fd = b ? b->fd : -1, .events = POLLIN } };
-
-		if (cancel_check(a, e) < 0 || cancel_check(b, e) < 0)
-			return -1;
-		int64_t left_ms = (end_ns - now_mono_ns() + 999999) / 1000000;
-		if (left_ms <= 0)
-			return 0;
-		(void)poll(wake, 2, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
-	}
-}
-
 /* After a try that failed: 0, the wait is over; -1, *e is what the call fails with. */
 static int wait_for_next(struct kube *k, struct call *c, int64_t start_ns, struct err *e)
 {
@@ -285,7 +266,7 @@ static int wait_for_next(struct kube *k, struct call *c, int64_t start_ns, struc
 	if (wait_ms < 0)
 		return err_wrap(e, "gave up after %u tries in %s", c->failed,
 		                num_duration_text(elapsed_ms / 1000).s);
-	if (call_wait(k->cancel, c->cancel, wait_ms, &stop) == 0)
+	if (cancel_wait(k->cancel, c->cancel, wait_ms, &stop) == 0)
 		return 0;
 	(void)err_wrap(e, "cancelled between two tries");
 	e->class = ERR_CANCELLED;

@@ -42,9 +42,6 @@ int call_refused(int status, int64_t wait_ms, const void *text, size_t n, struct
 /* What a Status object means (code, reason, message): sets *e. Pure. Always -1. */
 int call_status(const json_t *status, int code, struct err *e);
 
-/* Waits for ms, or until one of the two, which may be NULL, is requested: then -1. */
-MUST_CHECK int call_wait(const struct cancel *a, const struct cancel *b, int64_t ms, struct err *e);
-
 /* A random number for full jitter. */
 uint64_t call_random(void);
 

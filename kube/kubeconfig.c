@@ -110,15 +110,14 @@ static int decoded(const json_t *o, const char *what, const char *key, char **re
 		if (!strchr(" \t\r\n", *s))
 			in[n++] = *s;
 	in[n] = '\0';
-	size_t pad = n > 1 && in[n - 1] == '=' ? 1 + (in[n - 2] == '=') : 0;
-	size_t len = n / 4 * 3;
-	char *out = calloc(1, len + 1);
+	size_t len = base64_size(in);
+	char *out = calloc(1, len == SIZE_MAX ? 1 : len + 1);
 	if (!out) {
 		wipe(STEAL(&in));
 		return nomem(e);
 	}
-	bool bad = n % 4 != 0 || len <= pad || base64_decode(out, len - pad, in) < 0 ||
-	           memchr(out, '\0', len - pad);
+	bool bad = len == SIZE_MAX || len == 0 || base64_decode(out, len, in) < 0 ||
+	           memchr(out, '\0', len);
 	wipe(STEAL(&in));
 	if (bad) {
 		wipe(out);

@@ -378,8 +378,8 @@ static int take(struct lease *l, const struct lease_params *p, char **ret_held_b
 
 		if (rc != 0)
 			return rc < 0 ? -1 : 0;
-		if (!now && call_wait(p->cancel, p->kube->cancel,
-		                      p->wait ? l->valid_ns / 2000000 : LOOK_MS, e) < 0)
+		if (!now && cancel_wait(p->cancel, p->kube->cancel,
+		                        p->wait ? l->valid_ns / 2000000 : LOOK_MS, e) < 0)
 			return -1;
 		if (cancel_check(p->cancel, e) < 0)
 			return -1;

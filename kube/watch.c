@@ -294,8 +294,8 @@ static int pause_after(struct watch *w)
 	static const struct backoff schedule = { INT64_MAX, 500, 30000 };
 	struct err e;
 
-	return call_wait(&w->stop, w->p.kube->cancel,
-	                 backoff_wait_ms(&schedule, w->failed, 0, call_random()), &e);
+	return cancel_wait(&w->stop, w->p.kube->cancel,
+	                   backoff_wait_ms(&schedule, w->failed, 0, call_random()), &e);
 }
 
 static void *run(void *arg)

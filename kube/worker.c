@@ -2,7 +2,6 @@
 /* See worker.h. */
 #include "kube/worker.h"
 
-#include <poll.h>
 #include <string.h>
 
 #include "common/fd.h"
@@ -226,14 +225,13 @@ int worker_until(const struct cancel *cancel, int (*done)(void *arg, struct err 
                  struct err *e)
 {
 	for (int ms = LOOK_FIRST_MS;; ms = ms < LOOK_MOST_MS / 2 ? ms * 2 : LOOK_MOST_MS) {
-		struct pollfd wake = { .fd = cancel ? cancel->fd : -1, .events = POLLIN };
-
 		if (cancel_check(cancel, e) < 0)
 			return -1;
 		int rc = done(arg, e);
 		if (rc != 0)
 			return rc < 0 ? -1 : 0;
-		(void)poll(&wake, 1, ms);
+		if (cancel_wait(cancel, NULL, ms, e) < 0)
+			return -1;
 	}
 }
 

@@ -9,8 +9,6 @@
  */
 #include "snapshot/azure_arm.h"
 
-#include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,12 +287,8 @@ static const struct cancel *cancel_of(const struct azure_arm *a, bool ending)
 static int pause_for(struct azure_arm *a, bool ending, int64_t ms, struct err *e)
 {
 	const struct cancel *c = cancel_of(a, ending);
-	struct pollfd p = { .fd = c ? c->fd : -1, .events = POLLIN };
 
-	if (a->wait)
-		return a->wait(a->arg, ms, e);
-	(void)poll(&p, 1, ms < INT_MAX ? (int)ms : INT_MAX);
-	return cancel_check(c, e);
+	return a->wait ? a->wait(a->arg, ms, e) : cancel_wait(c, NULL, ms, e);
 }
 
 static int again(struct azure_arm *a, bool ending, struct azure_arm_tries *t, struct err *e)

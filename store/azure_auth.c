@@ -84,14 +84,9 @@ static int keep(char **ret, const char *text, struct err *e)
 
 static int take_key(struct azure_auth *a, const char *base64, struct err *e)
 {
-	size_t n = strlen(base64);
-	size_t bytes = n / 4 * 3;
+	size_t bytes = base64_size(base64);
 
-	if (n > 0 && base64[n - 1] == '=')
-		bytes--;
-	if (n > 1 && base64[n - 2] == '=')
-		bytes--;
-	if (n == 0 || n % 4 != 0 || n > KEY_MAX)
+	if (bytes == 0 || bytes > KEY_MAX)
 		return err_set(e, ERR_INVALID, "the account key (AZURE_STORAGE_KEY) is no base64");
 	secret_free(a->key);
 	a->key = secret_new(bytes);

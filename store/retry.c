@@ -12,8 +12,6 @@
  */
 #include "store/store.h"
 
-#include <limits.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -37,20 +35,6 @@ static int64_t clock_ms(void *arg)
 	return now_mono_ns() / 1000000;
 }
 
-/* Waits, or returns early when params.cancel was requested. */
-static void wait_real(const struct retry *r, int64_t ms)
-{
-	const struct cancel *cancel = r->params.cancel;
-	struct pollfd wake = { .fd = cancel ? cancel->fd : -1, .events = POLLIN };
-	int64_t end_ms = clock_ms(NULL) + ms;
-
-	/* A signal ends a poll early as well. */
-	while (ms > 0 && !cancel_requested(cancel)) {
-		(void)poll(&wake, 1, ms < INT_MAX ? (int)ms : INT_MAX);
-		ms = end_ms - clock_ms(NULL);
-	}
-}
-
 /* The tries of one call. */
 struct tries {
 	const struct retry *r;
@@ -71,6 +55,7 @@ static bool try_again(struct tries *t, struct err *e)
 {
 	const struct retry *r = t->r;
 	uint64_t random = 0;
+	struct err stop;
 
 	if (e->class != ERR_RETRY)
 		return false;
@@ -88,13 +73,11 @@ static bool try_again(struct tries *t, struct err *e)
 		         num_duration_text(elapsed_ms / 1000).s);
 		return false;
 	}
-	if (!cancel_requested(r->params.cancel)) {
-		if (r->params.wait_ms)
-			r->params.wait_ms(r->params.arg, wait_ms);
-		else
-			wait_real(r, wait_ms);
+	if (r->params.wait_ms && !cancel_requested(r->params.cancel)) {
+		r->params.wait_ms(r->params.arg, wait_ms);
+		wait_ms = 0;
 	}
-	if (cancel_requested(r->params.cancel)) {
+	if (cancel_wait(r->params.cancel, NULL, wait_ms, &stop) < 0) {
 		err_wrap(e, "cancelled between two tries");
 		e->class = ERR_CANCELLED;
 		return false;

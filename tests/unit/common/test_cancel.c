@@ -50,6 +50,24 @@ static void test_cancel_request__sets_flag_and_descriptor(void **state)
 	cancel_clear(&c);
 }
 
+static void test_cancel_wait__ends_with_either(void **state)
+{
+	struct err e = ERR_INIT;
+	struct cancel c;
+
+	(void)state;
+	assert_int_equal(cancel_init(&c), 0);
+	assert_int_equal(cancel_wait(&c, NULL, 1, &e), 0);
+	assert_int_equal(cancel_wait(NULL, NULL, 1, &e), 0);
+	cancel_request(&c);
+	assert_int_equal(cancel_wait(&c, NULL, 3600000, &e), -1);
+	assert_int_equal(e.class, ERR_CANCELLED);
+	e = ERR_INIT;
+	assert_int_equal(cancel_wait(NULL, &c, 3600000, &e), -1);
+	assert_int_equal(e.class, ERR_CANCELLED);
+	cancel_clear(&c);
+}
+
 static void test_cancel_check__nobody_to_ask_is_no_request(void **state)
 {
 	struct err e = ERR_INIT;
@@ -188,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cancel_request__sets_flag_and_descriptor),
+		cmocka_unit_test(test_cancel_wait__ends_with_either),
 		cmocka_unit_test(test_cancel_check__nobody_to_ask_is_no_request),
 		cmocka_unit_test(test_cancel_init__without_a_descriptor_the_flag_works),
 		cmocka_unit_test(test_cancel_on_signals__each_of_them_requests),

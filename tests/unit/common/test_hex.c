@@ -57,6 +57,18 @@ static void test_hex_of32__gives_a_text_by_value(void **state)
 	                    "0008101820283038404850586068707880889098a0a8b0b8c0c8d0d8e0e8f0f8");
 }
 
+static void test_base64_size__is_that_of_the_bytes(void **state)
+{
+	(void)state;
+	assert_int_equal(base64_size(""), 0);
+	assert_int_equal(base64_size("Zg=="), 1);
+	assert_int_equal(base64_size("b28="), 2);
+	assert_int_equal(base64_size("Zm9v"), 3);
+	assert_int_equal(base64_size("Zm9vYg=="), 4);
+	assert_true(base64_size("Z") == SIZE_MAX);
+	assert_true(base64_size("Zm9vY") == SIZE_MAX);
+}
+
 static void test_base64_encode__pads(void **state)
 {
 	/* RFC 4648, section 10 */
@@ -120,6 +132,7 @@ int main(void)
 		cmocka_unit_test(test_hex_decode__takes_both_cases),
 		cmocka_unit_test(test_hex_decode__refuses_what_is_not_exact),
 		cmocka_unit_test(test_hex_of32__gives_a_text_by_value),
+		cmocka_unit_test(test_base64_size__is_that_of_the_bytes),
 		cmocka_unit_test(test_base64_encode__pads),
 		cmocka_unit_test(test_base64_encode__needs_room_for_the_nul),
 		cmocka_unit_test(test_base64_decode__refuses_what_is_not_exact),

@@ -76,26 +76,11 @@ static void test_refused__has_the_class_of_what_may_be_done(void **state)
 	}
 }
 
-static void test_wait__ends_with_either_cancel(void **state)
-{
-	struct cancel c;
-	struct err why;
-
-	(void)state;
-	assert_int_equal(cancel_init(&c), 0);
-	ok(call_wait(&c, NULL, 1, e));
-	cancel_request(&c);
-	assert_int_equal(call_wait(NULL, &c, 3600000, &why), -1);
-	assert_int_equal(why.class, ERR_CANCELLED);
-	cancel_clear(&c);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_path__is_of_group_namespace_and_name),
 		cmocka_unit_test(test_refused__has_the_class_of_what_may_be_done),
-		cmocka_unit_test(test_wait__ends_with_either_cancel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
