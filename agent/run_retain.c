@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "agent/run_keep.h"
-#include "catalog/plan.h"
+#include "catalog/retain_plan.h"
 #include "catalog/sync.h"
 #include "common/log.h"
 #include "common/now.h"
@@ -20,12 +20,12 @@ struct work {
 	struct repo *repo;
 	struct expiry x;
 	struct retention rules;
-	struct plan plan; /* what goes, and is not put yet */
+	struct retain_plan plan; /* what goes, and is not put yet */
 };
 
 static void work_clear(struct work *w)
 {
-	plan_clear(&w->plan);
+	retain_plan_clear(&w->plan);
 	expiry_clear(&w->x);
 	retention_clear(&w->rules);
 	repo_free(w->repo);
@@ -47,7 +47,7 @@ static int put(struct work *w, struct err *e)
 		return 0;
 	if (goes_on(w, e) < 0)
 		return -1;
-	if (plan_put(w->repo, &w->plan, e) < 0) {
+	if (retain_plan_put(w->repo, &w->plan, e) < 0) {
 		if (e->class != ERR_DENIED)
 			return err_wrap(e, "expiring restore points");
 		return err_wrap(e, "the agent may not expire restore points: let its identity "
@@ -56,7 +56,7 @@ static int put(struct work *w, struct err *e)
 		                   "retain' as one that may");
 	}
 	for (size_t i = 0; i < w->plan.nvolumes; i++) {
-		const struct plan_volume *v = &w->plan.volumes[i];
+		const struct retain_plan_volume *v = &w->plan.volumes[i];
 
 		for (size_t k = 0; k < w->rules.n; k++) {
 			if (v->policy == &w->rules.v[k].policy)
@@ -64,14 +64,14 @@ static int put(struct work *w, struct err *e)
 		}
 	}
 	atomic_fetch_add(&w->r->expired, w->plan.npoints);
-	plan_clear(&w->plan);
+	retain_plan_clear(&w->plan);
 	return 0;
 }
 
 static int judge(struct work *w, const char *voltag, const char *ns, const char *name,
                  struct err *e)
 {
-	CLEANUP(plan_clear) struct plan one = { .npoints = 0 };
+	CLEANUP(retain_plan_clear) struct retain_plan one = { .npoints = 0 };
 	struct err refused = ERR_INIT;
 	char any[] = "*";
 	char *patterns[] = { any };
@@ -85,15 +85,15 @@ static int judge(struct work *w, const char *voltag, const char *ns, const char 
 		                      .patterns = patterns,
 		                      .npatterns = 1 };
 	const struct retain_policies only = { .items = &entry, .n = 1 };
-	if (plan_make(w->c, &w->x, &only, voltag, w->repo->keys->signer_id, &one, e) < 0)
+	if (retain_plan_make(w->c, &w->x, &only, voltag, w->repo->keys->signer_id, &one, e) < 0)
 		return -1;
-	if (plan_check_share(&one, PLAN_SHARE_DEFAULT, &refused) < 0) {
+	if (retain_plan_check_share(&one, RETAIN_PLAN_SHARE_DEFAULT, &refused) < 0) {
 		retention_fails(rule, refused.msg);
 		return 0;
 	}
 	for (size_t i = 0; i < one.nvolumes; i++)
 		one.volumes[i].policy = &rule->policy; /* which lives as long as the plan */
-	if (plan_move(&w->plan, &one, e) < 0)
+	if (retain_plan_move(&w->plan, &one, e) < 0)
 		return -1;
 	return w->plan.npoints >= BATCH ? put(w, e) : 0;
 }

@@ -5,7 +5,7 @@
 
 #include "catalog/cmd.h"
 #include "catalog/find.h"
-#include "catalog/plan.h"
+#include "catalog/retain_plan.h"
 #include "catalog/simulate.h"
 #include "catalog/sync.h"
 #include "common/fd.h"
@@ -98,7 +98,7 @@ struct retain_state {
 
 static struct retain_state options = {
 	.policy = { .name = NAME, .floor_points = RETAIN_FLOOR_DEFAULT },
-	.share = PLAN_SHARE_DEFAULT,
+	.share = RETAIN_PLAN_SHARE_DEFAULT,
 	.length_s = (int64_t)365 * DAY_S,
 };
 
@@ -254,7 +254,7 @@ static const struct table_column point_columns[] = {
 	{ "bytes_stored", NULL, TABLE_BYTES }, { "session", NULL, TABLE_TEXT },
 };
 
-static int tell_plan(const struct verb_common *common, const struct plan *p, bool all,
+static int tell_plan(const struct verb_common *common, const struct retain_plan *p, bool all,
                      struct err *e)
 {
 	auto_table struct table *t = table_new("aksdr/retain/v1", point_columns,
@@ -265,10 +265,10 @@ static int tell_plan(const struct verb_common *common, const struct plan *p, boo
 	if (!t)
 		return -1;
 	for (size_t i = 0; i < p->npoints; i++) {
-		const struct plan_point *x = &p->points[i];
-		const struct plan_volume *v = &p->volumes[x->volume];
+		const struct retain_plan_point *x = &p->points[i];
+		const struct retain_plan_volume *v = &p->volumes[x->volume];
 
-		if (!all && x->action != PLAN_EXPIRE && x->action != PLAN_PROPOSED)
+		if (!all && x->action != RETAIN_PLAN_EXPIRE && x->action != RETAIN_PLAN_PROPOSED)
 			continue;
 		any = true;
 		(void)snprintf(id, sizeof(id), "%.8s", x->session + POINT_SESSION_RANDOM);
@@ -278,7 +278,7 @@ static int tell_plan(const struct verb_common *common, const struct plan *p, boo
 		table_number(t, (int64_t)x->sequence);
 		table_number(t, x->frozen_ns);
 		table_number(t, x->received_ns);
-		table_text(t, plan_action_name(x->action));
+		table_text(t, retain_plan_action_name(x->action));
 		table_text(t, x->why.s);
 		table_text(t, v->policy ? v->policy->name : NULL);
 		table_number(t, (int64_t)x->bytes_stored);
@@ -287,7 +287,7 @@ static int tell_plan(const struct verb_common *common, const struct plan *p, boo
 	return any || common->output != OUTPUT_TABLE ? table_print(t, stdout, NULL, e) : 0;
 }
 
-static void tell_sum(const struct verb_common *common, const struct plan *p)
+static void tell_sum(const struct verb_common *common, const struct retain_plan *p)
 {
 	size_t n[4] = { 0 };
 	size_t without = 0;
@@ -299,11 +299,11 @@ static void tell_sum(const struct verb_common *common, const struct plan *p)
 	if (common->quiet)
 		return;
 	fprintf(stderr, "%s%zu restore points expire%s, %zu stay", common->dry_run ? "would: " : "",
-	        n[PLAN_EXPIRE], common->dry_run ? "" : "d", n[PLAN_KEEP]);
-	if (n[PLAN_PROPOSED] > 0)
-		fprintf(stderr, ", %zu wait for another signer", n[PLAN_PROPOSED]);
-	if (n[PLAN_EXPIRED] > 0)
-		fprintf(stderr, ", %zu were expired before", n[PLAN_EXPIRED]);
+	        n[RETAIN_PLAN_EXPIRE], common->dry_run ? "" : "d", n[RETAIN_PLAN_KEEP]);
+	if (n[RETAIN_PLAN_PROPOSED] > 0)
+		fprintf(stderr, ", %zu wait for another signer", n[RETAIN_PLAN_PROPOSED]);
+	if (n[RETAIN_PLAN_EXPIRED] > 0)
+		fprintf(stderr, ", %zu were expired before", n[RETAIN_PLAN_EXPIRED]);
 	if (without > 0)
 		fprintf(stderr, "; %zu volumes have no policy and lose nothing", without);
 	fputc('\n', stderr);
@@ -346,7 +346,7 @@ static int run_retain(void *state, const struct verb_common *common, int argc, c
 	const struct retain_state *o = state;
 	CLEANUP(retain_policies_clear) struct retain_policies policies = { 0 };
 	CLEANUP(expiry_clear) struct expiry x = { 0 };
-	CLEANUP(plan_clear) struct plan plan = { 0 };
+	CLEANUP(retain_plan_clear) struct retain_plan plan = { 0 };
 	auto_repo struct repo *r = NULL;
 	auto_catalog struct catalog *c = NULL;
 	char voltag[17] = "";
@@ -359,11 +359,11 @@ static int run_retain(void *state, const struct verb_common *common, int argc, c
 	    (o->common.volume && find_volume(c, o->common.volume, voltag, e) < 0) ||
 	    expiry_now(r, &x, e) < 0)
 		return -1;
-	if (plan_make(c, &x, &policies, voltag[0] ? voltag : NULL, r->keys->signer_id, &plan, e) <
-	    0)
+	if (retain_plan_make(c, &x, &policies, voltag[0] ? voltag : NULL, r->keys->signer_id, &plan,
+	                     e) < 0)
 		return -1;
-	if (!common->dry_run && (plan_check_share(&plan, o->share, e) < 0 ||
-	                         plan_put(r, &plan, e) < 0 || sync_again(o, r, c, e) < 0))
+	if (!common->dry_run && (retain_plan_check_share(&plan, o->share, e) < 0 ||
+	                         retain_plan_put(r, &plan, e) < 0 || sync_again(o, r, c, e) < 0))
 		return -1;
 	if (tell_plan(common, &plan, o->all, e) < 0)
 		return -1;

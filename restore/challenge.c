@@ -12,7 +12,7 @@
 #define SPACE " \t"
 #define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~"
 
-/* A value, quoted or not, into ret; what does not fit makes *ok false. Returns what is behind it. */
+/* A value, quoted or not, into ret; *ok: it fits, and ends. Returns what is behind it. */
 static const char *value(const char *p, char *ret, size_t max, bool *ok)
 {
 	size_t n = 0;

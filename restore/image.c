@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From the right: a digest behind "@", then a tag behind the last ":" that has no "/" behind it. The
+ * From the right: a digest behind "@", then a tag behind the last ":" that no "/" follows. The
  * first component is a host when it cannot be a name of Docker Hub: it has a dot or a colon, or is
  * localhost.
  */

@@ -2,7 +2,8 @@
 /*
  * Whether registries have images, by the protocol that pulls use: HEAD of a manifest, and before it
  * what the registry asks for (nothing, Basic, or a token of its service). Nothing is pulled.
- * https://github.com/opencontainers/distribution-spec/blob/main/spec.md#checking-if-content-exists-in-the-registry
+ * https://github.com/opencontainers/distribution-spec/blob/main/spec.md ("Checking if content
+ * exists in the registry")
  * https://distribution.github.io/distribution/spec/auth/token/
  */
 #ifndef AKSDR_RESTORE_REGISTRY_H
@@ -38,8 +39,8 @@ struct registry_params {
 
 /*
  * Looks for n images, whose names may be any text, REGISTRY_AT_ONCE at a time; ret has one result
- * for each. Registries at loopback addresses are asked by HTTP, as runtimes do, all others by HTTPS.
- * Blocks.
+ * for each. Registries at loopback addresses are asked by HTTP, as runtimes do, all others by
+ * HTTPS. Blocks.
  *   ERR_CANCELLED, ERR_NOMEM, ERR_INVALID (ca_file)
  */
 MUST_CHECK int registry_look(const struct registry_params *p, const char *const *images, size_t n,

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "catalog/plan.h"
+#include "catalog/retain_plan.h"
 #include "catalog/sync.h"
 #include "common/num.h"
 #include "repo/check.h"
@@ -259,15 +259,15 @@ static int op_retain(const struct scene *s, struct err *e)
 	const struct retain_policies policies = { .items = &entry, .n = 1 };
 	const struct sync_params params = { .now_ns = KIT_EPOCH_NS, .threads = 1 };
 	CLEANUP(expiry_clear) struct expiry x = { 0 };
-	CLEANUP(plan_clear) struct plan plan = { 0 };
+	CLEANUP(retain_plan_clear) struct retain_plan plan = { 0 };
 	CLEANUP(clean_catalog) struct catalog *c = NULL;
 	struct sync_result r;
 
 	if (catalog_open(s->catalog, CATALOG_WRITE, &c, e) < 0 ||
 	    sync_run(c, s->agent, &params, &r, e) < 0 || expiry_now(s->agent, &x, e) < 0 ||
-	    plan_make(c, &x, &policies, NULL, s->agent->keys->signer_id, &plan, e) < 0)
+	    retain_plan_make(c, &x, &policies, NULL, s->agent->keys->signer_id, &plan, e) < 0)
 		return -1;
-	return plan_put(s->agent, &plan, e);
+	return retain_plan_put(s->agent, &plan, e);
 }
 
 /* How many points are offered, and that the newest one is among them. */
@@ -395,13 +395,13 @@ static void test_check_run__any_system_call_may_fail(void **state)
 	each(&checking, false);
 }
 
-static void test_plan_put__any_allocation_may_fail(void **state)
+static void test_retain_plan_put__any_allocation_may_fail(void **state)
 {
 	(void)state;
 	each(&retention, true);
 }
 
-static void test_plan_put__any_system_call_may_fail(void **state)
+static void test_retain_plan_put__any_system_call_may_fail(void **state)
 {
 	(void)state;
 	each(&retention, false);
@@ -414,8 +414,8 @@ int main(void)
 		cmocka_unit_test(test_gc_run__any_system_call_may_fail),
 		cmocka_unit_test(test_check_run__any_allocation_may_fail),
 		cmocka_unit_test(test_check_run__any_system_call_may_fail),
-		cmocka_unit_test(test_plan_put__any_allocation_may_fail),
-		cmocka_unit_test(test_plan_put__any_system_call_may_fail),
+		cmocka_unit_test(test_retain_plan_put__any_allocation_may_fail),
+		cmocka_unit_test(test_retain_plan_put__any_system_call_may_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,7 +64,8 @@ static void test_add__a_mistake_adds_nothing_and_repeats_no_secret(void **state)
 		"{\"auths\": {\"b\": {\"auth\": \"dTpw\"}, \"c\": {\"auth\": \"hunter2\"}}}",
 		"{\"auths\": {\"b\": {\"auth\": \"dTpw\"}, \"c\": {\"auth\": \"aHVudGVyMg==\"}}}",
 		"{\"auths\": {\"b\": {\"auth\": \"dTpw\"}, \"c\": \"hunter2\"}}",
-		"{\"auths\": {\"b\": {\"auth\": \"dTpw\"}, \"c\": {\"identitytoken\": \"hunter2 \"}}}",
+		"{\"auths\": {\"b\": {\"auth\": \"dTpw\"}, \"c\": {"
+		"\"identitytoken\": \"hunter2 \"}}}",
 		"{\"auths\": {\"b\": {\"auth\": \"dTpw\"}, \"c\": {\"password\": [\"hunter2\"]}}}",
 	};
 	auto_auths struct auths *a = made("{}");

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See plan.h. What stays is decided in retain.c. */
-#include "catalog/plan.h"
+/* See retain_plan.h. What stays is decided in retain.c. */
+#include "catalog/retain_plan.h"
 
 #include <string.h>
 
-const char *plan_action_name(enum plan_action a)
+const char *retain_plan_action_name(enum retain_plan_action a)
 {
-	static const char *const names[] = { [PLAN_KEEP] = "keep",
-		                             [PLAN_EXPIRE] = "expire",
-		                             [PLAN_PROPOSED] = "proposed",
-		                             [PLAN_EXPIRED] = "expired" };
+	static const char *const names[] = { [RETAIN_PLAN_KEEP] = "keep",
+		                             [RETAIN_PLAN_EXPIRE] = "expire",
+		                             [RETAIN_PLAN_PROPOSED] = "proposed",
+		                             [RETAIN_PLAN_EXPIRED] = "expired" };
 
 	return names[a];
 }
 
-void plan_clear(struct plan *p)
+void retain_plan_clear(struct retain_plan *p)
 {
 	for (size_t i = 0; i < p->nvolumes; i++)
 		free(p->volumes[i].name);
 	free(p->volumes);
 	free(p->points);
-	*p = (struct plan){ 0 };
+	*p = (struct retain_plan){ 0 };
 }
 
 static int grow(void **v, size_t n, size_t *cap, size_t size, struct err *e)
@@ -42,7 +42,7 @@ struct making {
 	const struct expiry *x;
 	const struct retain_policies *policies;
 	const uint8_t *me;
-	struct plan *plan;
+	struct retain_plan *plan;
 	struct retain_point *pts; /* of the volume at hand; sessions are those of the plan */
 	size_t npts, pts_cap;
 };
@@ -71,15 +71,15 @@ static bool is_proposed(const struct making *m, const char *session)
 
 static int add_volume(struct making *m, const char *name, struct err *e)
 {
-	struct plan *p = m->plan;
+	struct retain_plan *p = m->plan;
 	void *v = p->volumes;
 
 	if (grow(&v, p->nvolumes, &p->volumes_cap, sizeof(*p->volumes), e) < 0)
 		return -1;
 	p->volumes = v;
-	struct plan_volume *x = &p->volumes[p->nvolumes];
-	*x = (struct plan_volume){ .name = strdup(name),
-		                   .policy = retain_policy_for(m->policies, name) };
+	struct retain_plan_volume *x = &p->volumes[p->nvolumes];
+	*x = (struct retain_plan_volume){ .name = strdup(name),
+		                          .policy = retain_policy_for(m->policies, name) };
 	if (!x->name)
 		return err_set(e, ERR_NOMEM, "no memory for the name of a volume");
 	p->nvolumes++;
@@ -88,7 +88,7 @@ static int add_volume(struct making *m, const char *name, struct err *e)
 
 static int add_point(struct making *m, sqlite3_stmt *row, struct err *e)
 {
-	struct plan *p = m->plan;
+	struct retain_plan *p = m->plan;
 	void *v = p->points;
 
 	if (grow(&v, p->npoints, &p->points_cap, sizeof(*p->points), e) < 0)
@@ -98,8 +98,8 @@ static int add_point(struct making *m, sqlite3_stmt *row, struct err *e)
 	if (grow(&v, m->npts, &m->pts_cap, sizeof(*m->pts), e) < 0)
 		return -1;
 	m->pts = v;
-	struct plan_point *x = &p->points[p->npoints++];
-	*x = (struct plan_point){
+	struct retain_plan_point *x = &p->points[p->npoints++];
+	*x = (struct retain_plan_point){
 		.volume = p->nvolumes - 1,
 		.sequence = (uint64_t)sqlite3_column_int64(row, 3),
 		.received_ns = sqlite3_column_int64(row, 4),
@@ -121,12 +121,12 @@ static int add_point(struct making *m, sqlite3_stmt *row, struct err *e)
 /* Judges the points of the volume that was read. */
 static int end_volume(struct making *m, struct err *e)
 {
-	struct plan *p = m->plan;
+	struct retain_plan *p = m->plan;
 
 	if (m->npts == 0)
 		return 0;
-	struct plan_point *points = p->points + p->npoints - m->npts;
-	struct plan_volume *volume = &p->volumes[p->nvolumes - 1];
+	struct retain_plan_point *points = p->points + p->npoints - m->npts;
+	struct retain_plan_volume *volume = &p->volumes[p->nvolumes - 1];
 	auto_free struct retain_verdict *v = calloc(m->npts, sizeof(*v));
 	if (!v)
 		return err_set(e, ERR_NOMEM, "no memory for the points of a volume");
@@ -135,15 +135,16 @@ static int end_volume(struct making *m, struct err *e)
 	if (retain_mark(volume->policy, m->pts, m->npts, v, e) < 0)
 		return err_wrap(e, "volume '%s'", volume->name);
 	for (size_t i = 0; i < m->npts; i++) {
-		struct plan_point *x = &points[i];
+		struct retain_plan_point *x = &points[i];
 
 		x->why = retain_why(volume->policy, &m->pts[i], &v[i]);
 		if (m->pts[i].expired)
-			x->action = PLAN_EXPIRED;
+			x->action = RETAIN_PLAN_EXPIRED;
 		else if (v[i].goes)
-			x->action = is_proposed(m, x->session) ? PLAN_PROPOSED : PLAN_EXPIRE;
-		volume->expire += x->action == PLAN_EXPIRE;
-		volume->points += x->action != PLAN_EXPIRED;
+			x->action = is_proposed(m, x->session) ? RETAIN_PLAN_PROPOSED
+			                                       : RETAIN_PLAN_EXPIRE;
+		volume->expire += x->action == RETAIN_PLAN_EXPIRE;
+		volume->points += x->action != RETAIN_PLAN_EXPIRED;
 	}
 	m->npts = 0;
 	return 0;
@@ -166,11 +167,11 @@ static int read_rows(struct making *m, struct catalog *c, sqlite3_stmt *s, struc
 	return rc < 0 ? -1 : end_volume(m, e);
 }
 
-int plan_make(struct catalog *c, const struct expiry *x, const struct retain_policies *policies,
-              const char *voltag, const uint8_t me[FORMAT_SIGNER_BYTES], struct plan *ret,
-              struct err *e)
+int retain_plan_make(struct catalog *c, const struct expiry *x,
+                     const struct retain_policies *policies, const char *voltag,
+                     const uint8_t me[FORMAT_SIGNER_BYTES], struct retain_plan *ret, struct err *e)
 {
-	CLEANUP(plan_clear) struct plan p = { 0 };
+	CLEANUP(retain_plan_clear) struct retain_plan p = { 0 };
 	struct making m = { .x = x, .policies = policies, .me = me, .plan = &p };
 
 	if (x->missing_holds > 0 || x->bad_holds > 0)
@@ -196,18 +197,18 @@ int plan_make(struct catalog *c, const struct expiry *x, const struct retain_pol
 	if (rc < 0)
 		return -1;
 	*ret = p;
-	p = (struct plan){ 0 };
+	p = (struct retain_plan){ 0 };
 	return 0;
 }
 
 /* ---- doing it ---- */
 
-int plan_check_share(const struct plan *p, unsigned percent, struct err *e)
+int retain_plan_check_share(const struct retain_plan *p, unsigned percent, struct err *e)
 {
 	for (size_t i = 0; i < p->nvolumes; i++) {
-		const struct plan_volume *v = &p->volumes[i];
+		const struct retain_plan_volume *v = &p->volumes[i];
 
-		if (v->expire > PLAN_SHARE_FROM && v->expire * 100 > v->points * percent)
+		if (v->expire > RETAIN_PLAN_SHARE_FROM && v->expire * 100 > v->points * percent)
 			return err_set(
 				e, ERR_INVALID,
 				"%zu of %zu restore points of '%s' would go at once, more than "
@@ -219,7 +220,7 @@ int plan_check_share(const struct plan *p, unsigned percent, struct err *e)
 }
 
 /* A volume of which something goes; its name moves. */
-static int move_volume(struct plan *into, struct plan_volume *v, struct err *e)
+static int move_volume(struct retain_plan *into, struct retain_plan_volume *v, struct err *e)
 {
 	void *volumes = into->volumes;
 
@@ -231,7 +232,7 @@ static int move_volume(struct plan *into, struct plan_volume *v, struct err *e)
 	return 0;
 }
 
-static int move_point(struct plan *into, const struct plan_point *x, struct err *e)
+static int move_point(struct retain_plan *into, const struct retain_plan_point *x, struct err *e)
 {
 	void *points = into->points;
 
@@ -243,7 +244,7 @@ static int move_point(struct plan *into, const struct plan_point *x, struct err 
 	return 0;
 }
 
-int plan_move(struct plan *into, struct plan *from, struct err *e)
+int retain_plan_move(struct retain_plan *into, struct retain_plan *from, struct err *e)
 {
 	size_t i = 0;
 	int rc = 0;
@@ -254,16 +255,16 @@ int plan_move(struct plan *into, struct plan *from, struct err *e)
 		if (any)
 			rc = move_volume(into, &from->volumes[v], e);
 		for (; rc == 0 && i < from->npoints && from->points[i].volume == v; i++) {
-			if (any && from->points[i].action == PLAN_EXPIRE)
+			if (any && from->points[i].action == RETAIN_PLAN_EXPIRE)
 				rc = move_point(into, &from->points[i], e);
 		}
 	}
-	plan_clear(from);
+	retain_plan_clear(from);
 	return rc;
 }
 
 /* Points that go by one policy. */
-static int put_policy(const struct repo *r, const struct plan *p,
+static int put_policy(const struct repo *r, const struct retain_plan *p,
                       const struct retain_policy *policy, struct err *e)
 {
 	auto_free struct expiry_point *points = calloc(p->npoints, sizeof(*points));
@@ -273,19 +274,19 @@ static int put_policy(const struct repo *r, const struct plan *p,
 	if (!points)
 		return err_set(e, ERR_NOMEM, "no memory for the points that go");
 	for (size_t i = 0; i < p->npoints; i++) {
-		const struct plan_point *x = &p->points[i];
+		const struct retain_plan_point *x = &p->points[i];
 
-		if (x->action == PLAN_EXPIRE && p->volumes[x->volume].policy == policy)
+		if (x->action == RETAIN_PLAN_EXPIRE && p->volumes[x->volume].policy == policy)
 			points[n++] = (struct expiry_point){ .session = x->session,
 				                             .why = x->why.s };
 	}
 	return n > 0 ? expiry_put_tomb(r, policy->name, points, n, &number, e) : 0;
 }
 
-int plan_put(const struct repo *r, const struct plan *p, struct err *e)
+int retain_plan_put(const struct repo *r, const struct retain_plan *p, struct err *e)
 {
 	for (size_t i = 0; i < p->nvolumes; i++) {
-		const struct plan_volume *v = &p->volumes[i];
+		const struct retain_plan_volume *v = &p->volumes[i];
 		bool first = v->expire > 0;
 
 		/* Each policy once, at its first volume of which something goes. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What retention would do to the points of a catalog, what it refuses, and what it puts. */
-#include "catalog/plan.h"
+#include "catalog/retain_plan.h"
 
 #include "tests/unit/catalog/catalog_kit.h"
 
@@ -18,7 +18,7 @@ struct world {
 	struct catalog *c;
 	struct retain_policies policies;
 	struct expiry x;
-	struct plan plan;
+	struct retain_plan plan;
 	struct point_volume orders, users;
 };
 
@@ -54,7 +54,7 @@ static void world_init(struct world *w, unsigned orders, unsigned users)
 
 static void world_clear(struct world *w)
 {
-	plan_clear(&w->plan);
+	retain_plan_clear(&w->plan);
 	expiry_clear(&w->x);
 	retain_policies_clear(&w->policies);
 	catalog_free(w->c);
@@ -64,32 +64,32 @@ static void world_clear(struct world *w)
 #define auto_world CLEANUP(world_clear)
 
 /* The plan of what is there now, for the signer of r. */
-static const struct plan *plan(struct world *w, const struct repo *r)
+static const struct retain_plan *plan(struct world *w, const struct repo *r)
 {
 	(void)kit_sync(&w->k, w->c);
 	expiry_clear(&w->x);
-	plan_clear(&w->plan);
+	retain_plan_clear(&w->plan);
 	ok(expiry_now(w->k.audit, &w->x, e));
-	ok(plan_make(w->c, &w->x, &w->policies, NULL, r->keys->signer_id, &w->plan, e));
+	ok(retain_plan_make(w->c, &w->x, &w->policies, NULL, r->keys->signer_id, &w->plan, e));
 	return &w->plan;
 }
 
 /* What becomes of a volume's points, oldest first: a letter each. */
-static void assert_plan(const struct plan *p, const char *volume, const char *expected)
+static void assert_plan(const struct retain_plan *p, const char *volume, const char *expected)
 {
 	char text[POINTS + 1] = "";
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->npoints; i++) {
 		if (strcmp(p->volumes[p->points[i].volume].name, volume) == 0)
-			text[n++] = plan_action_name(
-				p->points[i].action)[p->points[i].action == PLAN_EXPIRED];
+			text[n++] = retain_plan_action_name(
+				p->points[i].action)[p->points[i].action == RETAIN_PLAN_EXPIRED];
 	}
 	assert_string_equal(text, expected);
 }
 
-static const struct plan_point *point_of(const struct plan *p, const char *volume,
-                                         uint64_t sequence)
+static const struct retain_plan_point *point_of(const struct retain_plan *p, const char *volume,
+                                                uint64_t sequence)
 {
 	for (size_t i = 0; i < p->npoints; i++) {
 		if (p->points[i].sequence == sequence &&
@@ -100,13 +100,13 @@ static const struct plan_point *point_of(const struct plan *p, const char *volum
 	return NULL;
 }
 
-static void test_plan_make__each_volume_by_its_policy(void **state)
+static void test_retain_plan_make__each_volume_by_its_policy(void **state)
 {
 	auto_world struct world w;
 
 	(void)state;
 	world_init(&w, 5, 3);
-	const struct plan *p = plan(&w, w.k.agent);
+	const struct retain_plan *p = plan(&w, w.k.agent);
 	assert_int_equal(p->nvolumes, 3);
 	assert_plan(p, "c1/shop/orders", "eeekk");
 	assert_plan(p, "c1/shop/users", "eek");
@@ -116,12 +116,12 @@ static void test_plan_make__each_volume_by_its_policy(void **state)
 	/* one volume alone */
 	char voltag[17];
 	ok(point_voltag(w.k.agent->keys, &w.users, voltag, e));
-	CLEANUP(plan_clear) struct plan one = { 0 };
-	ok(plan_make(w.c, &w.x, &w.policies, voltag, w.k.agent->keys->signer_id, &one, e));
+	CLEANUP(retain_plan_clear) struct retain_plan one = { 0 };
+	ok(retain_plan_make(w.c, &w.x, &w.policies, voltag, w.k.agent->keys->signer_id, &one, e));
 	assert_int_equal(one.npoints, 3);
 }
 
-static void test_plan_make__holds_and_pins_keep(void **state)
+static void test_retain_plan_make__holds_and_pins_keep(void **state)
 {
 	auto_world struct world w;
 	char pin[NOTE_KEY_MAX];
@@ -129,7 +129,7 @@ static void test_plan_make__holds_and_pins_keep(void **state)
 
 	(void)state;
 	world_init(&w, 5, 3);
-	const struct plan *p = plan(&w, w.k.agent);
+	const struct retain_plan *p = plan(&w, w.k.agent);
 	ok(expiry_pin(w.k.agent, point_of(p, "c1/shop/orders", 2)->session, pin, e));
 	ok(expiry_put_hold(w.k.agent, NULL, &w.users, "why", "Ada", &n, e));
 	p = plan(&w, w.k.agent);
@@ -138,67 +138,67 @@ static void test_plan_make__holds_and_pins_keep(void **state)
 	assert_non_null(strstr(point_of(p, "c1/shop/users", 1)->why.s, "hold"));
 }
 
-static void test_plan_put__what_goes_is_expired_by_its_policy(void **state)
+static void test_retain_plan_put__what_goes_is_expired_by_its_policy(void **state)
 {
 	auto_world struct world w;
 
 	(void)state;
 	world_init(&w, 5, 3);
-	ok(plan_put(w.k.agent, plan(&w, w.k.agent), e));
+	ok(retain_plan_put(w.k.agent, plan(&w, w.k.agent), e));
 	(void)kit_sync(&w.k, w.c);
 	assert_rows(w.c,
 	            "SELECT volume, policy, count(*) FROM v_deletions GROUP BY volume, policy"
 	            " ORDER BY volume",
 	            "c1/shop/orders|gold|3\nc1/shop/users|rest|2\n");
 	/* It is done: there is nothing more to do. */
-	const struct plan *p = plan(&w, w.k.agent);
+	const struct retain_plan *p = plan(&w, w.k.agent);
 	assert_plan(p, "c1/shop/orders", "xxxkk");
 	uint64_t last = w.x.last_tomb;
-	ok(plan_put(w.k.agent, p, e));
+	ok(retain_plan_put(w.k.agent, p, e));
 	(void)plan(&w, w.k.agent);
 	assert_int_equal(w.x.last_tomb, last);
 }
 
-static void test_plan_make__waits_for_the_second_signer(void **state)
+static void test_retain_plan_make__waits_for_the_second_signer(void **state)
 {
 	auto_world struct world w;
 
 	(void)state;
 	world_init(&w, 4, 1);
 	w.k.audit->params.signatures = 2;
-	ok(plan_put(w.k.agent, plan(&w, w.k.agent), e));
+	ok(retain_plan_put(w.k.agent, plan(&w, w.k.agent), e));
 	assert_plan(plan(&w, w.k.agent), "c1/shop/orders", "ppkk");
 	/* For the other one there is something to do. */
 	assert_plan(plan(&w, w.k.recovery), "c1/shop/orders", "eekk");
-	ok(plan_put(w.k.recovery, plan(&w, w.k.recovery), e));
+	ok(retain_plan_put(w.k.recovery, plan(&w, w.k.recovery), e));
 	assert_plan(plan(&w, w.k.agent), "c1/shop/orders", "xxkk");
 }
 
-static void test_plan_move__takes_what_goes_and_nothing_else(void **state)
+static void test_retain_plan_move__takes_what_goes_and_nothing_else(void **state)
 {
-	CLEANUP(plan_clear) struct plan all = { 0 };
+	CLEANUP(retain_plan_clear) struct retain_plan all = { 0 };
 	auto_world struct world w;
 
 	(void)state;
 	world_init(&w, 5, 3);
 	(void)plan(&w, w.k.agent);
-	ok(plan_move(&all, &w.plan, e));
+	ok(retain_plan_move(&all, &w.plan, e));
 	assert_int_equal(w.plan.npoints, 0);
 	assert_int_equal(w.plan.nvolumes, 0);
 	assert_int_equal(all.nvolumes, 2); /* of 'other' nothing goes */
 	assert_plan(&all, "c1/shop/orders", "eee");
 	assert_plan(&all, "c1/shop/users", "ee");
-	ok(plan_put(w.k.agent, &all, e));
-	const struct plan *after = plan(&w, w.k.agent);
+	ok(retain_plan_put(w.k.agent, &all, e));
+	const struct retain_plan *after = plan(&w, w.k.agent);
 	assert_plan(after, "c1/shop/orders", "xxxkk");
 	assert_plan(after, "c1/shop/users", "xxk");
-	ok(plan_move(&all, &w.plan, e));
+	ok(retain_plan_move(&all, &w.plan, e));
 	assert_int_equal(all.npoints, 5);
 }
 
-static void test_plan_make__holds_that_are_missing_stop_it(void **state)
+static void test_retain_plan_make__holds_that_are_missing_stop_it(void **state)
 {
-	CLEANUP(plan_clear) struct plan none = { 0 };
+	CLEANUP(retain_plan_clear) struct retain_plan none = { 0 };
 	auto_world struct world w;
 
 	(void)state;
@@ -206,27 +206,28 @@ static void test_plan_make__holds_that_are_missing_stop_it(void **state)
 	(void)plan(&w, w.k.agent);
 	w.x.bad_holds = 1;
 	fails_saying(ERR_CORRUPT, "1 holds are missing or do not open",
-	             plan_make(w.c, &w.x, &w.policies, NULL, w.k.agent->keys->signer_id, &none, e));
+	             retain_plan_make(w.c, &w.x, &w.policies, NULL, w.k.agent->keys->signer_id,
+	                              &none, e));
 }
 
-static void test_plan_check_share__refuses_what_would_be_a_surprise(void **state)
+static void test_retain_plan_check_share__refuses_what_would_be_a_surprise(void **state)
 {
 	auto_world struct world w;
 
 	(void)state;
 	world_init(&w, POINTS, 11);
-	const struct plan *p = plan(&w, w.k.agent);
-	fails(ERR_INVALID, plan_check_share(p, 50, e));
-	fails(ERR_INVALID, plan_check_share(p, 91, e));
-	ok(plan_check_share(p, 92, e)); /* 22 of 24 */
-	ok(plan_check_share(p, 100, e));
+	const struct retain_plan *p = plan(&w, w.k.agent);
+	fails(ERR_INVALID, retain_plan_check_share(p, 50, e));
+	fails(ERR_INVALID, retain_plan_check_share(p, 91, e));
+	ok(retain_plan_check_share(p, 92, e)); /* 22 of 24 */
+	ok(retain_plan_check_share(p, 100, e));
 	/* A few may always go. */
 	auto_world struct world few;
 	world_init(&few, 12, 3);
-	ok(plan_check_share(plan(&few, few.k.agent), 1, e));
+	ok(retain_plan_check_share(plan(&few, few.k.agent), 1, e));
 }
 
-static void test_plan_make__a_point_that_is_not_whole_protects_nothing(void **state)
+static void test_retain_plan_make__a_point_that_is_not_whole_protects_nothing(void **state)
 {
 	auto_world struct world w;
 
@@ -244,14 +245,14 @@ static void test_plan_make__a_point_that_is_not_whole_protects_nothing(void **st
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_plan_make__each_volume_by_its_policy),
-		cmocka_unit_test(test_plan_make__holds_and_pins_keep),
-		cmocka_unit_test(test_plan_put__what_goes_is_expired_by_its_policy),
-		cmocka_unit_test(test_plan_make__waits_for_the_second_signer),
-		cmocka_unit_test(test_plan_move__takes_what_goes_and_nothing_else),
-		cmocka_unit_test(test_plan_make__holds_that_are_missing_stop_it),
-		cmocka_unit_test(test_plan_check_share__refuses_what_would_be_a_surprise),
-		cmocka_unit_test(test_plan_make__a_point_that_is_not_whole_protects_nothing),
+		cmocka_unit_test(test_retain_plan_make__each_volume_by_its_policy),
+		cmocka_unit_test(test_retain_plan_make__holds_and_pins_keep),
+		cmocka_unit_test(test_retain_plan_put__what_goes_is_expired_by_its_policy),
+		cmocka_unit_test(test_retain_plan_make__waits_for_the_second_signer),
+		cmocka_unit_test(test_retain_plan_move__takes_what_goes_and_nothing_else),
+		cmocka_unit_test(test_retain_plan_make__holds_that_are_missing_stop_it),
+		cmocka_unit_test(test_retain_plan_check_share__refuses_what_would_be_a_surprise),
+		cmocka_unit_test(test_retain_plan_make__a_point_that_is_not_whole_protects_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
