@@ -72,6 +72,14 @@ void key_signer_id(uint8_t ret[8], const uint8_t public[32])
 	public_id(ret, "signer", public);
 }
 
+bool key_signer_is_admin(const struct keys *k, const uint8_t signer[FORMAT_SIGNER_BYTES])
+{
+	uint8_t admin[FORMAT_SIGNER_BYTES];
+
+	key_signer_id(admin, k->admin_public);
+	return memcmp(signer, admin, sizeof(admin)) == 0;
+}
+
 void key_recipient_id(uint8_t ret[8], const uint8_t public[32])
 {
 	public_id(ret, "recipient", public);

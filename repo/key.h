@@ -191,6 +191,10 @@ bool key_is_void(const struct err *e);
 const uint8_t *keys_signer_public(const struct keys *k, const uint8_t id[8]);
 
 void key_signer_id(uint8_t ret[8], const uint8_t public[32]);
+
+/* Whether a signer is the repository's admin. */
+bool key_signer_is_admin(const struct keys *k, const uint8_t signer[FORMAT_SIGNER_BYTES]);
+
 void key_recipient_id(uint8_t ret[8], const uint8_t public[32]);
 
 #endif

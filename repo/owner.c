@@ -111,11 +111,9 @@ static int take(void *arg, uint64_t n, const json_t *record,
 {
 	const struct newest *x = arg;
 	struct owner o = { .n = n };
-	uint8_t admin[FORMAT_SIGNER_BYTES];
 	char prefix[NOTE_KEY_MAX];
 
-	key_signer_id(admin, x->r->keys->admin_public);
-	if (memcmp(signer, admin, sizeof(admin)) != 0)
+	if (!key_signer_is_admin(x->r->keys, signer))
 		return 0;
 	if (decode(record, &o, e) < 0 || plan_prefix(x->r->keys, o.plan, prefix, e) < 0)
 		return err_wrap(e, "'%s', record %llu", x->c->prefix, (unsigned long long)n);

@@ -69,12 +69,13 @@ int run_log_entry(const json_t *record, const char *what, struct run_entry *ret,
 		               x.kind);
 	if (strlen(x.plan) >= OWNER_PLAN_MAX || !x.step[0] || strlen(x.step) >= RUN_LOG_STEP_MAX)
 		return err_set(e, ERR_FORMAT, "%s: a text that is too long, or no step", what);
+	x.by_admin = false;
 	*ret = x;
 	return 0;
 }
 
-int run_log_add(const struct repo *r, struct chain *c, const char *kind, const char *plan,
-                const char *step, const json_t *more, struct err *e)
+json_t *run_log_record(const char *kind, const char *plan, const char *step, const json_t *more,
+                       struct err *e)
 {
 	struct note_actor by;
 	struct run_entry entry;
@@ -85,13 +86,24 @@ int run_log_add(const struct repo *r, struct chain *c, const char *kind, const c
 	                                  "at_ns", (json_int_t)now_wall_ns(), "actor", "user",
 	                                  by.user, "host", by.host);
 	auto_json json_t *record = more ? json_copy((json_t *)(uintptr_t)more) : json_object();
-	if (!own || !record || json_object_update(record, own) < 0)
-		return err_set(e, ERR_INVALID, "a name is no UTF-8, or there is no memory for it");
-	/* What cannot be read again is not put. */
-	if (run_log_entry(record, "journal", &entry, e) < 0) {
-		e->class = ERR_INVALID;
-		return -1;
+	if (!own || !record || json_object_update(record, own) < 0) {
+		(void)err_set(e, ERR_INVALID, "a name is no UTF-8, or there is no memory for it");
+		return NULL;
 	}
+	/* What cannot be read again is not put. */
+	if (run_log_entry(record, "journal", &entry, e) == 0)
+		return STEAL(&record);
+	e->class = ERR_INVALID;
+	return NULL;
+}
+
+int run_log_add(const struct repo *r, struct chain *c, const char *kind, const char *plan,
+                const char *step, const json_t *more, struct err *e)
+{
+	auto_json json_t *record = run_log_record(kind, plan, step, more, e);
+
+	if (!record)
+		return -1;
 	if (chain_add(r, c, record, e) < 0)
 		return err_wrap(e, "writing step '%s' into the journal of the run", step);
 	return 0;
@@ -113,6 +125,7 @@ static int take(void *arg, const struct store_item *item, struct err *e)
 	struct listing *l = arg;
 	const char *name = item->key + strlen(RUN_LOG_PREFIX "/");
 	auto_json json_t *record = NULL;
+	uint8_t signer[FORMAT_SIGNER_BYTES];
 	struct run_entry first;
 	struct err why = ERR_INIT;
 	char run[RUN_LOG_ID];
@@ -125,9 +138,11 @@ static int take(void *arg, const struct store_item *item, struct err *e)
 	    strcmp(run, l->run) == 0)
 		return 0;
 	memcpy(l->run, run, sizeof(run));
-	if (note_get(l->r, FORMAT_KIND_RUN, item->key, &record, NULL, &why) == 0 &&
-	    run_log_entry(record, item->key, &first, &why) == 0)
+	if (note_get(l->r, FORMAT_KIND_RUN, item->key, &record, signer, &why) == 0 &&
+	    run_log_entry(record, item->key, &first, &why) == 0) {
+		first.by_admin = key_signer_is_admin(l->r->keys, signer);
 		return l->each(l->arg, run, &first, record, e);
+	}
 	if (note_is_bad(&why))
 		return 0;
 	*e = why;

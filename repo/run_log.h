@@ -9,6 +9,7 @@
 #define AKSDR_REPO_RUN_LOG_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -26,6 +27,7 @@ struct run_entry {
 	const char *step;
 	int64_t at_ns; /* by the clock of who put it */
 	const char *user, *host;
+	bool by_admin; /* it was signed by the admin; set by run_log_list() alone */
 };
 
 void run_log_new(char ret[RUN_LOG_ID]);
@@ -36,6 +38,12 @@ MUST_CHECK int run_log_open(const char *run, struct chain *ret, struct err *e);
 /* ERR_FORMAT unless the record is one of a journal. */
 MUST_CHECK int run_log_entry(const json_t *record, const char *what, struct run_entry *ret,
                              struct err *e);
+
+/*
+ * The record of a step, as run_log_add() puts it. NULL with e; the caller decrefs.
+ */
+MUST_CHECK json_t *run_log_record(const char *kind, const char *plan, const char *step,
+                                  const json_t *more, struct err *e);
 
 /*
  * Adds a step: schema, at_ns and actor are set here, and the members of `more` (an object, borrowed;

@@ -7,11 +7,13 @@
 #include "repo/note.h"
 #include "repo/repo.h"
 #include "repo/tree.h"
+#include "restore/scope.h"
 
 extern const struct verb cmd_points, cmd_show, cmd_ls, cmd_diff, cmd_get, cmd_export, cmd_mount;
 extern const struct verb cmd_volume;
 extern const struct verb cmd_serve, cmd_promote;
 extern const struct verb cmd_plan;
+extern const struct verb cmd_plan, cmd_run, cmd_failover;
 extern const struct verb cmd_fence, cmd_unfence, cmd_accept, cmd_fences;
 
 /* Opens the repository for reading, with the program's token for stopping. */
@@ -31,6 +33,10 @@ MUST_CHECK int cmd_open_contents(const struct verb_common *common, struct repo *
  */
 MUST_CHECK int cmd_open_data(const struct verb_common *common, const char *text, struct repo **ret,
                              struct point *ret_point, struct err *e);
+
+/* What `plan` tells, for others' --dry-run. */
+MUST_CHECK int cmd_plan_tell(const struct scope *s, const struct verb_common *common,
+                             const struct repo *r, struct err *e);
 
 /*
  * A note in the store that the point is being read, so that no collection takes it away should it

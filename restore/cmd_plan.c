@@ -237,6 +237,14 @@ static int plan(struct plan_options *o, const struct verb_common *common, const 
 	               found.counts[FINDING_BLOCK]);
 }
 
+int cmd_plan_tell(const struct scope *s, const struct verb_common *common, const struct repo *r,
+                  struct err *e)
+{
+	struct plan_options o = { .scope = *s };
+
+	return plan(&o, common, r, e);
+}
+
 static int run(void *state, const struct verb_common *common, int argc, char **argv, struct err *e)
 {
 	struct plan_options *o = state;

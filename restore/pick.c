@@ -368,28 +368,32 @@ static int mark_apart(struct survey *s, struct err *e)
 
 /* ---- the result ---- */
 
+static void fill_from(struct pick *k, const char *session, const struct point *p)
+{
+	(void)snprintf(k->session, sizeof(k->session), "%s", session);
+	memcpy(k->id, p->id, sizeof(k->id));
+	memcpy(k->set, p->set, sizeof(k->set));
+	memcpy(k->agent, p->agent, sizeof(k->agent));
+	memcpy(k->consistency, p->consistency, sizeof(k->consistency));
+	k->volume = p->volume;
+	k->sequence = p->sequence;
+	k->bytes = p->bytes_logical;
+	k->files = p->files + p->directories + p->others;
+	k->frozen_ns = p->frozen_ns;
+	k->received_ns = p->received_ns;
+	k->claim = json_incref(p->capture.claim);
+}
+
 static int fill(const struct survey *s, struct group *g, struct err *e)
 {
 	CLEANUP(point_clear) struct point p = { 0 };
-	struct pick *k = &g->pick;
 
 	if (g->at == g->n)
 		return 0;
 	const struct commit_item *c = g->v[g->at].commit;
 	if (repo_point_at(s->r, c->session, c->received_ns, &p, e) < 0)
 		return -1;
-	memcpy(k->session, c->session, sizeof(k->session));
-	memcpy(k->id, p.id, sizeof(k->id));
-	memcpy(k->set, p.set, sizeof(k->set));
-	memcpy(k->agent, p.agent, sizeof(k->agent));
-	memcpy(k->consistency, p.consistency, sizeof(k->consistency));
-	k->volume = p.volume;
-	k->sequence = p.sequence;
-	k->bytes = p.bytes_logical;
-	k->files = p.files + p.directories + p.others;
-	k->frozen_ns = p.frozen_ns;
-	k->received_ns = p.received_ns;
-	k->claim = json_incref(p.capture.claim);
+	fill_from(&g->pick, c->session, &p);
 	return 0;
 }
 
@@ -469,4 +473,49 @@ int picks_make(const struct repo *r, const struct pick_params *params, struct pi
 	if (mark_apart(&s, e) < 0 || team_run(threads, "pick", fill_some, &s, e) < 0)
 		return -1;
 	return give(&s, ret, e);
+}
+
+/* ---- points that are known ---- */
+
+struct opening {
+	const struct repo *r;
+	const char *const *sessions;
+	struct pick *v;
+	struct team_tasks tasks;
+};
+
+static int open_some(void *arg, unsigned i, const atomic_bool *stop, struct err *e)
+{
+	struct opening *o = arg;
+	size_t at;
+
+	(void)i;
+	while (!atomic_load(stop) && team_take(&o->tasks, &at)) {
+		CLEANUP(point_clear) struct point p = { 0 };
+
+		if (repo_point(o->r, o->sessions[at], &p, e) < 0)
+			return -1;
+		fill_from(&o->v[at], o->sessions[at], &p);
+		o->v[at].newest_ns = p.frozen_ns;
+	}
+	return 0;
+}
+
+int picks_of(const struct repo *r, const char *const *sessions, size_t n, struct picks *ret,
+             struct err *e)
+{
+	CLEANUP(picks_clear) struct picks p = { .n = n, .away = store_away(r->store) };
+	struct opening o = { .r = r, .sessions = sessions, .tasks = { .n = n } };
+
+	p.v = o.v = calloc(n + 1, sizeof(*p.v));
+	if (!p.v) {
+		p.n = 0;
+		return err_set(e, ERR_NOMEM, "no memory for %zu volumes", n);
+	}
+	if (n > 0 && team_run(team_size(THREADS, THREADS_MAX), "pick", open_some, &o, e) < 0)
+		return -1;
+	qsort(p.v, n, sizeof(*p.v), by_name);
+	*ret = p;
+	p = (struct picks){ .n = 0 };
+	return 0;
 }

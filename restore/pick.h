@@ -62,4 +62,8 @@ struct pick_params {
 MUST_CHECK int picks_make(const struct repo *r, const struct pick_params *params, struct picks *ret,
                           struct err *e);
 
+/* The same of points that are known: those of these n sessions, and nothing else. */
+MUST_CHECK int picks_of(const struct repo *r, const char *const *sessions, size_t n,
+                        struct picks *ret, struct err *e);
+
 #endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* By what claims of a standby are known: their run is the plan's, and so their names stay. */
+#ifndef AKSDR_RESTORE_STANDBY_NAME_H
+#define AKSDR_RESTORE_STANDBY_NAME_H
+
+#include "repo/run_log.h"
+
+#define STANDBY_ROLE "standby"
+
+/* The run of restore/filler.h that all standby claims of a plan have. Pure. */
+void standby_run_of(const char *plan, char ret[RUN_LOG_ID]);
+
+#endif
