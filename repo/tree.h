@@ -134,10 +134,10 @@ uint64_t tree_number(const struct tree *t);
 
 /*
  * For walking two points side by side: where both are between two nodes, passes over all that come
- * next in both and are the same, without reading them. What it does not pass over comes from
- * tree_next(). Errors as that.
+ * next in both and are the same, without reading them (*ret_skipped: there was something). What it
+ * does not pass over comes from tree_next(). Errors as that.
  */
-MUST_CHECK int tree_skip_same(struct tree *a, struct tree *b, struct err *e);
+MUST_CHECK int tree_skip_same(struct tree *a, struct tree *b, bool *ret_skipped, struct err *e);
 
 /*
  * After ERR_CORRUPT or ERR_NOT_FOUND from tree_next: steps over the node that cannot be read.

@@ -370,8 +370,9 @@ static const struct chunk_ref *node_ahead(struct tree *t, unsigned *ret_level)
 	return &l->node->children[l->at].ref;
 }
 
-int tree_skip_same(struct tree *a, struct tree *b, struct err *e)
+int tree_skip_same(struct tree *a, struct tree *b, bool *ret_skipped, struct err *e)
 {
+	*ret_skipped = false;
 	for (;;) {
 		unsigned level_a = 0;
 		unsigned level_b = 0;
@@ -384,6 +385,7 @@ int tree_skip_same(struct tree *a, struct tree *b, struct err *e)
 		if (level_a == level_b && memcmp(x->id, y->id, sizeof(x->id)) == 0) {
 			(void)advance(a);
 			(void)advance(b);
+			*ret_skipped = true;
 		} else if (level_a == 0 && level_b == 0) {
 			return 0;
 		} else if ((level_a >= level_b && open_inner(a, x, e) < 0) ||

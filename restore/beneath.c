@@ -57,7 +57,8 @@ bool beneath_unpin(int dir, const char *name)
 	return fd >= 0 && meta_unpin(fd);
 }
 
-static int empty_dir(int take_fd, dev_t dev, const char *shown, struct err *e)
+static int empty_dir(int take_fd, dev_t dev, const char *shown, atomic_bool *unpinned,
+                     struct err *e)
 {
 	DIR *list = fdopendir(take_fd);
 
@@ -77,13 +78,13 @@ static int empty_dir(int take_fd, dev_t dev, const char *shown, struct err *e)
 			break;
 		}
 		if (strcmp(n->d_name, ".") != 0 && strcmp(n->d_name, "..") != 0)
-			rc = beneath_remove(dirfd(list), dev, n->d_name, shown, e);
+			rc = beneath_remove(dirfd(list), dev, n->d_name, shown, unpinned, e);
 	}
 	(void)closedir(list);
 	return rc;
 }
 
-static int unlink_any(int dir, const char *name, int flags)
+static int unlink_any(int dir, const char *name, int flags, atomic_bool *unpinned)
 {
 	if (unlinkat(dir, name, flags) == 0 || errno == ENOENT)
 		return 0;
@@ -91,6 +92,8 @@ static int unlink_any(int dir, const char *name, int flags)
 	if (errno != EPERM)
 		return -1;
 	bool freed = beneath_unpin(dir, name);
+	if (freed && !(flags & AT_REMOVEDIR))
+		atomic_store(unpinned, true);
 	freed |= beneath_unpin(dir, ".");
 	if (freed && (unlinkat(dir, name, flags) == 0 || errno == ENOENT))
 		return 0;
@@ -100,7 +103,8 @@ static int unlink_any(int dir, const char *name, int flags)
 }
 
 /* Removes name from dir with all that is in it; never crosses into another file system. */
-int beneath_remove(int dir, dev_t dev, const char *name, const char *shown, struct err *e)
+int beneath_remove(int dir, dev_t dev, const char *name, const char *shown, atomic_bool *unpinned,
+                   struct err *e)
 {
 	struct stat st;
 
@@ -108,7 +112,7 @@ int beneath_remove(int dir, dev_t dev, const char *name, const char *shown, stru
 		return errno == ENOENT ? 0
 		                       : err_sys(e, errno, "looking at '%s' in '%s'", name, shown);
 	if (!S_ISDIR(st.st_mode)) {
-		if (unlink_any(dir, name, 0) < 0)
+		if (unlink_any(dir, name, 0, unpinned) < 0)
 			return err_sys(e, errno, "removing '%s' from '%s'", name, shown);
 		return 0;
 	}
@@ -130,9 +134,9 @@ int beneath_remove(int dir, dev_t dev, const char *name, const char *shown, stru
 		return err_sys(e, errno, "opening '%s' in '%s'", name, shown);
 	if (geteuid() != 0 && (st.st_mode & S_IRWXU) != S_IRWXU)
 		(void)fchmod(fd, (st.st_mode & 07777) | S_IRWXU);
-	if (empty_dir(steal_fd(&fd), dev, shown, e) < 0)
+	if (empty_dir(steal_fd(&fd), dev, shown, unpinned, e) < 0)
 		return -1;
-	if (unlink_any(dir, name, AT_REMOVEDIR) < 0)
+	if (unlink_any(dir, name, AT_REMOVEDIR, unpinned) < 0)
 		return err_sys(e, errno, "removing the directory '%s' from '%s'", name, shown);
 	return 0;
 }

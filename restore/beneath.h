@@ -7,6 +7,7 @@
 #ifndef AKSDR_RESTORE_BENEATH_H
 #define AKSDR_RESTORE_BENEATH_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
@@ -38,10 +39,11 @@ bool beneath_unpin(int dir, const char *name);
 
 /*
  * Removes name from dir with all that is in it. What is not there is fine;
- * shown names the directory in messages.
+ * shown names the directory in messages. *unpinned becomes true when flags were
+ * taken off a file to do so, which may have other names.
  *   ERR_BUSY  another file system than dev is mounted in it
  */
 MUST_CHECK int beneath_remove(int dir, dev_t dev, const char *name, const char *shown,
-                              struct err *e);
+                              atomic_bool *unpinned, struct err *e);
 
 #endif

@@ -23,6 +23,13 @@ MUST_CHECK int cmd_open(const struct verb_common *common, struct repo **ret, str
 MUST_CHECK int cmd_open_point(const struct verb_common *common, const char *text, struct repo **ret,
                               struct point *ret_point, struct err *e);
 
+/*
+ * Another point of the volume that NAME[@POINT] names: by POINT alone, or NAME@POINT. The caller
+ * clears it.
+ */
+MUST_CHECK int cmd_find_other(const struct repo *r, const char *name, const char *other,
+                              struct point *ret_point, struct err *e);
+
 /* Opens the repository for reading contents. ERR_DENIED: the key cannot. */
 MUST_CHECK int cmd_open_contents(const struct verb_common *common, struct repo **ret,
                                  struct err *e);

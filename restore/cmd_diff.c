@@ -241,30 +241,13 @@ static int show(struct showing *s, const struct point *old, const struct point *
 	return rc;
 }
 
-/* The point that the second argument names, of the volume that the first one does. */
-static int find_new(const struct repo *r, const char *first, const char *second, struct point *ret,
-                    struct err *e)
-{
-	const char *at = strrchr(first, '@');
-	auto_free char *text = NULL;
-
-	if (strchr(second, '@'))
-		return repo_find(r, second, ret, e);
-	if (asprintf(&text, "%.*s@%s", at ? (int)(at - first) : (int)strlen(first), first, second) <
-	    0) {
-		text = NULL;
-		return err_set(e, ERR_NOMEM, "no memory for a name");
-	}
-	return repo_find(r, text, ret, e);
-}
-
 static int find_both(const struct repo *r, int argc, char **argv, struct point *old,
                      struct point *new, struct err *e)
 {
 	if (argc > 1 || strchr(argv[0], '@')) {
 		if (repo_find(r, argv[0], old, e) < 0)
 			return -1;
-		return find_new(r, argv[0], argc > 1 ? argv[1] : "latest", new, e);
+		return cmd_find_other(r, argv[0], argc > 1 ? argv[1] : "latest", new, e);
 	}
 	if (repo_find(r, argv[0], new, e) < 0)
 		return -1;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening what the verbs of aksdr-restore work on. */
+#include <string.h>
+
 #include "common/cancel.h"
 #include "repo/expiry.h"
 #include "restore/choose.h"
@@ -21,6 +23,22 @@ int cmd_open_point(const struct verb_common *common, const char *text, struct re
 		return -1;
 	*ret = STEAL(&r);
 	return 0;
+}
+
+int cmd_find_other(const struct repo *r, const char *name, const char *other,
+                   struct point *ret_point, struct err *e)
+{
+	const char *at = strrchr(name, '@');
+	auto_free char *text = NULL;
+
+	if (strchr(other, '@'))
+		return repo_find(r, other, ret_point, e);
+	if (asprintf(&text, "%.*s@%s", at ? (int)(at - name) : (int)strlen(name), name, other) <
+	    0) {
+		text = NULL;
+		return err_set(e, ERR_NOMEM, "no memory for a name");
+	}
+	return repo_find(r, text, ret_point, e);
 }
 
 int cmd_open_contents(const struct verb_common *common, struct repo **ret, struct err *e)

@@ -22,13 +22,15 @@ enum {
 	OPT_THREADS,
 	OPT_MEMORY,
 	OPT_ONLY,
-	OPT_RESULT
+	OPT_RESULT,
+	OPT_BASE
 };
 
 static struct job {
 	const char *target;
 	unsigned flags; /* target_flags */
 	bool verify, sync;
+	const char *base;   /* point that the target is */
 	const char *result; /* file that is told what came of it */
 	bool told;          /* it was */
 	const char **only;  /* paths and patterns of --only */
@@ -50,6 +52,10 @@ static const struct verb_option volume_options[] = {
 	{ "in-place", NULL, "make what is there like the point; write only what differs",
 	  OPT_IN_PLACE },
 	{ "delete", NULL, "with --in-place: remove what the point does not have", OPT_DELETE },
+	{ "base", "POINT",
+	  "with these: the target is exactly this point of the volume, and only what differs from "
+	  "it is looked at",
+	  OPT_BASE },
 	{ "on-corrupt", "fail|skip", "at damaged data stop (default), or leave holes and list them",
 	  OPT_ON_CORRUPT },
 	{ "verify", NULL, "read everything back and compare it with the point", OPT_VERIFY },
@@ -124,6 +130,10 @@ static int set(void *state, int key, const char *value, struct err *e)
 	case OPT_SYNC:
 		j->sync = true;
 		return 0;
+	case OPT_BASE:
+		j->base = value;
+		j->flags |= TARGET_KNOWN;
+		return 0;
 	case OPT_RESULT:
 		j->result = value;
 		return 0;
@@ -153,6 +163,15 @@ static int check_options(const struct job *j, struct err *e)
 	if (j->flags & TARGET_DELETE && j->nonly > 0)
 		return err_set(e, ERR_INVALID,
 		               "--delete would remove what --only leaves out; give one of them");
+	if (!j->base)
+		return 0;
+	if (!(j->flags & TARGET_DELETE))
+		return err_set(e, ERR_INVALID,
+		               "--base makes sense with --in-place and --delete only");
+	if (j->params.on_corrupt == CORRUPT_SKIP)
+		return err_set(e, ERR_INVALID,
+		               "with --base nothing is known of a target that gaps are left in: "
+		               "leave --base or --on-corrupt skip away");
 	return 0;
 }
 
@@ -177,6 +196,7 @@ static int verify(const struct repo *r, const struct point *p, struct target *t,
 	report_init(&second);
 	second.quiet = true;
 	params.counts = NULL;
+	params.base = NULL;
 	const unsigned how = TARGET_COMPARE | TARGET_REREAD;
 	t->flags |= how;
 	int rc = restore_run(r, p, t, &params, &second, e);
@@ -190,6 +210,10 @@ static int verify(const struct repo *r, const struct point *p, struct target *t,
 			report_gap(report, GAP_DIFFERS, g->path, strlen(g->path), NULL, 0, 0, 0,
 			           g->why);
 	}
+	/* Only where all of it was compared before are they gone for certain. */
+	if (rc == 0 && second.deleted > 0)
+		report_gap(report, GAP_DIFFERS, ".", 1, NULL, 0, 0, 0,
+		           "entries are there that the point does not have");
 	report_clear(&second);
 	if (rc < 0)
 		return err_wrap(e, "reading back what was restored");
@@ -201,7 +225,13 @@ static int restore(const struct repo *r, const struct point *p, struct job *j, b
                    struct report *report, struct err *e)
 {
 	auto_target struct target *t = NULL;
-	unsigned flags = j->flags | (dry_run ? TARGET_COMPARE : 0);
+	unsigned flags = j->flags;
+
+	/* What would be done is told of what is really there. */
+	if (dry_run) {
+		flags = (flags | TARGET_COMPARE) & ~(unsigned)TARGET_KNOWN;
+		j->params.base = NULL;
+	}
 
 	if (open_target(j, p, flags, report, &t, e) < 0)
 		return -1;
@@ -237,7 +267,7 @@ static int run_job(struct job *j, const struct verb_common *common, const struct
 
 	report_init(&report);
 	report.quiet = common->dry_run;
-	if (j->params.npaths == 0) {
+	if (j->params.npaths == 0 && !j->params.base) {
 		atomic_store(&j->totals.bytes_total, p->bytes_logical);
 		atomic_store(&j->totals.files_total, p->files + p->directories + p->others);
 	}
@@ -253,6 +283,7 @@ static int run_job(struct job *j, const struct verb_common *common, const struct
 		.volume = p->volume.name,
 		.point = p->id,
 		.session = p->session,
+		.base = j->params.base ? j->params.base->id : NULL,
 		.target = j->target,
 		.dry_run = common->dry_run,
 		.requests = store_requests(r->store),
@@ -360,6 +391,19 @@ static void clean_select(struct select *const *s)
 	select_free(*s);
 }
 
+/* The point that the target is, into the job's parameters. base outlives them. */
+static int find_base(struct job *j, const struct repo *r, const char *name, const struct point *p,
+                     struct point *base, struct err *e)
+{
+	if (cmd_find_other(r, name, j->base, base, e) < 0)
+		return err_wrap(e, "--base");
+	if (base->volume.block != p->volume.block)
+		return err_set(e, ERR_INVALID,
+		               "--base: one point is of a block volume and the other is not");
+	j->params.base = base;
+	return 0;
+}
+
 static int run_parts(struct job *j, const struct verb_common *common, const char *name,
                      const char *const *texts, size_t n, struct err *e)
 {
@@ -373,6 +417,13 @@ static int run_parts(struct job *j, const struct verb_common *common, const char
 		return -1;
 	auto_unpin struct cmd_pin pin;
 	cmd_pin(common, r, &p, &pin);
+	auto_unpin struct cmd_pin base_pin = { .key = "" };
+	CLEANUP(point_clear) struct point base = { 0 };
+	if (j->base) {
+		if (find_base(j, r, name, &p, &base, e) < 0)
+			return -1;
+		cmd_pin(common, r, &base, &base_pin);
+	}
 	return n > 0 && choose_parts(j, r, &p, texts, n, s, e) < 0 ? -1
 	                                                           : run_job(j, common, r, &p, e);
 }
@@ -424,6 +475,11 @@ const struct verb cmd_volume = {
 		"With --in-place the target may hold an earlier or later state: it is read "
 		"and compared, and only what differs is fetched and written. Entries that "
 		"the point does not have stay, unless --delete is given.\n\n"
+		"With --base the target must be exactly that point, restored before, and nothing "
+		"may have written to it since: then the two points are compared, and the target "
+		"is looked at only where they differ. What is not as it should be there ends the "
+		"restore with exit status 5, and the same without --base makes the target right "
+		"whatever is in it.\n\n"
 		"With --only, parts of the point are restored as if they were all of it: the "
 		"directories above them come with their metadata, the rest is left out. A PATH "
 		"may be a pattern, as in `get`.\n\n"
@@ -439,6 +495,8 @@ const struct verb cmd_volume = {
 		"aksdr-restore volume shop/orders --target /mnt/orders\n"
 		"aksdr-restore volume orders --target /mnt/conf --only etc --only '**/*.conf'\n"
 		"aksdr-restore volume orders@2026-11-22 --target /mnt/orders --in-place --delete\n"
+		"aksdr-restore volume orders --target /mnt/orders --in-place --delete "
+		"--base 4f21aa03\n"
 		"aksdr-restore volume disk0 --target /dev/vdb --verify",
 	.options = volume_options,
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,

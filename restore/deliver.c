@@ -150,7 +150,7 @@ int deliver_blank(struct restore *x, struct rfile *f, bool allocate, uint64_t of
 
 	if (f->file.fd < 0)
 		return 0;
-	if (x->in_place && f->file.existing) {
+	if (x->in_place && !x->base && f->file.existing) {
 		int zero = target_is_zero(f->file.fd, off, len, e);
 
 		if (zero < 0)

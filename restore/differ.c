@@ -64,8 +64,7 @@ unsigned differ_fields(const struct record *a, const struct record *b)
 
 /* ---- content ---- */
 
-/* Extents that are the same say so without anything being read; true too for what has none. */
-static bool same_extents(const struct walk *a, const struct record *x, const struct walk *b,
+bool differ_same_extents(const struct leaf *a, const struct record *x, const struct leaf *b,
                          const struct record *y)
 {
 	if (x->nextents != y->nextents)
@@ -76,8 +75,8 @@ static bool same_extents(const struct walk *a, const struct record *x, const str
 
 		if (p->len != q->len || p->off != q->off || (p->chunk < 0) != (q->chunk < 0))
 			return false;
-		if (p->chunk >= 0 && memcmp(a->leaf->chunks[p->chunk].id,
-		                            b->leaf->chunks[q->chunk].id, FORMAT_ID_BYTES) != 0)
+		if (p->chunk >= 0 &&
+		    memcmp(a->chunks[p->chunk].id, b->chunks[q->chunk].id, FORMAT_ID_BYTES) != 0)
 			return false;
 	}
 	return true;
@@ -95,7 +94,8 @@ static int compare_content(struct differ *d, struct differ_item *n, struct err *
 	if (x->flags & RECORD_CONTINUED || y->flags & RECORD_CONTINUED) {
 		buf_reset(&d->done);
 		d->any = buf_put(&d->done, x->path, x->path_len) == 0;
-	} else if (x->st.size == y->st.size && same_extents(&d->old, x, &d->new, y)) {
+	} else if (x->st.size == y->st.size &&
+	           differ_same_extents(d->old.leaf, x, d->new.leaf, y)) {
 		return 0;
 	}
 	return compare_files(&a, &b, NULL, NULL, &n->bytes, e);
@@ -204,8 +204,9 @@ static int step(struct differ *d, struct err *e)
 	d->old.has = d->old.has && !old;
 	d->new.has = d->new.has && !new;
 	if (r->position > 0)
-		return old && new &&same_extents(&d->old, n.old, &d->new, n.new) ? 0
-		                                                                 : part(d, r, e);
+		return old && new &&differ_same_extents(d->old.leaf, n.old, d->new.leaf, n.new)
+		               ? 0
+		               : part(d, r, e);
 	if (old && new)
 		return pair(d, &n, e);
 	n.bytes = r->flags & RECORD_HARDLINK ? 0 : r->st.size;
@@ -218,7 +219,10 @@ static int run(struct differ *d, struct err *e)
 		if (cancel_check(d->repo->cancel, e) < 0)
 			return -1;
 		/* Nothing is held back of either: what comes next in both may be the same. */
-		if (!d->old.has && !d->new.has && tree_skip_same(d->old.tree, d->new.tree, e) < 0)
+		bool skipped;
+
+		if (!d->old.has && !d->new.has &&
+		    tree_skip_same(d->old.tree, d->new.tree, &skipped, e) < 0)
 			return -1;
 		if (walk_next(&d->old, e) < 0 || walk_next(&d->new, e) < 0)
 			return -1;

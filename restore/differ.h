@@ -54,4 +54,11 @@ MUST_CHECK int differ_run(const struct repo *r, const struct differ_side *old,
 /* Which fields differ. Pure. */
 unsigned differ_fields(const struct record *a, const struct record *b);
 
+/*
+ * Are the extents of x, of the leaf a, those of y, of b? That says so without content being read;
+ * true too for what has none. Pure.
+ */
+bool differ_same_extents(const struct leaf *a, const struct record *x, const struct leaf *b,
+                         const struct record *y);
+
 #endif

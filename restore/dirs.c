@@ -130,7 +130,7 @@ int dirs_enter_missing(struct restore *x, const char *path, size_t len, struct e
 
 	if (x->dir_len == want)
 		return 0;
-	if (!x->damaged && x->params->npaths == 0)
+	if (!x->damaged && x->params->npaths == 0 && !x->base)
 		return err_set(e, ERR_FORMAT, "the point has '%.*s' without the directory it is in",
 		               (int)len, path);
 	while (x->dir_len < want) {
@@ -152,7 +152,11 @@ int dirs_enter_missing(struct restore *x, const char *path, size_t len, struct e
 		if (dirs_enter(x, path, n, r, e) < 0)
 			return -1;
 		struct frame *top = &x->frames[x->nframes - 1];
-		if (top->existing) {
+		if (x->base) {
+			/* It may be as it was, but what changes in it moves its times. */
+			if (base_entered(x, r, true, e) < 0)
+				return -1;
+		} else if (top->existing) {
 			free(top->meta);
 			top->meta = NULL;
 		}
@@ -185,7 +189,7 @@ int dirs_remember(struct restore *x, const struct record *r, struct err *e)
 	struct name_set *s = &x->frames[x->nframes - 1].names;
 	const char *name = path_name(r->path, r->path_len);
 
-	if (!(x->target->flags & TARGET_DELETE) || s->overflow)
+	if (!(x->target->flags & TARGET_DELETE) || x->base || s->overflow)
 		return 0;
 	if (s->n == (x->params->names_max ? x->params->names_max : NAMES_MAX)) {
 		free(s->hashes);
@@ -284,7 +288,7 @@ int dirs_leave(struct restore *x, struct later *l, struct err *e)
 	CLEANUP(clean_meta) struct dir_meta *m = l->meta;
 
 	l->meta = NULL;
-	if (x->target->flags & TARGET_DELETE) {
+	if (x->target->flags & TARGET_DELETE && !x->base) {
 		struct err why = ERR_INIT;
 
 		if (prune(x, l->place.dir, &m->names, &why) < 0 &&

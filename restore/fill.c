@@ -129,8 +129,11 @@ int fill_submit(struct restore *x, struct err *e)
 	struct window *w = x->now;
 	size_t n = 0;
 
-	if (window_empty(w))
+	if (window_empty(w)) {
+		/* Large files that nothing was fetched for. */
+		w->nshared = 0;
 		return 0;
+	}
 	auto_free struct reader_want *wants = reallocarray(NULL, w->nwants + 1, sizeof(*wants));
 	struct window *next = take_window(x);
 	if (!wants || !next) {
@@ -141,7 +144,7 @@ int fill_submit(struct restore *x, struct err *e)
 	*x->last = w;
 	x->last = &w->next;
 	x->nunder_way++;
-	if (x->in_place && check_existing(x, w, e) < 0)
+	if (x->in_place && !x->base && check_existing(x, w, e) < 0)
 		return -1;
 	for (struct want *at = w->wants; at; at = at->next) {
 		if (!at->same)
@@ -209,17 +212,25 @@ void fill_abort(struct restore *x)
 
 /* ---- files ---- */
 
+/* Is what the target has of the file changed, if there is something? */
+static bool is_changed(const struct restore *x, const struct rfile *f)
+{
+	return x->base ? f->based : x->in_place;
+}
+
 /* Opens the file now. Comparing, *ret_absent says that it is not there. */
 static int open_now(struct restore *x, struct rfile *f, bool *ret_absent, struct err *e)
 {
 	struct target *t = x->target;
-	enum target_how how = x->in_place ? TARGET_CHANGE : TARGET_CREATE;
+	enum target_how how = is_changed(x, f) ? TARGET_CHANGE : TARGET_CREATE;
 	uint64_t size = f->rec->st.size;
 
 	*ret_absent = false;
 	if (t->ops->open(t, &x->worker, &f->place, f->rec, how, &f->file, e) < 0)
 		return -1;
 	f->shared = true;
+	if (f->based && base_check(x, f, e) < 0)
+		return -1;
 	if (f->file.fd < 0) {
 		*ret_absent = true;
 		atomic_store(&f->done, true);
@@ -240,6 +251,44 @@ static int open_now(struct restore *x, struct rfile *f, bool *ret_absent, struct
 	return 0;
 }
 
+/* [done, done + len) of an extent, which is at byte off of the file. */
+static int add_piece(struct restore *x, struct rfile *f, const struct extent *n,
+                     const struct chunk_ref *ref, uint64_t off, uint64_t done, uint64_t len,
+                     struct err *e)
+{
+	bool more = false;
+
+	if (!ref) {
+		if (deliver_blank(x, f, n->chunk == EXTENT_ZERO, off, len, e) < 0)
+			return -1;
+		restore_progress(x, len, 0);
+		return 0;
+	}
+	if (f->large && window_full(x->now) && fill_submit(x, e) < 0)
+		return -1;
+	if (window_piece(x->now, f, ref, off, n->off + (uint32_t)done, (uint32_t)len, &more) < 0)
+		return err_set(e, ERR_NOMEM, "no memory for restoring");
+	if (more && f->large)
+		atomic_fetch_add_explicit(&f->pending, 1, memory_order_relaxed);
+	f->groups += more;
+	return 0;
+}
+
+/* Of an extent, which is at byte off of the file, what the base has not. */
+static int add_changed(struct restore *x, struct rfile *f, const struct extent *n,
+                       const struct chunk_ref *ref, uint64_t off, struct err *e)
+{
+	uint64_t len;
+	bool same;
+
+	for (uint64_t done = 0; done < n->len; done += len) {
+		if (base_stretch(x, f->rec, n, ref, off + done, done, &len, &same, e) < 0 ||
+		    (!same && add_piece(x, f, n, ref, off + done, done, len, e) < 0))
+			return -1;
+	}
+	return 0;
+}
+
 static int add_extents(struct restore *x, struct rfile *f, const struct record *r,
                        const struct leaf *leaf, struct err *e)
 {
@@ -247,25 +296,14 @@ static int add_extents(struct restore *x, struct rfile *f, const struct record *
 
 	for (size_t i = 0; i < r->nextents; i++) {
 		const struct extent *n = &r->extents[i];
-		bool more = false;
+		const struct chunk_ref *ref = n->chunk < 0 ? NULL : &leaf->chunks[n->chunk];
 
 		if (n->len > f->rec->st.size - off)
 			return err_set(e, ERR_FORMAT, "'%.*s' has more content than its size says",
 			               (int)f->rec->path_len, f->rec->path);
-		if (n->chunk < 0) {
-			if (deliver_blank(x, f, n->chunk == EXTENT_ZERO, off, n->len, e) < 0)
-				return -1;
-			restore_progress(x, n->len, 0);
-		} else {
-			if (f->large && window_full(x->now) && fill_submit(x, e) < 0)
-				return -1;
-			if (window_piece(x->now, f, &leaf->chunks[n->chunk], off, n->off,
-			                 (uint32_t)n->len, &more) < 0)
-				return err_set(e, ERR_NOMEM, "no memory for restoring");
-			if (more && f->large)
-				atomic_fetch_add_explicit(&f->pending, 1, memory_order_relaxed);
-			f->groups += more;
-		}
+		if ((f->based ? add_changed(x, f, n, ref, off, e)
+		              : add_piece(x, f, n, ref, off, 0, n->len, e)) < 0)
+			return -1;
 		off += n->len;
 	}
 	f->next_off = off;
@@ -339,13 +377,35 @@ int fill_file(struct restore *x, const struct target_place *at, const struct rec
 		f->rec = r;
 		f->place = *at;
 	}
-	if ((large || x->in_place || has_zeros(r)) && open_now(x, f, &absent, e) < 0)
+	f->based = x->old != NULL;
+	if ((large || is_changed(x, f) || has_zeros(r)) && open_now(x, f, &absent, e) < 0)
 		return -1;
 	if (absent)
 		return 0;
 	if (add_extents(x, f, r, leaf, e) < 0)
 		return -1;
 	return large ? 0 : small_done(x, f, e);
+}
+
+int fill_from(struct restore *x, const struct target_place *at, const struct record *r,
+              struct leaf *leaf, uint64_t from, struct err *e)
+{
+	struct rfile *f = large_new(x, at, r, leaf);
+	bool absent;
+
+	if (!f)
+		return err_set(e, ERR_NOMEM, "no memory for restoring");
+	f->based = true;
+	f->next_off = from;
+	return open_now(x, f, &absent, e);
+}
+
+void fill_pass(struct restore *x, uint64_t to)
+{
+	struct rfile *f = x->cur;
+
+	if (f && f->based)
+		f->next_off = to < f->rec->st.size ? to : f->rec->st.size;
 }
 
 int fill_more(struct restore *x, const struct record *r, struct leaf *leaf, struct err *e)
@@ -389,5 +449,10 @@ int fill_end(struct restore *x, struct err *e)
 			return -1;
 	}
 	x->cur = NULL;
-	return deliver_count(x, f, e);
+	if (deliver_count(x, f, e) < 0)
+		return -1;
+	/* Of those that nothing is fetched for no window reminds. */
+	if (x->base)
+		drop_done(x);
+	return 0;
 }

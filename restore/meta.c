@@ -105,6 +105,9 @@ static void apply_mode(struct meta *m, const struct meta_subject *s, const struc
 		want &= (mode_t)~S_ISUID;
 	if (have->gid != r->st.gid && !S_ISDIR(r->st.mode))
 		want &= (mode_t)~S_ISGID;
+	/* What was written to a file that was there may have taken these away. */
+	if (!have->fresh && want & (S_ISUID | S_ISGID))
+		again = true;
 	if ((again || want != have->mode) && set_mode(s, want) < 0)
 		lost(m, LOSS_MODE, s, errno);
 }

@@ -137,11 +137,12 @@ int restore_entry(struct restore *x, const struct record *r, struct leaf *leaf, 
 	return 0;
 }
 
-/* Replaces the root's metadata, which the walk brings first. */
-static int do_root(struct restore *x, const struct record *r, struct err *e)
+int restore_root(struct restore *x, const struct record *r, struct err *e)
 {
 	struct frame *root = &x->frames[0];
 
+	if (!S_ISDIR(r->st.mode))
+		return err_set(e, ERR_FORMAT, "the point's root is no directory");
 	if (r->fsflags & META_PINS)
 		x->pins = true;
 	free(root->meta);
@@ -150,6 +151,13 @@ static int do_root(struct restore *x, const struct record *r, struct err *e)
 		return restore_no_memory(e);
 	atomic_fetch_add(&x->report->directories, 1);
 	return 0;
+}
+
+int restore_go(struct restore *x, const char *path, size_t len, struct err *e)
+{
+	if (window_full(x->now) && fill_submit(x, e) < 0)
+		return -1;
+	return dirs_climb(x, path, len, e) < 0 ? -1 : dirs_enter_missing(x, path, len, e);
 }
 
 static int do_record(struct restore *x, const struct record *r, struct leaf *leaf, struct err *e)
@@ -166,14 +174,9 @@ static int do_record(struct restore *x, const struct record *r, struct leaf *lea
 
 		return fill_file(x, &at, r, leaf, e);
 	}
-	if (r->path_len == 0 && S_ISDIR(r->st.mode))
-		return do_root(x, r, e);
 	if (r->path_len == 0)
-		return err_set(e, ERR_FORMAT, "the point's root is no directory");
-	if (window_full(x->now) && fill_submit(x, e) < 0)
-		return -1;
-	if (dirs_climb(x, r->path, r->path_len, e) < 0 ||
-	    dirs_enter_missing(x, r->path, r->path_len, e) < 0 || dirs_remember(x, r, e) < 0)
+		return restore_root(x, r, e);
+	if (restore_go(x, r->path, r->path_len, e) < 0 || dirs_remember(x, r, e) < 0)
 		return -1;
 	if (!S_ISDIR(r->st.mode))
 		return restore_entry(x, r, leaf, e);
@@ -373,7 +376,7 @@ static int start(struct restore *x, struct err *e)
 
 	if (keys_domain(x->repo->keys, x->point->domain, &x->domain, e) < 0)
 		return -1;
-	if (x->in_place) {
+	if (x->in_place && !x->params->base) {
 		if (!x->domain->has_content)
 			return err_set(e, ERR_DENIED,
 			               "this key file cannot compare data; use the recovery key");
@@ -385,7 +388,8 @@ static int start(struct restore *x, struct err *e)
 			return restore_no_memory(e);
 	}
 	/* Comparing reads all of a window before anything of it is fetched. */
-	x->window_bytes = x->in_place || x->repo->store->caps & STORE_CAP_LOCAL
+	x->window_bytes = (x->in_place && !x->params->base) ||
+	                                  x->repo->store->caps & STORE_CAP_LOCAL
 	                          ? WINDOW_PLAIN_BYTES
 	                          : WINDOW_PLAIN_REMOTE;
 	x->now = window_new(x->window_bytes);
@@ -410,7 +414,7 @@ static int give_root(struct restore *x, struct err *e)
 	if (restore_open_aux(x, e) < 0)
 		return -1;
 	if (tree_lookup(x->aux, "", 0, &r, &leaf, &why) == 0)
-		return do_root(x, r, e);
+		return restore_root(x, r, e);
 	/* The walk comes by the same damage, and tells. */
 	if (restore_is_loss(&why) && x->params->on_corrupt == CORRUPT_SKIP)
 		return 0;
@@ -418,9 +422,16 @@ static int give_root(struct restore *x, struct err *e)
 	return err_wrap(e, "reading the point's root");
 }
 
+static int walk(struct restore *x, struct err *e)
+{
+	if (x->params->base)
+		return base_run(x, e);
+	return give_root(x, e) < 0 ? -1 : walk_all(x, do_wanted, e);
+}
+
 static int run(struct restore *x, struct err *e)
 {
-	if (give_root(x, e) < 0 || walk_all(x, do_wanted, e) < 0 || fill_end(x, e) < 0)
+	if (walk(x, e) < 0 || fill_end(x, e) < 0)
 		return -1;
 	while (x->nframes > 0) {
 		if (dirs_pop(x, e) < 0)
@@ -428,7 +439,8 @@ static int run(struct restore *x, struct err *e)
 	}
 	if (fill_finish(x, e) < 0)
 		return -1;
-	if (x->pins && !x->compare && x->target->ops->pin && walk_all(x, pin_record, e) < 0)
+	if ((x->pins || atomic_load(&x->target->unpinned)) && !x->compare && x->target->ops->pin &&
+	    walk_all(x, pin_record, e) < 0)
 		return -1;
 	return 0;
 }
@@ -441,6 +453,7 @@ static void clear(struct restore *x)
 	crew_free(x->crew);
 	tree_free(x->tree);
 	tree_free(x->aux);
+	base_free(x->base);
 	secret_free(x->domain);
 	secret_wipe(&x->hasher, sizeof(x->hasher));
 	for (struct context *c = x->contexts, *next; c; c = next) {
@@ -487,6 +500,8 @@ int restore_run(const struct repo *r, const struct point *p, struct target *t,
 	int rc = start(&x, e);
 	if (rc == 0) {
 		rc = run(&x, e);
+		if (rc < 0 && x.base)
+			rc = base_explain(e);
 		if (rc < 0 && !x.compare)
 			err_wrap(e, "the target '%s' is incomplete", t->path);
 	}

@@ -35,6 +35,12 @@ struct restore_params {
 	struct select *select; /* only what it has, of what is below these; NULL: all of it */
 	bool root;             /* the point's root gives its metadata to the target, too */
 	uint64_t matched;      /* entries that patterns fit, for the report */
+	/*
+	 * The target is exactly this point, so only what differs from it is looked at; NULL:
+	 * nothing is known of it. Of whole points alone, with TARGET_KNOWN, TARGET_IN_PLACE and
+	 * TARGET_DELETE, without TARGET_COMPARE and CORRUPT_SKIP.
+	 */
+	const struct point *base;
 	enum on_corrupt on_corrupt;
 	bool rehash;      /* compute every chunk's id again */
 	unsigned threads; /* 0: CPUs */
@@ -49,7 +55,7 @@ struct restore_params {
  * would be written. Gaps and losses of metadata are no errors here (see
  * report_verdict()).
  *   ERR_NOT_FOUND  a path is not in the point
- *   ERR_CORRUPT    damaged data or tree, with CORRUPT_FAIL
+ *   ERR_CORRUPT    damaged data or tree, with CORRUPT_FAIL; the target is not the base
  *   ERR_CANCELLED, ERR_QUOTA, ERR_DENIED, ... and the target is incomplete
  */
 MUST_CHECK int restore_run(const struct repo *r, const struct point *p, struct target *t,

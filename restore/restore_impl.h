@@ -46,6 +46,7 @@ struct frame {
 };
 
 struct alias; /* of links.c */
+struct base;  /* of base.c */
 
 struct restore {
 	const struct repo *repo;
@@ -58,9 +59,11 @@ struct restore {
 	struct tree *tree;
 	struct tree *aux; /* for looking up beside the walk; opened when needed */
 	struct reader *reader;
-	struct crew *crew; /* when existing content counts */
-	bool in_place;     /* existing content is looked at: in place, or comparing */
-	bool compare;      /* nothing is written */
+	struct crew *crew;        /* when existing content counts */
+	bool in_place;            /* existing content is looked at: in place, or comparing */
+	bool compare;             /* nothing is written */
+	struct base *base;        /* the point that the target is; NULL: that is not known */
+	const struct record *old; /* what that has of the file that is filled next; NULL: nothing */
 
 	struct window *now;           /* being filled */
 	uint64_t window_bytes;        /* plain_max of new ones */
@@ -117,6 +120,12 @@ bool path_within(const char *path, size_t len, const char *dir, size_t dir_len);
 /* Is the path, which is no directory, part of what is restored? */
 bool restore_selected(const struct restore *x, const char *path, size_t len);
 
+/* The root gets its metadata from r when all is done. */
+MUST_CHECK int restore_root(struct restore *x, const struct record *r, struct err *e);
+
+/* Goes into the directory that holds a path of the point. */
+MUST_CHECK int restore_go(struct restore *x, const char *path, size_t len, struct err *e);
+
 /* An entry that is no directory; its directory is entered. */
 MUST_CHECK int restore_entry(struct restore *x, const struct record *r, struct leaf *leaf,
                              struct err *e);
@@ -149,6 +158,35 @@ MUST_CHECK int dirs_remember(struct restore *x, const struct record *r, struct e
 /* What is left to do for a directory when all below it is done. */
 MUST_CHECK int dirs_leave(struct restore *x, struct later *l, struct err *e);
 
+/* ---- base.c: the target is a known point ---- */
+
+/* Restores what of the point differs from params->base, as the walk does all of it. */
+MUST_CHECK int base_run(struct restore *x, struct err *e);
+void base_free(struct base *b); /* NULL is fine */
+
+/*
+ * Of [off, off + len) of the file that is filled, which are the bytes of chunk ref (NULL: none,
+ * and kind says what) from chunk_off on: how many from off are, all of them or none, in the same
+ * place of the base. *ret_len >= 1.
+ */
+MUST_CHECK int base_stretch(struct restore *x, const struct record *r, const struct extent *n,
+                            const struct chunk_ref *ref, uint64_t off, uint64_t done,
+                            uint64_t *ret_len, bool *ret_same, struct err *e);
+
+/* -1: e, which ended the run; where it comes from a target that is not the base, it says so. */
+int base_explain(struct err *e);
+
+/* -1: the open file is not what the base has. */
+MUST_CHECK int base_check(const struct restore *x, const struct rfile *f, struct err *e);
+
+/* -1: the directory that was entered just now was there, or was not, other than expected. */
+MUST_CHECK int base_entered(struct restore *x, const struct record *r, bool expected,
+                            struct err *e);
+
+/* The path is not what the base has, because of why: ERR_CORRUPT, and what to do. */
+int base_not_so(const struct restore *x, const char *path, size_t len, const char *why,
+                struct err *e);
+
 /* ---- links.c: hard links ---- */
 
 MUST_CHECK int links_add(struct restore *x, const struct record *r, struct leaf *leaf,
@@ -172,6 +210,14 @@ MUST_CHECK int fill_file(struct restore *x, const struct target_place *at, const
 MUST_CHECK int fill_more(struct restore *x, const struct record *r, struct leaf *leaf,
                          struct err *e);
 MUST_CHECK int fill_end(struct restore *x, struct err *e);
+
+/*
+ * Of a file that the base has, too: goes on with a large one from a place on, or passes over what
+ * is the same up to a place (of the one that fill_more() would go on with; else nothing happens).
+ */
+MUST_CHECK int fill_from(struct restore *x, const struct target_place *at, const struct record *r,
+                         struct leaf *leaf, uint64_t from, struct err *e);
+void fill_pass(struct restore *x, uint64_t to);
 
 /*
  * Frees everything that is under way; the reader has ended. Files that are not whole are

@@ -11,6 +11,7 @@
 #ifndef AKSDR_RESTORE_TARGET_H
 #define AKSDR_RESTORE_TARGET_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,7 +27,8 @@ enum target_flags {
 	TARGET_NO_OWNER = 1 << 3, /* owners are left as the system gives them */
 	TARGET_FORCE = 1 << 4,    /* a block device that is not empty may be overwritten */
 	TARGET_COMPARE = 1 << 5,  /* nothing is changed: the target is read and compared */
-	TARGET_REREAD = 1 << 6    /* comparing: from the medium, not from memory */
+	TARGET_REREAD = 1 << 6,   /* comparing: from the medium, not from memory */
+	TARGET_KNOWN = 1 << 7 /* in place: what is there is known; what is not as expected fails */
 };
 
 /* A directory of the target. id is unique in a run, so that a worker knows the one it has open. */
@@ -43,15 +45,22 @@ struct target_place {
 };
 
 enum target_how {
-	TARGET_CREATE, /* must not exist, unless the target is in place: then it is replaced */
-	TARGET_CHANGE  /* in place: what is there stays if it can be changed, else it is replaced */
+	/* Must not exist, unless the target is in place and not known: then it is replaced. */
+	TARGET_CREATE,
+	/*
+	 * In place: what is there stays if it can be changed, else it is replaced; known: with its
+	 * other names, and it is never replaced (ERR_NOT_FOUND).
+	 */
+	TARGET_CHANGE
 };
 
 /* A regular file (or the block device) of the target, open. */
 struct target_file {
 	int fd;            /* -1: not open; comparing: not there */
 	bool existing;     /* it was there before; old content is in it */
-	uint64_t old_size; /* when existing */
+	uint64_t old_size; /* when existing, as these: */
+	struct timestamp old_mtime;
+	uint32_t old_links;
 	struct meta_have have;
 };
 
@@ -127,6 +136,7 @@ struct target {
 	unsigned flags;        /* target_flags; COMPARE may be set and cleared between runs */
 	char *path;            /* as the user gave it; owned */
 	struct losses *losses; /* borrowed; what could not be set */
+	atomic_bool unpinned;  /* flags were taken off what may stay under another name */
 };
 
 /*

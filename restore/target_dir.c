@@ -103,7 +103,8 @@ static int dir_remove(struct target *t, struct target_worker *w, const struct ta
 
 	if (dir < 0)
 		return -1;
-	return beneath_remove(dir, d->dev, at->name, at->dir->len > 0 ? at->dir->path : t->path, e);
+	return beneath_remove(dir, d->dev, at->name, at->dir->len > 0 ? at->dir->path : t->path,
+	                      &t->unpinned, e);
 }
 
 static int dir_names(struct target *t, struct target_worker *w, const struct target_parent *dir,
@@ -171,7 +172,7 @@ static int enter_existing(struct target_dir *d, int dir, const struct target_pla
 	if (!(flags & TARGET_IN_PLACE))
 		return err_set(e, ERR_EXISTS, "'%s' exists in the target already", text.s);
 	if (beneath_remove(dir, d->dev, at->name, at->dir->len > 0 ? at->dir->path : d->base.path,
-	                   e) < 0)
+	                   &d->base.unpinned, e) < 0)
 		return -1;
 	if (mkdirat(dir, at->name, 0700) < 0)
 		return err_sys(e, errno, "making the directory '%s'", text.s);
@@ -247,7 +248,7 @@ static bool same_entry(int dir, const char *name, const struct record *r, const 
 {
 	char link[PATH_MAX];
 
-	if ((st->st_mode & S_IFMT) != (r->st.mode & S_IFMT) || st->st_nlink > 1)
+	if ((st->st_mode & S_IFMT) != (r->st.mode & S_IFMT))
 		return false;
 	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
 		return st->st_rdev == makedev(r->st.rdev_major, r->st.rdev_minor);
@@ -273,7 +274,8 @@ static int dir_make(struct target *t, struct target_worker *w, const struct targ
 	if (rc < 0 && errno == EEXIST && t->flags & TARGET_IN_PLACE) {
 		if (fstatat(dir, at->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return err_sys(e, errno, "looking at '%s'", text_of(t, at).s);
-		keep = same_entry(dir, at->name, r, &st);
+		keep = same_entry(dir, at->name, r, &st) &&
+		       (st.st_nlink == 1 || t->flags & TARGET_KNOWN);
 		if (!keep) {
 			if (dir_remove(t, w, at, e) < 0)
 				return -1;
@@ -313,6 +315,12 @@ static int link_from(struct target *t, struct target_worker *w, const struct tar
 
 	if (linkat(to_dir, to_name, dir, at->name, 0) == 0)
 		return 0;
+	/* What it links to has been as it should be, flags included. */
+	if (errno == EPERM && t->flags & TARGET_KNOWN && beneath_unpin(to_dir, to_name)) {
+		atomic_store(&t->unpinned, true);
+		if (linkat(to_dir, to_name, dir, at->name, 0) == 0)
+			return 0;
+	}
 	if (errno != EEXIST || !(t->flags & TARGET_IN_PLACE))
 		return -1;
 	if (fstatat(to_dir, to_name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -392,12 +400,16 @@ static int open_existing(struct target_dir *d, int dir, const char *name, struct
 	if (fstat(fd, &st) < 0)
 		return -1;
 	/* A file with other names is not changed under them: they may lie outside of the target. */
-	if (!S_ISREG(st.st_mode) || (st.st_nlink > 1 && !compare))
+	if (!S_ISREG(st.st_mode) ||
+	    (st.st_nlink > 1 && !compare && !(d->base.flags & TARGET_KNOWN)))
 		return 1;
 	target_forget(&d->base, fd);
 	ret->fd = steal_fd(&fd);
 	ret->existing = true;
 	ret->old_size = (uint64_t)st.st_size;
+	ret->old_mtime = (struct timestamp){ .s = st.st_mtim.tv_sec,
+		                             .ns = (uint32_t)st.st_mtim.tv_nsec };
+	ret->old_links = (uint32_t)st.st_nlink;
 	ret->have = meta_have_of(&st);
 	return 0;
 }
@@ -428,11 +440,16 @@ static int dir_open(struct target *t, struct target_worker *w, const struct targ
 			return 0;
 		if (rc < 0 && errno != ENOENT)
 			return err_sys(e, errno, "opening '%s'", text_of(t, at).s);
+		if (t->flags & TARGET_KNOWN)
+			return err_set(e, ERR_NOT_FOUND,
+			               "'%s' is not there, or nothing that can be changed",
+			               text_of(t, at).s);
 		if (rc > 0 && dir_remove(t, w, at, e) < 0)
 			return -1;
 	}
 	int rc = create_file(d, dir, at->name, r, ret);
-	if (rc < 0 && errno == EEXIST && ret->fd < 0 && t->flags & TARGET_IN_PLACE) {
+	if (rc < 0 && errno == EEXIST && ret->fd < 0 && t->flags & TARGET_IN_PLACE &&
+	    !(t->flags & TARGET_KNOWN)) {
 		if (dir_remove(t, w, at, e) < 0)
 			return -1;
 		rc = create_file(d, dir, at->name, r, ret);

@@ -44,6 +44,7 @@ struct rfile {
 	atomic_uint pending;     /* shared files: deliveries it waits for */
 	atomic_bool differs;     /* comparing: something of it differs */
 	bool shared;             /* open, and finished by the last of its deliveries */
+	bool based;              /* an older state is there, and known: base_stretch() compares */
 	atomic_bool done;        /* closed as it should be */
 	/* large files, which may outlive a window: */
 	bool large;

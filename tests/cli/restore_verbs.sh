@@ -138,6 +138,33 @@ run 2 "$restore" volume "$data" --target "$work/untold" --result "$work/result" 
 run 4 "$restore" volume "$data" --target "$work/untold" --result "$work/nowhere/result"
 err "telling the result to '.*/nowhere/result'"
 
+t 'with a base only what differs is looked at, and a target that is not the base is told'
+older=$("$restore" points data --output json | python3 -c 'import json,sys
+print([i["point"] for i in json.load(sys.stdin)["items"] if i["volume"]=="data" and not i["namespace"]][0])')
+run 0 "$restore" volume "data@$older" --target "$work/based"
+run 0 "$restore" volume "$data" --target "$work/based" --in-place --delete --base "$older" --result "$work/result" \
+	--verify
+told base "$older"
+told files 1
+ok same_tree src based
+run 0 "$restore" volume "data@$older" --target "$work/based" --in-place --delete --base "$id" --quiet
+ok test "$(cat based/one)" = one
+echo other >based/one
+run 5 "$restore" volume "$data" --target "$work/based" --in-place --delete --base "$older" --result "$work/result"
+err "'one' is not as point .* run again without --base"
+told class corrupt
+run 0 "$restore" volume "$data" --target "$work/based" --in-place --delete --base "$older" --dry-run --output json
+json_is 1 items 0 differ_count
+run 0 "$restore" volume "$data" --target "$work/based" --in-place --delete
+ok same_tree src based
+run 2 "$restore" volume "$data" --target "$work/based" --in-place --base "$older"
+run 2 "$restore" volume "$data" --target "$work/based" --in-place --delete --base "$older" --on-corrupt skip
+run 2 "$restore" volume "$data" --target "$work/based" --in-place --delete --base disk@latest
+run 4 "$restore" volume "$data" --target "$work/based" --in-place --delete --base ffff0000
+echo extra >based/dir/extra
+run 5 "$restore" volume "$data" --target "$work/based" --in-place --delete --base "$id" --verify
+err 'differ'
+
 t 'verify reads everything back'
 run 0 "$restore" volume "$data" --target "$work/verified" --verify
 out 'read back and compared: all as in the point'

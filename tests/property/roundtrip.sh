@@ -23,6 +23,11 @@ discard() {
 	[ ! -e "$1" ] || { tree unpin "$1" && chmod -R u+rwX "$1" && rm -rf --one-file-system "$1"; }
 }
 
+# based NAME TARGET FROM TO: the target, which is generation FROM, becomes TO, by what differs alone
+based() {
+	run 0 volume "$1@${ids[$4]}" "$2" --in-place --delete --base "${ids[$3]}"
+}
+
 # mounted_is NAME@POINT LIST TITLE: the point, as a file system, is what LIST says
 mounted_is() {
 	local mount_pid
@@ -82,6 +87,11 @@ generations_of() {
 			run 0 volume "$name@${ids[other]}" "$dir/o" --in-place --delete
 			ok check "$lists/$other" "$dir/o"
 		done
+		t "$name, seed $seed: only what differs from generation $g, and back to it"
+		based "$name" "$dir/o" $g $((g % generations + 1))
+		ok check "$lists/$((g % generations + 1))" "$dir/o"
+		based "$name" "$dir/o" $((g % generations + 1)) $g
+		ok check "$lists/$g" "$dir/o"
 		discard "$dir/o"
 	done
 
@@ -171,6 +181,8 @@ images_of() {
 		ok same "$file.$g" "$file.o"
 		run 0 volume "$name@${ids[g % generations + 1]}" "$file.o" --in-place
 		ok same "$file.$((g % generations + 1))" "$file.o"
+		based "$name" "$file.o" $((g % generations + 1)) "$g"
+		ok same "$file.$g" "$file.o"
 		rm -f "$file.o"
 	done
 }
