@@ -22,6 +22,7 @@
 #include "restore/restore_impl.h"
 
 #define LOST_FOUND "lost+found"
+#define NODES_BYTES (12 * MIB) /* of decoded nodes of trees */
 
 static const char advice[] = "; run again without --base, so that all of it is compared";
 
@@ -160,8 +161,11 @@ static int first_of(const struct restore *x, struct tree **aux, const struct poi
                     const struct record *r, const struct record **ret, struct leaf **ret_leaf,
                     struct err *e)
 {
-	if (!*aux && tree_open(x->repo, p, aux, e) < 0)
-		return -1;
+	if (!*aux) {
+		if (tree_open(x->repo, p, aux, e) < 0)
+			return -1;
+		tree_use_cache(*aux, x->nodes);
+	}
 	if (tree_lookup(*aux, r->path, r->path_len, ret, ret_leaf, e) < 0)
 		return -1;
 	return S_ISREG((*ret)->st.mode) && !((*ret)->flags & RECORD_HARDLINK)
@@ -501,10 +505,16 @@ int base_run(struct restore *x, struct err *e)
 	if (!b)
 		return restore_no_memory(e);
 	x->base = b;
+	/* What directories say is near the entries that are looked at. */
+	x->nodes = node_cache_new(NODES_BYTES);
+	if (!x->nodes)
+		return restore_no_memory(e);
+	tree_use_cache(x->tree, x->nodes);
 	b->gone = BUF_INIT(FORMAT_PATH_MAX);
 	b->new.tree = x->tree;
 	if (tree_open(x->repo, x->params->base, &b->old.tree, e) < 0)
 		return base_wrap(x, e);
+	tree_use_cache(b->old.tree, x->nodes);
 	return enter_root(x, e) < 0 ? -1 : walk(x, e);
 }
 

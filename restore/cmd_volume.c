@@ -163,15 +163,9 @@ static int check_options(const struct job *j, struct err *e)
 	if (j->flags & TARGET_DELETE && j->nonly > 0)
 		return err_set(e, ERR_INVALID,
 		               "--delete would remove what --only leaves out; give one of them");
-	if (!j->base)
-		return 0;
-	if (!(j->flags & TARGET_DELETE))
+	if (j->base && !(j->flags & TARGET_DELETE))
 		return err_set(e, ERR_INVALID,
 		               "--base makes sense with --in-place and --delete only");
-	if (j->params.on_corrupt == CORRUPT_SKIP)
-		return err_set(e, ERR_INVALID,
-		               "with --base nothing is known of a target that gaps are left in: "
-		               "leave --base or --on-corrupt skip away");
 	return 0;
 }
 

@@ -246,7 +246,10 @@ static int deliver_part(struct restore *x, struct context *c, struct piece *firs
 		if (p->same)
 			continue;
 		if (!plain) {
-			if (restore_damage(x, f->rec, p->off, p->len, why, e) < 0)
+			/* What was there is of another state: the gap is a hole, as it is told. */
+			if (restore_damage(x, f->rec, p->off, p->len, why, e) < 0 ||
+			    (!x->compare && f->file.existing &&
+			     x->target->ops->hole(x->target, &f->file, p->off, p->len, e) < 0))
 				return -1;
 			continue;
 		}

@@ -82,7 +82,13 @@ int restore_no_memory(struct err *e)
 
 int restore_open_aux(struct restore *x, struct err *e)
 {
-	return x->aux ? 0 : tree_open(x->repo, x->point, &x->aux, e);
+	if (x->aux)
+		return 0;
+	if (tree_open(x->repo, x->point, &x->aux, e) < 0)
+		return -1;
+	if (x->nodes)
+		tree_use_cache(x->aux, x->nodes);
+	return 0;
 }
 
 int restore_later(struct restore *x, struct later *l, struct err *e)
@@ -454,6 +460,7 @@ static void clear(struct restore *x)
 	tree_free(x->tree);
 	tree_free(x->aux);
 	base_free(x->base);
+	node_cache_free(x->nodes);
 	secret_free(x->domain);
 	secret_wipe(&x->hasher, sizeof(x->hasher));
 	for (struct context *c = x->contexts, *next; c; c = next) {

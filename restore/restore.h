@@ -38,7 +38,7 @@ struct restore_params {
 	/*
 	 * The target is exactly this point, so only what differs from it is looked at; NULL:
 	 * nothing is known of it. Of whole points alone, with TARGET_KNOWN, TARGET_IN_PLACE and
-	 * TARGET_DELETE, without TARGET_COMPARE and CORRUPT_SKIP.
+	 * TARGET_DELETE, without TARGET_COMPARE. Damage to the trees ends it in any case.
 	 */
 	const struct point *base;
 	enum on_corrupt on_corrupt;

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "repo/node_cache.h"
 #include "repo/reader.h"
 #include "restore/crew.h"
 #include "restore/restore.h"
@@ -57,7 +58,8 @@ struct restore {
 	struct domain_keys *domain;
 	struct crypt_hasher hasher; /* of data chunks */
 	struct tree *tree;
-	struct tree *aux; /* for looking up beside the walk; opened when needed */
+	struct tree *aux;         /* for looking up beside the walk; opened when needed */
+	struct node_cache *nodes; /* of all trees, where much is looked up; else NULL */
 	struct reader *reader;
 	struct crew *crew;        /* when existing content counts */
 	bool in_place;            /* existing content is looked at: in place, or comparing */

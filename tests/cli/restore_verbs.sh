@@ -158,7 +158,6 @@ json_is 1 items 0 differ_count
 run 0 "$restore" volume "$data" --target "$work/based" --in-place --delete
 ok same_tree src based
 run 2 "$restore" volume "$data" --target "$work/based" --in-place --base "$older"
-run 2 "$restore" volume "$data" --target "$work/based" --in-place --delete --base "$older" --on-corrupt skip
 run 2 "$restore" volume "$data" --target "$work/based" --in-place --delete --base disk@latest
 run 4 "$restore" volume "$data" --target "$work/based" --in-place --delete --base ffff0000
 echo extra >based/dir/extra

@@ -101,6 +101,38 @@ static void test_restore_run__skips_damaged_data_and_lists_it(void **state)
 	fails_saying(ERR_PARTIAL, "has lost", report_verdict(&w.report, e));
 }
 
+/* In place: over another state, and over one that is known. */
+static void test_restore_run__a_gap_is_a_hole_where_something_else_was(void **state)
+{
+	auto_world struct world w = world_new();
+	const char *const all = "large";
+
+	(void)state;
+	world_file(&w, all, 4, 12 * MIB);
+	CLEANUP(point_clear) struct point p = world_backup(&w);
+	world_file(&w, all, 5, 12 * MIB);
+	CLEANUP(point_clear) struct point q = world_backup(&w);
+	hurt_file(&w, &q, all, 3);
+	for (int known = 0; known < 2; known++) {
+		struct restore_params params = skipping;
+		size_t n;
+		size_t m;
+
+		world_restore(&w, &p, TARGET_IN_PLACE | TARGET_DELETE);
+		params.base = known ? &p : NULL;
+		ok(world_try(&w, &q, w.out,
+		             TARGET_IN_PLACE | TARGET_DELETE | (known ? TARGET_KNOWN : 0), &params,
+		             e));
+		assert_int_equal(w.report.gap_count, 1);
+		const struct gap *g = &w.report.gaps[0];
+		auto_free char *want = read_file(w.src, all, &n);
+		auto_free char *got = read_file(w.out, all, &m);
+		assert_int_equal(n, m);
+		memset(want + g->off, 0, g->len);
+		assert_memory_equal(got, want, n);
+	}
+}
+
 static void test_restore_run__files_of_one_damaged_chunk_are_all_listed(void **state)
 {
 	auto_world struct world w = world_new();
@@ -562,6 +594,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_restore_run__stops_at_damaged_data_and_keeps_nothing_of_it),
 		cmocka_unit_test(test_restore_run__skips_damaged_data_and_lists_it),
+		cmocka_unit_test(test_restore_run__a_gap_is_a_hole_where_something_else_was),
 		cmocka_unit_test(test_restore_run__files_of_one_damaged_chunk_are_all_listed),
 		cmocka_unit_test(test_restore_run__a_pack_that_is_gone_is_damage),
 		cmocka_unit_test(test_restore_run__a_key_that_reads_no_data_is_no_damage),
