@@ -124,11 +124,9 @@ json_t *filler_objects_notes(const char *key, ...)
 
 json_t *filler_objects_args(const struct filler_claim *c, const char *held, bool fresh)
 {
-	json_t *args = json_pack("[s, s+++, s, s, s, s, s, s, s, s, s, s]", "volume", c->volume,
-	                         "@", c->point, "--target",
-	                         c->block ? FILLER_DEVICE : FILLER_TARGET, "--result",
-	                         WORKER_RESULT, "--sync", "--quiet", "--progress", "always",
-	                         "--log-format", "json");
+	json_t *args = json_pack("[s, s+++, s, s, s, s, s, s, s]", "volume", c->volume, "@",
+	                         c->point, "--target", c->block ? FILLER_DEVICE : FILLER_TARGET,
+	                         "--result", WORKER_RESULT, "--sync", "--log-format", "json");
 	int bad = !args;
 
 	if (!fresh) {
