@@ -61,33 +61,36 @@ struct tally {
 	unsigned asked, missing;
 };
 
+struct asked_rule {
+	const struct cluster_examine *x;
+	const struct rights_rule *rule;
+	const char *ns;
+};
+
+static void missing(void *arg, const char *verb)
+{
+	const struct asked_rule *a = arg;
+
+	tell(a->x, "right", cluster_judge_missing(a->rule, verb, a->ns));
+}
+
 /* All verbs of a rule in one namespace, or in the cluster. */
 static int ask_rule(const struct cluster_examine *x, const struct rights_rule *rule, const char *ns,
                     struct tally *t, struct err *e)
 {
-	char resource[64], verb[RIGHTS_VERB_MAX];
-	const char *sub = strchr(rule->resource, '/');
-	size_t at = 0;
+	struct asked_rule a = { x, rule, ns };
+	const struct review_verbs r = { .group = rule->group,
+		                        .resource = rule->resource,
+		                        .verbs = rule->verbs,
+		                        .ns = ns,
+		                        .missing = missing,
+		                        .arg = &a };
+	unsigned asked, lacking;
 
-	(void)snprintf(resource, sizeof(resource), "%.*s",
-	               (int)(sub ? sub - rule->resource : (ptrdiff_t)strlen(rule->resource)),
-	               rule->resource);
-	while (rights_next(rule, &at, verb)) {
-		const struct review what = { .verb = verb,
-			                     .group = rule->group,
-			                     .resource = resource,
-			                     .sub = sub ? sub + 1 : NULL,
-			                     .ns = ns };
-		bool allowed = false;
-
-		if (review_self(x->kube, &what, &allowed, NULL, e) < 0)
-			return -1;
-		t->asked++;
-		if (!allowed) {
-			t->missing++;
-			tell(x, "right", cluster_judge_missing(rule, verb, ns));
-		}
-	}
+	if (review_self_verbs(x->kube, &r, &asked, &lacking, e) < 0)
+		return -1;
+	t->asked += asked;
+	t->missing += lacking;
 	return 0;
 }
 

@@ -2,9 +2,6 @@
 /* A table; the rules of the chart say why each verb is there, this one what is lost without. */
 #include "agent/rights.h"
 
-#include <assert.h>
-#include <string.h>
-
 #include "common/clean.h"
 
 #define SNAPSHOT "snapshot.storage.k8s.io"
@@ -48,18 +45,4 @@ const struct rights_rule *rights_rules(size_t *ret_n)
 {
 	*ret_n = ARRAY_LEN(rules);
 	return rules;
-}
-
-bool rights_next(const struct rights_rule *rule, size_t *at, char *verb)
-{
-	const char *p = rule->verbs + *at;
-	size_t n = strcspn(p, " ");
-
-	if (n == 0)
-		return false;
-	assert(n < RIGHTS_VERB_MAX);
-	memcpy(verb, p, n);
-	verb[n] = '\0';
-	*at += n + (p[n] == ' ' ? 1 : 0);
-	return true;
 }

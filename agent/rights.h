@@ -7,7 +7,6 @@
 #ifndef AKSDR_AGENT_RIGHTS_H
 #define AKSDR_AGENT_RIGHTS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 enum rights_where {
@@ -26,12 +25,5 @@ struct rights_rule {
 
 /* All of them; *ret_n is how many. Static. */
 const struct rights_rule *rights_rules(size_t *ret_n);
-
-#define RIGHTS_VERB_MAX 16
-/*
- * The next verb of a rule into verb, a text of RIGHTS_VERB_MAX bytes; *at begins as 0. False: there
- * is no further one.
- */
-bool rights_next(const struct rights_rule *rule, size_t *at, char *verb);
 
 #endif

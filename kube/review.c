@@ -2,6 +2,7 @@
 /* Reviews are objects that are sent and come back with a status; nothing is kept of them. */
 #include "kube/review.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "common/now.h"
@@ -56,6 +57,51 @@ int review_self(struct kube *k, const struct review *what, bool *ret_allowed, ch
 
 	return ask(k, "selfsubjectaccessreviews", "SelfSubjectAccessReview", spec, ret_allowed,
 	           ret_why, e);
+}
+
+bool review_verb(const char *verbs, size_t *at, char *verb)
+{
+	const char *p = verbs + *at;
+	size_t n = strcspn(p, " ");
+
+	if (n == 0)
+		return false;
+	assert(n < REVIEW_VERB_MAX);
+	memcpy(verb, p, n);
+	verb[n] = '\0';
+	*at += n + (p[n] == ' ' ? 1 : 0);
+	return true;
+}
+
+int review_self_verbs(struct kube *k, const struct review_verbs *r, unsigned *ret_asked,
+                      unsigned *ret_missing, struct err *e)
+{
+	char resource[64], verb[REVIEW_VERB_MAX];
+	const size_t n = strcspn(r->resource, "/");
+	unsigned asked = 0, missing = 0;
+	size_t at = 0;
+
+	(void)snprintf(resource, sizeof(resource), "%.*s", (int)n, r->resource);
+	while (review_verb(r->verbs, &at, verb)) {
+		const struct review what = { .verb = verb,
+			                     .group = r->group,
+			                     .resource = resource,
+			                     .sub = r->resource[n] ? r->resource + n + 1 : NULL,
+			                     .ns = r->ns };
+		bool allowed = false;
+
+		if (review_self(k, &what, &allowed, NULL, e) < 0)
+			return -1;
+		asked++;
+		if (allowed)
+			continue;
+		missing++;
+		if (r->missing)
+			r->missing(r->arg, verb);
+	}
+	*ret_asked = asked;
+	*ret_missing = missing;
+	return 0;
 }
 
 int review_other(struct kube *k, const char *user, const char *const *groups,

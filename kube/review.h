@@ -12,6 +12,25 @@ struct review {
 /* SelfSubjectAccessReview. why (may be NULL) gets what the server says, the caller frees. */
 MUST_CHECK int review_self(struct kube *k, const struct review *what, bool *ret_allowed,
                            char **ret_why, struct err *e);
+#define REVIEW_VERB_MAX 16
+/*
+ * The next of verbs (one blank between them) into verb, a text of REVIEW_VERB_MAX bytes; *at begins
+ * as 0. False: there is no further one.
+ */
+bool review_verb(const char *verbs, size_t *at, char *verb);
+
+/*
+ * Whether we may do each of some verbs with a resource, as "pods" or "pods/log"; ns NULL: in the
+ * cluster. missing (may be NULL) is told of each that we may not. *ret_missing: how many.
+ */
+struct review_verbs {
+	const char *group, *resource, *verbs, *ns;
+	void (*missing)(void *arg, const char *verb);
+	void *arg;
+};
+MUST_CHECK int review_self_verbs(struct kube *k, const struct review_verbs *r, unsigned *ret_asked,
+                                 unsigned *ret_missing, struct err *e);
+
 /* SubjectAccessReview of a user (and its groups, NULL-ended, may be NULL). */
 MUST_CHECK int review_other(struct kube *k, const char *user, const char *const *groups,
                             const struct review *what, bool *ret_allowed, char **ret_why,

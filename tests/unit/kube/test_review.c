@@ -29,6 +29,44 @@ static void test_self__gives_what_the_server_says(void **state)
 	fails(ERR_FORMAT, review_self(kit.kube, &what, &allowed, NULL, e));
 }
 
+static void test_verb__gives_each_once(void **state)
+{
+	char verb[REVIEW_VERB_MAX];
+	size_t at = 0;
+
+	(void)state;
+	assert_true(review_verb("get list", &at, verb));
+	assert_string_equal(verb, "get");
+	assert_true(review_verb("get list", &at, verb));
+	assert_string_equal(verb, "list");
+	assert_false(review_verb("get list", &at, verb));
+}
+
+static void note_verb(void *arg, const char *verb)
+{
+	(void)snprintf(arg, REVIEW_VERB_MAX, "%s", verb);
+}
+
+static void test_self_verbs__tells_what_is_missing(void **state)
+{
+	static const struct kit_answer script[] = {
+		{ .body = "{\"status\":{\"allowed\":true}}" },
+		{ .body = "{\"status\":{\"allowed\":false}}" },
+	};
+	char verb[REVIEW_VERB_MAX] = "";
+	const struct review_verbs r = { "", "pods/log", "get list", "n", note_verb, verb };
+	unsigned asked = 0, missing = 0;
+
+	(void)state;
+	PLAY(script);
+	ok(review_self_verbs(kit.kube, &r, &asked, &missing, e));
+	assert_int_equal(asked, 2);
+	assert_int_equal(missing, 1);
+	assert_string_equal(verb, "list");
+	assert_non_null(strstr(kit.body, "\"namespace\":\"n\",\"resource\":\"pods\","
+	                                 "\"subresource\":\"log\",\"verb\":\"list\""));
+}
+
 static void test_other__names_user_and_groups(void **state)
 {
 	static const struct kit_answer script[] = {
@@ -71,6 +109,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		KIT_CASE(test_self__gives_what_the_server_says),
+		KIT_CASE(test_verb__gives_each_once),
+		KIT_CASE(test_self_verbs__tells_what_is_missing),
 		KIT_CASE(test_other__names_user_and_groups),
 		KIT_CASE(test_token__gives_it_and_its_end),
 	};
