@@ -3,6 +3,7 @@
 #include "restore/finding.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,18 @@ void finding_sort(struct findings *l)
 		qsort(l->list, l->n, sizeof(*l->list), compare);
 }
 
+/* What servers and objects say goes to terminals: without characters that these obey. */
+static void format(char *ret, size_t max, const char *fmt, va_list ap)
+{
+	(void)vsnprintf(ret, max, fmt, ap);
+	for (uint8_t *c = (uint8_t *)ret; *c; c++) {
+		if (*c < 0x20 || *c == 0x7f)
+			*c = '?';
+		else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+			c[0] = c[1] = '?';
+	}
+}
+
 /* A place for a finding of that severity, or NULL. */
 static struct finding *place(struct findings *l, enum finding_severity severity)
 {
@@ -90,7 +103,7 @@ struct finding *finding_add(struct findings *l, enum finding_severity severity, 
 	*f = (struct finding){ .severity = severity };
 	(void)snprintf(f->code, sizeof(f->code), "%s", code);
 	va_start(ap, object);
-	(void)vsnprintf(f->object, sizeof(f->object), object, ap);
+	format(f->object, sizeof(f->object), object, ap);
 	va_end(ap);
 	return f;
 }
@@ -102,7 +115,7 @@ void finding_what(struct finding *f, const char *fmt, ...)
 	if (!f)
 		return;
 	va_start(ap, fmt);
-	(void)vsnprintf(f->what, sizeof(f->what), fmt, ap);
+	format(f->what, sizeof(f->what), fmt, ap);
 	va_end(ap);
 }
 
@@ -113,7 +126,7 @@ void finding_remedy(struct finding *f, const char *fmt, ...)
 	if (!f)
 		return;
 	va_start(ap, fmt);
-	(void)vsnprintf(f->remedy, sizeof(f->remedy), fmt, ap);
+	format(f->remedy, sizeof(f->remedy), fmt, ap);
 	va_end(ap);
 }
 

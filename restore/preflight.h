@@ -3,7 +3,7 @@
  * Whether a plan could be run at the secondary, before it must be: classes, zones, capacity,
  * quotas, Pod Security, names that are taken, rights, nodes, images, identity, key and store. Only
  * asks, and changes nothing there. Facts are gathered first (restore/preflight_facts.h), then
- * judged by functions that are pure (restore/preflight_judge.h).
+ * judged by functions that are pure (restore/preflight_judge.h, restore/preflight_room.h).
  */
 #ifndef AKSDR_RESTORE_PREFLIGHT_H
 #define AKSDR_RESTORE_PREFLIGHT_H
@@ -34,14 +34,15 @@ struct preflight_volume {
 struct preflight_params {
 	const struct preflight_volume *volumes;
 	size_t n;
-	struct kube *kube;           /* of the secondary */
-	const char *ns;              /* the tool's namespace there: staging claims and movers */
-	const char *account;         /* service account of movers there; NULL: the default one */
-	const struct repo *repo;     /* NULL: key and store are not looked at */
-	bool fences;                 /* a failover: the key must be able to fence the primary */
-	bool images;                 /* registries are asked */
-	const char *registry_file;   /* docker's config.json; NULL: as restore/registry.h says */
-	const char *registry_ca;     /* PEM file for registries; NULL: the system's */
+	struct kube *kube;         /* of the secondary */
+	const char *ns;            /* the tool's namespace there: staging claims and movers */
+	const char *run;           /* whose claims may be there already; NULL: none */
+	const char *account;       /* service account of movers there; NULL: it is not looked at */
+	const struct repo *repo;   /* NULL: key and store are not looked at */
+	bool fences;               /* a failover: the key must be able to fence the primary */
+	bool images;               /* registries are asked */
+	const char *registry_file; /* docker's config.json; NULL: as restore/registry.h says */
+	const char *registry_ca;   /* PEM file for registries; NULL: the system's */
 	const struct cancel *cancel; /* may be NULL */
 };
 

@@ -89,7 +89,7 @@ static void test_rows__are_those_of_a_table(void **state)
 	ok(table_print(t, f, NULL, e));
 	(void)fclose(f);
 	assert_string_equal(text, "severity,code,object,what,remedy\r\n"
-	                          "note,N,a\tb,a\tb is so,\r\n");
+	                          "note,N,a?b,a?b is so,\r\n");
 }
 
 static void test_json__bytes_that_are_no_text_are_escaped(void **state)
@@ -98,11 +98,11 @@ static void test_json__bytes_that_are_no_text_are_escaped(void **state)
 	auto_json json_t *j = NULL;
 
 	(void)state;
-	add(&l, FINDING_BLOCK, "B", "\xff");
+	add(&l, FINDING_BLOCK, "B", "\xff\x1b\xc2\x9b");
 	j = finding_json(&l);
 	assert_non_null(j);
 	assert_string_equal(json_string_value(json_object_get(json_array_get(j, 0), "object")),
-	                    "\\xff");
+	                    "\\xff???");
 }
 
 int main(void)
