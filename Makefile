@@ -219,7 +219,7 @@ $(OBJS): | $(GEN)
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
 KINDS := contract fault crash property format storm damage
-SCRIPT_KINDS := unit $(KINDS) model cli memory power lvm servers cluster recipes volumes kube image
+SCRIPT_KINDS := unit $(KINDS) model cli traffic memory power lvm servers cluster recipes volumes kube image
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
 HARNESS := $(if $(harness_srcs),$(B)/libharness.a)

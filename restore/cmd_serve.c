@@ -164,6 +164,7 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 	 */
 	const struct status_params http = {
 		.listen = o->listen,
+		.keep_ms = -1, /* they cost nothing to make */
 		.metrics = serve_metrics,
 		.ready = serve_ready,
 		.path = serve_path,

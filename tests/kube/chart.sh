@@ -64,17 +64,17 @@ for set in "$values"/*.yaml; do
 done
 
 t 'no pod breaks the rules that its profile keeps: the server says so itself'
-# breaks LEVEL NAME: what the server says of the pods of agent, mover and test in a namespace of that level
+# breaks LEVEL NAME: what the server says of the pods of agent, mover, test and serve in a namespace of that level
 breaks() {
 	local level=$1 name=$2
 	run 0 mover "$name"
-	of "$name" 'select(.kind == "DaemonSet").spec.template | .apiVersion = "v1" | .kind = "Pod" |
-		.metadata.name = "agent"' >"$work/pods.json"
+	of "$name" 'select(.kind == "DaemonSet" or .kind == "Deployment").spec.template | .apiVersion = "v1" |
+		.kind = "Pod" | .metadata.name = .spec.containers[0].name' >"$work/pods.json"
 	jq -c . "$work/mover.json" >>"$work/pods.json"
 	of "$name" 'select(.kind == "Pod")' >>"$work/pods.json"
 	run 0 k create namespace "$level-$name" -o name
 	run 0 k label namespace "$level-$name" "pod-security.kubernetes.io/enforce=$level"
-	for account in agent mover; do run 0 k create serviceaccount -n "$level-$name" "aksdr-$account"; done
+	for account in agent mover serve; do run 0 k create serviceaccount -n "$level-$name" "aksdr-$account"; done
 	jq -c 'del(.metadata.namespace)' "$work/pods.json" | while read -r pod; do
 		k create --dry-run=server -n "$level-$name" -f - <<<"$pod" 2>&1 || true
 	done >"$work/said"
@@ -82,10 +82,11 @@ breaks() {
 breaks baseline least
 ok test "$(grep -c 'created (server dry run)' "$work/said")" -eq 3
 breaks restricted automatic
-ok test "$(grep -c 'created (server dry run)' "$work/said")" -eq 3
+ok test "$(grep -c 'created (server dry run)' "$work/said")" -eq 4
 breaks baseline privileged
 ok grep -q '"agent" is forbidden: violates PodSecurity "baseline:latest".*privileged' "$work/said"
 ok grep -q 'pod/mover created' "$work/said"
+ok grep -q 'pod/serve created' "$work/said"
 ok grep -q 'pod/aksdr-doctor created' "$work/said"
 
 t 'movers have no token, no rights, and no network but names and the store'
@@ -112,7 +113,7 @@ out '"registry.example/aksdr@sha256:0123'
 out '"secretRef":\{"name":"aksdr-store"\}'
 out '"mountPropagation":"HostToContainer"'
 run 0 of azure 'select(.kind == "ServiceAccount").metadata, select(.kind == "DaemonSet").spec.template.metadata'
-ok test "$(grep -c '"azure.workload.identity/client-id":"01234567-89ab-cdef-0123-456789abcdef"' "$work/.out")" -eq 2
+ok test "$(grep -c '"azure.workload.identity/client-id":"01234567-89ab-cdef-0123-456789abcdef"' "$work/.out")" -eq 3
 ok test "$(grep -c '"azure.workload.identity/use":"true"' "$work/.out")" -eq 1
 run 0 of azure 'select(.kind == "BackupPolicy" or .kind == "VolumeSnapshotClass").metadata |
 	.name, .labels["aksdr.io/use"]'
@@ -132,10 +133,36 @@ run 0 of least 'select(.kind == "ClusterRole" or .kind == "Role") | [.rules[] | 
 out '^false$'
 ok not grep -q true "$work/.out"
 
+t 'who sends traffic finds pods that have the audit key alone, and no rights'
+run 0 of least 'select(.metadata.name | endswith("-serve")).kind'
+ok empty "$work/.out"
+run 0 of azure -r 'select(.metadata.name | endswith("-serve")).kind'
+ok test "$(sort "$work/.out" | xargs)" = 'Deployment NetworkPolicy PodDisruptionBudget Service ServiceAccount'
+run 0 of azure 'select(.kind == "Deployment").spec.template.spec | .automountServiceAccountToken,
+	.containers[0].command, .containers[0].args, (.volumes[] | select(.name == "key").secret)'
+out '^false$'
+out '^\["aksdr-restore"\]$'
+out '"serve","--cluster=prod-we","--listen=9761","--interval=500","--plan=shop=prod-we","--plan=crm=prod-ne"'
+out '"key":"audit.key".*"secretName":"aksdr-audit"'
+run 0 of privileged 'select(.kind == "Deployment").spec | .replicas, (.template.spec.containers[0] | .args, .env, .envFrom)'
+out '^3$'
+out '"--interval=2000","--max-age=10m"'
+out '"AKSDR_STORE","value":"s3://copy/prod\?endpoint=https://copy.example:9443"'
+out '"AKSDR_KEY","value":"/etc/aksdr/key/the.key"'
+out '"secretRef":\{"name":"aksdr-copy"\}'
+run 0 of privileged 'select(.kind == "NetworkPolicy" and (.metadata.name | endswith("-serve"))).spec |
+	.ingress, [.egress[].ports[].port]'
+out '"cidr":"10.0.0.0/8".*"port":"traffic"'
+out '^\[53,53,443,9443\]$'
+run 0 of azure 'select(.kind == "NetworkPolicy" and (.metadata.name | endswith("-serve"))).spec.ingress'
+out '^\[\{"ports":\[\{"port":"traffic","protocol":"TCP"\}\]\}\]$'
+run 0 of automatic 'select(.kind == "PodMonitor").spec.podMetricsEndpoints[].port'
+out '"traffic"'
+
 t 'every metric of the alerts and the dashboard exists'
 missing() {
 	grep -ohE 'aksdr_[a-z_]+' "$work/automatic.yaml" | sort -u | while read -r name; do
-		grep -qF "\"$name\"" "$src"/catalog/*.c "$src"/agent/*.c "$src"/common/metric.c || echo "$name"
+		grep -qF "\"$name\"" "$src"/catalog/*.c "$src"/agent/*.c "$src"/restore/*.c "$src"/common/metric.c || echo "$name"
 	done
 }
 ok test -z "$(missing)"
@@ -172,6 +199,11 @@ wrong 'rbac[./]hooks' --set rbac.hooks=some
 wrong 'rbac\.hookNamespaces names none' --set rbac.hooks=namespaces
 wrong 'rbac\.hookNamespaces counts only' --set 'rbac.hookNamespaces[0]=x'
 wrong 'monitoring[./]maxAge' --set-string monitoring.maxAge=2days
+wrong 'serve\.keySecret' --set serve.enabled=true --set 'serve.plans[0].name=a' --set 'serve.plans[0].primary=b'
+wrong 'serve\.plans' --set serve.enabled=true --set serve.keySecret=x
+wrong 'serve[./]plans[./]0' --set serve.enabled=true --set serve.keySecret=x --set 'serve.plans[0].name=Shop'
+wrong 'serve[./]intervalMs' --set serve.intervalMs=1
+wrong 'serve\.storeUrl holds a user' --set-string serve.storeUrl=s3://id:secret@bucket
 wrong 'networkPolicy[./]storeCidrs[./]0' --set 'networkPolicy.storeCidrs[0]=here'
 
 t 'an upgrade with CRDs that are not those in the cluster stops, and says what to do'

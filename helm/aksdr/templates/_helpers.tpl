@@ -32,6 +32,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.serviceAccount.maintenance.name | default (printf "%s-maintenance" (include "aksdr.fullname" .)) -}}
 {{- end -}}
 
+{{- define "aksdr.serveAccount" -}}
+{{- .Values.serviceAccount.serve.name | default (printf "%s-serve" (include "aksdr.fullname" .)) -}}
+{{- end -}}
+
 {{- define "aksdr.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
@@ -59,13 +63,18 @@ azure.workload.identity/use: "true"
 
 {{/* Store, key and state, the same for agent, movers and the test. */}}
 {{- define "aksdr.env" -}}
+{{ include "aksdr.envOf" (dict "root" . "url" .Values.store.url "item" .Values.key.item) }}
+{{- end -}}
+
+{{/* The same for another store, another key. */}}
+{{- define "aksdr.envOf" -}}
 - name: AKSDR_STORE
-  value: {{ .Values.store.url | quote }}
+  value: {{ .url | quote }}
 - name: AKSDR_KEY
-  value: /etc/aksdr/key/{{ .Values.key.item }}
+  value: /etc/aksdr/key/{{ .item }}
 - name: AKSDR_STATE
   value: /var/lib/aksdr/state
-{{- with .Values.store.env }}
+{{- with .root.Values.store.env }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
@@ -89,15 +98,16 @@ envFrom:
 
 {{/*
 mode: of the key, in decimal for parsers of YAML 1.2: 256 is 0400, 288 is 0440. The kubelet adds the group where a pod
-has an fsGroup.
+has an fsGroup. secret, item: where they are not those of the agent key.
 */}}
 {{- define "aksdr.volumes" -}}
+{{- $item := .item | default .root.Values.key.item | quote -}}
 - name: key
   secret:
-    secretName: {{ .root.Values.key.secret }}
+    secretName: {{ .secret | default .root.Values.key.secret }}
     defaultMode: {{ .mode }}
     items:
-      - {key: {{ .root.Values.key.item | quote }}, path: {{ .root.Values.key.item | quote }}}
+      - {key: {{ $item }}, path: {{ $item }}}
 - name: state
   emptyDir: {sizeLimit: {{ .size }}}
 - name: tmp
@@ -147,7 +157,7 @@ limits:
 {{/* Ports of the store: 443, those in its URL (also in a parameter, as endpoint=https://HOST:PORT), and given ones. */}}
 {{- define "aksdr.storePorts" -}}
 {{- $ports := list 443 -}}
-{{- range regexFindAll ":[0-9]{2,5}(/|\\?|&|$)" (.Values.store.url | replace "%3A" ":" | replace "%2F" "/") -1 -}}
+{{- range regexFindAll ":[0-9]{2,5}(/|\\?|&|$)" (printf "%s&%s" .Values.store.url .Values.serve.storeUrl | replace "%3A" ":" | replace "%2F" "/") -1 -}}
 {{- $ports = append $ports (regexFind "[0-9]+" . | int) -}}
 {{- end -}}
 {{- range .Values.networkPolicy.storePorts }}{{ $ports = append $ports (int .) }}{{ end -}}
