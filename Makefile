@@ -290,6 +290,7 @@ needs = $(sort $(filter $(B)/%,$(foreach t,$(1),$(firstword $(subst ::, ,$t)))))
 	$(if $(filter tests/lvm/%,$(1)),$(patsubst %.c,$(B)/%,$(lvm_srcs))) \
 	$(if $(filter tests/kube/%,$(1)),$(patsubst %.c,$(B)/%,$(kube_srcs))) \
 	$(if $(filter tests/memory/%,$(1)),$(B)/bench/scale) \
+	$(if $(filter tests/servers/images.sh,$(1)),$(B)/tests/kube/preflight) \
 	$(if $(filter tests/contract/%.sh,$(1)),$(B)/tests/contract/store_contract)
 run_tests = PYTHON='$(PYTHON)' BIN='$(abspath $(B))' SRC='$(CURDIR)' SAN='$(SAN)' TEST='$(TEST)' JOBS='$(JOBS)' \
 	TEST_TIMEOUT='$(TEST_TIMEOUT)' tests/run.sh

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The account's token is given to common/entra.h as the file that it reads: one in memory, which has
- * no name in any file system.
+ * The account's token is given to common/entra.h as the file that it reads: one in memory, which
+ * has no name in any file system.
  */
 #include "restore/identity.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whether the service account of movers has an identity that works: a token of the account is asked
- * for, as the kubelet would, and exchanged at Entra, as a mover would. A federated credential of the
- * secondary's issuer is what is forgotten most often.
+ * for, as the kubelet would, and exchanged at Entra, as a mover would. A federated credential of
+ * the secondary's issuer is what is forgotten most often.
  */
 #ifndef AKSDR_RESTORE_IDENTITY_H
 #define AKSDR_RESTORE_IDENTITY_H

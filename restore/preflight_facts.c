@@ -229,7 +229,8 @@ static int gather(struct gathering *g, enum preflight_kind kind, struct findings
 	g->f->unknown[kind] = why.os == ENOTSUP;
 	if (g->f->unknown[kind])
 		return 0;
-	struct finding *f = finding_add(l, FINDING_WARNING, "NotLooked", "%ss", g->row->kind->kind);
+	struct finding *f = finding_add(l, FINDING_WARNING, "NotLooked", "%s",
+	                                g->row->kind->plural);
 	finding_what(f, "it is not known %s: %.380s", g->row->lost, why.msg);
 	if (why.class == ERR_DENIED)
 		finding_remedy(f, "give who runs this the right to list %s", g->row->kind->plural);

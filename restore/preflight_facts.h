@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a preflight looks at in a cluster: lists of objects, cut down to the members that are judged,
- * and only those that have to do with the plan.
+ * What a preflight looks at in a cluster: lists of objects, cut down to the members that are
+ * judged, and only those that have to do with the plan.
  */
 #ifndef AKSDR_RESTORE_PREFLIGHT_FACTS_H
 #define AKSDR_RESTORE_PREFLIGHT_FACTS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Classes, zones, snapshots, images, store and key. A finding is of what has to be put right, not of
- * each volume that it hurts: these are counted, and the first one is named.
+ * Classes, zones, snapshots, images, store and key. A finding is of what has to be put right, not
+ * of each volume that it hurts: these are counted, and the first one is named.
  */
 #include "restore/preflight_judge.h"
 

@@ -195,7 +195,7 @@ static void judge_left(const json_t *quota, const char *resource, bool bytes, ui
 	                       : "raise it, or restore to another namespace");
 }
 
-/* "CLASS.storageclass.storage.k8s.io/requests.storage", and of claims: for each class that is named. */
+/* Of each class that is named: "CLASS.storageclass.storage.k8s.io/requests.storage", and claims. */
 static void judge_classes(const struct preflight_params *p, const struct preflight_facts *f,
                           const json_t *quota, const char *ns, struct findings *l)
 {

@@ -18,6 +18,9 @@
 #   start_answer STATUS CODE [SECONDS]    a blob service with one answer (answer.py); sets answer_url
 #   start_tokens ASSERTION LOG EXPIRES_IN [ERROR]    who gives tokens (tokens.py); sets AZURE_AUTHORITY_HOST
 #   start_tire REQUESTS          tokens.py before the Azurite that has TLS: 401 for tokens used so often; sets tire_url
+#   start_registry NAME [basic|token]     a registry of images (docker-registry), open to all, or to reader:secret
+#                                alone; sets registry_host. Started again under its name it has its images again
+#   push_image HOST NAME FILE    an archive of docker's kind into one that is open; prints the digest
 #   stop_server NAME             ends one (SIGKILL); the proxy is called proxy
 #   servers_client VERB ...      tests/servers/client.py
 #
@@ -280,4 +283,52 @@ start_tire() {
 		"127.0.0.1:$azurite_port" "$1"
 	# shellcheck disable=SC2034
 	tire_url="azure://acct1/data?endpoint=https://127.0.0.1:$answer_port/acct1&ca=$servers_ca"
+}
+
+# registry_answers PORT NAME: until it does
+registry_answers() {
+	local try
+	for try in {1..200}; do
+		curl -s -o "$servers/$2.hello" "http://127.0.0.1:$1/v2/" && return
+		kill -0 "${servers_pid[$2]}" 2>/dev/null || return
+		sleep 0.05
+	done
+	return "$try"
+}
+
+start_registry() {
+	local name=$1 kind=${2:-open} port try
+	command -v docker-registry >/dev/null || { echo 'docker-registry is not installed: scripts/bootstrap' && exit 77; }
+	mkdir -p "$servers/$name.images"
+	servers_certificates
+	[ "$kind" != token ] || servers_print registry-tokens registry.py "$servers/server.pem" "$servers/server.key"
+	for try in 1 2 3 4 5; do
+		port=$(servers_client ports 1)
+		{
+			printf '%s\n' 'version: 0.1' 'log: {level: warn}' "http: {addr: '127.0.0.1:$port'}" \
+				"storage: {filesystem: {rootdirectory: '$servers/$name.images'}}"
+			case $kind in
+			basic)
+				# The hash of `secret` by bcrypt, which is the only kind that the registry takes.
+				echo 'reader:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a' >"$servers/$name.users"
+				echo "auth: {htpasswd: {realm: test, path: '$servers/$name.users'}}"
+				;;
+			token)
+				printf '%s\n' auth: '  token:' "    realm: http://127.0.0.1:$answer_port/token" \
+					'    service: registry of a test' '    issuer: test' \
+					"    rootcertbundle: '$servers/ca.pem'"
+				;;
+			esac
+		} >"$servers/$name.yaml"
+		servers_spawn "$name" docker-registry serve "$servers/$name.yaml"
+		registry_answers "$port" "$name" && break
+		[ "$try" -lt 5 ] || servers_failed "$name"
+	done
+	# shellcheck disable=SC2034 # for those who source this
+	registry_host=127.0.0.1:$port
+}
+
+push_image() {
+	skopeo --insecure-policy copy --quiet --dest-tls-verify=false "docker-archive:$3" "docker://$1/$2" >&2 || exit 1
+	skopeo inspect --tls-verify=false --format '{{.Digest}}' "docker://$1/$2"
 }

@@ -94,7 +94,7 @@ static void test_run__a_plan_that_can_be_run_has_no_findings(void **state)
 static void test_run__findings_are_in_order(void **state)
 {
 	const struct preflight_volume v[] = {
-		{ .ns = "shop", .name = "orders", .storage_class = "fast", .agent = "aksdr 99.1.0" },
+		{ .ns = "shop", .name = "a", .storage_class = "fast", .agent = "aksdr 99.1.0" },
 		{ .ns = "new", .name = "orders", .storage_class = "none", .agent = "aksdr 98.0.0" },
 	};
 	const struct preflight_params p = { .volumes = v, .n = 2, .kube = kit.kube, .ns = "gone" };

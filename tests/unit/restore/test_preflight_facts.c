@@ -90,7 +90,7 @@ static void test_gather__what_may_not_be_listed_is_told(void **state)
 	assert_non_null(f.lists[FACTS_CLASSES]);
 	assert_int_equal(l.n, 1);
 	assert_string_equal(l.list[0].code, "NotLooked");
-	assert_string_equal(l.list[0].object, "Nodes");
+	assert_string_equal(l.list[0].object, "nodes");
 	assert_non_null(strstr(l.list[0].what, "nodes is forbidden"));
 	assert_non_null(strstr(l.list[0].remedy, "the right to list nodes"));
 }
