@@ -2,9 +2,11 @@
 /*
  * Parts of a preflight at the hands of scripts:
  *
- *   preflight images [--auths FILE] IMAGE...   a line for each: what its registry says, and the image
- *   preflight plan FILE                        findings of the plan in the file (JSON), with the
- *                                              cluster that KUBECONFIG names: "SEVERITY CODE OBJECT"
+ *   preflight images [--auths FILE] IMAGE...
+ *          a line for each: what its registry says, and the image
+ *   preflight plan FILE
+ *          findings of the plan in the file (JSON), with the cluster that KUBECONFIG names, as
+ *          "SEVERITY CODE OBJECT: WHAT"
  */
 #include <stdio.h>
 #include <string.h>
