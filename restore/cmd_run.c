@@ -268,7 +268,7 @@ static size_t missing(const struct act *a)
 
 static int stages(struct act *a, struct err *e)
 {
-	char standby_run[RUN_LOG_ID];
+	char standby_run[STANDBY_COPIES_MAX][RUN_LOG_ID];
 	const struct filler filler = {
 		.kube = a->o->scope.kube,
 		.ns = a->run.ns,
@@ -278,10 +278,11 @@ static int stages(struct act *a, struct err *e)
 		.env = a->movers.env,
 		.cancel = cancel_on_signals(),
 	};
-	struct filler standby = filler;
+	struct filler standby[STANDBY_COPIES_MAX];
 	const struct stage_params p = {
 		.filler = &filler,
-		.standby = &standby,
+		.standby = standby,
+		.nstandby = STANDBY_COPIES_MAX,
 		.prefix = "",
 		.movers = a->o->scope.movers,
 		.verify = a->o->verify,
@@ -289,9 +290,12 @@ static int stages(struct act *a, struct err *e)
 		.counts = &a->counts,
 	};
 
-	standby_run_of(a->run.plan, standby_run);
-	standby.run = standby_run;
-	standby.role = STANDBY_ROLE;
+	for (unsigned i = 0; i < STANDBY_COPIES_MAX; i++) {
+		standby_run_of(a->run.plan, i, standby_run[i]);
+		standby[i] = filler;
+		standby[i].run = standby_run[i];
+		standby[i].role = STANDBY_ROLE;
+	}
 	for (size_t from = 0, to; from < a->plan.n; from = to) {
 		const char *name = plan_stage_name(&a->plan, a->plan.items[from].stage);
 

@@ -228,17 +228,6 @@ static int fill_once(struct job *j, const char *held, bool fresh, struct filled 
 	return rc;
 }
 
-/* Is the claim of ours exactly the point that it names, so that what differs from it will do? */
-static bool is_whole(const json_t *claim)
-{
-	struct err ignored = ERR_INIT;
-	struct filled f;
-
-	return !*filler_objects_note(claim, FILLER_APPLYING) &&
-	       filled_read(filler_objects_note(claim, FILLER_RESULT), &f, &ignored) == 0 &&
-	       f.gaps == 0;
-}
-
 static int fill(struct job *j, struct filled *ret, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf text = BUF_INIT(16 * KIB);
@@ -249,7 +238,7 @@ static int fill(struct job *j, struct filled *ret, struct err *e)
 	if (!j->staging && make_staging(j, e) < 0)
 		return -1;
 	/* Before anything is changed in it, it says so; what is in it then is known by nobody. */
-	if (is_whole(j->staging))
+	if (filler_objects_is_whole(j->staging))
 		(void)snprintf(held, sizeof(held), "%s",
 		               filler_objects_note(j->staging, FILLER_POINT));
 	if (patch(f->kube, &kube_pvc, f->ns, j->name,

@@ -163,6 +163,16 @@ const char *filler_objects_label(const json_t *o, const char *key)
 	return text_in(o, "labels", key);
 }
 
+bool filler_objects_is_whole(const json_t *claim)
+{
+	struct err ignored = ERR_INIT;
+	struct filled f;
+
+	return !*filler_objects_note(claim, FILLER_APPLYING) &&
+	       filled_read(filler_objects_note(claim, FILLER_RESULT), &f, &ignored) == 0 &&
+	       f.gaps == 0;
+}
+
 bool filler_objects_is_ours(const struct filler *f, const json_t *o)
 {
 	return strcmp(filler_objects_label(o, FILLER_LABEL_RUN), f->run) == 0;

@@ -24,6 +24,8 @@ json_t *filler_objects_args(const struct filler_claim *c, const char *held, bool
 /* An annotation or a label of an object; "" when it has none. */
 const char *filler_objects_note(const json_t *o, const char *key);
 const char *filler_objects_label(const json_t *o, const char *key);
+/* Is a claim of ours exactly the point that it names, so that what differs from it will do? */
+bool filler_objects_is_whole(const json_t *claim);
 /* Whether an object is of this run. */
 bool filler_objects_is_ours(const struct filler *f, const json_t *o);
 

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/now.h"
 #include "common/team.h"
+#include "restore/filler_objects.h"
 
 struct stage {
 	const struct stage_params *p;
@@ -86,23 +87,43 @@ static int prepare(struct work *w, struct err *e)
 	return 0;
 }
 
-/* A standby of the volume, where there is one, or what became of it. */
-static const struct filler *filler_of(const struct work *w)
+/*
+ * How good the claim of a standby is: the point itself, another one as a whole, a mixture, or what
+ * became of it. 0: there is none.
+ */
+static int rank_of(const struct work *w, const struct filler *f)
 {
-	const struct filler *f = w->p->standby;
 	struct err ignored = ERR_INIT;
 	char name[FILLER_NAME_MAX];
 	auto_json json_t *claim = NULL;
 
-	if (!f)
-		return w->p->filler;
 	filler_name(f, w->claim.ns, w->claim.name, name);
-	if (kube_get(f->kube, &kube_pvc, f->ns, name, &claim, &ignored) == 0)
-		return f;
-	if (kube_get(f->kube, &kube_pvc, w->claim.ns, w->claim.name, &claim, &ignored) == 0 &&
-	    strcmp(kube_text_at(kube_at(claim, "metadata.labels"), FILLER_LABEL_RUN), f->run) == 0)
-		return f;
-	return w->p->filler;
+	if (kube_get(f->kube, &kube_pvc, f->ns, name, &claim, &ignored) < 0)
+		return kube_get(f->kube, &kube_pvc, w->claim.ns, w->claim.name, &claim, &ignored) ==
+		                               0 &&
+		                       filler_objects_is_ours(f, claim)
+		               ? 4
+		               : 0;
+	if (!filler_objects_is_whole(claim))
+		return 1;
+	return strcmp(filler_objects_note(claim, FILLER_POINT), w->claim.point) == 0 ? 3 : 2;
+}
+
+/* The best standby of the volume, where there is one. */
+static const struct filler *filler_of(const struct work *w)
+{
+	const struct filler *best = w->p->filler;
+	int rank = 0;
+
+	for (unsigned i = 0; i < w->p->nstandby; i++) {
+		const int its = rank_of(w, &w->p->standby[i]);
+
+		if (its > rank) {
+			rank = its;
+			best = &w->p->standby[i];
+		}
+	}
+	return best;
 }
 
 static double seconds_since(int64_t began_ns)
@@ -119,7 +140,7 @@ static int one(const struct stage *s, struct stage_volume *v, struct err *e)
 		return -1;
 	const struct filler *f = filler_of(&w);
 	v->is_standby = f != s->p->filler;
-	if (filler_namespace(f, w.ns, s->p->ns_labels, e) < 0 ||
+	if ((!s->p->stay && filler_namespace(f, w.ns, s->p->ns_labels, e) < 0) ||
 	    filler_fill(f, &w.claim, &v->filled, e) < 0)
 		return -1;
 	v->is_filled = true;
@@ -131,6 +152,8 @@ static int one(const struct stage *s, struct stage_volume *v, struct err *e)
 		               "'%s' until that is accepted (--accept-missing)",
 		               (unsigned long long)v->filled.gaps,
 		               v->filled.npaths > 0 ? v->filled.paths[0] : "", f->ns);
+	if (s->p->stay)
+		return 0;
 	const int64_t filled_ns = now_mono_ns();
 	if (filler_hand_over(f, &w.claim, e) < 0)
 		return -1;

@@ -22,7 +22,9 @@ struct stage_volume {
 
 struct stage_params {
 	const struct filler *filler;
-	const struct filler *standby; /* claims that follow the points already; NULL: none */
+	const struct filler *standby; /* claims that follow the points already: copies of them */
+	unsigned nstandby;            /* 0: none */
+	bool stay;                    /* claims stay where they are filled: they stand by */
 	const char *prefix;           /* before names of namespaces; "": none */
 	const json_t *ns_labels;      /* of namespaces that are made; may be NULL */
 	unsigned movers;              /* at once; 0: PLAN_MOVERS_DEFAULT */

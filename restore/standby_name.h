@@ -7,7 +7,12 @@
 
 #define STANDBY_ROLE "standby"
 
-/* The run of restore/filler.h that all standby claims of a plan have. Pure. */
-void standby_run_of(const char *plan, char ret[RUN_LOG_ID]);
+#define STANDBY_COPIES_MAX 2
+
+/*
+ * The run of restore/filler.h that all standby claims of a plan have; of a second copy of each
+ * (copy 1) it is another one. Pure.
+ */
+void standby_run_of(const char *plan, unsigned copy, char ret[RUN_LOG_ID]);
 
 #endif
