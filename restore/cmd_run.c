@@ -295,6 +295,7 @@ static int stages(struct act *a, struct err *e)
 		standby[i] = filler;
 		standby[i].run = standby_run[i];
 		standby[i].role = STANDBY_ROLE;
+		standby[i].taker = a->run.history.run;
 	}
 	for (size_t from = 0, to; from < a->plan.n; from = to) {
 		const char *name = plan_stage_name(&a->plan, a->plan.items[from].stage);

@@ -8,6 +8,8 @@
 #include "common/now.h"
 #include "restore/filler_objects.h"
 
+#define NOTE_TRIES 5 /* of an annotation, while somebody else changes the claim */
+
 /* A claim that is being filled or handed over. */
 struct job {
 	const struct filler *f;
@@ -90,6 +92,74 @@ static int patch(struct kube *k, const struct kube_kind *kind, const char *ns, c
 	return kube_patch(k, kind, ns, name, NULL, KUBE_MERGE, p, NULL, e);
 }
 
+static int is_taken(const struct job *j, const json_t *o, struct err *e)
+{
+	const char *taker = filler_objects_note(o, FILLER_TAKEN);
+
+	if (!*taker || !j->f->yields)
+		return 0;
+	return err_set(e, ERR_BUSY, "the standby of '%s/%s' was taken over by the run %.8s",
+	               j->c->ns, j->c->name, taker);
+}
+
+static bool same_note(const json_t *a, const json_t *b, const char *key)
+{
+	return strcmp(filler_objects_note(a, key), filler_objects_note(b, key)) == 0;
+}
+
+/*
+ * Annotations of the claim of ours. Of one that stands by they count only while no run has taken
+ * it, and nobody else fills it: it is read again before each try, since others change it, too.
+ */
+static int note(struct job *j, json_t *(*make)(const struct job *j, const char *text),
+                const char *text, struct err *e)
+{
+	const struct filler *f = j->f;
+
+	for (unsigned i = 1;; i++) {
+		struct err why = ERR_INIT;
+		auto_json json_t *now = NULL;
+		auto_json json_t *p = make(j, text);
+
+		if (f->yields && (kube_get(f->kube, &kube_pvc, f->ns, j->name, &now, e) < 0 ||
+		                  is_taken(j, now, e) < 0))
+			return -1;
+		if (f->yields && (!same_note(now, j->staging, FILLER_POINT) ||
+		                  !same_note(now, j->staging, FILLER_APPLYING)))
+			return err_set(e, ERR_BUSY,
+			               "somebody else fills the standby of '%s/%s', too", j->c->ns,
+			               j->c->name);
+		if (!p || (now && filler_objects_only(p, now) < 0))
+			return err_set(e, ERR_NOMEM, "no memory for a change of '%s'", j->name);
+		json_decref(STEAL(&now));
+		if (kube_patch(f->kube, &kube_pvc, f->ns, j->name, NULL, KUBE_MERGE, p, &now,
+		               &why) == 0) {
+			json_decref(j->staging);
+			j->staging = STEAL(&now);
+			return 0;
+		}
+		if (f->yields && why.class == ERR_BUSY && i < NOTE_TRIES)
+			continue;
+		*e = why;
+		return -1;
+	}
+}
+
+/* From here on the claim of a standby is that of the run that takes it. */
+static int take(struct job *j, struct err *e)
+{
+	const char *taker = j->f->taker;
+
+	if (!taker || !j->staging ||
+	    strcmp(filler_objects_note(j->staging, FILLER_TAKEN), taker) == 0)
+		return 0;
+	if (patch(j->f->kube, &kube_pvc, j->f->ns, j->name,
+	          filler_objects_notes(FILLER_TAKEN, taker, NULL), e) < 0)
+		return -1;
+	/* What it says now stays so. */
+	return find(j->f->kube, &kube_pvc, j->f->ns, j->name, &j->staging, e);
+}
+
 /* ---- until something is so ---- */
 
 struct until {
@@ -127,8 +197,15 @@ static int wait_for(const struct job *j, const struct kube_kind *kind, const cha
 static int remove_mover(const struct job *j, struct err *e)
 {
 	const struct filler *f = j->f;
+	auto_json json_t *there = NULL;
 
-	if (kube_delete(f->kube, &kube_pod, f->ns, j->name, NULL, e) < 0)
+	/* By the name there may be another one meanwhile, of a run that has taken the claim. */
+	if (find(f->kube, &kube_pod, f->ns, j->name, &there, e) < 0)
+		return -1;
+	if (!there)
+		return 0;
+	if (is_taken(j, there, e) < 0 || kube_delete(f->kube, &kube_pod, f->ns, j->name,
+	                                             kube_text_at(there, "metadata.uid"), e) < 0)
 		return -1;
 	return wait_for(j, &kube_pod, f->ns, j->name, true, e);
 }
@@ -165,14 +242,20 @@ static int make_mover(struct job *j, const char *held, bool fresh, struct err *e
 
 	if (find(f->kube, &kube_pod, f->ns, j->name, &there, e) < 0)
 		return -1;
-	if (there && strcmp(filler_objects_note(there, FILLER_POINT), c->point) == 0)
+	if (there && is_taken(j, there, e) < 0)
+		return -1;
+	/* One of a standby is not ours to rely on: it ends when the claim is taken. */
+	const char *taker = f->taker ? f->taker : "";
+	if (there && strcmp(filler_objects_note(there, FILLER_POINT), c->point) == 0 &&
+	    strcmp(filler_objects_note(there, FILLER_TAKEN), taker) == 0)
 		return 0;
 	if (there && remove_mover(j, e) < 0)
 		return -1;
 	auto_json json_t *args = filler_objects_args(c, held, fresh);
 	auto_json json_t *labels = filler_objects_labels(f);
-	auto_json json_t *notes = json_pack("{s:s, s:s+++}", FILLER_POINT, c->point, FILLER_FOR,
-	                                    c->ns, "/", c->name);
+	auto_json json_t *notes = json_pack("{s:s, s:s++, s:s*}", FILLER_POINT, c->point,
+	                                    FILLER_FOR, c->ns, "/", c->name, FILLER_TAKEN,
+	                                    f->taker);
 	const struct worker_params p = {
 		.ns = f->ns,
 		.name = j->name,
@@ -228,10 +311,21 @@ static int fill_once(struct job *j, const char *held, bool fresh, struct filled 
 	return rc;
 }
 
+static json_t *applying(const struct job *j, const char *text)
+{
+	(void)text;
+	return filler_objects_notes(FILLER_APPLYING, j->c->point, NULL);
+}
+
+static json_t *filled_with(const struct job *j, const char *text)
+{
+	return filler_objects_notes(FILLER_POINT, j->c->point, FILLER_RESULT, text, FILLER_APPLYING,
+	                            NULL, NULL);
+}
+
 static int fill(struct job *j, struct filled *ret, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf text = BUF_INIT(16 * KIB);
-	const struct filler *f = j->f;
 	char held[33] = "";
 	bool fresh = !j->staging;
 
@@ -241,8 +335,7 @@ static int fill(struct job *j, struct filled *ret, struct err *e)
 	if (filler_objects_is_whole(j->staging))
 		(void)snprintf(held, sizeof(held), "%s",
 		               filler_objects_note(j->staging, FILLER_POINT));
-	if (patch(f->kube, &kube_pvc, f->ns, j->name,
-	          filler_objects_notes(FILLER_APPLYING, j->c->point, NULL), e) < 0)
+	if (note(j, applying, NULL, e) < 0)
 		return -1;
 	for (unsigned i = 1;; i++) {
 		struct err why = ERR_INIT;
@@ -262,10 +355,7 @@ static int fill(struct job *j, struct filled *ret, struct err *e)
 		held[0] = '\0';
 		fresh = false;
 	}
-	return patch(f->kube, &kube_pvc, f->ns, j->name,
-	             filler_objects_notes(FILLER_POINT, j->c->point, FILLER_RESULT, buf_cstr(&text),
-	                                  FILLER_APPLYING, NULL, NULL),
-	             e);
+	return note(j, filled_with, buf_cstr(&text), e);
 }
 
 /* Of a claim that has the point already. */
@@ -279,7 +369,7 @@ int filler_fill(const struct filler *f, const struct filler_claim *c, struct fil
 {
 	CLEANUP(clean_job) struct job j = job_of(f, c);
 
-	if (look(&j, e) < 0)
+	if (look(&j, e) < 0 || take(&j, e) < 0)
 		return -1;
 	if (j.target)
 		return told(j.target, ret, e);

@@ -32,6 +32,7 @@
 #define FILLER_POINT "aksdr.io/point"     /* that is in it, as a whole */
 #define FILLER_APPLYING \
 	"aksdr.io/applying"               /* or that is being put into it: what is there is mixed */
+#define FILLER_TAKEN "aksdr.io/taken"     /* run that has taken a standby over */
 #define FILLER_RESULT "aksdr.io/result"   /* of the mover that filled it: restore/filled.h */
 #define FILLER_RECLAIM "aksdr.io/reclaim" /* policy that its volume has again at the end */
 #define FILLER_FOR "aksdr.io/for"         /* NAMESPACE/NAME of the claim that it is for */
@@ -44,7 +45,13 @@ struct filler {
 	const char *role;       /* "restore", "drill", "standby", "populate" */
 	const json_t *template; /* of movers */
 	const json_t *env;      /* of movers, besides the template's; may be NULL */
-	int64_t stuck_ms;       /* 0: as kube/worker.h */
+	/*
+	 * Of claims that stand by: the run that takes them over, or that we are who keeps them up to
+	 * date, and leave one to a run that has taken it (ERR_BUSY). NULL, false: nothing of this.
+	 */
+	const char *taker;
+	bool yields;
+	int64_t stuck_ms; /* 0: as kube/worker.h */
 	const struct cancel *cancel;
 };
 
@@ -75,6 +82,7 @@ void filler_name(const struct filler *f, const char *ns, const char *name,
  * asked for what it said then. One that has another point gets what differs; one that was
  * interrupted is compared and completed.
  *   ERR_EXISTS    a claim of that name is there and not of this run
+ *   ERR_BUSY      it was taken over by a run
  *   ERR_RETRY     its movers were taken away, or did not begin, and why
  *   ERR_CORRUPT   data are missing in the store
  *   ERR_NOT_FOUND, ERR_DENIED, ERR_QUOTA, ...  as the API server or the mover says

@@ -122,9 +122,15 @@ json_t *filler_objects_notes(const char *key, ...)
 	return notes ? json_pack("{s:{s:o}}", "metadata", "annotations", notes) : NULL;
 }
 
+int filler_objects_only(json_t *patch, const json_t *object)
+{
+	return json_object_set_new(json_object_get(patch, "metadata"), "resourceVersion",
+	                           json_string(kube_text_at(object, "metadata.resourceVersion")));
+}
+
 json_t *filler_objects_args(const struct filler_claim *c, const char *held, bool fresh)
 {
-	json_t *args = json_pack("[s, s+++, s, s, s, s, s, s, s]", "volume", c->volume, "@",
+	json_t *args = json_pack("[s, s++, s, s, s, s, s, s, s]", "volume", c->volume, "@",
 	                         c->point, "--target", c->block ? FILLER_DEVICE : FILLER_TARGET,
 	                         "--result", WORKER_RESULT, "--sync", "--log-format", "json");
 	int bad = !args;

@@ -14,6 +14,8 @@ json_t *filler_objects_target(const struct filler *f, const struct filler_claim 
                               const char *volume, const char *result);
 /* Annotations (NULL: removed), as a patch of metadata. Ends with NULL. */
 json_t *filler_objects_notes(const char *key, ...);
+/* Makes a patch count only for the object as it is. -1: no memory. */
+int filler_objects_only(json_t *patch, const json_t *object);
 
 /*
  * Arguments of the mover. held: the point that the claim of ours has as a whole, "" when nothing is

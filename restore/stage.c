@@ -146,6 +146,11 @@ static int one(const struct stage *s, struct stage_volume *v, struct err *e)
 	v->is_filled = true;
 	v->fill_s = seconds_since(began_ns);
 	on_progress(&w, v->item->pick->bytes, 0);
+	if (v->filled.gaps > 0 && s->p->stay)
+		return err_set(e, ERR_CORRUPT,
+		               "%llu places of it are missing in the store, first '%s'",
+		               (unsigned long long)v->filled.gaps,
+		               v->filled.npaths > 0 ? v->filled.paths[0] : "");
 	if (v->filled.gaps > 0 && !s->p->accept_gaps)
 		return err_set(e, ERR_CORRUPT,
 		               "%llu places of it are missing, first '%s'; it waits in the namespace "

@@ -52,6 +52,7 @@ int standby_new(const struct standby_params *params, struct standby **ret, struc
 			.ns = params->ns,
 			.run = s->runs[c],
 			.role = STANDBY_ROLE,
+			.yields = true,
 			.template = params->template,
 			.env = params->env,
 			.stuck_ms = params->stuck_ms,
@@ -106,6 +107,8 @@ static int on_claim(void *arg, const json_t *claim, struct err *e)
 	struct filled f;
 	int64_t at_ns = 0;
 
+	if (!filler_objects_is_ours(&s->fillers[l->copy], claim))
+		return 0;
 	(void)pthread_mutex_lock(&s->lock);
 	int rc = standby_table_claim(&s->table, l->copy, claim, &k, e);
 	const bool ask = rc == 0 && k && k->point[0] && k->at_ns == 0;
@@ -203,6 +206,8 @@ static int look(struct standby *s, struct err *e)
 		return -1;
 	(void)pthread_mutex_lock(&s->lock);
 	int rc = want_locked(s, &f->plan, e);
+	for (size_t i = 0; rc < 0 && i < s->table.n; i++)
+		s->table.v[i]->planned = false;
 	if (rc == 0) {
 		struct found *before = s->found;
 
@@ -256,7 +261,11 @@ static void note_locked(struct standby *s, const struct turn *t, const struct st
 	const bool new = strcmp(k->point, t->item->pick->id) != 0;
 
 	k->busy = false;
-	if (!done->is_filled) {
+	if (done->why.class == ERR_CANCELLED) {
+		k->mixed = true;
+	} else if (done->why.class == ERR_BUSY) {
+		k->taken_over = true;
+	} else if (!done->is_filled) {
 		k->mixed = true;
 		k->point[0] = '\0';
 		standby_table_tried(t->v, &done->why, now_mono_ns());
@@ -312,7 +321,7 @@ static void *fill_main(void *arg)
 
 	(void)pthread_mutex_lock(&s->lock);
 	for (;;) {
-		if (s->stop)
+		if (s->stop || cancel_requested(s->params.cancel))
 			break;
 		if (!begin_locked(s, &t)) {
 			if (!wait_locked(s))

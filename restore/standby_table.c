@@ -86,6 +86,7 @@ int standby_table_claim(struct standby_table *t, unsigned copy, const json_t *cl
 	const bool same = strcmp(k->point, point) == 0;
 	const int64_t at_ns = same ? k->at_ns : 0;
 	*k = (struct standby_copy){ .there = true, .mixed = mixed, .seen = true, .at_ns = at_ns };
+	k->taken_over = *filler_objects_note(claim, FILLER_TAKEN);
 	(void)snprintf(k->point, sizeof(k->point), "%s", point);
 	if (*point && filled_read(filler_objects_note(claim, FILLER_RESULT), &f, &ignored) == 0)
 		k->gaps = f.gaps;
