@@ -30,7 +30,7 @@ struct standby_params {
 	const struct cancel *cancel;
 	/* The newest points of the plan's volumes that can be restored. */
 	int (*pick)(void *arg, struct picks *ret, struct err *e);
-	/* The moment of a point, for one that was put into a claim by somebody else; 0: not known. */
+	/* The moment of a point that somebody else has put into a claim; 0: not known. */
 	int64_t (*moment)(void *arg, const char *session);
 	void (*looked)(void *arg); /* after each look, and at the end; may be NULL */
 	void *arg;                 /* of these three, which the thread of standby_run() calls */
