@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records of chains: the first byte says what: bit 0: who serves a plan, or else a step of a run;
- * bit 2: the input is the object itself, or else its plain text.
+ * Records of chains: the first byte says what: bit 0: who serves a plan, or else a step of a run,
+ * with the report of a drill in it; bit 2: the input is the object itself, or else its plain text.
  */
 #include "common/hex.h"
 #include "repo/owner.h"
 #include "repo/run_log.h"
+#include "restore/drill_html.h"
 #include "tests/fuzz/fuzz_repo.h"
 
 #define PLAN "shop"
@@ -40,6 +41,22 @@ static int take_run(void *arg, const char run[RUN_LOG_ID], const struct run_entr
 	return 0;
 }
 
+static void report(const json_t *o)
+{
+	static const uint8_t markup[] = "<script";
+	CLEANUP(buf_clear) struct buf page = BUF_INIT(16 * MIB);
+	auto_drill_report struct drill_report r = { .nwhys = 0 };
+	struct err e = ERR_INIT;
+
+	if (drill_report_read(o, &r, &e) < 0) {
+		fuzz_refused(&e, FUZZ_CLASS(ERR_FORMAT));
+		return;
+	}
+	drill_html_put(&r, &page);
+	holds(!page.failed);
+	holds(!memmem(page.data, page.len, markup, sizeof(markup) - 1));
+}
+
 static int take_record(void *arg, uint64_t n, const json_t *record,
                        const uint8_t signer[FORMAT_SIGNER_BYTES], struct err *e)
 {
@@ -48,7 +65,10 @@ static int take_record(void *arg, uint64_t n, const json_t *record,
 	(void)arg;
 	(void)n;
 	(void)signer;
-	return run_log_entry(record, "it", &x, e);
+	if (run_log_entry(record, "it", &x, e) < 0)
+		return -1;
+	report(json_object_get(record, "report"));
+	return 0;
 }
 
 static void run(const struct repo *r)
