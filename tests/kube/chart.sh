@@ -64,7 +64,7 @@ for set in "$values"/*.yaml; do
 done
 
 t 'no pod breaks the rules that its profile keeps: the server says so itself'
-# breaks LEVEL NAME: what the server says of the pods of agent, mover, test and serve in a namespace of that level
+# breaks LEVEL NAME: what the server says of the pods of agent, mover, test, serve, standby in a namespace of that level
 breaks() {
 	local level=$1 name=$2
 	run 0 mover "$name"
@@ -74,7 +74,7 @@ breaks() {
 	of "$name" 'select(.kind == "Pod")' >>"$work/pods.json"
 	run 0 k create namespace "$level-$name" -o name
 	run 0 k label namespace "$level-$name" "pod-security.kubernetes.io/enforce=$level"
-	for account in agent mover serve; do run 0 k create serviceaccount -n "$level-$name" "aksdr-$account"; done
+	for account in agent mover serve standby; do run 0 k create serviceaccount -n "$level-$name" "aksdr-$account"; done
 	jq -c 'del(.metadata.namespace)' "$work/pods.json" | while read -r pod; do
 		k create --dry-run=server -n "$level-$name" -f - <<<"$pod" 2>&1 || true
 	done >"$work/said"
@@ -87,6 +87,7 @@ breaks baseline privileged
 ok grep -q '"agent" is forbidden: violates PodSecurity "baseline:latest".*privileged' "$work/said"
 ok grep -q 'pod/mover created' "$work/said"
 ok grep -q 'pod/serve created' "$work/said"
+ok grep -q 'pod/standby created' "$work/said"
 ok grep -q 'pod/aksdr-doctor created' "$work/said"
 
 t 'movers have no token, no rights, and no network but names and the store'
@@ -158,6 +159,27 @@ run 0 of azure 'select(.kind == "NetworkPolicy" and (.metadata.name | endswith("
 out '^\[\{"ports":\[\{"port":"traffic","protocol":"TCP"\}\]\}\]$'
 run 0 of automatic 'select(.kind == "PodMonitor").spec.podMetricsEndpoints[].port'
 out '"traffic"'
+
+t 'what stands by has the recovery key, and rights for claims and movers alone'
+run 0 of least 'select(.metadata.name | contains("-standby")).kind'
+ok empty "$work/.out"
+run 0 of privileged -r 'select(.metadata.name | contains("-standby")).kind'
+ok test "$(sort "$work/.out" | xargs)" = 'ClusterRole ClusterRoleBinding ConfigMap Deployment NetworkPolicy Role RoleBinding ServiceAccount'
+run 0 of privileged 'select(.kind == "Deployment" and (.metadata.name | endswith("-standby"))).spec |
+	.strategy.type, (.template.spec.containers[0] | .args, .env), .template.spec.volumes'
+out '^"Recreate"$'
+out '"standby","shop","--namespace=aksdr","--mover-template=/etc/aksdr/mover/standby-mover.yaml","--interval=5m","--copies=2"'
+out '"--movers=8","--limit=20Mi","--listen=9762"'
+out '"AKSDR_PASSPHRASE_FILE","value":"/etc/aksdr/key/the.passphrase"'
+out '"key":"the.key".*"key":"the.passphrase".*"secretName":"aksdr-recovery"'
+of privileged -r 'select(.kind == "ConfigMap" and (.data | has("standby-mover.yaml"))).data[]' >"$work/standby.yaml"
+ok grep -q 'secretName: aksdr-recovery' "$work/standby.yaml"
+ok grep -q 'value: /etc/aksdr/key/the.key' "$work/standby.yaml"
+ok not grep -q 'secretName: aksdr-key' "$work/standby.yaml"
+run 0 of privileged 'select((.kind == "Role" or .kind == "ClusterRole") and (.metadata.name | contains("-standby"))) |
+	[.rules[] | .resources[] as $r | .verbs[] | "\($r):\(.)"] | sort | join(" ")'
+out '^"persistentvolumeclaims:get persistentvolumes:list"$'
+out '^"persistentvolumeclaims:create .*persistentvolumeclaims:patch pods/log:get pods:create pods:delete pods:get '
 
 t 'every metric of the alerts and the dashboard exists'
 missing() {

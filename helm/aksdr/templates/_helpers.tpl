@@ -36,6 +36,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.serviceAccount.serve.name | default (printf "%s-serve" (include "aksdr.fullname" .)) -}}
 {{- end -}}
 
+{{- define "aksdr.standbyAccount" -}}
+{{- .Values.serviceAccount.standby.name | default (printf "%s-standby" (include "aksdr.fullname" .)) -}}
+{{- end -}}
+
 {{- define "aksdr.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
@@ -98,7 +102,7 @@ envFrom:
 
 {{/*
 mode: of the key, in decimal for parsers of YAML 1.2: 256 is 0400, 288 is 0440. The kubelet adds the group where a pod
-has an fsGroup. secret, item: where they are not those of the agent key.
+has an fsGroup. secret, item: where they are not those of the agent key. more: another item of it.
 */}}
 {{- define "aksdr.volumes" -}}
 {{- $item := .item | default .root.Values.key.item | quote -}}
@@ -108,6 +112,9 @@ has an fsGroup. secret, item: where they are not those of the agent key.
     defaultMode: {{ .mode }}
     items:
       - {key: {{ $item }}, path: {{ $item }}}
+      {{- with .more }}
+      - {key: {{ . }}, path: {{ . }}}
+      {{- end }}
 - name: state
   emptyDir: {sizeLimit: {{ .size }}}
 - name: tmp
