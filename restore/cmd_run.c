@@ -6,6 +6,7 @@
 #include "common/now.h"
 #include "common/num.h"
 #include "restore/cmd.h"
+#include "restore/gate.h"
 #include "restore/movers.h"
 #include "restore/run.h"
 #include "restore/scope.h"
@@ -266,6 +267,36 @@ static size_t missing(const struct act *a)
 	return n;
 }
 
+/* Gates of a stage that are not open yet, or its hooks. What has been open stays so. */
+static int pass(struct act *a, const char *stage, const struct recipe_gates *gates, struct err *e)
+{
+	const struct gate_params p = {
+		.kube = a->o->scope.kube,
+		.ns = a->run.ns,
+		.run = a->run.history.run,
+		.plan_ns = a->run.recipe->ns,
+		.plan = a->run.plan,
+		.stage = stage,
+		.cancel = cancel_on_signals(),
+	};
+
+	for (size_t i = 0; i < gates->n; i++) {
+		char name[160];
+
+		(void)snprintf(name, sizeof(name), "%s/%s", stage, gates->v[i].name);
+		if (json_object_get(a->run.gates, name))
+			continue;
+		if (gate_wait(&p, &gates->v[i], e) < 0)
+			return -1;
+		auto_json json_t *more = json_pack("{s:s}", "gate", name);
+		if (!more)
+			return err_set(e, ERR_NOMEM, "no memory for a journal");
+		if (run_step(&a->run, "gate", more, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int stages(struct act *a, struct err *e)
 {
 	char standby_run[STANDBY_COPIES_MAX][RUN_LOG_ID];
@@ -298,7 +329,10 @@ static int stages(struct act *a, struct err *e)
 		standby[i].taker = a->run.history.run;
 	}
 	for (size_t from = 0, to; from < a->plan.n; from = to) {
-		const char *name = plan_stage_name(&a->plan, a->plan.items[from].stage);
+		const size_t stage = a->plan.items[from].stage;
+		const char *name = plan_stage_name(&a->plan, stage);
+		const struct recipe_stage *s =
+			*name ? &a->run.recipe->stages[stage] : &(struct recipe_stage){ 0 };
 
 		for (to = from;
 		     to < a->plan.n && a->plan.items[to].stage == a->plan.items[from].stage;)
@@ -306,11 +340,14 @@ static int stages(struct act *a, struct err *e)
 		if (*name)
 			log_info("a stage begins", LOG_S("stage", name),
 			         LOG_U("volumes", to - from));
-		if (stage_run(&p, a->volumes + from, to - from, e) < 0 ||
+		if (pass(a, name, &s->gates, e) < 0 ||
+		    stage_run(&p, a->volumes + from, to - from, e) < 0 ||
 		    note_stage(a, name, a->volumes + from, to - from, e) < 0)
 			return -1;
-		if (to < a->plan.n && missing(a) - (a->plan.n - to) > 0 && !a->o->accept_missing)
+		if (missing(a) - (a->plan.n - to) > 0 && !a->o->accept_missing)
 			return 0;
+		if (pass(a, name, &s->hooks, e) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -416,6 +453,7 @@ static int finish(struct act *a, struct err *e)
 	if (is_failover(a) && run_promote(&a->run, a->o->reason, e) < 0)
 		return -1;
 	if (movers_drop(a->o->scope.kube, a->run.ns, a->run.history.run, e) < 0 ||
+	    gate_forget(a->o->scope.kube, a->run.ns, a->run.history.run, e) < 0 ||
 	    run_step(&a->run, "end", more, e) < 0)
 		return -1;
 	a->run.ended = true;

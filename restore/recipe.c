@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "common/http.h"
 #include "common/fd.h"
 #include "common/now.h"
 #include "common/num.h"
@@ -32,6 +33,13 @@ static void select_clear(struct recipe_select *s)
 	selector_clear(&s->labels);
 }
 
+static void gates_clear(struct recipe_gates *g)
+{
+	for (size_t i = 0; i < g->n; i++)
+		fields_texts_clear(&g->v[i].command);
+	free(g->v);
+}
+
 void recipe_free(struct recipe *r)
 {
 	if (!r)
@@ -46,9 +54,8 @@ void recipe_free(struct recipe *r)
 		struct recipe_stage *s = &r->stages[i];
 
 		select_clear(&s->select);
-		for (size_t j = 0; j < s->ngates; j++)
-			fields_texts_clear(&s->gates[j].command);
-		free(s->gates);
+		gates_clear(&s->gates);
+		gates_clear(&s->hooks);
 	}
 	free(r->stages);
 	fields_texts_clear(&r->drill.command);
@@ -218,9 +225,78 @@ static int read_mappings(const struct fields *spec, struct recipe *r, struct err
 	return 0;
 }
 
+/* ---- gates ---- */
+
+/* The command, and the pod that it is run in. */
+static int read_command(const struct fields *f, struct recipe_gate *g, struct err *e)
+{
+	static const char *const known[] = { "namespace", "selector", "container", NULL };
+	CLEANUP(selector_clear) struct selector s = { .n = 0 };
+	struct err why = ERR_INIT;
+	struct fields pod;
+
+	if (fields_words(f, "command", RECIPE_WORDS_MAX, &g->command, e) < 0 ||
+	    fields_in(&pod, f, "pod", known, e) < 0 || fields_need(&pod, "namespace", e) < 0 ||
+	    fields_text(&pod, "namespace", 1, 63, &g->ns, e) < 0 ||
+	    fields_need(&pod, "selector", e) < 0 ||
+	    fields_text(&pod, "selector", 1, 1024, &g->selector, e) < 0 ||
+	    fields_text(&pod, "container", 1, 63, &g->container, e) < 0)
+		return -1;
+	return selector_parse("it", g->selector, &s, &why) < 0
+	               ? fields_bad(&pod, "selector", e, "%s", why.msg)
+	               : 0;
+}
+
+static int read_job(const struct fields *f, struct recipe_gate *g, struct err *e)
+{
+	static const char *const known[] = { "namespace", "name", NULL };
+	struct fields job;
+
+	if (fields_in(&job, f, "job", known, e) < 0 || fields_need(&job, "namespace", e) < 0 ||
+	    fields_text(&job, "namespace", 1, 63, &g->ns, e) < 0 ||
+	    fields_need(&job, "name", e) < 0)
+		return -1;
+	return fields_text(&job, "name", 1, 63, &g->job, e);
+}
+
+static int read_http(const struct fields *f, struct recipe_gate *g, struct err *e)
+{
+	static const char *const known[] = { "url", "codes", NULL };
+	const json_t *codes;
+	struct fields http;
+	size_t i;
+	json_t *code;
+
+	if (fields_in(&http, f, "http", known, e) < 0 || fields_need(&http, "url", e) < 0 ||
+	    fields_text(&http, "url", 1, 2048, &g->url, e) < 0 ||
+	    fields_list(&http, "codes", RECIPE_CODES_MAX, &codes, e) < 0)
+		return -1;
+	/* The services of clouds that give identities to machines are no gate. */
+	if (!http_url_allowed(g->url) || strncmp(g->url, "http://169.254.", 15) == 0)
+		return fields_bad(&http, "url", e, "is asked by https, or of this machine");
+	json_array_foreach(codes, i, code) {
+		const json_int_t v = json_integer_value(code);
+
+		if (v < 100 || v > 599)
+			return fields_bad(&http, "codes", e,
+			                  "has something that is no status code");
+		g->codes[g->ncodes++] = (int)v;
+	}
+	if (g->ncodes == 0)
+		g->codes[g->ncodes++] = 200;
+	return 0;
+}
+
 static int read_gate(const struct fields *f, struct recipe_gate *g, struct err *e)
 {
-	static const char *const kinds[] = { "approval", "command", NULL };
+	static const char *const kinds[] = { "approval", "command", "job", "http", NULL };
+	static const struct {
+		const char *member;
+		enum recipe_gate_kind kind;
+	} members[] = { { "command", RECIPE_COMMAND },
+		        { "pod", RECIPE_COMMAND },
+		        { "job", RECIPE_JOB },
+		        { "http", RECIPE_HTTP } };
 	unsigned kind = 0;
 
 	if (fields_need(f, "name", e) < 0 || fields_text(f, "name", 1, 63, &g->name, e) < 0 ||
@@ -228,45 +304,71 @@ static int read_gate(const struct fields *f, struct recipe_gate *g, struct err *
 	    fields_duration(f, "timeout", 1, 604800, &g->timeout_s, e) < 0)
 		return -1;
 	g->kind = (enum recipe_gate_kind)kind;
-	if (fields_has(f, "command") != (g->kind == RECIPE_COMMAND))
-		return fields_bad(f, "command", e,
-		                  "a gate of the kind command needs one, and no other has one");
-	return g->kind == RECIPE_COMMAND
-	               ? fields_words(f, "command", RECIPE_WORDS_MAX, &g->command, e)
-	               : 0;
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		if (fields_has(f, members[i].member) != (g->kind == members[i].kind))
+			return fields_bad(f, members[i].member, e,
+			                  "the kind %s needs one, and no other has one",
+			                  kinds[members[i].kind]);
+	}
+	switch (g->kind) {
+	case RECIPE_COMMAND:
+		return read_command(f, g, e);
+	case RECIPE_JOB:
+		return read_job(f, g, e);
+	case RECIPE_HTTP:
+		return read_http(f, g, e);
+	case RECIPE_APPROVAL:
+	default:
+		return 0;
+	}
 }
 
-static int read_stage(const struct fields *f, struct recipe_stage *s, struct err *e)
+static bool has_gate(const struct recipe_gates *g, size_t n, const char *name)
 {
-	static const char *const known[] = { "name", "kind", "command", "timeout", NULL };
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(g->v[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* other: names that are taken, too. */
+static int read_gates(const struct fields *f, const char *key, const struct recipe_gates *other,
+                      struct recipe_gates *ret, struct err *e)
+{
+	static const char *const known[] = { "name", "kind", "command", "pod",
+		                             "job",  "http", "timeout", NULL };
 	const json_t *list;
 	struct fields item;
 
-	if (fields_need(f, "name", e) < 0 || fields_text(f, "name", 1, 63, &s->name, e) < 0 ||
-	    read_select(f, &s->select, e) < 0 ||
-	    fields_list(f, "gates", RECIPE_GATES_MAX, &list, e) < 0)
+	if (fields_list(f, key, RECIPE_GATES_MAX, &list, e) < 0)
 		return -1;
 	if (json_array_size(list) == 0)
 		return 0;
-	s->gates = calloc(json_array_size(list), sizeof(*s->gates));
-	if (!s->gates)
+	ret->v = calloc(json_array_size(list), sizeof(*ret->v));
+	if (!ret->v)
 		return no_memory(e);
 	for (size_t i = 0; i < json_array_size(list); i++) {
-		struct recipe_gate *g = &s->gates[s->ngates++];
+		struct recipe_gate *g = &ret->v[ret->n++];
 
-		if (item_of(&item, f, "gates", list, i, known, e) < 0 || read_gate(&item, g, e) < 0)
+		if (item_of(&item, f, key, list, i, known, e) < 0 || read_gate(&item, g, e) < 0)
 			return -1;
-		for (size_t j = 0; j < i; j++) {
-			if (strcmp(s->gates[j].name, g->name) == 0)
-				return fields_bad(&item, "name", e, "'%s' is there twice", g->name);
-		}
+		if (has_gate(ret, i, g->name) || (other && has_gate(other, other->n, g->name)))
+			return fields_bad(&item, "name", e, "'%s' is there twice", g->name);
 	}
 	return 0;
 }
 
+static int read_stage(const struct fields *f, struct recipe_stage *s, struct err *e)
+{
+	if (fields_need(f, "name", e) < 0 || fields_text(f, "name", 1, 63, &s->name, e) < 0 ||
+	    read_select(f, &s->select, e) < 0 || read_gates(f, "gates", NULL, &s->gates, e) < 0)
+		return -1;
+	return read_gates(f, "hooks", &s->gates, &s->hooks, e);
+}
+
 static int read_stages(const struct fields *spec, struct recipe *r, struct err *e)
 {
-	static const char *const known[] = { "name", "selector", "gates", NULL };
+	static const char *const known[] = { "name", "selector", "gates", "hooks", NULL };
 	const json_t *list;
 	struct fields item;
 

@@ -21,6 +21,7 @@
 #define RECIPE_SIZES_MAX 64
 #define RECIPE_STAGES_MAX 32
 #define RECIPE_GATES_MAX 16
+#define RECIPE_CODES_MAX 16
 #define RECIPE_WORDS_MAX 64
 
 enum recipe_mode { RECIPE_HOT_HOT, RECIPE_HOT_WARM, RECIPE_HOT_COLD };
@@ -61,20 +62,31 @@ struct recipe_size {
 	int64_t percent;             /* of the size that it had; 0: none */
 };
 
-enum recipe_gate_kind { RECIPE_APPROVAL, RECIPE_COMMAND };
+enum recipe_gate_kind { RECIPE_APPROVAL, RECIPE_COMMAND, RECIPE_JOB, RECIPE_HTTP };
 
 struct recipe_gate {
 	const char *name;
 	enum recipe_gate_kind kind;
-	struct fields_texts command; /* of RECIPE_COMMAND */
-	int64_t timeout_s;           /* 0: not told */
+	const char *ns;              /* at the secondary: of the pod (COMMAND), the job (JOB) */
+	struct fields_texts command; /* COMMAND */
+	const char *selector;        /* COMMAND: of the pod, as "a=b,c" */
+	const char *container;       /* COMMAND; NULL: the first one */
+	const char *job;             /* JOB */
+	const char *url;             /* HTTP */
+	int codes[RECIPE_CODES_MAX]; /* HTTP: status codes; at least one */
+	size_t ncodes;
+	int64_t timeout_s; /* 0: not told */
+};
+struct recipe_gates {
+	struct recipe_gate *v; /* owned */
+	size_t n;
 };
 
 struct recipe_stage {
 	const char *name;
 	struct recipe_select select;
-	struct recipe_gate *gates; /* owned */
-	size_t ngates;
+	struct recipe_gates gates; /* before it */
+	struct recipe_gates hooks; /* when its volumes are there; no name is that of a gate */
 };
 
 struct recipe_drill {

@@ -40,7 +40,12 @@ static const char full[] = HEAD
 	"    selector: {namespaces: [shop]}\n"
 	"    gates:\n"
 	"     - {name: up, kind: approval, timeout: 1d}\n"
-	"     - {name: ask, kind: command, command: [sh, -c, 'exit 0']}\n"
+	"     - {name: ask, kind: command, command: [sh, -c, 'exit 0'],\n"
+	"        pod: {namespace: shop, selector: 'app=db,!old', container: main}}\n"
+	"     - {name: migrated, kind: job, job: {namespace: shop, name: migrate-1}}\n"
+	"    hooks:\n"
+	"     - {name: answers, kind: http, http: {url: 'https://shop.example/', codes: [200, 204]}}\n"
+	"     - {name: local, kind: http, http: {url: 'http://127.0.0.1:1/'}}\n"
 	" rpo: 1h\n"
 	" rto: 4h\n"
 	" drill: {cron: '0 5 * * sun', timeZone: Europe/Berlin, namespacePrefix: try-,\n"
@@ -77,10 +82,19 @@ static void test_recipe_read__gives_all_that_is_said(void **state)
 	assert_int_equal(r->rpo_s, 3600);
 	assert_int_equal(r->rto_s, 14400);
 	assert_int_equal(r->nstages, 2);
-	assert_int_equal(r->stages[1].ngates, 2);
-	assert_int_equal(r->stages[1].gates[0].timeout_s, 86400);
-	assert_int_equal(r->stages[1].gates[1].kind, RECIPE_COMMAND);
-	assert_string_equal(r->stages[1].gates[1].command.v[2], "exit 0");
+	assert_int_equal(r->stages[1].gates.n, 3);
+	assert_int_equal(r->stages[1].gates.v[0].timeout_s, 86400);
+	assert_int_equal(r->stages[1].gates.v[1].kind, RECIPE_COMMAND);
+	assert_string_equal(r->stages[1].gates.v[1].command.v[2], "exit 0");
+	assert_string_equal(r->stages[1].gates.v[1].ns, "shop");
+	assert_string_equal(r->stages[1].gates.v[1].selector, "app=db,!old");
+	assert_string_equal(r->stages[1].gates.v[1].container, "main");
+	assert_int_equal(r->stages[1].gates.v[2].kind, RECIPE_JOB);
+	assert_string_equal(r->stages[1].gates.v[2].job, "migrate-1");
+	assert_int_equal(r->stages[1].hooks.n, 2);
+	assert_int_equal(r->stages[1].hooks.v[0].codes[1], 204);
+	assert_int_equal(r->stages[1].hooks.v[1].codes[0], 200);
+	assert_int_equal(r->stages[1].hooks.v[1].ncodes, 1);
 	assert_string_equal(r->drill.prefix, "try-");
 	assert_string_equal(r->drill.command.v[0], "/check");
 
@@ -163,6 +177,22 @@ static void test_recipe_read__names_what_is_wrong(void **state)
 	refuses(LEAST " stages: [{name: a, selector: {}, gates: [{name: g, kind: approval, "
 	              "command: [x]}]}]\n",
 	        "no other has one");
+#define GATE(text) LEAST " stages: [{name: a, selector: {}, gates: [{name: g, " text "}]}]\n"
+	refuses(GATE("kind: command, command: [x]"), "spec.stages[0].gates[0].pod");
+	refuses(GATE("kind: command, command: [x], pod: {namespace: n}"),
+	        "pod.selector: is missing");
+	refuses(GATE("kind: command, command: [x], pod: {namespace: n, selector: 'a b'}"),
+	        "pod.selector");
+	refuses(GATE("kind: job"), "gates[0].job");
+	refuses(GATE("kind: job, job: {namespace: n}"), "job.name: is missing");
+	refuses(GATE("kind: http, http: {url: 'http://example.com/'}"), "http.url");
+	refuses(GATE("kind: http, http: {url: 'http://169.254.169.254/x'}"), "http.url");
+	refuses(GATE("kind: http, http: {url: 'https://a/', codes: [20]}"), "http.codes");
+	refuses(GATE("kind: approval, http: {url: 'https://a/'}"), "no other has one");
+	refuses(LEAST
+	        " stages: [{name: a, selector: {}, gates: [{name: g, kind: approval}], hooks: "
+	        "[{name: g, kind: approval}]}]\n",
+	        "hooks[0].name: 'g' is there twice");
 	refuses(LEAST " drill: {}\n", "spec.drill.cron: is missing");
 	refuses(LEAST " drill: {cron: '61 * * * *'}\n", "spec.drill.cron");
 	refuses(LEAST " drill: {cron: '@daily', check: {image: a, command: ['']}}\n",
