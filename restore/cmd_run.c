@@ -331,8 +331,8 @@ static int stages(struct act *a, struct err *e)
 	for (size_t from = 0, to; from < a->plan.n; from = to) {
 		const size_t stage = a->plan.items[from].stage;
 		const char *name = plan_stage_name(&a->plan, stage);
-		const struct recipe_stage *s =
-			*name ? &a->run.recipe->stages[stage] : &(struct recipe_stage){ 0 };
+		const struct recipe_stage *s = *name ? &a->run.recipe->stages[stage]
+		                                     : &(struct recipe_stage){ 0 };
 
 		for (to = from;
 		     to < a->plan.n && a->plan.items[to].stage == a->plan.items[from].stage;)

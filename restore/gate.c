@@ -30,7 +30,7 @@ static const struct kube_kind job_kind = { "batch", "v1", "jobs", "Job", false }
 struct look {
 	const struct gate_params *p;
 	const struct recipe_gate *g;
-	int64_t left_ms; /* until its time is over */
+	int64_t timeout_ms; /* that a command may take; 0: COMMAND_MS */
 	char why[GATE_WHY_MAX];
 };
 
@@ -309,7 +309,8 @@ static int look_at_command(struct look *l, struct err *e)
 		.pod = kube_text_at(pod, "metadata.name"),
 		.container = g->container,
 		.argv = argv,
-		.timeout_ms = l->left_ms > 0 && l->left_ms < COMMAND_MS ? l->left_ms : COMMAND_MS,
+		.timeout_ms = l->timeout_ms > 0 && l->timeout_ms < COMMAND_MS ? l->timeout_ms
+		                                                              : COMMAND_MS,
 		.output = take_said,
 		.arg = &said,
 		.cancel = l->p->cancel,
@@ -382,19 +383,28 @@ static int look_at_http(struct look *l, struct err *e)
 
 /* ---- waiting ---- */
 
-static int look(struct look *l, struct err *e)
+int gate_look(const struct gate_params *p, const struct recipe_gate *g, int64_t timeout_ms,
+              char why[GATE_WHY_MAX], struct err *e)
 {
-	switch (l->g->kind) {
+	struct look l = { .p = p, .g = g, .timeout_ms = timeout_ms };
+	int rc;
+
+	switch (g->kind) {
 	case RECIPE_COMMAND:
-		return look_at_command(l, e);
+		rc = look_at_command(&l, e);
+		break;
 	case RECIPE_JOB:
-		return look_at_job(l, e);
+		rc = look_at_job(&l, e);
+		break;
 	case RECIPE_HTTP:
-		return look_at_http(l, e);
+		rc = look_at_http(&l, e);
+		break;
 	case RECIPE_APPROVAL:
 	default:
-		return look_for_approval(l, e);
+		rc = look_for_approval(&l, e);
 	}
+	(void)snprintf(why, GATE_WHY_MAX, "%s", l.why);
+	return rc;
 }
 
 int gate_wait(const struct gate_params *p, const struct recipe_gate *g, struct err *e)
@@ -402,26 +412,25 @@ int gate_wait(const struct gate_params *p, const struct recipe_gate *g, struct e
 	const int64_t limit_s = g->timeout_s || g->kind == RECIPE_APPROVAL ? g->timeout_s
 	                                                                   : GATE_TIMEOUT_S;
 	const int64_t end_ns = now_mono_ns() + limit_s * 1000000000;
-	struct look l = { .p = p, .g = g };
-	char told[GATE_WHY_MAX] = "", name[160];
+	char why[GATE_WHY_MAX], told[GATE_WHY_MAX] = "", name[160];
 
 	(void)snprintf(name, sizeof(name), "%s/%s", p->stage, g->name);
 	for (;;) {
-		l.left_ms = limit_s ? (end_ns - now_mono_ns()) / 1000000 : 0;
-		int rc = cancel_check(p->cancel, e) < 0 ? -1 : look(&l, e);
+		int64_t left_ms = limit_s ? (end_ns - now_mono_ns()) / 1000000 : 0;
+		int rc = cancel_check(p->cancel, e) < 0 ? -1 : gate_look(p, g, left_ms, why, e);
 		if (rc < 0)
 			return err_wrap(e, "the gate '%s'", name);
 		if (rc > 0)
 			return 0;
-		if (strcmp(l.why, told) != 0)
-			log_info("waiting at a gate", LOG_S("gate", name), LOG_S("why", l.why));
-		(void)snprintf(told, sizeof(told), "%s", l.why);
+		if (strcmp(why, told) != 0)
+			log_info("waiting at a gate", LOG_S("gate", name), LOG_S("why", why));
+		(void)snprintf(told, sizeof(told), "%s", why);
 		if (limit_s && now_mono_ns() >= end_ns)
 			return err_set(e, ERR_BUSY, "the gate '%s' was not open within %s: %.500s",
-			               name, num_duration_text(limit_s).s, l.why);
+			               name, num_duration_text(limit_s).s, why);
 		int64_t wait_ms = p->every_ms ? p->every_ms : EVERY_MS;
-		if (limit_s && wait_ms > l.left_ms)
-			wait_ms = l.left_ms > 0 ? l.left_ms : 0;
+		if (limit_s && wait_ms > left_ms)
+			wait_ms = left_ms > 0 ? left_ms : 0;
 		if (cancel_wait(p->cancel, NULL, wait_ms, e) < 0)
 			return err_wrap(e, "waiting at the gate '%s'", name);
 	}

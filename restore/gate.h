@@ -34,6 +34,13 @@ struct gate_params {
 };
 
 /*
+ * One look: 1: open; 0: not, and why goes to why. -1: it will not be, errors as gate_wait().
+ * timeout_ms: that a command may take; 0: a minute.
+ */
+MUST_CHECK int gate_look(const struct gate_params *p, const struct recipe_gate *g,
+                         int64_t timeout_ms, char why[GATE_WHY_MAX], struct err *e);
+
+/*
  * Looks again and again until the gate is open.
  *   ERR_BUSY   it was not open in its time, and why
  *   ERR_IO     it will not be: its Job has failed

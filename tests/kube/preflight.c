@@ -7,6 +7,9 @@
  *   preflight plan FILE
  *          findings of the plan in the file (JSON), with the cluster that KUBECONFIG names, as
  *          "SEVERITY CODE OBJECT: WHAT"
+ *   preflight gate FILE RUN STAGE
+ *          waits at the gates, and then the hooks, of a stage of the RestorePlan in the file: "open
+ *          STAGE/GATE" for each
  */
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +17,7 @@
 #include "common/fd.h"
 #include "common/json.h"
 #include "common/secret.h"
+#include "restore/gate.h"
 #include "restore/preflight.h"
 #include "restore/registry.h"
 
@@ -112,6 +116,43 @@ static int plan(const char *file)
 	return 0;
 }
 
+static int wait_at(const struct gate_params *p, const struct recipe_gates *gates)
+{
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < gates->n; i++) {
+		if (gate_wait(p, &gates->v[i], &e) < 0)
+			return told(&e);
+		printf("open %s/%s\n", p->stage, gates->v[i].name);
+		(void)fflush(stdout);
+	}
+	return 0;
+}
+
+static int gate(const char *file, const char *run, const char *stage)
+{
+	const struct kube_params params = { .budget_ms = 10000 };
+	auto_recipe struct recipe *r = NULL;
+	struct err e = ERR_INIT;
+
+	auto_kube struct kube *k = kube_open(&params, &e);
+	if (!k || recipe_load(file, NULL, "aksdr", &r, &e) < 0)
+		return told(&e);
+	const struct gate_params p = { .kube = k,
+		                       .ns = "aksdr",
+		                       .run = run,
+		                       .plan_ns = r->ns,
+		                       .plan = r->name,
+		                       .stage = stage,
+		                       .every_ms = 200 };
+	for (size_t i = 0; i < r->nstages; i++) {
+		if (strcmp(r->stages[i].name, stage) != 0)
+			continue;
+		return wait_at(&p, &r->stages[i].gates) || wait_at(&p, &r->stages[i].hooks);
+	}
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = ERR_INIT;
@@ -122,5 +163,7 @@ int main(int argc, char **argv)
 		return images(argc - 2, argv + 2);
 	if (argc == 3 && strcmp(argv[1], "plan") == 0)
 		return plan(argv[2]);
+	if (argc == 5 && strcmp(argv[1], "gate") == 0)
+		return gate(argv[2], argv[3], argv[4]);
 	return 2;
 }
