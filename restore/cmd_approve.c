@@ -53,11 +53,11 @@ const struct verb cmd_approve = {
 	.name = "approve",
 	.args = "RUN STAGE/GATE",
 	.summary = "open a gate of a run that waits for an approval",
-	.text = "RUN is the run's name as it tells it, at least its first 8 digits: an approval is for "
-		"one run, and opens nothing later. It is a ConfigMap in this program's namespace of "
-		"the cluster that is restored to; whoever may make those there may approve. Where "
-		"the RestorePlan is in that cluster, a word RUN/STAGE/GATE in its annotation "
-		"aksdr.io/approve does the same.",
+	.text = "RUN is the run's name as it tells it, at least its first 8 digits: an approval is "
+		"for one run, and opens nothing later. It is a ConfigMap in this program's "
+		"namespace of the cluster that is restored to; whoever may make those there may "
+		"approve. Where the RestorePlan is in that cluster, a word RUN/STAGE/GATE in its "
+		"annotation aksdr.io/approve does the same.",
 	.examples = "aksdr-restore approve 1a2b3c4d rest/database-is-up",
 	.options = options,
 	.flags = VERB_LOCAL,
