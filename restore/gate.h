@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Gates and hooks of a plan's stages: what must hold before a stage, and when its volumes are
- * there. An approval of a person, a command in a pod, a Job, an answer by HTTP. Nothing is run on the
- * machine where the plan is: who may write plans in a cluster gets no program started there.
+ * there. An approval of a person, a command in a pod, a Job, an answer by HTTP. Nothing is run on
+ * the machine where the plan is: who may write plans in a cluster gets no program started there.
  *
  * An approval names the run that it is for, so that none of an earlier run opens a gate: either a
  * word RUN/STAGE/GATE in the annotation aksdr.io/approve of the RestorePlan, or a ConfigMap that
