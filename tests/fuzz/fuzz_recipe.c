@@ -5,6 +5,23 @@
 #include "common/yaml.h"
 #include "tests/fuzz/fuzz.h"
 
+static void check_gates(const struct recipe_gates *gates)
+{
+	holds(gates->n <= RECIPE_GATES_MAX);
+	for (size_t i = 0; i < gates->n; i++) {
+		const struct recipe_gate *g = &gates->v[i];
+
+		holds(*g->name);
+		holds((g->kind == RECIPE_COMMAND) == (g->command.n > 0));
+		holds((g->kind == RECIPE_COMMAND) == (g->selector != NULL));
+		holds((g->kind == RECIPE_JOB) == (g->job != NULL));
+		holds((g->kind == RECIPE_HTTP) == (g->url != NULL && g->ncodes > 0));
+		holds(g->ncodes <= RECIPE_CODES_MAX);
+		for (size_t j = 0; j < g->ncodes; j++)
+			holds(g->codes[j] >= 100 && g->codes[j] <= 599);
+	}
+}
+
 static void check(const struct recipe *r)
 {
 	static const char volume[] = "data-0";
@@ -16,11 +33,8 @@ static void check(const struct recipe *r)
 	for (size_t i = 0; i < RECIPE_MAPS; i++)
 		holds(*recipe_mapped(r, (enum recipe_map)i, "a"));
 	for (size_t i = 0; i < r->nstages; i++) {
-		for (size_t j = 0; j < r->stages[i].ngates; j++) {
-			const struct recipe_gate *g = &r->stages[i].gates[j];
-
-			holds((g->kind == RECIPE_COMMAND) == (g->command.n > 0));
-		}
+		check_gates(&r->stages[i].gates);
+		check_gates(&r->stages[i].hooks);
 	}
 	(void)recipe_selects(&r->select, "shop", volume, NULL);
 }
