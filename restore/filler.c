@@ -54,6 +54,8 @@ static int take_volume(void *arg, const json_t *o, struct err *e)
 	struct job *j = arg;
 
 	(void)e;
+	if (strcmp(filler_objects_label(o, FILLER_LABEL_FILL), j->name) != 0)
+		return 0;
 	json_decref(j->volume);
 	j->volume = json_incref((json_t *)(uintptr_t)o);
 	return 0;

@@ -1,0 +1,165 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Two regions: the cluster of the first one is backed up and lost, and the second one gets its volumes
+# by plan. Only what has a point comes back; nobody sees a claim that is half filled; whoever is killed is
+# gone on with; the old cluster commits nothing that counts.
+#
+# timeout: 1800
+# shellcheck source=tests/kube/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/kube/lib-agent.sh
+. "$bed_here/lib-agent.sh"
+
+bed_up 1
+bed_busybox
+agent_image
+agent_repo repo
+agent_namespace aksdr
+mover_template "$work/mover.yaml"
+bed_up --region 2 1
+bed_busybox
+bed_image "$(echo "$work"/image/*.oci.tar)"
+k create namespace aksdr >/dev/null
+# Movers of restores have the recovery key, and make what they find.
+sed -e "s|value: \"$agent_key\"|value: \"$recovery\"|" -e 's/DAC_READ_SEARCH, //' \
+	-e 's/DAC_OVERRIDE/DAC_OVERRIDE, CHOWN, FOWNER, FSETID, MKNOD, SETFCAP/' "$work/mover.yaml" >"$work/restore.yaml"
+ok grep -q recovery.key "$work/restore.yaml"
+
+plan=$work/plan.yaml
+cat >"$plan" <<-YAML
+	apiVersion: aksdr.io/v1alpha1
+	kind: RestorePlan
+	metadata: {name: shop}
+	spec:
+	  mode: hot/cold
+	  primary: {cluster: we}
+	  secondary: {cluster: ne}
+	  selector: {namespaces: [default]}
+	  stages:
+	    - {name: database, selector: {volumes: [default/orders]}}
+	    - {name: rest, selector: {}}
+	  rpo: 1h
+YAML
+# tool STATUS VERB...: aksdr-restore with the second cluster
+tool() {
+	local wanted=$1
+	shift
+	KUBECONFIG=$bed/admin.kubeconfig AKSDR_KEY=$recovery run "$wanted" "$restore" "$@"
+}
+failover() {
+	local wanted=$1
+	shift
+	tool "$wanted" failover "$plan" --reason 'region lost' --mover-template "$work/restore.yaml" --output json "$@"
+}
+tree() { bed_in "$1" sh -c "cd $2 && find . ! -path './lost+found*' | sort | xargs stat -c '%n %f %u %g %s' &&
+	find . ! -path './lost+found*' -type f | sort | xargs md5sum"; }
+# staging: what a run has in the tool's namespace and between two claims
+staging() { k -n aksdr get pvc,pods,secrets -o name && k get pv -o name -l aksdr.io/fill; }
+# same POD: what it has is what the first cluster's had
+same() {
+	tree one /orders >"$work/back" && ok diff "$work/orders.tree" "$work/back"
+	tree one /web >"$work/back" && ok diff "$work/web.tree" "$work/back"
+	ok [ "$(bed_in one sh -c 'md5sum </dev/disk')" = "$(cat "$work/raw.sum")" ]
+}
+lose() { k delete pod one --now >/dev/null; k delete pvc orders web raw >/dev/null; bed_wait 60 no_volumes; }
+no_volumes() { [ -z "$(k get pv -o name)" ]; }
+
+bed_use 1
+bed_claim orders 64Mi
+bed_claim web 64Mi
+bed_claim raw 64Mi disk Block
+k label pvc orders tier=data >/dev/null
+k annotate pvc orders example.com/owner=shop >/dev/null
+bed_pod one orders=/orders web=/web raw=/dev/disk
+bed_in one sh -c 'mkdir -p /orders/a && echo first >/orders/a/file && head -c 3000000 /dev/urandom >/orders/noise &&
+	chown 33:44 /orders/a/file && chmod 640 /orders/a/file && ln -s a/file /orders/link && echo w >/web/index && sync &&
+	head -c 5000000 /dev/urandom | dd of=/dev/disk conv=fsync 2>/dev/null'
+tree one /orders >"$work/orders.tree"
+tree one /web >"$work/web.tree"
+bed_in one sh -c 'md5sum </dev/disk' >"$work/raw.sum"
+
+
+t 'a plan tells what would be lost, and nothing is written'
+agent_backup 0 --cluster we pvc:default/orders pvc:default/web pvc:default/raw
+bed_use 2
+tool 0 plan "$plan" --output json
+ok [ "$(jq '.items | length' "$work/.out")" = 3 ]
+ok [ "$(jq -r '.items[0] | "\(.stage) \(.volume) \(.target_namespace) \(.storage_class)"' "$work/.out")" = \
+	'database orders default disk' ]
+ok [ "$(jq '.blocked' "$work/.out")" = 0 ]
+failover 0 --dry-run
+ok [ -z "$(staging)" ]
+ok [ -z "$(find "$store_dir/ctl" -path '*/ctl/run/*' -type f)" ]
+
+t 'a failover: all volumes are there as they were, with labels, and the plan is served here'
+failover 0
+ok [ "$(jq -r '.fenced, .promoted' "$work/.out" | tr '\n' ' ')" = 'true true ' ]
+ok [ "$(jq -r '[.items[].state] | unique | join(" ")' "$work/.out")" = restored ]
+ok [ "$(k get pvc orders -o 'jsonpath={.metadata.labels.tier} {.metadata.annotations.example\.com/owner}')" = \
+	'data shop' ]
+ok [ "$(k get pv -o 'jsonpath={.items[*].spec.persistentVolumeReclaimPolicy}')" = 'Delete Delete Delete' ]
+ok [ -z "$(staging)" ]
+bed_pod one orders=/orders web=/web raw=/dev/disk
+same
+
+t 'the first cluster comes back: it cannot commit, and says so'
+bed_use 1
+agent_backup 6 --cluster we pvc:default/orders
+err fenced
+bed_use 2
+
+t 'once more is another run, and what is there is not touched'
+failover 3
+ok [ "$(jq -r '.items[0].why' "$work/.out" | grep -c 'not of this run')" = 1 ]
+same
+
+# begin: a run in the background, of which $pid is the process
+begin() {
+	KUBECONFIG=$bed/admin.kubeconfig AKSDR_KEY=$recovery "$restore" failover "$plan" --reason 'region lost' \
+		--mover-template "$work/restore.yaml" --movers 1 --quiet >"$work/.background" 2>&1 &
+	pid=$!
+}
+runs() { find "$store_dir/ctl/run" -mindepth 1 -maxdepth 1 -type d | wc -l; }
+newest() { find "$store_dir/ctl/run" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2; }
+has_steps() { [ "$(find "$(newest)" -type f | wc -l)" -ge "$1" ]; }
+# there are: pods that run, claims that are filled, a volume between two claims, a claim that is handed over
+begun() { [ "$(runs)" -gt "$before" ]; }
+mover() { [ -n "$(k -n aksdr get pods -o name)" ]; }
+filled() { k -n aksdr get pvc -o json | jq -e '.items[] | select(.metadata.annotations["aksdr.io/result"])' >/dev/null; }
+between() { [ -n "$(k get pv -o name -l aksdr.io/fill)" ]; }
+handed() { [ -n "$(k get pvc -o name)" ]; }
+
+t 'whoever is killed, at whatever it is, is gone on with, and all is as it was'
+lose
+before=$(runs)
+for step in begun mover filled between handed 'has_steps 4'; do
+	begin
+	# shellcheck disable=SC2086 # words
+	bed_wait 120 $step || sed 's/^/   /' "$work/.background"
+	kill -KILL $pid
+	wait $pid 2>/dev/null
+done
+failover 0
+ok [ "$(runs)" = $((before + 1)) ]
+ok [ "$(jq -r '[.items[].state] | unique | join(" ")' "$work/.out")" = restored ]
+ok [ -z "$(staging)" ]
+bed_pod one orders=/orders web=/web raw=/dev/disk
+same
+
+t 'a run of somebody else is not gone on with by chance'
+lose
+before=$(runs)
+begin
+bed_wait 60 begun
+kill -KILL $pid
+wait $pid 2>/dev/null
+hostname other-host
+failover 6
+err 'has begun this run'
+failover 0 --resume
+ok [ "$(runs)" = $((before + 1)) ]
+bed_pod one orders=/orders web=/web raw=/dev/disk
+same
+
+finish
