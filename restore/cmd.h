@@ -43,7 +43,7 @@ MUST_CHECK int cmd_open_data(const struct verb_common *common, const char *text,
 
 /* What `plan` tells, for others' --dry-run. */
 MUST_CHECK int cmd_plan_tell(const struct scope *s, const struct verb_common *common,
-                             const struct repo *r, struct err *e);
+                             const struct repo *r, bool fences, struct err *e);
 
 /*
  * A note in the store that the point is being read, so that no collection takes it away should it

@@ -6,9 +6,7 @@
 #include "common/now.h"
 #include "common/num.h"
 #include "restore/cmd.h"
-#include "restore/plan.h"
-#include "restore/rate.h"
-#include "restore/scope.h"
+#include "restore/outlook.h"
 
 enum { OPT_NO_PREFLIGHT = 256, OPT_NO_IMAGES, OPT_REGISTRY_CONFIG, OPT_REGISTRY_CA, OPT_ACCOUNT };
 
@@ -150,21 +148,6 @@ static json_t *head(const struct plan *p, const struct picks *picks, const struc
 	return o;
 }
 
-/* A paragraph each: a table of sentences is wider than any terminal. */
-static void tell_findings(const struct findings *found)
-{
-	for (size_t i = 0; i < found->n; i++) {
-		const struct finding *f = &found->list[i];
-
-		(void)printf("\n%-8s %s: %s\n         %s\n", finding_severity_name(f->severity),
-		             f->object, f->code, f->what);
-		if (f->remedy[0])
-			(void)printf("         → %s\n", f->remedy);
-	}
-	if (found->left_out > 0)
-		(void)printf("\nand %zu more\n", found->left_out);
-}
-
 /* Of targets the plan has, too: "lost at most 12m of 1h that are allowed". */
 static void tell_sum(const struct plan *p, const struct picks *picks, const struct rates *rates)
 {
@@ -207,54 +190,54 @@ static int tell(const struct plan *p, const struct picks *picks, const struct ra
 		return -1;
 	if (common->output != OUTPUT_TABLE || common->quiet)
 		return 0;
-	tell_findings(found);
+	outlook_print(found, false, stdout);
 	tell_sum(p, picks, rates);
 	return 0;
 }
 
-static int plan(struct plan_options *o, const struct verb_common *common, const struct repo *r,
-                struct err *e)
+static int plan(const struct outlook_params *p, const struct verb_common *common,
+                const struct repo *r, struct err *e)
 {
-	CLEANUP(picks_clear) struct picks picks = { .n = 0 };
-	auto_findings struct findings found = FINDINGS_INIT;
-	auto_plan struct plan p = { .n = 0 };
-	struct rates rates;
+	auto_outlook struct outlook o;
 
-	if (scope_pick(&o->scope, r, &picks, e) < 0 ||
-	    rate_find(r, o->scope.recipe->name, &rates, e) < 0)
+	if (outlook_make(r, p, &o, e) < 0 ||
+	    tell(&o.plan, &o.picks, &o.rates, &o.findings, common, e) < 0)
 		return -1;
-	rates.plan.movers = o->scope.movers;
-	if (plan_make(o->scope.recipe, &picks, &rates.plan, now_wall_ns(), o->scope.as_of_ns, &p,
-	              &found, e) < 0)
-		return -1;
-	finding_sort(&found);
-	if (finding_check(&found, e) < 0 || tell(&p, &picks, &rates, &found, common, e) < 0)
-		return -1;
-	if (found.counts[FINDING_BLOCK] == 0)
+	if (o.findings.counts[FINDING_BLOCK] == 0)
 		return 0;
-	return err_set(e, p.blocked == p.n ? ERR_NOT_FOUND : ERR_PARTIAL,
+	return err_set(e, o.plan.blocked == o.plan.n ? ERR_NOT_FOUND : ERR_PARTIAL,
 	               "the plan cannot be run as it is: %zu of its findings block it",
-	               found.counts[FINDING_BLOCK]);
+	               o.findings.counts[FINDING_BLOCK]);
 }
 
 int cmd_plan_tell(const struct scope *s, const struct verb_common *common, const struct repo *r,
-                  struct err *e)
+                  bool fences, struct err *e)
 {
-	struct plan_options o = { .scope = *s };
+	const struct outlook_params p = {
+		.scope = s, .rates = true, .preflight = true, .fences = fences, .images = true
+	};
 
-	return plan(&o, common, r, e);
+	return plan(&p, common, r, e);
 }
 
 static int run(void *state, const struct verb_common *common, int argc, char **argv, struct err *e)
 {
 	struct plan_options *o = state;
+	const struct outlook_params p = { .scope = &o->scope,
+		                          .rates = true,
+		                          .preflight = !o->no_preflight,
+		                          .fences = true,
+		                          .images = !o->no_images,
+		                          .registry_config = o->registry_config,
+		                          .registry_ca = o->registry_ca,
+		                          .account = o->account };
 	auto_repo struct repo *r = NULL;
 
 	int rc = scope_open(&o->scope, argc > 0 ? argv[0] : NULL, false, cancel_on_signals(), e);
 	if (rc == 0)
 		rc = cmd_open(common, &r, e);
 	if (rc == 0)
-		rc = plan(o, common, r, e);
+		rc = plan(&p, common, r, e);
 	scope_close(&o->scope);
 	return rc;
 }

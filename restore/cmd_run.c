@@ -8,6 +8,7 @@
 #include "restore/cmd.h"
 #include "restore/gate.h"
 #include "restore/movers.h"
+#include "restore/outlook.h"
 #include "restore/run.h"
 #include "restore/scope.h"
 #include "restore/standby_name.h"
@@ -17,6 +18,8 @@ enum {
 	OPT_REASON,
 	OPT_NO_FENCE,
 	OPT_RESUME,
+	OPT_NEW,
+	OPT_FORCE,
 	OPT_VERIFY,
 	OPT_ACCEPT_MISSING,
 	OPT_IMAGE,
@@ -26,6 +29,9 @@ enum {
 
 #define RUN_OPTIONS                                                                           \
 	{ "resume", NULL, "go on with a run that somebody else has begun", OPT_RESUME },      \
+		{ "new", NULL, "begin anew: a run that has not ended is given up", OPT_NEW }, \
+		{ "force", NULL, "begin although the cluster says that it cannot work",       \
+		  OPT_FORCE },                                                                \
 		{ "verify", NULL, "read everything back from the volumes, too", OPT_VERIFY }, \
 		{ "accept-missing", NULL,                                                     \
 		  "hand over volumes that lack something, and do without "                    \
@@ -60,7 +66,7 @@ static const struct verb_option run_options[] = {
 static struct run_options {
 	struct scope scope;
 	const char *to, *reason, *image, *template, *account;
-	bool no_fence, resume, verify, accept_missing;
+	bool no_fence, resume, anew, force, verify, accept_missing;
 } given;
 
 static int set(void *state, int key, const char *value, struct err *e)
@@ -82,6 +88,12 @@ static int set(void *state, int key, const char *value, struct err *e)
 		return 0;
 	case OPT_RESUME:
 		o->resume = true;
+		return 0;
+	case OPT_NEW:
+		o->anew = true;
+		return 0;
+	case OPT_FORCE:
+		o->force = true;
 		return 0;
 	case OPT_VERIFY:
 		o->verify = true;
@@ -181,14 +193,55 @@ static int begin(struct act *a, const char *kind, struct err *e)
 	return run_begin(a->repo, &b, &a->run, e);
 }
 
+/* Before anything is done: what cannot work is told now, and not when the primary is fenced. */
+static int look_ahead(const struct act *a, bool fences, struct err *e)
+{
+	const struct outlook_params p = {
+		.scope = &a->o->scope, .preflight = true, .fences = fences, .account = a->o->account
+	};
+	auto_outlook struct outlook o;
+
+	if (outlook_make(a->repo, &p, &o, e) < 0)
+		return -1;
+	if (o.findings.counts[FINDING_BLOCK] == 0 || a->o->force)
+		return 0;
+	outlook_print(&o.findings, true, stderr);
+	return err_set(e, ERR_UNSUPPORTED,
+	               "nothing was done, since %zu findings stand in the way: put that right, or go "
+	               "on all the same by --force",
+	               o.findings.counts[FINDING_BLOCK]);
+}
+
+static int give_up(struct act *a, struct err *e)
+{
+	auto_json json_t *more = json_pack("{s:b}", "given_up", 1);
+	const struct filler filler = { .kube = a->o->scope.kube,
+		                       .ns = a->run.ns,
+		                       .run = a->run.history.run,
+		                       .role = "restore" };
+
+	log_info("a run is given up", LOG_S("run", a->run.history.run));
+	if (run_take_over(&a->run, e) < 0 || filler_drop_all(&filler, e) < 0 ||
+	    movers_drop(filler.kube, filler.ns, filler.run, e) < 0 ||
+	    run_step(&a->run, "end", more, e) < 0)
+		return -1;
+	run_clear(&a->run);
+	return 0;
+}
+
 static int find_or_begin(struct act *a, const char *kind, struct err *e)
 {
+	const bool fences = strcmp(kind, RUN_FAILOVER) == 0 && !a->o->no_fence;
 	const struct scope *s = &a->o->scope;
 	const int found = run_find(a->repo, s->kube, s->ns, kind, s->recipe->name, &a->run, e);
 
 	if (found < 0)
 		return -1;
-	return found ? resume(a, e) : begin(a, kind, e);
+	if (found && !a->o->anew)
+		return resume(a, e);
+	if ((found && give_up(a, e) < 0) || look_ahead(a, fences, e) < 0)
+		return -1;
+	return begin(a, kind, e);
 }
 
 /* ---- its steps ---- */
@@ -217,7 +270,7 @@ static int choose(struct act *a, struct err *e)
 	const struct plan_rates rates = { .movers = a->o->scope.movers };
 
 	if (run_choose(&a->run, &a->picks, e) < 0 ||
-	    plan_make(a->run.recipe, &a->picks, &rates, now_wall_ns(), a->run.as_of_ns, &a->plan,
+	    plan_make(a->run.recipe, &a->picks, &rates, a->run.began_ns, a->run.as_of_ns, &a->plan,
 	              &found, e) < 0)
 		return -1;
 	finding_sort(&found);
@@ -509,7 +562,7 @@ static int run_plan(struct run_options *o, const struct verb_common *common, con
 	    cmd_open_contents(common, &a.repo, e) < 0)
 		return -1;
 	if (common->dry_run)
-		return cmd_plan_tell(&o->scope, common, a.repo, e);
+		return cmd_plan_tell(&o->scope, common, a.repo, strcmp(kind, RUN_FAILOVER) == 0, e);
 	return find_or_begin(&a, kind, e) < 0 ? -1 : go(&a, kind, schema, e);
 }
 

@@ -508,6 +508,36 @@ int filler_drop(const struct filler *f, const char *ns, const char *name, struct
 	return wait_for(&j, &kube_pvc, f->ns, j.name, true, e);
 }
 
+struct drop {
+	const struct filler *f;
+	const struct kube_kind *kind;
+};
+
+static int drop_one(void *arg, const json_t *o, struct err *e)
+{
+	const struct drop *d = arg;
+
+	return kube_delete(d->f->kube, d->kind, d->f->ns, kube_text_at(o, "metadata.name"), NULL,
+	                   e);
+}
+
+int filler_drop_all(const struct filler *f, struct err *e)
+{
+	const struct kube_kind *const kinds[] = { &kube_pod, &kube_pvc };
+	char labels[128];
+	const struct kube_select select = { .ns = f->ns, .labels = labels };
+
+	(void)snprintf(labels, sizeof(labels), FILLER_LABEL_RUN "=%s," FILLER_LABEL_ROLE "=%s",
+	               f->run, f->role);
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct drop d = { f, kinds[i] };
+
+		if (kube_list(f->kube, kinds[i], &select, drop_one, &d, NULL, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int filler_namespace(const struct filler *f, const char *ns, const json_t *labels, struct err *e)
 {
 	auto_json json_t *there = NULL;

@@ -103,6 +103,9 @@ MUST_CHECK int filler_hand_over(const struct filler *f, const struct filler_clai
 /* Takes the claim of ours, its volume and its mover away, and waits until they are. */
 MUST_CHECK int filler_drop(const struct filler *f, const char *ns, const char *name, struct err *e);
 
+/* The same of all claims of ours that the run has, whatever they are for. */
+MUST_CHECK int filler_drop_all(const struct filler *f, struct err *e);
+
 /* Makes the namespace unless it is there; labels: of one that is made, may be NULL. */
 MUST_CHECK int filler_namespace(const struct filler *f, const char *ns, const json_t *labels,
                                 struct err *e);

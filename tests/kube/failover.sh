@@ -90,7 +90,7 @@ ok [ "$(jq -r '.items[0] | "\(.stage) \(.volume) \(.target_namespace) \(.storage
 ok [ "$(jq '.blocked' "$work/.out")" = 0 ]
 failover 0 --dry-run
 ok [ -z "$(staging)" ]
-ok [ -z "$(find "$store_dir/ctl" -path '*/ctl/run/*' -type f)" ]
+ok [ -z "$(find "$store_dir" -path '*/ctl/run/*')" ]
 
 t 'a failover: all volumes are there as they were, with labels, and the plan is served here'
 failover 0
@@ -109,15 +109,18 @@ agent_backup 6 --cluster we pvc:default/orders
 err fenced
 bed_use 2
 
-t 'once more is another run, and what is there is not touched'
-failover 3
+t 'once more: the claims are in the way, nothing is done, and what is there is not touched'
+failover 1
+err 'stand in the way'
+ok grep -q default/orders "$work/.err"
+failover 3 --force
 ok [ "$(jq -r '.items[0].why' "$work/.out" | grep -c 'not of this run')" = 1 ]
 same
 
-# begin: a run in the background, of which $pid is the process
+# begin [OPTION]...: a run in the background, of which $pid is the process
 begin() {
 	KUBECONFIG=$bed/admin.kubeconfig AKSDR_KEY=$recovery "$restore" failover "$plan" --reason 'region lost' \
-		--mover-template "$work/restore.yaml" --movers 1 --quiet >"$work/.background" 2>&1 &
+		--mover-template "$work/restore.yaml" --movers 1 --quiet "$@" >"$work/.background" 2>&1 &
 	pid=$!
 }
 runs() { find "$store_dir/ctl/run" -mindepth 1 -maxdepth 1 -type d | wc -l; }
@@ -133,8 +136,10 @@ handed() { [ -n "$(k get pvc -o name)" ]; }
 t 'whoever is killed, at whatever it is, is gone on with, and all is as it was'
 lose
 before=$(runs)
+first=--new # the run from before has not ended
 for step in begun mover filled between handed 'has_steps 4'; do
-	begin
+	begin $first
+	first=
 	# shellcheck disable=SC2086 # words
 	bed_wait 120 $step || sed 's/^/   /' "$work/.background"
 	kill -KILL $pid
