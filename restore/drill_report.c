@@ -96,6 +96,8 @@ void drill_report_judge(struct drill_report *r)
 			r->age_s = age_s;
 	}
 	r->took_s = (double)(r->ended_ns - r->began_ns) / (double)NS_S;
+	if (r->broken && *r->broken)
+		say(r, "%.380s", r->broken);
 	judge_volumes(r);
 	judge_checks(r);
 	if (r->rpo_s > 0 && r->age_s > r->rpo_s)

@@ -65,7 +65,8 @@ struct drill_report {
 	size_t left_out;            /* volumes that are not kept */
 	struct drill_check *checks; /* owned */
 	size_t nchecks;
-	bool check_wanted; /* the plan has a command */
+	bool check_wanted;  /* the plan has a command */
+	const char *broken; /* what ended it before its end; NULL or "": nothing. Not kept itself */
 	/* from these: */
 	int64_t age_s; /* of the oldest point when it began: the RPO that was achieved; -1: unknown */
 	double took_s;  /* from its begin to its end: the RTO that was achieved */
