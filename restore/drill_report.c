@@ -118,13 +118,13 @@ static json_t *phase_json(const struct drill_phase *p)
 
 static json_t *volume_json(const struct drill_volume *v)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:b, s:b}",
-	                 "volume", v->volume, "claim", v->claim, "point", v->point, "why", v->why,
-	                 "frozen_ns", (json_int_t)v->frozen_ns, "bytes", (json_int_t)v->bytes,
-	                 "files", (json_int_t)v->files, "fetched_bytes",
-	                 (json_int_t)v->fetched_bytes, "gaps", (json_int_t)v->gaps, "seconds",
-	                 v->seconds, "restored", v->restored, "verified", v->verified, "damaged",
-	                 v->damaged);
+	return json_pack("{s:s, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:f, s:b, s:b, s:b}",
+	                 "volume", v->volume, "claim", v->claim, "point", v->point, "why",
+	                 json_text(v->why, DRILL_TEXT_MAX), "frozen_ns", (json_int_t)v->frozen_ns,
+	                 "bytes", (json_int_t)v->bytes, "files", (json_int_t)v->files,
+	                 "fetched_bytes", (json_int_t)v->fetched_bytes, "gaps", (json_int_t)v->gaps,
+	                 "seconds", v->seconds, "restored", v->restored, "verified", v->verified,
+	                 "damaged", v->damaged);
 }
 
 static json_t *check_json(const struct drill_check *c)
@@ -148,7 +148,8 @@ json_t *drill_report_json(const struct drill_report *r)
 	int bad = !o;
 
 	for (size_t i = 0; i < r->nwhys && !bad; i++)
-		bad = json_array_append_new(json_object_get(o, "why"), json_string(r->whys[i]));
+		bad = json_array_append_new(json_object_get(o, "why"),
+		                            json_text(r->whys[i], DRILL_WHY_MAX - 1));
 	for (size_t i = 0; i < r->nphases && !bad; i++)
 		bad = json_array_append_new(json_object_get(o, "phases"),
 		                            phase_json(&r->phases[i]));

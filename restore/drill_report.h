@@ -16,8 +16,8 @@
 #include "common/err.h"
 
 #define DRILL_SCHEMA "aksdr/drill/v1"
-#define DRILL_VOLUMES_MAX 5000 /* that are kept of one drill; all are counted */
-#define DRILL_CHECKS_MAX 256
+#define DRILL_VOLUMES_MAX 2000 /* that are kept of one drill; all are counted */
+#define DRILL_CHECKS_MAX 64
 #define DRILL_PHASES_MAX 16
 #define DRILL_WHYS_MAX 16
 #define DRILL_WHY_MAX 384

@@ -100,7 +100,7 @@ struct names {
 
 struct cleaning {
 	const struct drill_room *d;
-	bool all;
+	bool all, unclaimed;
 	char labels[160];
 	char runs[DRILL_RUNS_LEFT_MAX][RUN_LOG_ID];
 	size_t nruns;
@@ -215,7 +215,9 @@ static int take_volume(void *arg, const json_t *o, struct err *e)
 
 	for (size_t i = 0; i < c->nruns && !ours; i++)
 		ours = strcmp(label(o, FILLER_LABEL_RUN), c->runs[i]) == 0;
-	return !ours ? 0 : add_name(&c->volumes, kube_text_at(o, "metadata.name"), e);
+	if (!ours || (c->unclaimed && strcmp(kube_text_at(o, "status.phase"), "Available") != 0))
+		return 0;
+	return add_name(&c->volumes, kube_text_at(o, "metadata.name"), e);
 }
 
 static int find_all(struct cleaning *c, struct err *e)
@@ -316,10 +318,14 @@ static int are_gone(void *arg, struct err *e)
 	return 1;
 }
 
-/* What nobody claims any more is not deleted by its policy. */
+/*
+ * Volumes that never came to the claim that they were reserved for: nobody deletes them by their
+ * policy. Those that were released are their driver's, who is at them.
+ */
 static int drop_unclaimed(struct cleaning *c, struct err *e)
 {
 	c->volumes.n = 0;
+	c->unclaimed = true;
 	return find_volumes(c, e) < 0 ? -1 : delete_named(c, &kube_pv, NULL, &c->volumes, e);
 }
 

@@ -114,7 +114,7 @@ out '"registry.example/aksdr@sha256:0123'
 out '"secretRef":\{"name":"aksdr-store"\}'
 out '"mountPropagation":"HostToContainer"'
 run 0 of azure 'select(.kind == "ServiceAccount").metadata, select(.kind == "DaemonSet").spec.template.metadata'
-ok test "$(grep -c '"azure.workload.identity/client-id":"01234567-89ab-cdef-0123-456789abcdef"' "$work/.out")" -eq 3
+ok test "$(grep -c '"azure.workload.identity/client-id":"01234567-89ab-cdef-0123-456789abcdef"' "$work/.out")" -eq 4
 ok test "$(grep -c '"azure.workload.identity/use":"true"' "$work/.out")" -eq 1
 run 0 of azure 'select(.kind == "BackupPolicy" or .kind == "VolumeSnapshotClass").metadata |
 	.name, .labels["aksdr.io/use"]'
@@ -181,6 +181,26 @@ run 0 of privileged 'select((.kind == "Role" or .kind == "ClusterRole") and (.me
 out '^"persistentvolumeclaims:get persistentvolumes:list"$'
 out '^"persistentvolumeclaims:create .*persistentvolumeclaims:patch pods/log:get pods:create pods:delete pods:get '
 
+t 'a drill has the recovery key, and its movers too; a reader of the store may not be the one that writes'
+run 0 of least 'select(.metadata.name | contains("-drill")).kind'
+ok empty "$work/.out"
+run 0 of azure -r 'select(.metadata.name | contains("-drill")).kind'
+ok test "$(sort "$work/.out" | xargs)" = \
+	'ClusterRole ClusterRoleBinding ConfigMap CronJob NetworkPolicy Role RoleBinding ServiceAccount'
+run 0 of privileged 'select(.kind == "CronJob" and (.metadata.name | endswith("-drill"))).spec | .schedule,
+	(.jobTemplate.spec.template.spec.containers[0] | .args, .env, .envFrom)'
+out '^"0 4 1 \* \*"$'
+out '"drill","shop","--namespace=aksdr","--mover-template=/etc/aksdr/mover/drill-mover.yaml","--movers=8"'
+out '"AKSDR_PASSPHRASE_FILE","value":"/etc/aksdr/key/passphrase"'
+out '"secretRef":\{"name":"aksdr-writes"\}'
+of privileged -r 'select(.kind == "ConfigMap" and (.data | has("drill-mover.yaml"))).data[]' >"$work/drill.yaml"
+ok grep -q 'secretName: aksdr-recovery' "$work/drill.yaml"
+ok not grep -q 'secretName: aksdr-key' "$work/drill.yaml"
+run 0 of azure 'select((.kind == "Role" or .kind == "ClusterRole") and (.metadata.name | contains("-drill"))) |
+	[.rules[] | .verbs[], .resources[], .apiGroups[]] | any(. == "*" or . == "pods/exec")'
+out '^false$'
+ok not grep -q true "$work/.out"
+
 t 'every metric of the alerts and the dashboard exists'
 missing() {
 	grep -ohE 'aksdr_[a-z_]+' "$work/automatic.yaml" | sort -u | while read -r name; do
@@ -226,6 +246,8 @@ wrong 'serve\.plans' --set serve.enabled=true --set serve.keySecret=x
 wrong 'serve[./]plans[./]0' --set serve.enabled=true --set serve.keySecret=x --set 'serve.plans[0].name=Shop'
 wrong 'serve[./]intervalMs' --set serve.intervalMs=1
 wrong 'serve\.storeUrl holds a user' --set-string serve.storeUrl=s3://id:secret@bucket
+wrong 'drill\.keySecret' --set 'drill.schedule=0 4 * * *' --set drill.plan=shop
+wrong 'drill[./]schedule' --set drill.schedule=daily
 wrong 'networkPolicy[./]storeCidrs[./]0' --set 'networkPolicy.storeCidrs[0]=here'
 
 t 'an upgrade with CRDs that are not those in the cluster stops, and says what to do'

@@ -40,6 +40,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.serviceAccount.standby.name | default (printf "%s-standby" (include "aksdr.fullname" .)) -}}
 {{- end -}}
 
+{{- define "aksdr.drillAccount" -}}
+{{- .Values.serviceAccount.drill.name | default (printf "%s-drill" (include "aksdr.fullname" .)) -}}
+{{- end -}}
+
 {{- define "aksdr.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
@@ -171,4 +175,26 @@ limits:
 {{- range uniq $ports }}
 - {port: {{ . }}, protocol: TCP}
 {{- end -}}
+{{- end -}}
+
+{{/* The template of movers with the recovery key instead of the agent's. of: keySecret, keyItem, passphraseItem. */}}
+{{- define "aksdr.recoveryMover" -}}
+{{- $s := .of -}}
+{{- $mover := fromYaml (include "aksdr.moverTemplate" .root) -}}
+{{- range $mover.spec.volumes -}}
+{{- if eq .name "key" -}}
+{{- $_ := set .secret "secretName" $s.keySecret -}}
+{{- $items := list (dict "key" $s.keyItem "path" $s.keyItem) -}}
+{{- with $s.passphraseItem }}{{ $items = append $items (dict "key" . "path" .) }}{{ end -}}
+{{- $_ := set .secret "items" $items -}}
+{{- end -}}
+{{- end -}}
+{{- $container := first $mover.spec.containers -}}
+{{- range $container.env -}}
+{{- if eq .name "AKSDR_KEY" }}{{ $_ := set . "value" (printf "/etc/aksdr/key/%s" $s.keyItem) }}{{ end -}}
+{{- end -}}
+{{- with $s.passphraseItem -}}
+{{- $_ := set $container "env" (append $container.env (dict "name" "AKSDR_PASSPHRASE_FILE" "value" (printf "/etc/aksdr/key/%s" .))) -}}
+{{- end -}}
+{{- toYaml $mover -}}
 {{- end -}}

@@ -109,9 +109,14 @@ static void leave_things(void)
 	            "{'metadata':{'name':'pv-1'},'spec':{'persistentVolumeReclaimPolicy':'Retain'}}");
 	cluster_put("persistentvolumes/pv-s",
 	            "{'metadata':{'name':'pv-s'},'spec':{'persistentVolumeReclaimPolicy':'Retain'}}");
-	cluster_put("persistentvolumes/pv-between",
-	            "{'metadata':{'name':'pv-between','labels':{'aksdr.io/run':'" RUN
-	            "'}},'spec':{'persistentVolumeReclaimPolicy':'Retain'}}");
+	cluster_put(
+		"persistentvolumes/pv-between",
+		"{'metadata':{'name':'pv-between','labels':{'aksdr.io/run':'" RUN
+		"'}},'spec':{'persistentVolumeReclaimPolicy':'Retain'},'status':{'phase':'Available'}}");
+	cluster_put(
+		"persistentvolumes/pv-released",
+		"{'metadata':{'name':'pv-released','labels':{'aksdr.io/run':'" RUN
+		"'}},'spec':{'persistentVolumeReclaimPolicy':'Retain'},'status':{'phase':'Released'}}");
 }
 
 static void test_clean__takes_what_this_run_has_made(void **state)
@@ -134,6 +139,9 @@ static void test_clean__takes_what_this_run_has_made(void **state)
 	assert_string_equal(text_of("persistentvolumes/pv-1", "spec.persistentVolumeReclaimPolicy"),
 	                    "Delete");
 	assert_null(cluster_get("persistentvolumes/pv-between"));
+	assert_string_equal(text_of("persistentvolumes/pv-released",
+	                            "spec.persistentVolumeReclaimPolicy"),
+	                    "Delete");
 	/* Others stay. */
 	assert_non_null(cluster_get("namespaces/drill-old"));
 	assert_non_null(cluster_get("namespaces/shop"));
