@@ -542,7 +542,7 @@ static int run_drill(struct drill_options *o, const struct verb_common *common, 
 	    cmd_open_contents(common, &a.repo, e) < 0)
 		return -1;
 	if (common->dry_run)
-		return cmd_plan_tell(&o->scope, common, a.repo, e);
+		return cmd_plan_tell(&o->scope, common, a.repo, false, e);
 	room.kube = o->scope.kube;
 	room.ns = o->scope.ns;
 	note_actor(&a.me);
