@@ -74,7 +74,9 @@ breaks() {
 	of "$name" 'select(.kind == "Pod")' >>"$work/pods.json"
 	run 0 k create namespace "$level-$name" -o name
 	run 0 k label namespace "$level-$name" "pod-security.kubernetes.io/enforce=$level"
-	for account in agent mover serve standby; do run 0 k create serviceaccount -n "$level-$name" "aksdr-$account"; done
+	for account in agent mover serve standby; do
+		run 0 k create serviceaccount -n "$level-$name" "aksdr-$account"
+	done
 	jq -c 'del(.metadata.namespace)' "$work/pods.json" | while read -r pod; do
 		k create --dry-run=server -n "$level-$name" -f - <<<"$pod" 2>&1 || true
 	done >"$work/said"
@@ -164,11 +166,13 @@ t 'what stands by has the recovery key, and rights for claims and movers alone'
 run 0 of least 'select(.metadata.name | contains("-standby")).kind'
 ok empty "$work/.out"
 run 0 of privileged -r 'select(.metadata.name | contains("-standby")).kind'
-ok test "$(sort "$work/.out" | xargs)" = 'ClusterRole ClusterRoleBinding ConfigMap Deployment NetworkPolicy Role RoleBinding ServiceAccount'
+ok test "$(sort "$work/.out" | xargs)" = \
+	'ClusterRole ClusterRoleBinding ConfigMap Deployment NetworkPolicy Role RoleBinding ServiceAccount'
 run 0 of privileged 'select(.kind == "Deployment" and (.metadata.name | endswith("-standby"))).spec |
 	.strategy.type, (.template.spec.containers[0] | .args, .env), .template.spec.volumes'
 out '^"Recreate"$'
-out '"standby","shop","--namespace=aksdr","--mover-template=/etc/aksdr/mover/standby-mover.yaml","--interval=5m","--copies=2"'
+out '"standby","shop","--namespace=aksdr","--mover-template=/etc/aksdr/mover/standby-mover.yaml"'
+out '"--interval=5m","--copies=2"'
 out '"--movers=8","--limit=20Mi","--listen=9762"'
 out '"AKSDR_PASSPHRASE_FILE","value":"/etc/aksdr/key/the.passphrase"'
 out '"key":"the.key".*"key":"the.passphrase".*"secretName":"aksdr-recovery"'
