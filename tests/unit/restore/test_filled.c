@@ -95,9 +95,10 @@ static void test_filled__as_many_paths_as_fit(void **state)
 	(void)state;
 	begin(&r);
 	/* in JSON each of them takes five bytes */
-	memset(path, '\1', sizeof(path));
+	memset(path, '\1', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
 	for (int i = 0; i < 20; i++)
-		report_gap(&r, GAP_RANGE, path, sizeof(path), NULL, 0, 0, 9, "damaged");
+		report_gap(&r, GAP_RANGE, path, strlen(path), NULL, 0, 0, 9, "damaged");
 	(void)err_set(&verdict, ERR_PARTIAL, "short");
 	struct filled f = there_and_back(&r, &verdict);
 	assert_int_equal(f.gaps, 20);
