@@ -31,8 +31,8 @@ static const struct verb_option standby_options[] = {
 	{ "interval", "DURATION", "between two looks for newer points; default: 1m", OPT_INTERVAL },
 	{ "once", NULL, "look once, bring all volumes to their newest point, and end", OPT_ONCE },
 	{ "copies", "N",
-	  "claims of each volume that are filled in turn, so that one of them is always whole: 1 "
-	  "(default) or 2",
+	  "claims of each volume, 1 or 2, which are filled in turn, so that one of them is always "
+	  "whole; default: as the plan says",
 	  OPT_COPIES },
 	{ "limit", "SIZE", "bytes a second that each mover reads from the store", OPT_LIMIT },
 	{ "listen", "[ADDRESS:]PORT", "metrics and probes over HTTP; default: none", OPT_LISTEN },
@@ -50,7 +50,7 @@ static struct standby_options {
 	int64_t interval_s;
 	uint64_t copies;
 	bool once, drop;
-} given = { .interval_s = INTERVAL_S, .copies = 1 };
+} given = { .interval_s = INTERVAL_S };
 
 static int set(void *state, int key, const char *value, struct err *e)
 {
@@ -296,7 +296,7 @@ static int act(struct act *a, struct err *e)
 		.kube = o->scope.kube,
 		.ns = o->scope.ns,
 		.recipe = o->scope.recipe,
-		.copies = (unsigned)o->copies,
+		.copies = o->copies ? (unsigned)o->copies : o->scope.recipe->copies,
 		.movers = o->scope.movers,
 		.interval_ms = o->interval_s * 1000,
 		.cancel = cancel_on_signals(),
@@ -360,7 +360,7 @@ const struct verb cmd_standby = {
 		"claims, brings what is behind to the point that it chooses, and hands them "
 		"over.\n\n"
 		"A claim is either one point as a whole, or says that one is being put into it; "
-		"where that was interrupted, all of it is compared. With --copies 2 a volume has "
+		"where that was interrupted, all of it is compared. With two copies a volume has "
 		"two claims, and the one that is older is filled while the other one stays "
 		"whole.\n\n"
 		"It runs until it is ended, may be killed at any time, and can be begun again on "

@@ -429,11 +429,24 @@ static int read_drill(const struct fields *spec, struct recipe_drill *d, struct 
 	return cron_parse(&cron, d->cron, &why) == 0 ? 0 : fields_bad(&f, "cron", e, "%s", why.msg);
 }
 
+static int read_standby(const struct fields *spec, unsigned *ret_copies, struct err *e)
+{
+	static const char *const known[] = { "copies", NULL };
+	int64_t copies = 1;
+	struct fields f;
+
+	if (fields_in(&f, spec, "standby", known, e) < 0 ||
+	    (f.o && fields_number(&f, "copies", 1, RECIPE_COPIES_MAX, &copies, e) < 0))
+		return -1;
+	*ret_copies = (unsigned)copies;
+	return 0;
+}
+
 static int read_spec(const struct fields *f, struct recipe *r, struct err *e)
 {
 	static const char *const known[] = { "mode",  "primary",  "secondary", "selector",
 		                             "point", "mappings", "stages",    "rpo",
-		                             "rto",   "drill",    NULL };
+		                             "rto",   "standby",  "drill",     NULL };
 	unsigned mode = 0;
 	struct fields spec;
 
@@ -447,7 +460,7 @@ static int read_spec(const struct fields *f, struct recipe *r, struct err *e)
 	    read_mappings(&spec, r, e) < 0 || read_stages(&spec, r, e) < 0 ||
 	    fields_duration(&spec, "rpo", 60, AGE_MAX_S, &r->rpo_s, e) < 0 ||
 	    fields_duration(&spec, "rto", 60, AGE_MAX_S, &r->rto_s, e) < 0 ||
-	    read_drill(&spec, &r->drill, e) < 0)
+	    read_standby(&spec, &r->copies, e) < 0 || read_drill(&spec, &r->drill, e) < 0)
 		return -1;
 	r->mode = (enum recipe_mode)mode;
 	if (r->mode == RECIPE_HOT_HOT && !*r->secondary.cluster)

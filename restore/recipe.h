@@ -23,6 +23,7 @@
 #define RECIPE_GATES_MAX 16
 #define RECIPE_CODES_MAX 16
 #define RECIPE_WORDS_MAX 64
+#define RECIPE_COPIES_MAX 2
 
 enum recipe_mode { RECIPE_HOT_HOT, RECIPE_HOT_WARM, RECIPE_HOT_COLD };
 const char *recipe_mode_name(enum recipe_mode m); /* "hot/hot" */
@@ -113,6 +114,7 @@ struct recipe {
 	struct recipe_stage *stages; /* owned */
 	size_t nstages;
 	int64_t rpo_s, rto_s; /* 0: no target */
+	unsigned copies;      /* of each volume that stands by */
 	struct recipe_drill drill;
 };
 

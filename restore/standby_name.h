@@ -4,10 +4,11 @@
 #define AKSDR_RESTORE_STANDBY_NAME_H
 
 #include "repo/run_log.h"
+#include "restore/recipe.h"
 
 #define STANDBY_ROLE "standby"
 
-#define STANDBY_COPIES_MAX 2
+#define STANDBY_COPIES_MAX RECIPE_COPIES_MAX
 
 /*
  * The run of restore/filler.h that all standby claims of a plan have; of a second copy of each

@@ -49,6 +49,7 @@ static const char full[] = HEAD
 	"     - {name: local, kind: http, http: {url: 'http://127.0.0.1:1/'}}\n"
 	" rpo: 1h\n"
 	" rto: 4h\n"
+	" standby: {copies: 2}\n"
 	" drill: {cron: '0 5 * * sun', timeZone: Europe/Berlin, namespacePrefix: try-,\n"
 	"  check: {image: 'a/b:1', command: [/check], timeout: 5m}}\n";
 
@@ -97,6 +98,7 @@ static void test_recipe_read__gives_all_that_is_said(void **state)
 	assert_int_equal(r->stages[1].hooks.v[1].codes[0], 200);
 	assert_int_equal(r->stages[1].hooks.v[1].ncodes, 1);
 	assert_string_equal(r->drill.prefix, "try-");
+	assert_int_equal(r->copies, 2);
 	assert_string_equal(r->drill.command.v[0], "/check");
 
 	assert_true(recipe_selects(&r->select, "shop", "orders-1", labels));
@@ -133,6 +135,7 @@ static void test_recipe_read__has_defaults(void **state)
 	assert_true(r->as_of_ns == 0);
 	assert_string_equal(r->secondary.cluster, "");
 	assert_string_equal(r->drill.cron, "");
+	assert_int_equal(r->copies, 1);
 	assert_string_equal(r->drill.image, "");
 	assert_true(recipe_size_of(r, "a", "b", 7) == 7);
 	assert_int_equal(recipe_stage_of(r, "a", "b", NULL), 0);
@@ -194,6 +197,8 @@ static void test_recipe_read__names_what_is_wrong(void **state)
 	        " stages: [{name: a, selector: {}, gates: [{name: g, kind: approval}], hooks: "
 	        "[{name: g, kind: approval}]}]\n",
 	        "hooks[0].name: 'g' is there twice");
+	refuses(LEAST " standby: {copies: 3}\n", "spec.standby.copies");
+	refuses(LEAST " standby: {lag: 1m}\n", "spec.standby.lag");
 	refuses(LEAST " drill: {}\n", "spec.drill.cron: is missing");
 	refuses(LEAST " drill: {cron: '61 * * * *'}\n", "spec.drill.cron");
 	refuses(LEAST " drill: {cron: '@daily', check: {image: a, command: ['']}}\n",
