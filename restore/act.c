@@ -248,6 +248,7 @@ static int stages(struct act *a, struct err *e)
 		.prefix = "",
 		.movers = a->o->scope.movers,
 		.verify = a->o->verify,
+		.take = a->take,
 		.accept_gaps = a->o->accept_missing,
 		.counts = &a->counts,
 	};

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/cancel.h"
+#include "common/log.h"
 #include "restore/act.h"
 #include "restore/cmd.h"
 #include "restore/outlook.h"
@@ -73,6 +74,19 @@ static int fence(struct act *a, struct err *e)
 	return run_fence(&a->run, &now, a->o->reason, e);
 }
 
+/* The cluster that goes on backs up again, where it was fenced once, and serves. */
+static int promote(struct act *a, struct err *e)
+{
+	if (history_fits_repository(a->repo))
+		return run_unfence(&a->run, a->o->reason, e) < 0
+		               ? -1
+		               : run_promote(&a->run, a->o->reason, e);
+	log_warn("that this cluster serves the plan could not be written down: `promote` does that "
+	         "once the store can be written, with the first recovery key",
+	         LOG_S("plan", a->run.plan));
+	return 0;
+}
+
 /* The run, and what became of it. */
 static int go(struct act *a, bool fails_over, const char *schema, struct err *e)
 {
@@ -82,7 +96,7 @@ static int go(struct act *a, bool fails_over, const char *schema, struct err *e)
 		return -1;
 	int rc = act_complete(a, e);
 	if (rc == 0 && fails_over)
-		rc = run_promote(&a->run, a->o->reason, e);
+		rc = promote(a, e);
 	if (rc == 0)
 		rc = act_end(a, e);
 	if (rc < 0 && e->class != ERR_PARTIAL)

@@ -6,29 +6,21 @@
 
 #include "common/log.h"
 #include "common/now.h"
+#include "restore/filler_impl.h"
 #include "restore/filler_objects.h"
+#include "snapshot/csi_objects.h"
 
 #define NOTE_TRIES 5 /* of an annotation, while somebody else changes the claim */
 
-/* A claim that is being filled or handed over. */
-struct job {
-	const struct filler *f;
-	const struct filler_claim *c;
-	char name[FILLER_NAME_MAX]; /* of the claim of ours, and of its mover */
-	json_t *staging;            /* the claim of ours; owned; NULL: there is none */
-	json_t *target;             /* the claim that is wanted; owned; NULL */
-	json_t *volume;             /* between the two; owned; NULL */
-};
-
-static struct job job_of(const struct filler *f, const struct filler_claim *c)
+struct filler_job filler_job_of(const struct filler *f, const struct filler_claim *c)
 {
-	struct job j = { .f = f, .c = c };
+	struct filler_job j = { .f = f, .c = c };
 
 	filler_name(f, c->ns, c->name, j.name);
 	return j;
 }
 
-static void clean_job(struct job *j)
+void filler_job_clear(struct filler_job *j)
 {
 	json_decref(j->staging);
 	json_decref(j->target);
@@ -51,7 +43,7 @@ static int find(struct kube *k, const struct kube_kind *kind, const char *ns, co
 
 static int take_volume(void *arg, const json_t *o, struct err *e)
 {
-	struct job *j = arg;
+	struct filler_job *j = arg;
 
 	(void)e;
 	if (strcmp(filler_objects_label(o, FILLER_LABEL_FILL), j->name) != 0)
@@ -61,8 +53,7 @@ static int take_volume(void *arg, const json_t *o, struct err *e)
 	return 0;
 }
 
-/* What there is of it in the cluster. */
-static int look(struct job *j, struct err *e)
+int filler_job_look(struct filler_job *j, struct err *e)
 {
 	struct kube *k = j->f->kube;
 	char labels[128];
@@ -74,7 +65,13 @@ static int look(struct job *j, struct err *e)
 	json_decref(j->volume);
 	j->volume = NULL;
 	(void)snprintf(labels, sizeof(labels), FILLER_LABEL_FILL "=%s", j->name);
-	if (kube_list(k, &kube_pv, &select, take_volume, j, NULL, e) < 0)
+	return kube_list(k, &kube_pv, &select, take_volume, j, NULL, e);
+}
+
+/* The same, where the claim that is wanted must not be somebody else's. */
+static int look(struct filler_job *j, struct err *e)
+{
+	if (filler_job_look(j, e) < 0)
 		return -1;
 	if (!j->target || filler_objects_is_ours(j->f, j->target))
 		return 0;
@@ -94,7 +91,7 @@ static int patch(struct kube *k, const struct kube_kind *kind, const char *ns, c
 	return kube_patch(k, kind, ns, name, NULL, KUBE_MERGE, p, NULL, e);
 }
 
-static int is_taken(const struct job *j, const json_t *o, struct err *e)
+static int is_taken(const struct filler_job *j, const json_t *o, struct err *e)
 {
 	const char *taker = filler_objects_note(o, FILLER_TAKEN);
 
@@ -113,7 +110,7 @@ static bool same_note(const json_t *a, const json_t *b, const char *key)
  * Annotations of the claim of ours. Of one that stands by they count only while no run has taken
  * it, and nobody else fills it: it is read again before each try, since others change it, too.
  */
-static int note(struct job *j, json_t *(*make)(const struct job *j, const char *text),
+static int note(struct filler_job *j, json_t *(*make)(const struct filler_job *j, const char *text),
                 const char *text, struct err *e)
 {
 	const struct filler *f = j->f;
@@ -148,7 +145,7 @@ static int note(struct job *j, json_t *(*make)(const struct job *j, const char *
 }
 
 /* From here on the claim of a standby is that of the run that takes it. */
-static int take(struct job *j, struct err *e)
+static int take(struct filler_job *j, struct err *e)
 {
 	const char *taker = j->f->taker;
 
@@ -165,7 +162,7 @@ static int take(struct job *j, struct err *e)
 /* ---- until something is so ---- */
 
 struct until {
-	const struct job *j;
+	const struct filler_job *j;
 	const struct kube_kind *kind;
 	const char *ns, *name;
 	int64_t end_ns;
@@ -187,7 +184,7 @@ static int is_so(void *arg, struct err *e)
 	               u->ns ? u->ns : "", u->ns ? "/" : "", u->name, u->gone ? "gone" : "bound");
 }
 
-static int wait_for(const struct job *j, const struct kube_kind *kind, const char *ns,
+int filler_job_wait(const struct filler_job *j, const struct kube_kind *kind, const char *ns,
                     const char *name, bool gone, struct err *e)
 {
 	const int64_t ms = gone ? FILLER_GONE_MS : FILLER_BOUND_MS;
@@ -196,7 +193,7 @@ static int wait_for(const struct job *j, const struct kube_kind *kind, const cha
 	return worker_until(j->f->cancel, is_so, &u, e);
 }
 
-static int remove_mover(const struct job *j, struct err *e)
+static int remove_mover(const struct filler_job *j, struct err *e)
 {
 	const struct filler *f = j->f;
 	auto_json json_t *there = NULL;
@@ -209,7 +206,7 @@ static int remove_mover(const struct job *j, struct err *e)
 	if (is_taken(j, there, e) < 0 || kube_delete(f->kube, &kube_pod, f->ns, j->name,
 	                                             kube_text_at(there, "metadata.uid"), e) < 0)
 		return -1;
-	return wait_for(j, &kube_pod, f->ns, j->name, true, e);
+	return filler_job_wait(j, &kube_pod, f->ns, j->name, true, e);
 }
 
 /* ---- filling ---- */
@@ -226,7 +223,7 @@ static int on_line(void *arg, const char *line)
 	return 1;
 }
 
-static int make_staging(struct job *j, struct err *e)
+static int make_staging(struct filler_job *j, struct err *e)
 {
 	auto_json json_t *o = filler_objects_staging(j->f, j->c, j->name);
 
@@ -236,7 +233,7 @@ static int make_staging(struct job *j, struct err *e)
 }
 
 /* The mover, unless one of this point is there. */
-static int make_mover(struct job *j, const char *held, bool fresh, struct err *e)
+static int make_mover(struct filler_job *j, const char *held, bool fresh, struct err *e)
 {
 	const struct filler *f = j->f;
 	const struct filler_claim *c = j->c;
@@ -278,7 +275,7 @@ static int make_mover(struct job *j, const char *held, bool fresh, struct err *e
 }
 
 /* One try. What the mover told goes into text; nothing else says that it was filled. */
-static int fill_once(struct job *j, const char *held, bool fresh, struct filled *ret,
+static int fill_once(struct filler_job *j, const char *held, bool fresh, struct filled *ret,
                      struct buf *text, struct err *e)
 {
 	const struct filler *f = j->f;
@@ -313,19 +310,19 @@ static int fill_once(struct job *j, const char *held, bool fresh, struct filled 
 	return rc;
 }
 
-static json_t *applying(const struct job *j, const char *text)
+static json_t *applying(const struct filler_job *j, const char *text)
 {
 	(void)text;
 	return filler_objects_notes(FILLER_APPLYING, j->c->point, NULL);
 }
 
-static json_t *filled_with(const struct job *j, const char *text)
+static json_t *filled_with(const struct filler_job *j, const char *text)
 {
 	return filler_objects_notes(FILLER_POINT, j->c->point, FILLER_RESULT, text, FILLER_APPLYING,
 	                            NULL, NULL);
 }
 
-static int fill(struct job *j, struct filled *ret, struct err *e)
+static int fill(struct filler_job *j, struct filled *ret, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf text = BUF_INIT(16 * KIB);
 	char held[33] = "";
@@ -369,7 +366,7 @@ static int told(const json_t *claim, struct filled *ret, struct err *e)
 int filler_fill(const struct filler *f, const struct filler_claim *c, struct filled *ret,
                 struct err *e)
 {
-	CLEANUP(clean_job) struct job j = job_of(f, c);
+	CLEANUP(filler_job_clear) struct filler_job j = filler_job_of(f, c);
 
 	if (look(&j, e) < 0 || take(&j, e) < 0)
 		return -1;
@@ -386,21 +383,24 @@ int filler_fill(const struct filler *f, const struct filler_claim *c, struct fil
 /* ---- handing over ---- */
 
 /* The volume outlives the claim of ours, and says what it is while it is between the two. */
-static int keep_volume(struct job *j, struct err *e)
+static int keep_volume(struct filler_job *j, struct err *e)
 {
 	struct kube *k = j->f->kube;
 	const char *name = kube_text_at(j->staging, "spec.volumeName");
+	const char *policy;
 
-	if (j->volume)
+	if (j->volume && strcmp(filler_objects_note(j->volume, FILLER_POINT), j->c->point) == 0)
 		return 0;
-	if (kube_get(k, &kube_pv, NULL, name, &j->volume, e) < 0)
+	if (!j->volume && kube_get(k, &kube_pv, NULL, name, &j->volume, e) < 0)
 		return -1;
+	/* Of one that was taken it is known, and what it has now is ours. */
+	policy = filler_objects_note(j->volume, FILLER_RECLAIM);
+	if (!*policy)
+		policy = kube_text_at(j->volume, "spec.persistentVolumeReclaimPolicy");
 	auto_json json_t *p = json_pack("{s:{s:{s:s, s:s}, s:{s:s, s:s, s:s}}, s:{s:s}}",
 	                                "metadata", "labels", FILLER_LABEL_FILL, j->name,
 	                                FILLER_LABEL_RUN, j->f->run, "annotations", FILLER_RECLAIM,
-	                                kube_text_at(j->volume,
-	                                             "spec.persistentVolumeReclaimPolicy"),
-	                                FILLER_POINT, j->c->point, FILLER_RESULT,
+	                                policy, FILLER_POINT, j->c->point, FILLER_RESULT,
 	                                filler_objects_note(j->staging, FILLER_RESULT), "spec",
 	                                "persistentVolumeReclaimPolicy", "Retain");
 	if (!p)
@@ -409,33 +409,39 @@ static int keep_volume(struct job *j, struct err *e)
 	return kube_patch(k, &kube_pv, NULL, name, NULL, KUBE_MERGE, p, &j->volume, e);
 }
 
-static int drop_staging(struct job *j, struct err *e)
+static int drop_staging(struct filler_job *j, struct err *e)
 {
 	const struct filler *f = j->f;
 
 	if (kube_delete(f->kube, &kube_pvc, f->ns, j->name, NULL, e) < 0 ||
-	    wait_for(j, &kube_pvc, f->ns, j->name, true, e) < 0)
+	    filler_job_wait(j, &kube_pvc, f->ns, j->name, true, e) < 0)
 		return -1;
 	json_decref(STEAL(&j->staging));
 	return 0;
 }
 
-/* From the first claim to the one that is wanted, at once: in between it is nobody's to take. */
-static int reserve(struct job *j, struct err *e)
+int filler_job_reserve(const struct filler_job *j, const char *ns, const char *claim, struct err *e)
 {
 	const char *name = kube_text_at(j->volume, "metadata.name");
 
-	if (strcmp(kube_text_at(j->volume, "spec.claimRef.namespace"), j->c->ns) == 0 &&
-	    strcmp(kube_text_at(j->volume, "spec.claimRef.name"), j->c->name) == 0)
+	if (strcmp(kube_text_at(j->volume, "spec.claimRef.namespace"), ns) == 0 &&
+	    strcmp(kube_text_at(j->volume, "spec.claimRef.name"), claim) == 0)
 		return 0;
 	return patch(j->f->kube, &kube_pv, NULL, name,
 	             json_pack("{s:{s:{s:s, s:s, s:s, s:s, s:n, s:n}}}", "spec", "claimRef",
-	                       "apiVersion", "v1", "kind", "PersistentVolumeClaim", "namespace",
-	                       j->c->ns, "name", j->c->name, "uid", "resourceVersion"),
+	                       "apiVersion", "v1", "kind", "PersistentVolumeClaim", "namespace", ns,
+	                       "name", claim, "uid", "resourceVersion"),
 	             e);
 }
 
-static int make_target(struct job *j, struct err *e)
+static json_t *requests_of(const json_t *claim)
+{
+	const json_t *spec = json_object_get(claim, "spec");
+
+	return json_object_get(json_object_get(spec, "resources"), "requests");
+}
+
+static int make_target(struct filler_job *j, struct err *e)
 {
 	const struct filler *f = j->f;
 	auto_json json_t *o = filler_objects_target(f, j->c,
@@ -444,6 +450,12 @@ static int make_target(struct job *j, struct err *e)
 	struct err why = ERR_INIT;
 
 	if (!o)
+		return err_set(e, ERR_NOMEM, "no memory for a claim");
+	/* A volume that was taken may be smaller than what the claim had elsewhere. */
+	const json_t *capacity = kube_at(j->volume, "spec.capacity.storage");
+	const int64_t has = capacity ? csi_objects_bytes(json_string_value(capacity)) : -1;
+	if (has >= 0 && (uint64_t)has < j->c->size_bytes &&
+	    json_object_set(requests_of(o), "storage", (json_t *)(uintptr_t)capacity) < 0)
 		return err_set(e, ERR_NOMEM, "no memory for a claim");
 	/* Its class was chosen for the first one; a default that has changed since counts no more. */
 	const char *class = kube_text_at(j->volume, "spec.storageClassName");
@@ -460,7 +472,7 @@ static int make_target(struct job *j, struct err *e)
 	               j->c->ns, j->c->name, kube_text_at(j->volume, "metadata.name"));
 }
 
-static int finish_volume(struct job *j, struct err *e)
+static int finish_volume(struct filler_job *j, struct err *e)
 {
 	const char *name = kube_text_at(j->target, "spec.volumeName");
 	const char *policy;
@@ -479,7 +491,7 @@ static int finish_volume(struct job *j, struct err *e)
 
 int filler_hand_over(const struct filler *f, const struct filler_claim *c, struct err *e)
 {
-	CLEANUP(clean_job) struct job j = job_of(f, c);
+	CLEANUP(filler_job_clear) struct filler_job j = filler_job_of(f, c);
 
 	if (look(&j, e) < 0)
 		return -1;
@@ -489,9 +501,10 @@ int filler_hand_over(const struct filler *f, const struct filler_claim *c, struc
 		               c->name);
 	if (!j.target && j.staging && (keep_volume(&j, e) < 0 || drop_staging(&j, e) < 0))
 		return err_wrap(e, "handing over '%s/%s'", c->ns, c->name);
-	if (!j.target && (reserve(&j, e) < 0 || make_target(&j, e) < 0))
+	if (!j.target && (filler_job_reserve(&j, c->ns, c->name, e) < 0 || make_target(&j, e) < 0))
 		return err_wrap(e, "handing over '%s/%s'", c->ns, c->name);
-	if (wait_for(&j, &kube_pvc, c->ns, c->name, false, e) < 0 || finish_volume(&j, e) < 0)
+	if (filler_job_wait(&j, &kube_pvc, c->ns, c->name, false, e) < 0 ||
+	    finish_volume(&j, e) < 0)
 		return err_wrap(e, "handing over '%s/%s'", c->ns, c->name);
 	return 0;
 }
@@ -501,11 +514,11 @@ int filler_hand_over(const struct filler *f, const struct filler_claim *c, struc
 int filler_drop(const struct filler *f, const char *ns, const char *name, struct err *e)
 {
 	const struct filler_claim c = { .ns = ns, .name = name };
-	CLEANUP(clean_job) struct job j = job_of(f, &c);
+	CLEANUP(filler_job_clear) struct filler_job j = filler_job_of(f, &c);
 
 	if (remove_mover(&j, e) < 0 || kube_delete(f->kube, &kube_pvc, f->ns, j.name, NULL, e) < 0)
 		return -1;
-	return wait_for(&j, &kube_pvc, f->ns, j.name, true, e);
+	return filler_job_wait(&j, &kube_pvc, f->ns, j.name, true, e);
 }
 
 struct drop {

@@ -91,6 +91,15 @@ MUST_CHECK int filler_fill(const struct filler *f, const struct filler_claim *c,
                            struct err *e);
 
 /*
+ * Takes the claim that is wanted, where one is there, whoever has made it: its volume becomes that of
+ * the claim of ours, and what is in it is compared with the point by filler_fill(). Nothing there,
+ * or taken already, is success.
+ *   ERR_BUSY     a pod uses it
+ *   ERR_INVALID  it is a block device and the point is of files, or the other way round
+ */
+MUST_CHECK int filler_take(const struct filler *f, const struct filler_claim *c, struct err *e);
+
+/*
  * Makes the volume that is filled that of the claim that is wanted, whose namespace is there. One
  * that has it already is success.
  *   ERR_EXISTS     a claim of that name is there and not of this run

@@ -13,6 +13,7 @@ void run_clear(struct run *r)
 	recipe_free(r->recipe);
 	json_decref(r->sessions);
 	json_decref(r->gates);
+	json_decref(r->stopped);
 	*r = (struct run){ .repo = NULL };
 }
 
@@ -78,6 +79,11 @@ static int take(void *arg, uint64_t n, const struct run_entry *entry, const json
 	} else if (strcmp(entry->step, "promote") == 0) {
 		r->promoted = true;
 		r->promoted_ns = entry->at_ns;
+	} else if (strcmp(entry->step, "stop") == 0) {
+		json_decref(r->stopped);
+		r->stopped = json_incref(json_object_get(record, "sequences"));
+	} else if (strcmp(entry->step, "final") == 0) {
+		r->final = true;
 	} else if (strcmp(entry->step, "end") == 0) {
 		r->ended = true;
 	}
@@ -247,6 +253,71 @@ int run_fence(struct run *r, const struct picks *picks, const char *reason, stru
 	r->fenced = true;
 	r->fenced_ns = now_wall_ns();
 	r->epoch = result.epoch;
+	return 0;
+}
+
+/* ---- giving back ---- */
+
+/* What a fence is of, by its facts; *ret_ours: of the cluster `to` alone. The caller frees. */
+static int targets_of(const json_t *facts, const char *to, struct fence_target **ret, size_t *ret_n,
+                      bool *ret_ours, struct err *e)
+{
+	const json_t *list = json_object_get(facts, "volumes");
+	const size_t n = json_array_size(list);
+	struct fence_target *v = calloc(n + 1, sizeof(*v));
+
+	if (!v)
+		return no_memory(e);
+	*ret_ours = n > 0;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *o = json_array_get(list, i);
+		struct point_volume *volume = &v[i].volume;
+
+		copy_text(volume->cluster, sizeof(volume->cluster), o, "cluster");
+		copy_text(volume->namespace, sizeof(volume->namespace), o, "namespace");
+		copy_text(volume->name, sizeof(volume->name), o, "name");
+		v[i].depth = json_object_get(o, "name")        ? FENCE_VOLUME
+		             : json_object_get(o, "namespace") ? FENCE_NAMESPACE
+		                                               : FENCE_CLUSTER;
+		*ret_ours &= strcmp(volume->cluster, to) == 0;
+	}
+	*ret = v;
+	*ret_n = n;
+	return 0;
+}
+
+/* 1: it was lifted, and the fences are to be looked at anew. */
+static int unfence_one(struct run *r, const struct fence *f, const char *reason, struct err *e)
+{
+	auto_free struct fence_target *targets = NULL;
+	auto_json json_t *facts = NULL;
+	struct fence_result result;
+	size_t n = 0;
+	bool ours = false;
+
+	if (f->lifted || f->closing || !f->record.object[0])
+		return 0;
+	if (fence_facts(r->repo, &f->record, &facts, e) < 0 ||
+	    targets_of(facts, r->to, &targets, &n, &ours, e) < 0)
+		return -1;
+	if (!ours)
+		return 0;
+	const struct fence_order order = { .targets = targets, .n = n, .reason = reason };
+	return fence_lift(r->repo, &order, &result, e) < 0 ? -1 : 1;
+}
+
+int run_unfence(struct run *r, const char *reason, struct err *e)
+{
+	const struct fence *f;
+
+	for (size_t i = 0; (f = fence_at(r->repo, i)); i++) {
+		const int rc = unfence_one(r, f, reason, e);
+
+		if (rc < 0)
+			return err_wrap(e, "letting '%s' back up again", r->to);
+		if (rc > 0)
+			i = (size_t)-1;
+	}
 	return 0;
 }
 

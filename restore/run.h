@@ -17,6 +17,7 @@
 
 #define RUN_RESTORE "restore"
 #define RUN_FAILOVER "failover"
+#define RUN_FAILBACK "failback"
 
 struct run {
 	struct repo *repo; /* borrowed; goes by a newer config after a fence */
@@ -35,6 +36,8 @@ struct run {
 	bool fenced, chosen, promoted, ended;
 	uint64_t epoch;   /* of the fence */
 	json_t *sessions; /* that were chosen; owned */
+	json_t *stopped;  /* of a failback: sequences when all stood still; NULL: not yet. Owned */
+	bool final;       /* and all has a point since then */
 	json_t *gates;    /* that are open: {"STAGE/GATE": true}; owned */
 	int64_t fenced_ns, chosen_ns, promoted_ns;
 };
@@ -81,6 +84,9 @@ MUST_CHECK int run_targets(const struct recipe *r, const struct picks *picks,
  * The points that are restored: chosen now, or before. What can be said of them goes to findings.
  */
 MUST_CHECK int run_choose(struct run *r, struct picks *ret, struct err *e);
+
+/* Lifts all fences that stand over nothing but the cluster that it goes to, so that it backs up. */
+MUST_CHECK int run_unfence(struct run *r, const char *reason, struct err *e);
 
 /* Writes down that this cluster serves the plan. */
 MUST_CHECK int run_promote(struct run *r, const char *reason, struct err *e);

@@ -141,6 +141,7 @@ static int one(const struct stage *s, struct stage_volume *v, struct err *e)
 	const struct filler *f = filler_of(&w);
 	v->is_standby = f != s->p->filler;
 	if ((!s->p->stay && filler_namespace(f, w.ns, s->p->ns_labels, e) < 0) ||
+	    (s->p->take && filler_take(f, &w.claim, e) < 0) ||
 	    filler_fill(f, &w.claim, &v->filled, e) < 0)
 		return -1;
 	v->is_filled = true;

@@ -29,6 +29,7 @@ struct stage_params {
 	const json_t *ns_labels;      /* of namespaces that are made; may be NULL */
 	unsigned movers;              /* at once; 0: PLAN_MOVERS_DEFAULT */
 	bool verify;                  /* read everything back from the volumes */
+	bool take;                    /* claims that are there are taken, and get what differs */
 	bool accept_gaps;             /* hand over what lacks something, too */
 	struct progress_counts *counts;
 };

@@ -159,4 +159,51 @@ ok [ "$(runs)" = $((before + 1)) ]
 bed_pod one orders=/orders web=/web raw=/dev/disk
 same one
 
+t 'the way back is not begun while something runs, and the volumes are those of the second cluster then'
+bed_in one sh -c 'echo second >/orders/a/file && rm /orders/noise && echo more >/web/more && sync'
+tree one /orders >"$work/orders.tree"
+tree one /web >"$work/web.tree"
+serving=$bed/admin.kubeconfig
+# failback STATUS [OPTION]...
+failback() {
+	local wanted=$1
+	shift
+	tool "$wanted" failback "$plan" --reason 'region is back' --serving-kubeconfig "$serving" \
+		--mover-template "$work/restore.yaml" --output json "$@"
+}
+bed_use 1
+failback 6
+err 'still use claims that go back (default/one)'
+bed_use 2
+k delete pod one --now >/dev/null
+bed_use 1
+failback 1 --wait 1s
+err 'the last backups are not there'
+bed_use 2
+agent_backup 0 --cluster ne pvc:default/orders pvc:default/web pvc:default/raw
+bed_use 1
+failback 3
+ok grep -q "the pod 'default/one' uses the claim" "$work/.err"
+k delete pod one --now >/dev/null
+failback 0
+ok [ "$(jq -r '[.items[].state] | unique | join(" ")' "$work/.out")" = restored ]
+ok [ "$(jq '[.items[].fetched_bytes] | add' "$work/.out")" -lt 1000000 ]
+ok [ -z "$(staging)" ]
+ok [ "$(k get pv -o 'jsonpath={.items[*].spec.persistentVolumeReclaimPolicy}')" = 'Delete Delete Delete' ]
+bed_pod one orders=/orders web=/web raw=/dev/disk
+same one
+
+t 'the first cluster backs up again, and the second one does not'
+agent_backup 0 --cluster we pvc:default/orders
+bed_use 2
+agent_backup 6 --cluster ne pvc:default/orders
+
+t 'and over once more: the second cluster is given back to itself'
+k delete pvc orders web raw >/dev/null
+bed_wait 60 no_volumes
+failover 0
+agent_backup 0 --cluster ne pvc:default/orders
+bed_pod one orders=/orders web=/web raw=/dev/disk
+same one
+
 finish

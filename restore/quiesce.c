@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See quiesce.h. */
+#include "restore/quiesce.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LEASES "aksdr-v-"
+#define NAMED_MAX 8 /* pods in a message */
+
+struct users {
+	const struct quiesce *q;
+	const struct picks *volumes;
+	struct buf *text;
+	size_t n;
+};
+
+static bool is_ours(const struct picks *volumes, const char *ns, const char *claim)
+{
+	for (size_t i = 0; i < volumes->n; i++) {
+		const struct point_volume *v = &volumes->v[i].volume;
+
+		if (strcmp(v->namespace, ns) == 0 && strcmp(v->name, claim) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int take_pod(void *arg, const json_t *pod, struct err *e)
+{
+	struct users *u = arg;
+	const char *ns = kube_text_at(pod, "metadata.namespace");
+	const char *phase = kube_text_at(pod, "status.phase");
+	const json_t *list = kube_at(pod, "spec.volumes");
+
+	(void)e;
+	if (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0)
+		return 0;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *claim = kube_text_at(json_array_get(list, i),
+		                                 "persistentVolumeClaim.claimName");
+
+		if (!*claim || !is_ours(u->volumes, ns, claim))
+			continue;
+		if (u->n++ < NAMED_MAX)
+			(void)buf_printf(u->text, "%s%s/%s", u->text->len ? ", " : "", ns,
+			                 kube_text_at(pod, "metadata.name"));
+		break;
+	}
+	return 0;
+}
+
+static int take_lease(void *arg, const json_t *lease, struct err *e)
+{
+	struct users *u = arg;
+
+	(void)e;
+	if (strncmp(kube_text_at(lease, "metadata.name"), LEASES, strlen(LEASES)) == 0 &&
+	    *kube_text_at(lease, "spec.holderIdentity"))
+		u->n++;
+	return 0;
+}
+
+int quiesce_check(const struct quiesce *q, const struct picks *volumes, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf text = BUF_INIT(8 * KIB);
+	struct users u = { .q = q, .volumes = volumes, .text = &text };
+	const struct kube_select own = { .ns = q->ns };
+
+	/* Picks are in the order of their namespaces: each is asked for once. */
+	for (size_t i = 0; i < volumes->n; i++) {
+		const char *ns = volumes->v[i].volume.namespace;
+		const struct kube_select in = { .ns = ns };
+
+		if (i > 0 && strcmp(volumes->v[i - 1].volume.namespace, ns) == 0)
+			continue;
+		if (kube_list(q->kube, &kube_pod, &in, take_pod, &u, NULL, e) < 0)
+			return err_wrap(e, "looking who uses the claims that go back");
+	}
+	if (u.n > 0)
+		return err_set(e, ERR_BUSY,
+		               "%zu pods still use claims that go back (%s%s): stop them first, as by "
+		               "kubectl scale --replicas=0",
+		               u.n, buf_cstr(&text), u.n > NAMED_MAX ? ", ..." : "");
+	if (kube_list(q->kube, &kube_lease, &own, take_lease, &u, NULL, e) < 0)
+		return err_wrap(e, "looking for backups that run");
+	if (u.n > 0)
+		return err_set(e, ERR_BUSY, "%zu backups still run there: wait until they are done",
+		               u.n);
+	return 0;
+}
+
+json_t *quiesce_note(const struct picks *volumes)
+{
+	json_t *note = json_object();
+
+	for (size_t i = 0; i < volumes->n; i++) {
+		const struct pick *k = &volumes->v[i];
+		char name[2 * POINT_NAME_MAX + 2];
+
+		(void)snprintf(name, sizeof(name), "%s/%s", k->volume.namespace, k->volume.name);
+		if (json_object_set_new(note, name, json_integer((json_int_t)k->sequence)) < 0) {
+			json_decref(note);
+			return NULL;
+		}
+	}
+	return note;
+}
+
+void quiesce_lacking(const json_t *note, const struct picks *now, char *ret, size_t max)
+{
+	const char *name;
+	json_t *n;
+	size_t len = 0;
+
+	*ret = '\0';
+	json_object_foreach((json_t *)(uintptr_t)note, name, n) {
+		bool has = false;
+
+		for (size_t i = 0; i < now->n && !has; i++) {
+			const struct pick *k = &now->v[i];
+			char own[2 * POINT_NAME_MAX + 2];
+
+			(void)snprintf(own, sizeof(own), "%s/%s", k->volume.namespace,
+			               k->volume.name);
+			has = strcmp(own, name) == 0 &&
+			      k->sequence > (uint64_t)json_integer_value(n);
+		}
+		if (!has && len < max)
+			len += (size_t)snprintf(ret + len, max - len, "%s%s", len ? ", " : "",
+			                        name);
+	}
+}
