@@ -13,7 +13,8 @@ extern const struct verb cmd_points, cmd_show, cmd_ls, cmd_diff, cmd_get, cmd_ex
 extern const struct verb cmd_volume;
 extern const struct verb cmd_serve, cmd_promote, cmd_drill, cmd_drills;
 extern const struct verb cmd_plan;
-extern const struct verb cmd_plan, cmd_run, cmd_failover, cmd_failback, cmd_approve, cmd_standby;
+extern const struct verb cmd_plan, cmd_run, cmd_failover, cmd_failback, cmd_approve, cmd_populate,
+	cmd_standby;
 extern const struct verb cmd_fence, cmd_unfence, cmd_accept, cmd_fences;
 
 /* Opens the repository for reading, with the program's token for stopping. */

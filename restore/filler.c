@@ -53,6 +53,22 @@ static int take_volume(void *arg, const json_t *o, struct err *e)
 	return 0;
 }
 
+/* Of a claim that somebody else has made. Once it has a volume it is the target as any other one. */
+static int look_at_waiting(struct filler_job *j, struct err *e)
+{
+	if (!j->target || strcmp(kube_text_at(j->target, "metadata.uid"), j->c->uid) != 0)
+		return err_set(e, ERR_NOT_FOUND, "the claim '%s/%s' is not there any more",
+		               j->c->ns, j->c->name);
+	j->waits = !*kube_text_at(j->target, "spec.volumeName");
+	return 0;
+}
+
+/* Whether the claim that is wanted is there, and has its volume or is about to. */
+static bool has_target(const struct filler_job *j)
+{
+	return j->target && !j->waits;
+}
+
 int filler_job_look(struct filler_job *j, struct err *e)
 {
 	struct kube *k = j->f->kube;
@@ -73,6 +89,8 @@ static int look(struct filler_job *j, struct err *e)
 {
 	if (filler_job_look(j, e) < 0)
 		return -1;
+	if (j->c->uid)
+		return look_at_waiting(j, e);
 	if (!j->target || filler_objects_is_ours(j->f, j->target))
 		return 0;
 	return err_set(e, ERR_EXISTS,
@@ -370,8 +388,8 @@ int filler_fill(const struct filler *f, const struct filler_claim *c, struct fil
 
 	if (look(&j, e) < 0 || take(&j, e) < 0)
 		return -1;
-	if (j.target)
-		return told(j.target, ret, e);
+	if (has_target(&j))
+		return told(c->uid && j.volume ? j.volume : j.target, ret, e);
 	if (!j.staging && j.volume)
 		return told(j.volume, ret, e);
 	if (j.staging && !*filler_objects_note(j.staging, FILLER_APPLYING) &&
@@ -423,14 +441,16 @@ static int drop_staging(struct filler_job *j, struct err *e)
 int filler_job_reserve(const struct filler_job *j, const char *ns, const char *claim, struct err *e)
 {
 	const char *name = kube_text_at(j->volume, "metadata.name");
+	const bool is_wanted = strcmp(ns, j->c->ns) == 0 && strcmp(claim, j->c->name) == 0;
 
 	if (strcmp(kube_text_at(j->volume, "spec.claimRef.namespace"), ns) == 0 &&
 	    strcmp(kube_text_at(j->volume, "spec.claimRef.name"), claim) == 0)
 		return 0;
 	return patch(j->f->kube, &kube_pv, NULL, name,
-	             json_pack("{s:{s:{s:s, s:s, s:s, s:s, s:n, s:n}}}", "spec", "claimRef",
+	             json_pack("{s:{s:{s:s, s:s, s:s, s:s, s:s?, s:n}}}", "spec", "claimRef",
 	                       "apiVersion", "v1", "kind", "PersistentVolumeClaim", "namespace", ns,
-	                       "name", claim, "uid", "resourceVersion"),
+	                       "name", claim, "uid", is_wanted ? j->c->uid : NULL,
+	                       "resourceVersion"),
 	             e);
 }
 
@@ -474,11 +494,12 @@ static int make_target(struct filler_job *j, struct err *e)
 
 static int finish_volume(struct filler_job *j, struct err *e)
 {
-	const char *name = kube_text_at(j->target, "spec.volumeName");
 	const char *policy;
 
-	if (!j->volume && kube_get(j->f->kube, &kube_pv, NULL, name, &j->volume, e) < 0)
+	if (!j->volume && kube_get(j->f->kube, &kube_pv, NULL,
+	                           kube_text_at(j->target, "spec.volumeName"), &j->volume, e) < 0)
 		return -1;
+	const char *name = kube_text_at(j->volume, "metadata.name");
 	policy = filler_objects_note(j->volume, FILLER_RECLAIM);
 	if (!*policy)
 		return 0;
@@ -495,13 +516,14 @@ int filler_hand_over(const struct filler *f, const struct filler_claim *c, struc
 
 	if (look(&j, e) < 0)
 		return -1;
-	if (!j.target && !j.volume &&
+	if (!has_target(&j) && !j.volume &&
 	    (!j.staging || *filler_objects_note(j.staging, FILLER_APPLYING)))
 		return err_set(e, ERR_NOT_FOUND, "nothing is restored yet for '%s/%s'", c->ns,
 		               c->name);
-	if (!j.target && j.staging && (keep_volume(&j, e) < 0 || drop_staging(&j, e) < 0))
+	if (!has_target(&j) && j.staging && (keep_volume(&j, e) < 0 || drop_staging(&j, e) < 0))
 		return err_wrap(e, "handing over '%s/%s'", c->ns, c->name);
-	if (!j.target && (filler_job_reserve(&j, c->ns, c->name, e) < 0 || make_target(&j, e) < 0))
+	if (!has_target(&j) &&
+	    (filler_job_reserve(&j, c->ns, c->name, e) < 0 || (!j.waits && make_target(&j, e) < 0)))
 		return err_wrap(e, "handing over '%s/%s'", c->ns, c->name);
 	if (filler_job_wait(&j, &kube_pvc, c->ns, c->name, false, e) < 0 ||
 	    finish_volume(&j, e) < 0)

@@ -56,7 +56,8 @@ struct filler {
 };
 
 struct filler_claim {
-	const char *ns, *name;     /* of the claim that is wanted */
+	const char *ns, *name; /* of the claim that is wanted */
+	const char *uid; /* it is there, and waits for a volume; NULL: it is made at the end */
 	const char *storage_class; /* "": the cluster's default */
 	uint64_t size_bytes;
 	const char *const *modes;
@@ -103,7 +104,7 @@ MUST_CHECK int filler_take(const struct filler *f, const struct filler_claim *c,
  * Makes the volume that is filled that of the claim that is wanted, whose namespace is there. One
  * that has it already is success.
  *   ERR_EXISTS     a claim of that name is there and not of this run
- *   ERR_NOT_FOUND  nothing is filled
+ *   ERR_NOT_FOUND  nothing is filled; or the claim that waits is not there any more
  *   ERR_RETRY      something does not become what it should in time
  */
 MUST_CHECK int filler_hand_over(const struct filler *f, const struct filler_claim *c,

@@ -11,6 +11,7 @@ struct filler_job {
 	char name[FILLER_NAME_MAX]; /* of the claim of ours, and of its mover */
 	json_t *staging;            /* the claim of ours; owned; NULL: there is none */
 	json_t *target;             /* the claim that is wanted; owned; NULL */
+	bool waits;                 /* the target waits for a volume */
 	json_t *volume;             /* between the two; owned; NULL */
 };
 struct filler_job filler_job_of(const struct filler *f, const struct filler_claim *c);

@@ -20,10 +20,10 @@ static void raise_files(void)
 int main(int argc, char **argv)
 {
 	const struct verb verbs[] = {
-		cmd_points,  cmd_show,    cmd_ls,     cmd_get,     cmd_export,       cmd_diff,
-		cmd_mount,   cmd_volume,  cmd_plan,   cmd_run,     cmd_failover,     cmd_failback,
-		cmd_standby, cmd_drill,   cmd_drills, cmd_approve, cmd_promote,      cmd_serve,
-		cmd_fence,   cmd_unfence, cmd_accept, cmd_fences,  { .name = NULL },
+		cmd_points,  cmd_show,   cmd_ls,      cmd_get,     cmd_export,   cmd_diff,
+		cmd_mount,   cmd_volume, cmd_plan,    cmd_run,     cmd_failover, cmd_failback,
+		cmd_standby, cmd_drill,  cmd_drills,  cmd_approve, cmd_populate, cmd_promote,
+		cmd_serve,   cmd_fence,  cmd_unfence, cmd_accept,  cmd_fences,   { .name = NULL },
 	};
 	const struct verb_program program = {
 		.name = "aksdr-restore",

@@ -3,6 +3,7 @@
 #include "restore/recipe.h"
 
 #include "common/yaml.h"
+#include "restore/request.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_gates(const struct recipe_gates *gates)
@@ -53,5 +54,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_refused(&e, FUZZ_CLASS(ERR_INVALID));
 	else
 		check(r);
+	/* The other document that asks for a restore. */
+	struct request q;
+	e = ERR_INIT;
+	if (request_read(document, &q, &e) < 0)
+		fuzz_refused(&e, FUZZ_CLASS(ERR_INVALID));
+	else
+		holds(*q.cluster && *q.ns && *q.name && !strchr(q.ns, '/') && !strchr(q.name, '*'));
 	return 0;
 }

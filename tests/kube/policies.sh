@@ -14,10 +14,11 @@ examples=$src/helm/aksdr/examples
 
 bed_up --no-nodes
 
-t 'both resources are established, with short names and a category'
+t 'all resources are established, with short names and a category'
 run 0 k apply -f "$crds"
-run 0 k wait --for=condition=Established --timeout=30s crd/backuppolicies.aksdr.io crd/restoreplans.aksdr.io
-run 0 k get crd backuppolicies.aksdr.io restoreplans.aksdr.io -o \
+run 0 k wait --for=condition=Established --timeout=30s crd/backuppolicies.aksdr.io crd/restoreplans.aksdr.io \
+	crd/volumerestores.aksdr.io
+run 0 k get crd backuppolicies.aksdr.io restoreplans.aksdr.io volumerestores.aksdr.io -o \
 	jsonpath='{range .items[*].status.conditions[*]}{.type}={.status} {.message}{"\n"}{end}'
 out 'Established=True'
 # shellcheck disable=SC2016 # for eval
@@ -25,6 +26,7 @@ ok eval '! grep -q NonStructuralSchema=True "$work/.out"'
 run 0 k api-resources --api-group aksdr.io
 out 'backuppolicies +bp,bpol +aksdr.io/v1alpha1 +true +BackupPolicy'
 out 'restoreplans +rp,rplan +aksdr.io/v1alpha1 +true +RestorePlan'
+out 'volumerestores +vr +aksdr.io/v1alpha1 +true +VolumeRestore'
 
 t 'every field is explained'
 run 0 k explain backuppolicy.spec.schedule.timeZone
@@ -115,5 +117,29 @@ wrong 's,name: shop-answers,name: database-is-up,' 'spec\.stages\[1\]\.hooks'
 wrong 's,name: rest,name: database,' 'spec\.stages\[1\]'
 wrong 's,rto: 4h,rto: 4hours,' 'spec\.rto'
 wrong 's,0 5 \* \* sun,0 5 * *,' 'spec\.drill\.cron'
+
+t 'a VolumeRestore names a volume and a point, and does not change'
+restore_of() {
+	printf '%s\n' 'apiVersion: aksdr.io/v1alpha1' 'kind: VolumeRestore' 'metadata: {name: before, namespace: shop}' \
+		"spec: {$1}" >"$work/restore.yaml"
+	k apply -f "$work/restore.yaml"
+}
+run 0 restore_of 'volume: shop-we/shop/orders, point: latest, geoDurable: true'
+run 0 k get vr -n shop
+out 'NAME +VOLUME +POINT +AGE'
+out 'before +shop-we/shop/orders +latest'
+run 1 restore_of 'volume: shop-we/shop/orders, point: 00c0ffee'
+err 'cannot be changed: make another one'
+run 0 k delete vr before -n shop
+for point in 00c0ffee "'2026-11-22T10:00:00Z'"; do
+	run 0 restore_of "volume: shop-we/shop/orders, point: $point"
+	run 0 k delete vr before -n shop
+done
+run 1 restore_of 'point: latest'
+err 'spec\.volume'
+run 1 restore_of 'volume: shop/orders'
+err 'spec\.volume'
+run 1 restore_of 'volume: a/b/c, point: newest'
+err 'spec\.point'
 
 finish

@@ -86,8 +86,26 @@ static void bind(json_t *claim)
 	(void)json_object_set_new(claim, "status", json_pack("{s:s}", "phase", "Bound"));
 }
 
+#define WAITING "uid-of-a-claim-that-waits"
+
+/* A volume that is reserved for the claim that waits, by its uid. */
+static void bind_waiting(const json_t *pv)
+{
+	json_t *claim = cluster_get("persistentvolumeclaims/shop/orders");
+
+	if (!claim || *kube_text_at(claim, "spec.volumeName") ||
+	    strcmp(kube_text_at(pv, "spec.claimRef.uid"), WAITING) != 0)
+		return;
+	assert_string_equal(kube_text_at(pv, "spec.persistentVolumeReclaimPolicy"), "Retain");
+	(void)json_object_set_new(json_object_get(claim, "spec"), "volumeName",
+	                          json_string(kube_text_at(pv, "metadata.name")));
+	(void)json_object_set_new(claim, "status", json_pack("{s:s}", "phase", "Bound"));
+}
+
 static void controllers(const char *key, json_t *o)
 {
+	if (strncmp(key, "persistentvolumes/", 18) == 0)
+		bind_waiting(o);
 	if (*kube_text_at(o, "metadata.deletionTimestamp")) {
 		if (strncmp(key, "persistentvolumeclaims/", 23) == 0) {
 			char pv[160];
@@ -336,6 +354,74 @@ static void test_filler__a_claim_of_somebody_else_is_left_alone(void **state)
 	assert_int_equal(movers, 0);
 }
 
+static void put_waiting(const char *uid)
+{
+	char text[256];
+
+	(void)snprintf(text, sizeof(text),
+	               "{'metadata': {'name': 'orders', 'namespace': 'shop', 'uid': '%s'}, 'spec': "
+	               "{}, 'status': {'phase': 'Pending'}}",
+	               uid);
+	cluster_put("persistentvolumeclaims/shop/orders", text);
+}
+
+static int both_waiting(struct err *e)
+{
+	const struct filler f = the_filler();
+	struct filler_claim c = the_claim(POINT);
+	struct filled filled;
+	const json_t *claim = cluster_get("persistentvolumeclaims/shop/orders");
+
+	c.uid = WAITING;
+	*e = ERR_INIT;
+	if (!*kube_text_at(claim, "spec.volumeName") && filler_fill(&f, &c, &filled, e) < 0)
+		return -1;
+	return filler_hand_over(&f, &c, e);
+}
+
+static void test_filler__a_claim_that_waits_gets_the_volume(void **state)
+{
+	struct err e;
+
+	for (unsigned n = 0;; n++) {
+		if (n > 0) {
+			(void)teardown(state);
+			(void)setup(state);
+		}
+		put_waiting(WAITING);
+		failing = n;
+		const int rc = both_waiting(&e);
+		if (n > 0 && requests < n)
+			break;
+		/* Whatever failed, the next call ends it. */
+		failing = 0;
+		if (rc < 0)
+			assert_int_equal(both_waiting(&e), 0);
+		const json_t *claim = cluster_get("persistentvolumeclaims/shop/orders");
+		char pv[160];
+		(void)snprintf(pv, sizeof(pv), "persistentvolumes/%s",
+		               kube_text_at(claim, "spec.volumeName"));
+		const json_t *volume = cluster_get(pv);
+		assert_non_null(volume);
+		assert_string_equal(kube_text_at(volume, "spec.persistentVolumeReclaimPolicy"),
+		                    "Delete");
+		assert_string_equal(filler_objects_label(volume, FILLER_LABEL_FILL), "");
+		assert_int_equal(json_object_size(cluster.objects), 2);
+		assert_true(movers <= 2);
+	}
+}
+
+static void test_filler__a_claim_that_waited_and_is_another_one_gets_nothing(void **state)
+{
+	struct err e;
+
+	(void)state;
+	put_waiting("another");
+	assert_int_equal(both_waiting(&e), -1);
+	assert_int_equal(e.class, ERR_NOT_FOUND);
+	assert_int_equal(movers, 0);
+}
+
 static void test_filler_drop__takes_away_what_is_ours(void **state)
 {
 	const struct filler f = the_filler();
@@ -376,6 +462,8 @@ int main(void)
 		CASE(test_filler_fill__what_another_point_has_gets_what_differs),
 		CASE(test_filler_fill__a_mover_that_was_taken_away_is_tried_again),
 		CASE(test_filler__a_claim_of_somebody_else_is_left_alone),
+		CASE(test_filler__a_claim_that_waits_gets_the_volume),
+		CASE(test_filler__a_claim_that_waited_and_is_another_one_gets_nothing),
 		CASE(test_filler_drop__takes_away_what_is_ours),
 		CASE(test_filler_objects_progress__reads_lines_of_a_mover),
 	};
