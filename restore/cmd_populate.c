@@ -233,14 +233,14 @@ const struct verb cmd_populate = {
 	.args = "",
 	.summary = "fill claims that name a VolumeRestore as their dataSourceRef",
 	.text = "A volume populator. A claim with dataSourceRef {apiGroup: aksdr.io, kind: "
-		"VolumeRestore, name: NAME} waits until it has a volume with what that point has: a "
-		"claim in this program's namespace is filled by a mover first, and its volume handed "
-		"over when it is complete. Where the class waits for a first consumer, so does this, "
-		"and the volume is made in the zone of that pod's node.\n\n"
-		"It runs until it is ended, and may be killed at any time. What fails is told as an "
-		"event of the claim, tried again, and does not hold others up.\n\n"
-		"Whoever may make a VolumeRestore in a namespace can read the points of any volume of "
-		"the repository there: give that right with care.",
+		"VolumeRestore, name: NAME} waits until it has a volume with what that point "
+		"has: a claim in this program's namespace is filled by a mover first, and its "
+		"volume handed over when it is complete. Where the class waits for a first "
+		"consumer, so does this, and the volume is made in the zone of that pod's node.\n\n"
+		"It runs until it is ended, and may be killed at any time. What fails is told "
+		"as an event of the claim, tried again, and does not hold others up.\n\n"
+		"Whoever may make a VolumeRestore in a namespace can read the points of any "
+		"volume of the repository there: give that right with care.",
 	.examples = "aksdr-restore populate --movers 8 --listen 9762\n"
 		    "aksdr-restore populate --once",
 	.options = options,

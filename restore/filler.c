@@ -53,7 +53,7 @@ static int take_volume(void *arg, const json_t *o, struct err *e)
 	return 0;
 }
 
-/* Of a claim that somebody else has made. Once it has a volume it is the target as any other one. */
+/* Of a claim that somebody else has made. Once it has a volume it is as any other target. */
 static int look_at_waiting(struct filler_job *j, struct err *e)
 {
 	if (!j->target || strcmp(kube_text_at(j->target, "metadata.uid"), j->c->uid) != 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claims that wait are tasks in one list; threads take what is due. What becomes of a claim is asked
- * of the cluster each time, and never kept: a task is a name, and when to look at it next.
+ * Claims that wait are tasks in one list; threads take what is due. What becomes of a claim is
+ * asked of the cluster each time, and never kept: a task is a name, and when to look at it next.
  */
 #include "restore/populate.h"
 

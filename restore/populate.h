@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A volume populator: claims that name a VolumeRestore as their dataSourceRef get a volume with what
- * that point has. A watch tells of claims, some threads fill them, each one at a time
- * (restore/filler.h): a claim of ours in the tool's namespace first, whose volume then becomes that of
- * the claim that waits. Names follow from the claim's uid, so whoever was killed goes on.
- * https://kubernetes.io/docs/concepts/storage/persistent-volumes/#volume-populators-and-data-sources
+ * A volume populator: claims that name a VolumeRestore as their dataSourceRef get a volume with
+ * what that point has. A watch tells of claims, some threads fill them, each one at a time
+ * (restore/filler.h): a claim of ours in the tool's namespace first, whose volume then becomes that
+ * of the claim that waits. Names follow from the claim's uid, so whoever was killed goes on.
+ * https://kubernetes.io/docs/concepts/storage/persistent-volumes/#data-source-references
  */
 #ifndef AKSDR_RESTORE_POPULATE_H
 #define AKSDR_RESTORE_POPULATE_H

@@ -11,7 +11,7 @@
 const struct kube_kind request_kind = { REQUEST_GROUP, "v1alpha1", "volumerestores", REQUEST_KIND,
 	                                false };
 
-/* "CLUSTER/NAMESPACE/NAME". A cluster's id may be any text without a slash; the others are names. */
+/* "CLUSTER/NAMESPACE/NAME". A cluster's id is any text without a slash; the others are names. */
 static int read_volume(const struct fields *spec, const char *text, struct request *r,
                        struct err *e)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claims that wait are filled, in a cluster whose controllers the test plays; how a volume gets from
- * one claim to the other is in test_filler.c.
+ * Claims that wait are filled, in a cluster whose controllers the test plays; how a volume gets
+ * from one claim to the other is in test_filler.c.
  */
 #include "restore/populate.h"
 
