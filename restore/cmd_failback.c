@@ -279,7 +279,7 @@ const struct verb cmd_failback = {
 		"the primary may back up again, and it is written down that it serves.\n\n"
 		"Each step is noted in the repository; the same command goes on after whatever has "
 		"stopped it. Mappings of the plan are gone through backwards.",
-	.examples = "aksdr-restore failback shop.yaml --reason 'region is back' "
+	.examples = "aksdr-restore failback shop.yaml --reason back "
 		    "--kubeconfig we.kubeconfig --serving-kubeconfig ne.kubeconfig",
 	.options = options,
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
