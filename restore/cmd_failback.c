@@ -280,7 +280,7 @@ const struct verb cmd_failback = {
 		"Each step is noted in the repository; the same command goes on after whatever has "
 		"stopped it. Mappings of the plan are gone through backwards.",
 	.examples = "aksdr-restore failback shop.yaml --reason back "
-		    "--kubeconfig we.kubeconfig --serving-kubeconfig ne.kubeconfig",
+		    "--kubeconfig we.conf --serving-kubeconfig ne.conf",
 	.options = options,
 	.flags = VERB_STORE | VERB_KEY | VERB_DRY_RUN,
 	.min_args = 1,
