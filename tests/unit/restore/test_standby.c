@@ -385,6 +385,129 @@ static void test_standby_run__one_taken_while_it_is_filled_counts_as_a_mixture(v
 	assert_string_equal(filler_objects_note(claim_of("a"), FILLER_APPLYING), P2);
 }
 
+/* ---- a run takes over ---- */
+
+/* What a failover does of the volume a, but for handing over. */
+static void take_over(const char *point, struct stage_volume *ret)
+{
+	static char runs[2][RUN_LOG_ID];
+	struct filler fillers[3] = { { .role = "restore", .run = "0123" },
+		                     { .role = STANDBY_ROLE, .run = runs[0], .taker = "0123" },
+		                     { .role = STANDBY_ROLE, .run = runs[1], .taker = "0123" } };
+	const struct stage_params p = { .filler = &fillers[0],
+		                        .standby = &fillers[1],
+		                        .nstandby = 2,
+		                        .prefix = "",
+		                        .stay = true };
+	struct pick k = { .volume = { .name = "a", .cluster = "we", .namespace = "shop" } };
+	const struct plan_item item = {
+		.pick = &k, .ns = "shop", .name = "a", .storage_class = "", .size_bytes = 1
+	};
+	struct err e = ERR_INIT;
+
+	for (unsigned i = 0; i < 2; i++)
+		standby_run_of("shop", i, runs[i]);
+	for (size_t i = 0; i < ARRAY_LEN(fillers); i++) {
+		fillers[i].kube = kit.kube;
+		fillers[i].ns = "aksdr";
+		fillers[i].template = w.template;
+	}
+	(void)snprintf(k.id, sizeof(k.id), "%s", point);
+	*ret = (struct stage_volume){ .item = &item };
+	w.ran[0] = '\0';
+	if (stage_run(&p, ret, 1, &e) < 0)
+		fail_msg("%s", e.msg);
+	ret->item = NULL;
+}
+
+static void test_stage_run__a_standby_is_taken_over_and_brought_to_the_point(void **state)
+{
+	struct stage_volume v;
+
+	(void)state;
+	assert_int_equal(once(1), ERR_NONE);
+	take_over(P2, &v);
+	assert_true(v.is_standby && v.is_filled);
+	assert_string_equal(w.ran, "a 22 from 11\n");
+	assert_string_equal(filler_objects_note(claim_of("a"), FILLER_TAKEN), "0123");
+	assert_holds("a", P2);
+	/* Again: it has it. And the standby leaves it alone. */
+	take_over(P2, &v);
+	assert_string_equal(w.ran, "");
+	w.points[0] = w.points[1] = P3;
+	(void)once(1);
+	assert_string_equal(w.ran, "b 33 from 11\n");
+}
+
+static void test_stage_run__the_better_copy_is_taken(void **state)
+{
+	struct stage_volume v;
+
+	(void)state;
+	w.points[1] = "";
+	(void)once(2);
+	w.points[0] = P2;
+	(void)once(2);
+	take_over(P2, &v);
+	assert_true(v.is_standby && v.is_filled);
+	assert_string_equal(w.ran, "");
+}
+
+static void test_stage_run__without_a_standby_it_is_restored(void **state)
+{
+	struct stage_volume v;
+
+	(void)state;
+	take_over(P2, &v);
+	assert_false(v.is_standby);
+	assert_string_equal(w.ran, "a 22 new\n");
+}
+
+static json_t *pod_of(const char *name, const char *point, const char *taken)
+{
+	char key[600];
+	const char *claim = kube_text_at(claim_of(name), "metadata.name");
+	json_t *o = json_pack("{s:{s:s, s:s, s:{s:s, s:s*}}, s:{s:s}}", "metadata", "name", claim,
+	                      "uid", "p", "annotations", FILLER_POINT, point, FILLER_TAKEN, taken,
+	                      "status", "phase", "Running");
+
+	(void)snprintf(key, sizeof(key), "pods/aksdr/%s", claim);
+	(void)json_object_set_new(cluster.objects, key, o);
+	return o;
+}
+
+static void test_stage_run__the_mover_of_a_standby_ends_first(void **state)
+{
+	struct stage_volume v;
+
+	(void)state;
+	assert_int_equal(once(1), ERR_NONE);
+	annotate("a", FILLER_APPLYING, P2);
+	(void)pod_of("a", P2, NULL); /* it is at work, at this very point */
+	take_over(P2, &v);
+	assert_string_equal(w.ran, "a 22 over\n");
+	assert_holds("a", P2);
+}
+
+static void test_standby_run__the_mover_of_a_run_is_not_touched(void **state)
+{
+	const char *key = NULL;
+	json_t *o;
+	bool there = false;
+
+	(void)state;
+	w.points[1] = "";
+	(void)once(1);
+	w.points[0] = P2;
+	(void)pod_of("a", P3, "0123");
+	(void)once(1);
+	assert_string_equal(w.ran, "");
+	json_object_foreach(cluster.objects, key, o)
+		there |= strncmp(key, "pods/", 5) == 0;
+	assert_true(there);
+	(void)o;
+}
+
 static void test_standby_drop__takes_all_claims_away(void **state)
 {
 	auto_standby struct standby *s = standby(1);
@@ -414,6 +537,11 @@ int main(void)
 		CASE(test_standby_run__goes_on_until_it_is_ended),
 		CASE(test_standby_run__a_claim_that_was_taken_over_is_left_alone),
 		CASE(test_standby_run__one_taken_while_it_is_filled_counts_as_a_mixture),
+		CASE(test_stage_run__a_standby_is_taken_over_and_brought_to_the_point),
+		CASE(test_stage_run__the_better_copy_is_taken),
+		CASE(test_stage_run__without_a_standby_it_is_restored),
+		CASE(test_stage_run__the_mover_of_a_standby_ends_first),
+		CASE(test_standby_run__the_mover_of_a_run_is_not_touched),
 		CASE(test_standby_drop__takes_all_claims_away),
 	};
 
