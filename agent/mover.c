@@ -10,7 +10,7 @@ json_t *mover_pod(const struct mover_params *p, struct err *e)
 	char of[2 * KUBE_NAME_MAX + 2];
 
 	(void)snprintf(of, sizeof(of), "%s/%s", p->claim->ns, p->claim->name);
-	auto_json json_t *labels = csi_objects_labels(p->run, "mover");
+	auto_json json_t *labels = csi_objects_labels(p->run, MOVER_ROLE);
 	auto_json json_t *annotations = json_pack("{s:s}", "aksdr.io/claim", of);
 	const struct worker_params pod = {
 		.ns = p->run->ns,

@@ -7,6 +7,7 @@
 #include "repo/point.h"
 #include "snapshot/csi.h"
 
+#define MOVER_ROLE "mover"             /* label aksdr.io/role of the pod */
 #define MOVER_VIEW "/view"             /* where a file system is mounted */
 #define MOVER_DEVICE "/dev/aksdr-view" /* or the block device is */
 

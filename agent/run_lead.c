@@ -3,13 +3,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "agent/mover.h"
 #include "agent/report.h"
 #include "agent/run_keep.h"
 #include "agent/sweep.h"
 #include "common/log.h"
 #include "common/now.h"
 #include "kube/lease.h"
-#include "snapshot/csi.h"
+#include "snapshot/csi_objects.h"
 
 #define LEADER "aksdr-leader"
 #define LEAD_S 60 /* nobody waits for a leader, and each agent asks for it */
@@ -105,6 +106,23 @@ static bool is_named(const struct sweep *s, const char *ns, const char *name)
 	return false;
 }
 
+/*
+ * Whether it is of a kind that runs of agents make. Restores, standbys and drills have the same
+ * labels, but for the role, and look after themselves: none of theirs is named by our Leases.
+ */
+static bool is_of_agents(const json_t *labels)
+{
+	static const char *const roles[] = { CSI_ROLE_SOURCE, CSI_ROLE_VIEW, CSI_ROLE_CLONE,
+		                             CSI_ROLE_TWIN, MOVER_ROLE };
+	const char *role = json_string_value(json_object_get(labels, CSI_LABEL_ROLE));
+
+	for (size_t i = 0; role && i < ARRAY_LEN(roles); i++) {
+		if (strcmp(role, roles[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int note_lost(void *arg, const json_t *object, struct err *e)
 {
 	struct sweep *s = arg;
@@ -114,7 +132,7 @@ static int note_lost(void *arg, const json_t *object, struct err *e)
 	int64_t made_ns;
 	struct err none;
 
-	if (!json_object_get(labels, "aksdr.io/run") ||
+	if (!json_object_get(labels, "aksdr.io/run") || !is_of_agents(labels) ||
 	    *kube_text_at(object, "metadata.deletionTimestamp") ||
 	    now_parse(kube_text_at(object, "metadata.creationTimestamp"), &made_ns, &none) < 0 ||
 	    now_wall_ns() - made_ns < SWEEP_AGE_S * 1000000000LL || is_named(s, ns, name))

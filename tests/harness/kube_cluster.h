@@ -7,6 +7,7 @@
 #ifndef AKSDR_TESTS_KUBE_CLUSTER_H
 #define AKSDR_TESTS_KUBE_CLUSTER_H
 
+#include "common/hex.h"
 #include "tests/harness/kube_kit.h"
 
 static struct {
@@ -111,7 +112,39 @@ static inline void cluster_touched(const char *key)
 		cluster.act(key, o);
 }
 
-static inline void cluster_list(const char *key, struct buf *reply)
+/* "labelSelector=a%3Db%2Cc%3Dd" of a target; other terms than equality are not looked at. */
+static inline bool cluster_selects(const char *target, const json_t *o)
+{
+	static const char name[] = "labelSelector=";
+	const json_t *labels = kube_at(o, "metadata.labels");
+	const char *from = strstr(target, name);
+	char text[1024], *rest = text;
+	size_t n = 0;
+
+	if (!from)
+		return true;
+	for (from += sizeof(name) - 1; *from && *from != '&' && n < sizeof(text) - 1; from++) {
+		if (*from == '%' && hex_decode(&text[n], 1, (char[]){ from[1], from[2], 0 }) == 0)
+			from += 2;
+		else
+			text[n] = *from;
+		n++;
+	}
+	text[n] = '\0';
+	for (char *term; (term = strsep(&rest, ","));) {
+		char *equals = strchr(term, '=');
+
+		if (!equals || term[0] == '!' || equals[-1] == '!')
+			continue;
+		*equals = '\0';
+		const char *value = json_string_value(json_object_get(labels, term));
+		if (!value || strcmp(value, equals + 1 + (equals[1] == '=')) != 0)
+			return false;
+	}
+	return true;
+}
+
+static inline void cluster_list(const char *key, const char *target, struct buf *reply)
 {
 	auto_json json_t *list = json_pack("{s:{s:s}, s:[]}", "metadata", "resourceVersion", "1",
 	                                   "items");
@@ -119,7 +152,8 @@ static inline void cluster_list(const char *key, struct buf *reply)
 	json_t *o;
 
 	json_object_foreach(cluster.objects, k, o) {
-		if (strncmp(k, key, strlen(key)) == 0 && k[strlen(key)] == '/')
+		if (strncmp(k, key, strlen(key)) == 0 && k[strlen(key)] == '/' &&
+		    cluster_selects(target, o))
 			(void)json_array_append(json_object_get(list, "items"), o);
 	}
 	cluster_tell(reply, list);
@@ -162,10 +196,10 @@ static inline int cluster_answers(void *arg, const struct http_seen *q, struct b
 	}
 	json_t *o = cluster_get(key);
 	if (!o && !strchr(key, '/')) {
-		cluster_list(key, reply);
+		cluster_list(key, q->target, reply);
 	} else if (!o && strcmp(q->method, "GET") == 0 && strchr(key, '/') == strrchr(key, '/') &&
 	           strstr(q->target, "limit=")) {
-		cluster_list(key, reply);
+		cluster_list(key, q->target, reply);
 	} else if (!o) {
 		cluster_refuse(reply, 404, "NotFound", "there is none");
 	} else if (strcmp(sub, "log") == 0) {

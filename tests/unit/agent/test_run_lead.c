@@ -77,17 +77,25 @@ static void put(const char *key, const char *ns, const char *made, const char *r
 static void test_run_sweep__removes_what_is_old_and_not_named(void **state)
 {
 	(void)state;
-	cluster_put("leases/aksdr/aksdr-v-1", "{'metadata': {'annotations': {'aksdr.io/intents': "
-	                                      "'[\\\"pods/aksdr/aksdr-kept\\\"]'}}}");
-	put("pods/aksdr/aksdr-kept", "aksdr", OLD, "", "");
-	put("pods/aksdr/aksdr-lost", "aksdr", OLD, "", "");
-	put("pods/aksdr/aksdr-young", "aksdr", YOUNG, "", "");
+	cluster_put("leases/aksdr/aksdr-v-1",
+	            "{'metadata': {'labels': {'aksdr.io/volume': 'true'}, 'annotations': "
+	            "{'aksdr.io/intents': '[\\\"pods/aksdr/aksdr-kept\\\"]'}}}");
+	put("pods/aksdr/aksdr-kept", "aksdr", OLD, "mover", "");
+	put("pods/aksdr/aksdr-lost", "aksdr", OLD, "mover", "");
+	put("pods/aksdr/aksdr-young", "aksdr", YOUNG, "mover", "");
 	put("volumesnapshots/shop/aksdr-snap", "shop", OLD, "source",
 	    ", 'status': {'boundVolumeSnapshotContentName': 'of-a-class'}");
 	put("volumesnapshotcontents/aksdr-view", "", OLD, "view", "");
 	cluster_put("volumesnapshotcontents/of-a-class",
 	            "{'metadata': {'name': 'of-a-class'}, 'spec': {'deletionPolicy': 'Retain'}}");
+	/* Restores, standbys and drills look after themselves. */
+	put("persistentvolumeclaims/aksdr/aksdr-fill-1", "aksdr", OLD, "restore", "");
+	put("persistentvolumeclaims/aksdr/aksdr-fill-2", "aksdr", OLD, "standby", "");
+	put("pods/aksdr/aksdr-fill-3", "aksdr", OLD, "drill", "");
 	assert_int_equal(sweep(), 3);
+	assert_non_null(cluster_get("persistentvolumeclaims/aksdr/aksdr-fill-1"));
+	assert_non_null(cluster_get("persistentvolumeclaims/aksdr/aksdr-fill-2"));
+	assert_non_null(cluster_get("pods/aksdr/aksdr-fill-3"));
 	assert_non_null(cluster_get("pods/aksdr/aksdr-kept"));
 	assert_non_null(cluster_get("pods/aksdr/aksdr-young"));
 	assert_null(cluster_get("pods/aksdr/aksdr-lost"));
@@ -102,13 +110,14 @@ static void test_run_sweep__removes_what_is_old_and_not_named(void **state)
 static void test_run_sweep__removes_what_the_lease_of_a_claim_that_is_gone_names(void **state)
 {
 	static const char lease[] =
-		"{'metadata': {'namespace': 'aksdr', 'name': 'aksdr-v-1', 'annotations': "
+		"{'metadata': {'namespace': 'aksdr', 'name': 'aksdr-v-1', "
+		"'labels': {'aksdr.io/volume': 'true'}, 'annotations': "
 		"{'aksdr.io/claim': 'shop/db', 'aksdr.io/claim-uid': 'u', 'aksdr.io/intents': "
 		"'[\\\"pods/aksdr/aksdr-left\\\"]'}}}";
 
 	(void)state;
 	cluster_put("leases/aksdr/aksdr-v-1", lease);
-	put("pods/aksdr/aksdr-left", "aksdr", OLD, "", "");
+	put("pods/aksdr/aksdr-left", "aksdr", OLD, "mover", "");
 	assert_int_equal(sweep(), 0); /* the watch has not told of it yet */
 	world_put(r.world, WORLD_LEASES, cluster_get("leases/aksdr/aksdr-v-1"), run_now_s() - 60);
 	assert_int_equal(sweep(), 0);
@@ -125,7 +134,7 @@ static void test_run_sweep__goes_in_batches_and_on_behind_what_stays(void **stat
 	(void)state;
 	for (unsigned i = 0; i < 600; i++) {
 		(void)snprintf(key, sizeof(key), "pods/aksdr/aksdr-p%03u", i);
-		put(key, "aksdr", OLD, "", "");
+		put(key, "aksdr", OLD, "mover", "");
 	}
 	cluster.fail = "DELETE pods/aksdr/aksdr-p100";
 	cluster.fail_status = 403;
