@@ -107,14 +107,13 @@ int drill_pod_state(const json_t *pod, struct drill_pod_result *ret)
 	return 1;
 }
 
-void drill_pod_tail(const char *text, size_t n, char *ret, size_t max)
+void drill_pod_tail(const char *text, char *ret, size_t max)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(LOG_BYTES * (size_t)TEXT_STEP_MAX);
-	auto_free char *copy = strndup(text, n);
 	char step[TEXT_STEP_MAX];
 
 	ret[0] = '\0';
-	for (const char *s = copy ? copy : ""; *s;) {
+	for (const char *s = text; *s;) {
 		if (*s == '\n' || *s == '\t') {
 			(void)buf_u8(&b, (uint8_t)*s++);
 			continue;
@@ -204,7 +203,7 @@ static void keep_output(const struct drill_pod_params *p, struct drill_pod_resul
 	(void)snprintf(path, sizeof(path),
 	               "/api/v1/namespaces/%s/pods/" DRILL_POD "/log?tailLines=100", p->ns);
 	if (kube_text(p->kube, path, &b, &ignored) == 0)
-		drill_pod_tail((const char *)b.data, b.len, ret->said, sizeof(ret->said));
+		drill_pod_tail(buf_cstr(&b), ret->said, sizeof(ret->said));
 }
 
 int drill_pod_run(const struct drill_pod_params *p, struct drill_pod_result *ret, struct err *e)

@@ -48,7 +48,7 @@ struct drill_pod_result {
 int drill_pod_state(const json_t *pod, struct drill_pod_result *ret);
 
 /* The end of a text in whole lines, at most max bytes with a NUL, fit for JSON and for people. Pure. */
-void drill_pod_tail(const char *text, size_t n, char *ret, size_t max);
+void drill_pod_tail(const char *text, char *ret, size_t max);
 
 /*
  * Runs it. That it fails, does not begin or does not end in time is a result; -1: the API server

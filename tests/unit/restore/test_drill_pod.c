@@ -90,7 +90,7 @@ static void assert_tail(const char *text, size_t max, const char *wanted)
 {
 	char got[64];
 
-	drill_pod_tail(text, strlen(text), got, max);
+	drill_pod_tail(text, got, max);
 	assert_string_equal(got, wanted);
 }
 
