@@ -62,13 +62,18 @@ static int set(void *state, int key, const char *value, struct err *e)
 	}
 }
 
-/* What the plan has at the cluster that serves now: the newest of each. */
-static int newest(const struct act *a, struct picks *ret, struct err *e)
+/* What the plan has at the cluster that serves now: the newest of each, and what has none. */
+static int newest(const struct act *a, const struct quiesce *q, struct picks *ret, struct err *e)
 {
-	const struct pick_params p = { .select = &a->run.recipe->select,
-		                       .cluster = a->run.recipe->primary.cluster };
+	const struct recipe *r = a->run.recipe;
+	const struct pick_params p = { .select = &r->select, .cluster = r->primary.cluster };
+	struct err why = ERR_INIT;
 
-	return picks_make(a->repo, &p, ret, e);
+	if (picks_make(a->repo, &p, ret, &why) < 0 && why.class != ERR_NOT_FOUND) {
+		*e = why;
+		return -1;
+	}
+	return quiesce_add_claims(q, &r->select, r->primary.cluster, ret, e);
 }
 
 /* ---- its steps ---- */
@@ -116,7 +121,7 @@ static int stop(struct act *a, const struct quiesce *q, struct err *e)
 
 	if (a->run.final)
 		return 0;
-	if (newest(a, &now, e) < 0 || quiesce_check(q, &now, e) < 0)
+	if (newest(a, q, &now, e) < 0 || quiesce_check(q, &now, e) < 0)
 		return -1;
 	if (a->run.stopped)
 		return 0;
@@ -140,7 +145,7 @@ static int final(struct act *a, const struct quiesce *q, int64_t wait_s, struct 
 		CLEANUP(picks_clear) struct picks now = { .n = 0 };
 		struct pollfd wake = { .fd = cancel ? cancel->fd : -1, .events = POLLIN };
 
-		if (cancel_check(cancel, e) < 0 || newest(a, &now, e) < 0)
+		if (cancel_check(cancel, e) < 0 || newest(a, q, &now, e) < 0)
 			return -1;
 		quiesce_lacking(a->run.stopped, &now, lacking, sizeof(lacking));
 		if (!*lacking) {
@@ -165,13 +170,13 @@ static int final(struct act *a, const struct quiesce *q, int64_t wait_s, struct 
 	return 0;
 }
 
-static int fence(struct act *a, const char *reason, struct err *e)
+static int fence(struct act *a, const struct quiesce *q, const char *reason, struct err *e)
 {
 	CLEANUP(picks_clear) struct picks now = { .n = 0 };
 
 	if (a->run.fenced)
 		return 0;
-	return newest(a, &now, e) < 0 ? -1 : run_fence(&a->run, &now, reason, e);
+	return newest(a, q, &now, e) < 0 ? -1 : run_fence(&a->run, &now, reason, e);
 }
 
 static int give_back(struct act *a, const char *reason, struct err *e)
@@ -188,7 +193,7 @@ static int go(struct act *a, const struct failback_options *o, const struct quie
 	struct err why = ERR_INIT;
 
 	a->take = true;
-	if (stop(a, q, e) < 0 || final(a, q, o->wait_s, e) < 0 || fence(a, reason, e) < 0 ||
+	if (stop(a, q, e) < 0 || final(a, q, o->wait_s, e) < 0 || fence(a, q, reason, e) < 0 ||
 	    act_restore(a, e) < 0)
 		return -1;
 	int rc = act_complete(a, e);

@@ -2,7 +2,10 @@
 /* See outlook.h. */
 #include "restore/outlook.h"
 
+#include <string.h>
+
 #include "common/now.h"
+#include "repo/owner.h"
 #include "restore/preflight.h"
 
 void outlook_clear(struct outlook *o)
@@ -61,6 +64,43 @@ static int preflight(const struct outlook_params *o, const struct repo *r, const
 	return preflight_run(&params, found, e);
 }
 
+/*
+ * What a plan had when it came back is in the points of the cluster that it came back from, until its
+ * primary has backed it up.
+ */
+static int tell_return(const struct repo *r, const struct plan *p, struct findings *l,
+                       struct err *e)
+{
+	const struct recipe *recipe = p->recipe;
+	struct owner o = { .n = 0 };
+	struct err why = ERR_INIT;
+	struct chain c;
+
+	/* What was made up by options has a name that many use. */
+	if (owner_open(r, recipe->name, &c, &why) < 0)
+		return 0;
+	if (owner_newest(r, &c, &o, e) < 0)
+		return -1;
+	for (size_t i = 0; i < p->n && o.n > 0 && strcmp(o.cluster, recipe->primary.cluster) == 0;
+	     i++) {
+		const struct pick *k = p->items[i].pick;
+
+		if (!k->session[0] || k->frozen_ns >= o.at_ns)
+			continue;
+		struct finding *f = finding_add(l, FINDING_BLOCK, "NoPointSinceReturn", "%s/%s",
+		                                k->volume.namespace, k->volume.name);
+		finding_what(f,
+		             "its newest point is of before the plan came back, at %s: what it had "
+		             "then is in the last point of the cluster that it came back from",
+		             now_rfc3339(o.at_ns).s);
+		finding_remedy(f,
+		               "back it up at '%s'; or restore that cluster's points, by --from%s%s",
+		               recipe->primary.cluster, *recipe->secondary.cluster ? " " : "",
+		               recipe->secondary.cluster);
+	}
+	return 0;
+}
+
 int outlook_make(const struct repo *r, const struct outlook_params *p, struct outlook *ret,
                  struct err *e)
 {
@@ -72,7 +112,8 @@ int outlook_make(const struct repo *r, const struct outlook_params *p, struct ou
 		return -1;
 	ret->rates.plan.movers = s->movers;
 	if (plan_make(s->recipe, &ret->picks, &ret->rates.plan, now_wall_ns(), s->as_of_ns,
-	              &ret->plan, &ret->findings, e) < 0)
+	              &ret->plan, &ret->findings, e) < 0 ||
+	    tell_return(r, &ret->plan, &ret->findings, e) < 0)
 		return -1;
 	if (p->preflight && s->kube && preflight(p, r, &ret->plan, &ret->findings, e) < 0)
 		return -1;

@@ -419,6 +419,12 @@ static int by_name(const void *a, const void *b)
 	return ns ? ns : strcmp(x->name, y->name);
 }
 
+void picks_sort(struct picks *p)
+{
+	if (p->n > 0)
+		qsort(p->v, p->n, sizeof(*p->v), by_name);
+}
+
 static int give(struct survey *s, struct picks *ret, struct err *e)
 {
 	size_t n = 0;
@@ -442,7 +448,7 @@ static int give(struct survey *s, struct picks *ret, struct err *e)
 		ret->v[ret->n] = s->groups[i].pick;
 		ret->v[ret->n++].claim = STEAL(&s->groups[i].pick.claim);
 	}
-	qsort(ret->v, ret->n, sizeof(*ret->v), by_name);
+	picks_sort(ret);
 	return 0;
 }
 
@@ -514,7 +520,7 @@ int picks_of(const struct repo *r, const char *const *sessions, size_t n, struct
 	}
 	if (n > 0 && team_run(team_size(THREADS, THREADS_MAX), "pick", open_some, &o, e) < 0)
 		return -1;
-	qsort(p.v, n, sizeof(*p.v), by_name);
+	picks_sort(&p);
 	*ret = p;
 	p = (struct picks){ .n = 0 };
 	return 0;

@@ -43,6 +43,7 @@ struct picks {
 	struct store_cut cut; /* how far the second region was */
 };
 void picks_clear(struct picks *p);
+void picks_sort(struct picks *p);
 
 struct pick_params {
 	const struct recipe_select *select;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "restore/filler.h"
+
 #define LEASES "aksdr-v-"
 #define NAMED_MAX 8 /* pods in a message */
 
@@ -25,6 +27,50 @@ static bool is_ours(const struct picks *volumes, const char *ns, const char *cla
 	}
 	return false;
 }
+
+/* ---- which claims there are ---- */
+
+struct claims {
+	const struct recipe_select *select;
+	const char *cluster;
+	struct picks *volumes;
+};
+
+static int take_claim(void *arg, const json_t *claim, struct err *e)
+{
+	struct claims *c = arg;
+	const char *ns = kube_text_at(claim, "metadata.namespace");
+	const char *name = kube_text_at(claim, "metadata.name");
+	const json_t *labels = kube_at(claim, "metadata.labels");
+
+	if (json_object_get(labels, FILLER_LABEL_ROLE) ||
+	    !recipe_selects(c->select, ns, name, labels) || is_ours(c->volumes, ns, name))
+		return 0;
+	struct pick *v = reallocarray(c->volumes->v, c->volumes->n + 1, sizeof(*v));
+	if (!v)
+		return err_set(e, ERR_NOMEM, "no memory for %zu volumes", c->volumes->n + 1);
+	c->volumes->v = v;
+	v = &v[c->volumes->n++];
+	*v = (struct pick){ .sequence = 0 };
+	(void)snprintf(v->volume.cluster, sizeof(v->volume.cluster), "%s", c->cluster);
+	(void)snprintf(v->volume.namespace, sizeof(v->volume.namespace), "%s", ns);
+	(void)snprintf(v->volume.name, sizeof(v->volume.name), "%s", name);
+	return 0;
+}
+
+int quiesce_add_claims(const struct quiesce *q, const struct recipe_select *select,
+                       const char *cluster, struct picks *volumes, struct err *e)
+{
+	struct claims c = { select, cluster, volumes };
+	const struct kube_select all = { .ns = NULL };
+
+	if (kube_list(q->kube, &kube_pvc, &all, take_claim, &c, NULL, e) < 0)
+		return err_wrap(e, "listing the claims of '%s'", cluster);
+	picks_sort(volumes);
+	return 0;
+}
+
+/* ---- who works with them ---- */
 
 static int take_pod(void *arg, const json_t *pod, struct err *e)
 {

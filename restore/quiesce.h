@@ -16,6 +16,13 @@ struct quiesce {
 	const struct cancel *cancel;
 };
 
+/*
+ * Adds the claims there that fall under a selector and that have no point yet, as volumes of that cluster
+ * without one: they would be lost. By namespace and name, as before.
+ */
+MUST_CHECK int quiesce_add_claims(const struct quiesce *q, const struct recipe_select *select,
+                                  const char *cluster, struct picks *volumes, struct err *e);
+
 /* ERR_BUSY: pods use some of the claims (the message names them), or a backup runs. */
 MUST_CHECK int quiesce_check(const struct quiesce *q, const struct picks *volumes, struct err *e);
 

@@ -173,7 +173,7 @@ failback() {
 }
 bed_use 1
 failback 6
-err 'still use claims that go back (default/one)'
+err 'still use claims that go back'
 bed_use 2
 k delete pod one --now >/dev/null
 bed_use 1
@@ -193,8 +193,11 @@ ok [ "$(k get pv -o 'jsonpath={.items[*].spec.persistentVolumeReclaimPolicy}')" 
 bed_pod one orders=/orders web=/web raw=/dev/disk
 same one
 
-t 'the first cluster backs up again, and the second one does not'
-agent_backup 0 --cluster we pvc:default/orders
+t 'the first cluster backs up again, and must before it can be left; the second one does not'
+tool 3 plan "$plan" --output json --no-preflight
+ok [ "$(jq -r '[.findings[] | select(.severity == "block") | .code] | unique | join(" ")' "$work/.out")" = \
+	NoPointSinceReturn ]
+agent_backup 0 --cluster we pvc:default/orders pvc:default/web pvc:default/raw
 bed_use 2
 agent_backup 6 --cluster ne pvc:default/orders
 
