@@ -255,6 +255,7 @@ $(foreach s,$(kind_srcs) $(reader_srcs) $(lvm_srcs) $(kube_srcs) $(wildcard test
 # They start the programs.
 $(B)/tests/crash/test_freezer_kills: | $(B)/aksdr-freezer
 $(B)/tests/fault/test_azure_claim: | $(B)/aksdr-agent $(B)/aksdr-restore
+$(B)/tests/fault/test_standby_movers: | $(B)/aksdr-agent $(B)/aksdr-restore
 
 # In the mode `fuzz` the library brings its own main; elsewhere the replay main is linked.
 fuzz_main := $(if $(FUZZ),,$(call obj,tests/fuzz/fuzz_main.c))
