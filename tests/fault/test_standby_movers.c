@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `aksdr-restore standby`, the program itself, against a server that keeps the cluster's objects. The
- * movers that it makes are run here, as a kubelet would: the program with the arguments that the pod
- * has, on a directory for the claim. After each point the claim is what was backed up, also where a
- * mover was killed, and where somebody wrote to the claim.
+ * `aksdr-restore standby`, the program itself, against a server that keeps the cluster's objects.
+ * The movers that it makes are run here, as a kubelet would: the program with the arguments that
+ * the pod has, on a directory for the claim. After each point the claim is what was backed up, also
+ * where a mover was killed, and where somebody wrote to the claim.
  */
 #include <fcntl.h>
 #include <setjmp.h>
