@@ -11,7 +11,7 @@
 #include "restore/scope.h"
 #include "restore/standby.h"
 
-#define INTERVAL_S 60
+#define INTERVAL_S 300
 
 enum {
 	OPT_INTERVAL = 256,
@@ -28,7 +28,7 @@ enum {
 
 static const struct verb_option standby_options[] = {
 	SCOPE_OPTIONS,
-	{ "interval", "DURATION", "between two looks for newer points; default: 1m", OPT_INTERVAL },
+	{ "interval", "DURATION", "between two looks for newer points; default: 5m", OPT_INTERVAL },
 	{ "once", NULL, "look once, bring all volumes to their newest point, and end", OPT_ONCE },
 	{ "copies", "N",
 	  "claims of each volume, 1 or 2, which are filled in turn, so that one of them is always "
@@ -100,6 +100,7 @@ static int set(void *state, int key, const char *value, struct err *e)
 struct act {
 	const struct standby_options *o;
 	const struct verb_common *common;
+	const char *plan;  /* as it was given; NULL: by options */
 	struct repo *repo; /* of the last look */
 	struct movers movers;
 	struct standby *standby;
@@ -115,16 +116,22 @@ static void clean_act(struct act *a)
 
 /* ---- what the standby asks ---- */
 
-/* Opened anew each time: keys, fences and what counts are as they are now. */
-static int pick(void *arg, struct picks *ret, struct err *e)
+/* Read and opened anew each time: the plan, keys, fences and what counts are as they are now. */
+static int pick(void *arg, struct recipe **ret_recipe, struct picks *ret, struct err *e)
 {
 	struct act *a = arg;
+	auto_recipe struct recipe *recipe = NULL;
+	struct scope now = a->o->scope;
 
+	if (scope_again(&now, a->plan, &recipe, e) < 0)
+		return -1;
+	now.recipe = recipe;
 	repo_free(a->repo);
 	a->repo = NULL;
-	return cmd_open_contents(a->common, &a->repo, e) < 0
-	               ? -1
-	               : scope_pick(&a->o->scope, a->repo, ret, e);
+	if (cmd_open_contents(a->common, &a->repo, e) < 0 || scope_pick(&now, a->repo, ret, e) < 0)
+		return -1;
+	*ret_recipe = STEAL(&recipe);
+	return 0;
 }
 
 static int64_t moment(void *arg, const char *session)
@@ -295,7 +302,7 @@ static int act(struct act *a, struct err *e)
 	struct standby_params p = {
 		.kube = o->scope.kube,
 		.ns = o->scope.ns,
-		.recipe = o->scope.recipe,
+		.plan = o->scope.recipe->name,
 		.copies = o->copies ? (unsigned)o->copies : o->scope.recipe->copies,
 		.movers = o->scope.movers,
 		.interval_ms = o->interval_s * 1000,
@@ -341,6 +348,7 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 	if (check(o, common, e) < 0)
 		return -1;
 	int rc = scope_open(&o->scope, argc > 0 ? argv[0] : NULL, true, cancel_on_signals(), e);
+	a.plan = argc > 0 ? argv[0] : NULL;
 	if (rc == 0)
 		rc = act(&a, e);
 	/* What borrows of the scope goes first. */
@@ -363,13 +371,13 @@ const struct verb cmd_standby = {
 		"where that was interrupted, all of it is compared. With two copies a volume has "
 		"two claims, and the one that is older is filled while the other one stays "
 		"whole.\n\n"
-		"It runs until it is ended, may be killed at any time, and can be begun again on "
+		"It runs until it is ended, reads the plan anew at each look, may be killed at any time, and can be begun again on "
 		"any machine. What takes long or fails does not hold other volumes up. --dry-run "
 		"shows how far all of them are, and changes nothing.\n\n"
 		"With --once the exit status is 3 when a volume does not stand by with its newest "
 		"point.",
 	.examples = "aksdr-restore standby shop.yaml --once\n"
-		    "aksdr-restore standby shop --interval 5m --limit 40Mi --listen 9762\n"
+		    "aksdr-restore standby shop --interval 2m --limit 40Mi --listen 9762\n"
 		    "aksdr-restore standby shop --dry-run --output json\n"
 		    "aksdr-restore standby shop --drop",
 	.options = standby_options,

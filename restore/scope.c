@@ -145,6 +145,23 @@ static int read_plan(struct scope *s, const char *plan, struct err *e)
 	return adhoc(s, e);
 }
 
+int scope_again(const struct scope *s, const char *plan, struct recipe **ret, struct err *e)
+{
+	struct scope now = *s;
+
+	now.recipe = NULL;
+	if (read_plan(&now, plan, e) < 0)
+		return -1;
+	if (strcmp(now.recipe->name, s->recipe->name) != 0) {
+		(void)err_set(e, ERR_INVALID, "the plan '%s' is called '%s' now", s->recipe->name,
+		              now.recipe->name);
+		recipe_free(now.recipe);
+		return -1;
+	}
+	*ret = now.recipe;
+	return 0;
+}
+
 int scope_open(struct scope *s, const char *plan, bool need_kube, const struct cancel *cancel,
                struct err *e)
 {

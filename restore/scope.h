@@ -85,6 +85,13 @@ MUST_CHECK int scope_open(struct scope *s, const char *plan, bool need_kube,
                           const struct cancel *cancel, struct err *e);
 void scope_close(struct scope *s);
 
+/*
+ * The same plan as it is now, for who stays: the caller frees it, before the scope is closed.
+ * ERR_INVALID: it has another name; else as scope_open().
+ */
+MUST_CHECK int scope_again(const struct scope *s, const char *plan, struct recipe **ret,
+                           struct err *e);
+
 /* picks_make() with what the scope says. */
 MUST_CHECK int scope_pick(const struct scope *s, const struct repo *r, struct picks *ret,
                           struct err *e);

@@ -13,6 +13,7 @@
 /* What one look found; lives as long as somebody fills by it. */
 struct found {
 	unsigned refs; /* guarded by the standby's lock */
+	struct recipe *recipe;
 	struct picks picks;
 	struct plan plan;
 };
@@ -46,7 +47,7 @@ int standby_new(const struct standby_params *params, struct standby **ret, struc
 	(void)pthread_cond_init(&s->changed, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	for (unsigned c = 0; c < params->copies; c++) {
-		standby_run_of(params->recipe->name, c, s->runs[c]);
+		standby_run_of(params->plan, c, s->runs[c]);
 		s->fillers[c] = (struct filler){
 			.kube = params->kube,
 			.ns = params->ns,
@@ -69,6 +70,7 @@ static void found_unref_locked(struct found *f)
 		return;
 	plan_clear(&f->plan);
 	picks_clear(&f->picks);
+	recipe_free(f->recipe);
 	free(f);
 }
 
@@ -151,9 +153,8 @@ static int find(struct standby *s, struct found *f, struct err *e)
 	auto_findings struct findings findings = FINDINGS_INIT;
 	const struct plan_rates rates = { .movers = s->params.movers };
 
-	if (s->params.pick(s->params.arg, &f->picks, e) < 0 ||
-	    plan_make(s->params.recipe, &f->picks, &rates, now_wall_ns(), 0, &f->plan, &findings,
-	              e) < 0)
+	if (s->params.pick(s->params.arg, &f->recipe, &f->picks, e) < 0 ||
+	    plan_make(f->recipe, &f->picks, &rates, now_wall_ns(), 0, &f->plan, &findings, e) < 0)
 		return -1;
 	for (size_t i = 0; i < findings.n; i++)
 		log_debug(findings.list[i].what, LOG_S("code", findings.list[i].code),
@@ -481,7 +482,7 @@ static void metric(struct buf *b, const char *plan, const char *name, enum metri
 int standby_metrics(void *standby, struct buf *b, struct err *e)
 {
 	struct standby *s = standby;
-	const char *plan = s->params.recipe->name;
+	const char *plan = s->params.plan;
 
 	(void)pthread_mutex_lock(&s->lock);
 	standby_table_metrics(&s->table, plan, b);

@@ -19,8 +19,8 @@
 
 struct standby_params {
 	struct kube *kube;
-	const char *ns; /* of the tool */
-	const struct recipe *recipe;
+	const char *ns;         /* of the tool */
+	const char *plan;       /* its name */
 	const json_t *template; /* of movers */
 	const json_t *env;      /* may be NULL */
 	unsigned copies;        /* of each volume; 1 to STANDBY_COPIES_MAX */
@@ -28,8 +28,8 @@ struct standby_params {
 	int64_t interval_ms;    /* between two looks */
 	int64_t stuck_ms;       /* of a mover; 0: as kube/worker.h */
 	const struct cancel *cancel;
-	/* The newest points of the plan's volumes that can be restored. */
-	int (*pick)(void *arg, struct picks *ret, struct err *e);
+	/* The plan as it is now, which is handed over, and the newest points of its volumes. */
+	int (*pick)(void *arg, struct recipe **ret_recipe, struct picks *ret, struct err *e);
 	/* The moment of a point that somebody else has put into a claim; 0: not known. */
 	int64_t (*moment)(void *arg, const char *session);
 	void (*looked)(void *arg); /* after each look, and at the end; may be NULL */

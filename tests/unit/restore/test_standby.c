@@ -25,7 +25,6 @@
 
 static struct {
 	json_t *template, *document;
-	struct recipe *recipe;
 	struct cancel cancel;
 	const char *points[2]; /* of the volumes a and b; "": none */
 	int fail_looks;        /* so many look in vain */
@@ -106,7 +105,7 @@ static void controllers(const char *key, json_t *o)
 		work(o);
 }
 
-static int pick(void *arg, struct picks *ret, struct err *e)
+static int pick(void *arg, struct recipe **ret_recipe, struct picks *ret, struct err *e)
 {
 	static const char *const names[] = { "a", "b" };
 
@@ -116,6 +115,8 @@ static int pick(void *arg, struct picks *ret, struct err *e)
 		w.fail_looks--;
 		return err_set(e, ERR_RETRY, "the store does not answer");
 	}
+	if (recipe_read(w.document, "aksdr", ret_recipe, e) < 0)
+		return -1;
 	*ret = (struct picks){ .v = calloc(2, sizeof(struct pick)), .n = 2 };
 	for (int i = 0; i < 2; i++) {
 		struct pick *k = &ret->v[i];
@@ -152,7 +153,7 @@ static struct standby *standby(unsigned copies)
 	const struct standby_params p = {
 		.kube = kit.kube,
 		.ns = "aksdr",
-		.recipe = w.recipe,
+		.plan = "shop",
 		.template = w.template,
 		.copies = copies,
 		.movers = 1,
@@ -186,14 +187,13 @@ static int setup(void **state)
 	w.points[0] = w.points[1] = P1;
 	w.template = json_pack("{s:{s:[{s:s}]}}", "spec", "containers", "name", "mover");
 	w.document = json_parse("a plan", plan, strlen(plan), &e);
-	if (!w.document || recipe_read(w.document, "aksdr", &w.recipe, &e) < 0)
+	if (!w.document)
 		fail_msg("%s", e.msg);
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	recipe_free(w.recipe);
 	json_decref(w.document);
 	json_decref(w.template);
 	cancel_clear(&w.cancel);
