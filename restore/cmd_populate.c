@@ -220,8 +220,8 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 		return -1;
 	int rc = work(o, common, k, &movers, e);
 	struct err why = ERR_INIT;
-	/* Movers that are still at work need them. */
-	if (rc == 0 && o->once && movers_drop(k, o->ns, RUN_OF_ALL, &why) < 0) {
+	/* Movers that are still at work need what was made; with a template nothing was. */
+	if (rc == 0 && o->once && !o->template && movers_drop(k, o->ns, RUN_OF_ALL, &why) < 0) {
 		*e = why;
 		return -1;
 	}

@@ -64,7 +64,7 @@ for set in "$values"/*.yaml; do
 done
 
 t 'no pod breaks the rules that its profile keeps: the server says so itself'
-# breaks LEVEL NAME: what the server says of the pods of agent, mover, test, serve, standby in a namespace of that level
+# breaks LEVEL NAME: what the server says of the pods of agent, mover, test, serve, standby, populator in a namespace of that level
 breaks() {
 	local level=$1 name=$2
 	run 0 mover "$name"
@@ -74,7 +74,7 @@ breaks() {
 	of "$name" 'select(.kind == "Pod")' >>"$work/pods.json"
 	run 0 k create namespace "$level-$name" -o name
 	run 0 k label namespace "$level-$name" "pod-security.kubernetes.io/enforce=$level"
-	for account in agent mover serve standby; do
+	for account in agent mover serve standby populator; do
 		run 0 k create serviceaccount -n "$level-$name" "aksdr-$account"
 	done
 	jq -c 'del(.metadata.namespace)' "$work/pods.json" | while read -r pod; do
@@ -90,6 +90,7 @@ ok grep -q '"agent" is forbidden: violates PodSecurity "baseline:latest".*privil
 ok grep -q 'pod/mover created' "$work/said"
 ok grep -q 'pod/serve created' "$work/said"
 ok grep -q 'pod/standby created' "$work/said"
+ok grep -q 'pod/populator created' "$work/said"
 ok grep -q 'pod/aksdr-doctor created' "$work/said"
 
 t 'movers have no token, no rights, and no network but names and the store'
@@ -185,6 +186,18 @@ run 0 of privileged 'select((.kind == "Role" or .kind == "ClusterRole") and (.me
 out '^"persistentvolumeclaims:get persistentvolumes:list"$'
 out '^"persistentvolumeclaims:create .*persistentvolumeclaims:patch pods/log:get pods:create pods:delete pods:get '
 
+t 'what fills claims has the recovery key, and rights for that'
+run 0 of least 'select(.metadata.name | contains("-populator")).kind'
+ok empty "$work/.out"
+run 0 of privileged -r 'select(.metadata.name | contains("-populator")).kind'
+ok test "$(sort "$work/.out" | xargs)" = \
+	'ClusterRole ClusterRoleBinding ConfigMap Deployment NetworkPolicy Role RoleBinding ServiceAccount'
+run 0 of privileged 'select(.kind == "Deployment" and (.metadata.name | endswith("-populator"))).spec |
+	.strategy.type, (.template.spec.containers[0] | .args, .env)'
+out '^"Recreate"$'
+out '"populate","--namespace=aksdr","--mover-template=/etc/aksdr/mover/populator-mover.yaml","--movers=8","--listen=9763"'
+out '"AKSDR_KEY","value":"/etc/aksdr/key/the.key"'
+
 t 'a drill has the recovery key, and its movers too; a reader of the store may not be the one that writes'
 run 0 of least 'select(.metadata.name | contains("-drill")).kind'
 ok empty "$work/.out"
@@ -250,13 +263,14 @@ wrong 'serve\.plans' --set serve.enabled=true --set serve.keySecret=x
 wrong 'serve[./]plans[./]0' --set serve.enabled=true --set serve.keySecret=x --set 'serve.plans[0].name=Shop'
 wrong 'serve[./]intervalMs' --set serve.intervalMs=1
 wrong 'serve\.storeUrl holds a user' --set-string serve.storeUrl=s3://id:secret@bucket
+wrong 'populator\.keySecret' --set populator.enabled=true
 wrong 'drill\.keySecret' --set 'drill.schedule=0 4 * * *' --set drill.plan=shop
 wrong 'drill[./]schedule' --set drill.schedule=daily
 wrong 'networkPolicy[./]storeCidrs[./]0' --set 'networkPolicy.storeCidrs[0]=here'
 
 t 'an upgrade with CRDs that are not those in the cluster stops, and says what to do'
 run 0 k delete serviceaccount -n aksdr aksdr-agent
-run 0 k delete crd backuppolicies.aksdr.io restoreplans.aksdr.io
+run 0 k delete crd backuppolicies.aksdr.io restoreplans.aksdr.io volumerestores.aksdr.io
 release() { helm --namespace aksdr "$@" --values "$values/least.yaml"; }
 run 0 release install aksdr "$chart"
 run 0 release upgrade aksdr "$chart" --set role=secondary

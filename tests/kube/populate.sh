@@ -66,7 +66,22 @@ claim() {
 		  dataSourceRef: {apiGroup: aksdr.io, kind: VolumeRestore, name: $3}
 	YAML
 }
-populate() { "$restore" populate --key "$recovery" --mover-template "$work/mover.json" "$@"; }
+# It has no more rights than the chart gives it.
+rules=${SRC:-$bed_here/../..}/helm/aksdr/files/rules-populator
+for kind in ClusterRole Role; do
+	{
+		printf '%s\n' 'apiVersion: rbac.authorization.k8s.io/v1' "kind: $kind" \
+			'metadata: {name: populator, namespace: aksdr}' rules:
+		sed 's/^/  /' "$rules$([ $kind = Role ] || echo -cluster).yaml"
+		printf '%s\n' --- 'apiVersion: rbac.authorization.k8s.io/v1' "kind: ${kind}Binding" \
+			'metadata: {name: populator, namespace: aksdr}' \
+			"roleRef: {apiGroup: rbac.authorization.k8s.io, kind: $kind, name: populator}" \
+			'subjects: [{kind: User, name: populator, apiGroup: rbac.authorization.k8s.io}]'
+	} | sed "$([ $kind = Role ] || echo 's/, namespace: aksdr}$/}/')" | k apply -f - >/dev/null || exit 1
+done
+bed_user populator
+options=(--kubeconfig "$bed/populator.kubeconfig" --key "$recovery" --mover-template "$work/mover.json")
+populate() { "$restore" populate "${options[@]}" "$@"; }
 
 # ---- what a cluster does ----
 
@@ -164,7 +179,7 @@ reserved() {
 	k get pv -o json | jq -e '.items[].spec.claimRef | select(.name == "new")' >/dev/null
 }
 for signal in staging pod volume; do
-	"$restore" populate --key "$recovery" --mover-template "$work/mover.json" 2>>"$work/populate.err" &
+	"$restore" populate "${options[@]}" 2>>"$work/populate.err" &
 	pid=$!
 	case $signal in
 	staging) ok bed_wait 30 made pvc ;;

@@ -40,6 +40,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.serviceAccount.standby.name | default (printf "%s-standby" (include "aksdr.fullname" .)) -}}
 {{- end -}}
 
+{{- define "aksdr.populatorAccount" -}}
+{{- .Values.serviceAccount.populator.name | default (printf "%s-populator" (include "aksdr.fullname" .)) -}}
+{{- end -}}
+
 {{- define "aksdr.drillAccount" -}}
 {{- .Values.serviceAccount.drill.name | default (printf "%s-drill" (include "aksdr.fullname" .)) -}}
 {{- end -}}
