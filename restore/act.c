@@ -85,6 +85,15 @@ static int go_on(struct act *a, struct err *e)
 	return run_take_over(&a->run, e);
 }
 
+/* They are for this run alone: what is left of them does no harm. */
+static void forget_approvals(const struct act *a)
+{
+	struct err why = ERR_INIT;
+
+	if (gate_forget(a->o->scope.kube, a->run.ns, a->run.history.run, &why) < 0)
+		log_warn("approvals of the run are left", LOG_S("why", why.msg));
+}
+
 static int give_up(struct act *a, struct err *e)
 {
 	auto_json json_t *more = json_pack("{s:b}", "given_up", 1);
@@ -94,6 +103,7 @@ static int give_up(struct act *a, struct err *e)
 		                       .role = "restore" };
 
 	log_info("a run is given up", LOG_S("run", a->run.history.run));
+	forget_approvals(a);
 	if (run_take_over(&a->run, e) < 0 || filler_drop_all(&filler, e) < 0 ||
 	    movers_drop(filler.kube, filler.ns, filler.run, e) < 0 ||
 	    run_step(&a->run, "end", more, e) < 0)
@@ -333,6 +343,7 @@ int act_end(struct act *a, struct err *e)
 
 	if (!more)
 		return err_set(e, ERR_NOMEM, "no memory for a journal");
+	forget_approvals(a);
 	if (movers_drop(a->o->scope.kube, a->run.ns, a->run.history.run, e) < 0 ||
 	    run_step(&a->run, "end", more, e) < 0)
 		return -1;

@@ -20,6 +20,7 @@ static const struct needs_rule rules[] = {
 	{ NEEDS_OWN, "", "pods/log", "get", "what a mover says is not seen", false },
 	{ NEEDS_OWN, "", "configmaps", "list create",
 	  "the template of movers is not found, and the run has no journal in the cluster", true },
+	{ NEEDS_OWN, "", "configmaps", "delete", "approvals of gates are left behind", false },
 	{ NEEDS_OWN, "", "secrets", "create delete", "movers get no key", true },
 	{ NEEDS_CLUSTER, "aksdr.io", "restoreplans", "get list",
 	  "plans in the cluster cannot be named", false },
