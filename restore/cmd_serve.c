@@ -20,8 +20,10 @@ enum { OPT_CLUSTER = 256, OPT_PLAN, OPT_LISTEN, OPT_INTERVAL, OPT_MAX_AGE };
 
 static const struct verb_option serve_options[] = {
 	{ "cluster", "NAME", "this cluster, as plans and fences name it (required)", OPT_CLUSTER },
-	{ "plan", "NAME=PRIMARY|FILE",
-	  "a plan and its primary cluster, or a file with a RestorePlan; several times", OPT_PLAN },
+	{ "plan", "NAME=PRIMARY[/NS,...]|FILE",
+	  "a plan, its primary cluster and its namespaces, or a file with a RestorePlan; several "
+	  "times",
+	  OPT_PLAN },
 	{ "listen", "[ADDRESS:]PORT", "where it is asked; default " LISTEN, OPT_LISTEN },
 	{ "interval", "MS", "milliseconds between two looks at the store; default 500",
 	  OPT_INTERVAL },
@@ -48,35 +50,61 @@ static int put_name(char *ret, size_t max, const char *text, size_t n, const cha
 	return 0;
 }
 
+static int add_namespace(struct serve_plan *p, const char *text, size_t n, struct err *e)
+{
+	if (p->nnamespaces == SERVE_NAMESPACES_MAX)
+		return err_set(e, ERR_INVALID, "--plan: more than %d namespaces",
+		               SERVE_NAMESPACES_MAX);
+	return put_name(p->namespaces[p->nnamespaces++], SERVE_NAMESPACE_MAX, text, n, "--plan", e);
+}
+
+/* Patterns are no namespaces: who has them sees a fence of the whole cluster alone. */
 static int plan_of_file(const char *path, struct serve_plan *p, struct err *e)
 {
 	auto_recipe struct recipe *r = NULL;
 
 	if (recipe_load(path, NULL, "default", &r, e) < 0)
 		return err_wrap(e, "--plan %s", path);
+	for (size_t i = 0; i < r->select.namespaces.n; i++) {
+		const char *ns = r->select.namespaces.v[i];
+
+		if (!strpbrk(ns, "*?[\\") && add_namespace(p, ns, strlen(ns), e) < 0)
+			return -1;
+	}
 	return put_name(p->name, sizeof(p->name), r->name, strlen(r->name), "--plan", e) < 0
 	               ? -1
 	               : put_name(p->primary, sizeof(p->primary), r->primary.cluster,
 	                          strlen(r->primary.cluster), "--plan", e);
 }
 
+/* NAME=PRIMARY, or NAME=PRIMARY/NS,NS... */
+static int plan_of_text(const char *text, size_t equals, struct serve_plan *p, struct err *e)
+{
+	const char *rest = text + equals + 1;
+	size_t n = strcspn(rest, "/");
+
+	if (put_name(p->name, sizeof(p->name), text, equals, "--plan", e) < 0 ||
+	    put_name(p->primary, sizeof(p->primary), rest, n, "--plan", e) < 0)
+		return -1;
+	for (rest += n; *rest; rest += n) {
+		n = strcspn(++rest, ",");
+		if (add_namespace(p, rest, n, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int add_plan(struct serve_options *o, const char *text, struct err *e)
 {
-	const char *equals = strchr(text, '=');
+	const size_t equals = strcspn(text, "=/");
 	struct serve_plan *p = &o->plans[o->nplans];
 
 	if (o->nplans == SERVE_PLANS_MAX)
 		return err_set(e, ERR_INVALID, "more than %d plans", SERVE_PLANS_MAX);
-	/* What has a slash before it is the name of a file. */
-	if (!equals || memchr(text, '/', (size_t)(equals - text))) {
-		if (plan_of_file(text, p, e) < 0)
-			return -1;
-	} else if (put_name(p->name, sizeof(p->name), text, (size_t)(equals - text), "--plan", e) <
-	                   0 ||
-	           put_name(p->primary, sizeof(p->primary), equals + 1, strlen(equals + 1),
-	                    "--plan", e) < 0) {
+	/* What has a slash before it, or no such sign, is the name of a file. */
+	if (text[equals] != '=' ? plan_of_file(text, p, e) < 0
+	                        : plan_of_text(text, equals, p, e) < 0)
 		return -1;
-	}
 	o->nplans++;
 	return 0;
 }
@@ -186,14 +214,15 @@ const struct verb cmd_serve = {
 		"of any balancer, can point at it. It runs on both sides.\n\n"
 		"A plan is served by the cluster that the newest record names ('promote' and "
 		"'failover' put them), and by its primary where there is none; never by one that "
-		"was fenced since. Nothing makes a fenced cluster answer 200 again but giving it "
+		"was fenced since, or of which a namespace of the plan was. Nothing makes a fenced cluster answer 200 again but giving it "
 		"back ('unfence') and a new record.\n\n"
 		"Answers come from memory. The store is looked at every so often: one request, and "
 		"one for each plan. When it does not answer, the last answers stay, and metrics "
 		"tell how old they are; --max-age makes them 503. Until it was read once, all are "
 		"503.\n\n"
 		"/metrics, /healthz and /readyz are there too. Any key of the repository will do.",
-	.examples = "aksdr-restore serve --key audit.key --cluster prod-we --plan shop=prod-we\n"
+	.examples = "aksdr-restore serve --key audit.key --cluster prod-we --plan "
+		    "shop=prod-we/shop\n"
 		    "aksdr-restore serve --key audit.key --cluster prod-ne --plan plans/shop.yaml "
 		    "--max-age 10m",
 	.options = serve_options,

@@ -35,9 +35,11 @@ bool serve_decide(const struct serve_facts *f, char line[ERR_MSG_MAX])
 	}
 	if (f->fenced_ns != 0) {
 		(void)snprintf(line, ERR_MSG_MAX,
-		               "cluster '%s' was fenced on %s, and no later record says that it "
-		               "serves plan '%s'",
-		               f->cluster, now_rfc3339(f->fenced_ns).s, f->plan);
+		               "%s%s%scluster '%s' was fenced on %s, and no later record says that "
+		               "it serves plan '%s'",
+		               f->fenced ? "namespace '" : "", f->fenced ? f->fenced : "",
+		               f->fenced ? "' of " : "", f->cluster, now_rfc3339(f->fenced_ns).s,
+		               f->plan);
 		return false;
 	}
 	(void)snprintf(line, ERR_MSG_MAX, "plan '%s' is served by '%s'", f->plan, f->cluster);
@@ -182,6 +184,26 @@ static int look_at_config(struct serve *s, struct err *e)
 	return 0;
 }
 
+/* A fence of the cluster, or of a namespace of the plan in it. */
+static int look_for_fence(const struct serve *s, const struct plan *x, struct serve_facts *f,
+                          struct err *e)
+{
+	struct point_volume us = { .name = "" };
+	const struct fence *over;
+
+	(void)snprintf(us.cluster, sizeof(us.cluster), "%s", s->params.cluster);
+	if (fence_over(s->repo, &us, x->owner.epoch, &over, e) < 0)
+		return -1;
+	for (size_t i = 0; !over && i < x->p.nnamespaces; i++) {
+		f->fenced = x->p.namespaces[i];
+		(void)snprintf(us.namespace, sizeof(us.namespace), "%s", f->fenced);
+		if (fence_over(s->repo, &us, x->owner.epoch, &over, e) < 0)
+			return -1;
+	}
+	f->fenced_ns = over ? over->at_ns : 0;
+	return 0;
+}
+
 static int decide(struct serve *s, struct plan *x, struct err *e)
 {
 	struct serve_facts f = {
@@ -190,14 +212,10 @@ static int decide(struct serve *s, struct plan *x, struct err *e)
 		.primary = x->p.primary,
 		.owner = x->owner,
 	};
-	struct point_volume us = { .name = "" };
-	const struct fence *over;
 	char line[ERR_MSG_MAX];
 
-	(void)snprintf(us.cluster, sizeof(us.cluster), "%s", s->params.cluster);
-	if (fence_over(s->repo, &us, x->owner.epoch, &over, e) < 0)
+	if (look_for_fence(s, x, &f, e) < 0)
 		return -1;
-	f.fenced_ns = over ? over->at_ns : 0;
 	const bool served = serve_decide(&f, line);
 	(void)pthread_mutex_lock(&s->lock);
 	const bool news = !x->line[0] || served != x->served;

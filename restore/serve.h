@@ -24,6 +24,8 @@
 #include "repo/owner.h"
 
 #define SERVE_PLANS_MAX 256
+#define SERVE_NAMESPACES_MAX 32 /* of a plan, that fences are looked at for */
+#define SERVE_NAMESPACE_MAX 64  /* bytes, with a NUL */
 #define SERVE_PATH "/traffic/"
 
 /* ---- the decision ---- */
@@ -32,6 +34,7 @@ struct serve_facts {
 	const char *plan, *cluster, *primary; /* cluster: that asks */
 	struct owner owner;                   /* n 0: there is none */
 	int64_t fenced_ns;                    /* when; 0: no fence stands against it */
+	const char *fenced;                   /* the namespace that was; NULL: all of the cluster */
 };
 
 /* Whether the cluster serves the plan; line: that, or why not. Pure. */
@@ -43,6 +46,9 @@ struct serve;
 
 struct serve_plan {
 	char name[OWNER_PLAN_MAX], primary[POINT_NAME_MAX];
+	/* Of the cluster; a fence of one of them is one of the plan. None: only of the cluster. */
+	char namespaces[SERVE_NAMESPACES_MAX][SERVE_NAMESPACE_MAX];
+	size_t nnamespaces;
 };
 
 struct serve_params {

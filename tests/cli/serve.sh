@@ -38,6 +38,8 @@ err 'name is missing'
 run 2 "$restore" serve --key "$audit" --cluster we --plan Shop=we
 err "'Shop' is no name of a plan"
 run 4 "$restore" serve --key "$audit" --cluster we --plan ./none.yaml
+run 2 "$restore" serve --key "$audit" --cluster we --plan shop=we/
+run 2 "$restore" serve --key "$audit" --cluster we --plan shop=we/a,,b
 run 2 "$restore" serve --key "$audit" --cluster we --plan shop=we --interval 1
 run 2 "$restore" promote shop --key "$recovery" --reason down
 err '^aksdr-restore: --cluster is missing'
@@ -118,6 +120,13 @@ out '^aksdr_traffic_served\{plan="other"\} 0$'
 out '^aksdr_traffic_record\{plan="shop"\} 2$'
 out '^aksdr_traffic_age_seconds 0'
 out '^aksdr_traffic_epoch 3$'
+
+t 'a namespace of the plan that is fenced is enough'
+serve se --plan crm=se/a,b --plan hr=se/a
+wait_for answers "$port" 200 "plan 'crm' is served by 'se'" traffic/crm
+run 0 "$restore" fence --key "$recovery" se/b --reason part
+wait_for answers "$port" 503 "namespace 'b' of cluster 'se' was fenced on" traffic/crm
+ok answers "$port" 200 "plan 'hr' is served by 'se'" traffic/hr
 
 t 'what is recorded is a repository that checks well'
 run 0 "$catalog" check --key "$audit" --level 3

@@ -44,7 +44,8 @@ ne=$port
 wait_for answers "$we" 200
 wait_for answers "$ne" 503
 curl -s "http://127.0.0.1:$we/metrics" >before
-looked() { [ "$(metric "$we" aksdr_traffic_looks_total)" -ge $(($(sed -n 's/^aksdr_traffic_looks_total //p' before) + 10)) ]; }
+looks=$(sed -n 's/^aksdr_traffic_looks_total //p' before)
+looked() { [ "$(metric "$we" aksdr_traffic_looks_total)" -ge $((looks + 10)) ]; }
 wait_for looked
 curl -s "http://127.0.0.1:$we/metrics" >after
 grew() { echo $(($(sed -n "s/^$1 //p" after) - $(sed -n "s/^$1 //p" before))); }

@@ -146,7 +146,7 @@ run 0 of azure 'select(.kind == "Deployment").spec.template.spec | .automountSer
 	.containers[0].command, .containers[0].args, (.volumes[] | select(.name == "key").secret)'
 out '^false$'
 out '^\["aksdr-restore"\]$'
-out '"serve","--cluster=prod-we","--listen=9761","--interval=500","--plan=shop=prod-we","--plan=crm=prod-ne"'
+out '"serve","--cluster=prod-we","--listen=9761","--interval=500","--plan=shop=prod-we","--plan=crm=prod-ne/crm,crm-db"'
 out '"key":"audit.key".*"secretName":"aksdr-audit"'
 run 0 of privileged 'select(.kind == "Deployment").spec | .replicas, (.template.spec.containers[0] | .args, .env, .envFrom)'
 out '^3$'

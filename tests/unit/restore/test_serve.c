@@ -28,6 +28,20 @@ static void test_serve_decide__primary_serves_until_a_record_names_another(void 
 	                          "and not by 'we'");
 }
 
+static void test_serve_decide__names_the_namespace_that_was_fenced(void **state)
+{
+	struct serve_facts f = { .plan = "shop",
+		                 .cluster = "we",
+		                 .primary = "we",
+		                 .fenced_ns = HOUR_NS,
+		                 .fenced = "db" };
+	char line[ERR_MSG_MAX];
+
+	(void)state;
+	assert_false(serve_decide(&f, line));
+	assert_non_null(strstr(line, "namespace 'db' of cluster 'we' was fenced on 1970-01-01T01"));
+}
+
 static void test_serve_decide__never_while_a_fence_stands_against_it(void **state)
 {
 	struct serve_facts f = {
@@ -63,8 +77,13 @@ static int64_t clock_of(void *arg)
 
 static struct serve *side(struct world *w, const char *cluster, int64_t max_age_s)
 {
-	static const struct serve_plan plans[] = { { .name = "shop", .primary = "we" },
-		                                   { .name = "other", .primary = "ne" } };
+	static const struct serve_plan plans[] = {
+		{ .name = "shop",
+		  .primary = "we",
+		  .namespaces = { "shop", "shop-db" },
+		  .nnamespaces = 2 },
+		{ .name = "other", .primary = "ne" },
+	};
 	const struct serve_params p = {
 		.cluster = cluster,
 		.plans = plans,
@@ -189,13 +208,28 @@ static void test_serve_look__fence_that_was_lifted_keeps_its_cluster_out(void **
 static void test_serve_look__fence_of_others_or_of_parts_changes_nothing(void **state)
 {
 	CLEANUP(world_clear) struct world w;
-	const struct fence_target part = kit_site("we", "shop", NULL);
+	const struct fence_target part = kit_site("we", "crm", NULL);
 	const struct fence_target other = kit_site("xe", NULL, NULL);
 
 	(void)state;
 	world_init(&w);
 	(void)kit_fence(&w.k, &part);
 	(void)kit_fence(&w.k, &other);
+	assert_sides(&w, "200 503");
+}
+
+static void test_serve_look__fence_of_a_namespace_of_the_plan_counts(void **state)
+{
+	CLEANUP(world_clear) struct world w;
+	const struct fence_target part = kit_site("we", "shop-db", NULL);
+
+	(void)state;
+	world_init(&w);
+	(void)kit_fence(&w.k, &part);
+	assert_sides(&w, "503 503");
+	(void)kit_lift(&w.k, &part);
+	assert_sides(&w, "503 503");
+	promote(&w, "we");
 	assert_sides(&w, "200 503");
 }
 
@@ -315,8 +349,9 @@ static void test_serve_metrics__count_looks_and_tell_what_was_seen(void **state)
 
 static void test_serve_new__refuses_what_makes_no_sense(void **state)
 {
-	static const struct serve_plan twice[] = { { "shop", "we" }, { "shop", "ne" } };
-	static const struct serve_plan bad[] = { { "Shop", "we" } };
+	static const struct serve_plan twice[] = { { .name = "shop", .primary = "we" },
+		                                   { .name = "shop", .primary = "ne" } };
+	static const struct serve_plan bad[] = { { .name = "Shop", .primary = "we" } };
 	struct serve_params p = { .cluster = "we", .plans = twice, .nplans = 2 };
 	struct serve *s = NULL;
 
@@ -338,11 +373,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_serve_decide__primary_serves_until_a_record_names_another),
+		cmocka_unit_test(test_serve_decide__names_the_namespace_that_was_fenced),
 		cmocka_unit_test(test_serve_decide__never_while_a_fence_stands_against_it),
 		cmocka_unit_test(
 			test_serve_look__traffic_moves_at_the_promotion_and_never_back_by_itself),
 		cmocka_unit_test(test_serve_look__fence_that_was_lifted_keeps_its_cluster_out),
 		cmocka_unit_test(test_serve_look__fence_of_others_or_of_parts_changes_nothing),
+		cmocka_unit_test(test_serve_look__fence_of_a_namespace_of_the_plan_counts),
 		cmocka_unit_test(test_serve_path__plans_that_are_given_and_no_others),
 		cmocka_unit_test(test_serve_look__nobody_serves_until_the_store_was_read),
 		cmocka_unit_test(test_serve_look__answers_stay_when_it_fails_and_grow_old),
