@@ -131,7 +131,7 @@ int run_find(struct repo *repo, struct kube *k, const char *ns, const char *kind
              struct run *ret, struct err *e)
 {
 	struct search s = { .kind = kind, .plan = plan };
-	auto_run struct run r = { .repo = NULL };
+	CLEANUP(run_clear) struct run r = { .repo = NULL };
 
 	if (history_list(repo, k, ns, compare, &s, e) < 0)
 		return -1;
@@ -156,7 +156,7 @@ int run_step(struct run *r, const char *step, const json_t *more, struct err *e)
 
 int run_begin(struct repo *repo, const struct run_begin *b, struct run *ret, struct err *e)
 {
-	auto_run struct run r = { .repo = NULL };
+	CLEANUP(run_clear) struct run r = { .repo = NULL };
 	char id[RUN_LOG_ID];
 
 	run_log_new(id);

@@ -42,7 +42,6 @@ struct run {
 	int64_t fenced_ns, chosen_ns, promoted_ns;
 };
 void run_clear(struct run *r);
-#define auto_run CLEANUP(run_clear)
 
 /*
  * The newest run of this kind and plan, if that has not ended: 1; 0: there is none. k, ns: the
