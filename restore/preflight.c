@@ -96,6 +96,25 @@ static void add_secrets(const struct preflight_params *p, const char *ns, struct
 	}
 }
 
+/* A file that was named must be there; the usual one is a help, and no more. */
+static int load(const struct preflight_params *p, struct auths *auths, struct findings *l,
+                struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (auths_load(auths, p->registry_file, &why) == 0)
+		return 0;
+	if (p->registry_file || why.class == ERR_NOMEM) {
+		*e = why;
+		return -1;
+	}
+	struct finding *f = finding_add(l, FINDING_WARNING, "RegistryConfigBad",
+	                                "docker's config.json");
+	finding_what(f, "registries are asked without it: %.450s", why.msg);
+	finding_remedy(f, "put it right, or name another one by --registry-config");
+	return 0;
+}
+
 static int look_at_images(const struct preflight_params *p, const struct preflight_facts *f,
                           struct findings *l, struct err *e)
 {
@@ -109,7 +128,7 @@ static int look_at_images(const struct preflight_params *p, const struct preflig
 	struct registry_params params = { .auths = auths,
 		                          .ca_file = p->registry_ca,
 		                          .cancel = p->cancel };
-	if (!auths || auths_load(auths, p->registry_file, e) < 0)
+	if (!auths || load(p, auths, l, e) < 0)
 		return -1;
 	if (!results)
 		return err_set(e, ERR_NOMEM, "no memory for %zu images", n);

@@ -480,8 +480,7 @@ void preflight_judge_key(const struct keys *k, bool fences, struct findings *l)
 		x = finding_add(l, FINDING_BLOCK, "KeyCannotRestore", "Key");
 		finding_what(x, "this key reads no contents");
 		finding_remedy(x, "use a recovery key");
-	} else if (fences && (!k->has_sign || memcmp(k->sign_public, k->admin_public,
-	                                             sizeof(k->sign_public)) != 0)) {
+	} else if (fences && !(k->kind == KEY_RECOVERY && k->has_sign)) {
 		x = finding_add(l, FINDING_BLOCK, "KeyCannotFence", "Key");
 		finding_what(x, "this recovery key reads, and cannot fence the primary");
 		finding_remedy(x, "use the recovery key that `aksdr-agent init` made");

@@ -145,6 +145,12 @@ static void test_run__images_are_looked_for_with_the_clusters_secrets(void **sta
 	expect(&p, "warning ImageNotLooked\nwarning ImageNotLooked\n");
 	cluster_put("secrets/shop/pull", "{'data': {'.dockerconfigjson': 'e317'}}");
 	expect(&p, "warning ImageNotLooked\nwarning ImageNotLooked\nwarning PullSecretBad\n");
+	cluster_remove("serviceaccounts/shop/default");
+	write_text(kit.dir, "config.json", "{");
+	expect(&p, "warning ImageNotLooked\nwarning ImageNotLooked\nwarning RegistryConfigBad\n");
+	p.registry_file = "/none/config.json";
+	auto_findings struct findings l = FINDINGS_INIT;
+	fails(ERR_NOT_FOUND, preflight_run(&p, &l, e));
 	p.images = false;
 	expect(&p, "");
 }

@@ -222,13 +222,12 @@ static void test_key__must_read_and_fence_only_where_that_is_wanted(void **state
 	one(&l, "block KeyCannotRestore");
 	k.has_recovery = true;
 	preflight_judge_key(&k, true, &l);
-	one(&l, "");
-	k.admin_public[3] = 1;
-	preflight_judge_key(&k, true, &l);
 	one(&l, "block KeyCannotFence");
 	preflight_judge_key(&k, false, &l);
 	one(&l, "");
-	k.admin_public[3] = 0;
+	k.kind = KEY_RECOVERY;
+	preflight_judge_key(&k, true, &l);
+	one(&l, "");
 	k.has_sign = false;
 	preflight_judge_key(&k, true, &l);
 	one(&l, "block KeyCannotFence");
