@@ -287,6 +287,7 @@ struct populate {
 	size_t n, cap;
 	bool synced, once, ended, full;
 	uint64_t done, failures;
+	struct err unseen; /* once: why claims cannot be seen at all */
 };
 
 int populate_new(const struct populate_params *params, struct populate **ret, struct err *e)
@@ -404,9 +405,18 @@ static void synced(void *arg)
 
 static void trouble(void *arg, const struct err *e)
 {
-	(void)arg;
-	if (e)
-		log_warn("claims cannot be watched", LOG_S("why", e->msg));
+	struct populate *p = arg;
+
+	if (!e)
+		return;
+	log_warn("claims cannot be watched", LOG_S("why", e->msg));
+	(void)pthread_mutex_lock(&p->lock);
+	if (p->once && !p->synced) {
+		p->unseen = *e;
+		p->ended = true;
+	}
+	(void)pthread_cond_broadcast(&p->changed);
+	(void)pthread_mutex_unlock(&p->lock);
 }
 
 /* What is due first; NULL: nothing is now, and *ret_wait_ns is how long not. */
@@ -542,6 +552,10 @@ int populate_run(struct populate *p, bool once, struct err *e)
 	watch_stop(watch);
 	if (rc < 0 || cancel_check(p->p.cancel, e) < 0)
 		return -1;
+	if (p->unseen.class != ERR_NONE) {
+		*e = p->unseen;
+		return -1;
+	}
 	return p->n > 0 ? err_set(e, ERR_PARTIAL, "%zu claims are not filled yet", p->n) : 0;
 }
 

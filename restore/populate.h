@@ -74,6 +74,7 @@ static inline void clean_populate(struct populate *const *p)
  * tried again, later and later, and does not hold others up. once: ends when each claim that there
  * is was tried once.
  *   ERR_PARTIAL  once: how many are not done
+ *   ERR_DENIED, ERR_RETRY  once: claims cannot be seen
  */
 MUST_CHECK int populate_run(struct populate *p, bool once, struct err *e);
 

@@ -287,6 +287,19 @@ static void test_run__a_failure_is_counted_and_does_not_end_it(void **state)
 	assert_string_equal(kube_text_at(cluster_get(CLAIM), "spec.volumeName"), "");
 }
 
+static void test_run__once_ends_where_claims_cannot_be_seen(void **state)
+{
+	const struct populate_params p = params(NULL);
+	auto_populate struct populate *populate = NULL;
+
+	(void)state;
+	cluster.fail = "GET persistentvolumeclaims";
+	cluster.fail_status = 403;
+	cluster.fail_message = "may not list claims";
+	ok(populate_new(&p, &populate, e));
+	fails_saying(ERR_DENIED, "may not list claims", populate_run(populate, true, e));
+}
+
 static void test_run__cancel_ends_it(void **state)
 {
 	struct populate_params p = params(NULL);
@@ -315,6 +328,7 @@ int main(void)
 		CASE(test_one__a_request_of_another_namespace_is_refused),
 		CASE(test_run__once_fills_what_waits_and_tells_what_does_not),
 		CASE(test_run__a_failure_is_counted_and_does_not_end_it),
+		CASE(test_run__once_ends_where_claims_cannot_be_seen),
 		CASE(test_run__cancel_ends_it),
 	};
 
