@@ -24,6 +24,18 @@ static const char *state_of(const struct stage_volume *v)
 	return v->is_standby ? "from standby" : "restored";
 }
 
+/* How long each state took, of a run that may have been gone on with; ms. NULL: no memory. */
+static json_t *phases(const struct run *r)
+{
+	const int64_t ended_ns = r->promoted_ns ? r->promoted_ns : now_wall_ns();
+	const int64_t chose_from_ns = r->fenced_ns ? r->fenced_ns : r->began_ns;
+
+	return json_pack("{s:I, s:I, s:I}", "fence_ms",
+	                 (json_int_t)((chose_from_ns - r->began_ns) / 1000000), "choose_ms",
+	                 (json_int_t)((r->chosen_ns - chose_from_ns) / 1000000), "restore_ms",
+	                 (json_int_t)((ended_ns - r->chosen_ns) / 1000000));
+}
+
 int act_tell(const struct act *a, const char *schema, struct err *e)
 {
 	const enum output output = a->common->output;
@@ -54,12 +66,13 @@ int act_tell(const struct act *a, const char *schema, struct err *e)
 		                                : v->why.msg);
 	}
 	auto_json json_t *extra =
-		json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I}", "run",
+		json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:I, s:o}", "run",
 	                  a->run.history.run, "plan", a->run.plan, "from",
 	                  a->run.recipe->primary.cluster, "to", a->run.to, "fenced", a->run.fenced,
 	                  "promoted", a->run.promoted, "epoch", (json_int_t)a->run.epoch, "missing",
 	                  (json_int_t)act_missing(a), "took_ms",
-	                  (json_int_t)((now_wall_ns() - a->run.began_ns) / 1000000));
+	                  (json_int_t)((now_wall_ns() - a->run.began_ns) / 1000000), "phases",
+	                  phases(&a->run));
 	if (!extra)
 		return err_set(e, ERR_NOMEM, "no memory for the answer");
 	if (table_print(t, stdout, extra, e) < 0)

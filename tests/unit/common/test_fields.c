@@ -118,8 +118,8 @@ static void test_fields_words__are_a_command(void **state)
 	static const char *const keys[] = { "c", "none", "empty", "first", "type", NULL };
 	static const char text[] = "{c: [sh, -c, \"a\\nb\", '', ''], empty: [], first: [''], "
 				   "type: [a, 1]}";
-	auto_json json_t *j = yaml_parse("test", text, strlen(text), &(struct err)ERR_INIT);
 	struct err e = ERR_INIT;
+	auto_json json_t *j = yaml_parse("test", text, strlen(text), &e);
 	CLEANUP(fields_texts_clear) struct fields_texts w = { .n = 0 };
 	struct fields f;
 
