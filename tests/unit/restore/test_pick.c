@@ -23,9 +23,12 @@ static bool away_of_test(struct store *s)
 }
 
 /* The store, but for what it says of its second region, and of where it is. */
-static void set_region(struct kit *k, struct store_ops *ops, unsigned caps)
+static void set_region(struct kit *k, unsigned caps)
 {
-	*ops = *k->store->ops;
+	static struct store_ops own; /* the store outlives its test's other variables */
+	struct store_ops *ops = &own;
+
+	own = *k->store->ops;
 	ops->cut = cut_of_test;
 	ops->away = away_of_test;
 	k->store->ops = ops;
@@ -89,7 +92,6 @@ static void test_picks_make__the_newest_of_each_that_fits(void **state)
 	auto_kit struct kit k = kit_new();
 	CLEANUP(picks_clear) struct picks p = { .n = 0 };
 	struct pick_params params = { .select = &all, .cluster = "c1" };
-	struct store_ops ops;
 	struct err why = ERR_INIT;
 
 	(void)state;
@@ -102,7 +104,7 @@ static void test_picks_make__the_newest_of_each_that_fits(void **state)
 			other.cluster[1] = '2';
 			auto_kit_point struct point q = kit_commit(&k, &other, 1, NULL);
 		}
-		set_region(&k, &ops, local ? STORE_CAP_LOCAL : 0);
+		set_region(&k, local ? STORE_CAP_LOCAL : 0);
 		params.consistency = 0;
 		params.as_of_ns = 0;
 		ok(picks_make(k.recovery, &params, &p, e));
@@ -155,12 +157,11 @@ static void test_picks_make__points_of_a_set_count_together(void **state)
 	auto_kit struct kit k = kit_new();
 	CLEANUP(picks_clear) struct picks p = { .n = 0 };
 	struct pick_params params = { .select = &all, .cluster = "c1", .geo = true, .threads = 1 };
-	struct store_ops ops;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(made); i++)
 		make(&k, &made[i]);
-	set_region(&k, &ops, 0);
+	set_region(&k, 0);
 	ok(picks_make(k.recovery, &params, &p, e));
 	assert_int_equal(picked(&p, "a"), 3);
 	assert_int_equal(picked(&p, "b"), 3);
@@ -197,14 +198,13 @@ static void test_picks_make__the_second_region_counts(void **state)
 	auto_kit struct kit k = kit_new();
 	CLEANUP(picks_clear) struct picks p = { .n = 0 };
 	struct pick_params params = { .select = &all, .cluster = "c1", .geo = true };
-	struct store_ops ops;
 	struct store_stat st;
 	char key[128];
 
 	(void)state;
 	make(&k, &made[0]);
 	make(&k, &made[1]);
-	set_region(&k, &ops, 0);
+	set_region(&k, 0);
 	ok(picks_make(k.recovery, &params, &p, e));
 	(void)snprintf(key, sizeof(key), "commit/%s", p.v[0].session);
 	ok(store_head(k.store, key, &st, e));
@@ -245,13 +245,12 @@ static void test_picks_make__a_damaged_one_is_passed_over(void **state)
 	CLEANUP(picks_clear) struct picks p = { .n = 0 };
 	const struct pick_params params = { .select = &all, .cluster = "c1" };
 	struct iovec junk = { .iov_base = (char[5000]){ "AKSDR" }, .iov_len = 5000 };
-	struct store_ops ops;
 	char key[128];
 
 	(void)state;
 	make(&k, &made[0]);
 	make(&k, &made[1]);
-	set_region(&k, &ops, STORE_CAP_LOCAL);
+	set_region(&k, STORE_CAP_LOCAL);
 	ok(picks_make(k.recovery, &params, &p, e));
 	(void)snprintf(key, sizeof(key), "commit/%s", p.v[0].session);
 	picks_clear(&p);
