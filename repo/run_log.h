@@ -46,9 +46,9 @@ MUST_CHECK json_t *run_log_record(const char *kind, const char *plan, const char
                                   const json_t *more, struct err *e);
 
 /*
- * Adds a step: schema, at_ns and actor are set here, and the members of `more` (an object, borrowed;
- * NULL: none) are put beside the others. Errors as chain_add(); ERR_INVALID: a text that is too long
- * or no UTF-8, an unknown kind.
+ * Adds a step: schema, at_ns and actor are set here, and the members of `more` (an object,
+ * borrowed; NULL: none) are put beside the others. Errors as chain_add(); ERR_INVALID: a text
+ * that is too long or no UTF-8, an unknown kind.
  */
 MUST_CHECK int run_log_add(const struct repo *r, struct chain *c, const char *kind,
                            const char *plan, const char *step, const json_t *more, struct err *e);

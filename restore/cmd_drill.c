@@ -188,20 +188,21 @@ const struct verb cmd_drill = {
 	.name = "drill",
 	.args = "[PLAN]",
 	.summary = "try a plan: restore it into namespaces of its own, verify, check, take it away",
-	.text = "choose → restore → verify → check → report. The volumes of the plan are restored as "
-		"`run` does it, into namespaces whose names have the plan's prefix (drill-), out of "
-		"which network policies let nothing and into which nothing. Everything is read back "
-		"from the volumes and compared with the point; then the plan's check runs in a pod "
-		"with all volumes of a namespace mounted: file systems at /volumes/NAME, devices at "
-		"/dev/volumes/NAME. At the end all of it is taken away, whatever has happened; what "
-		"a drill leaves that was killed goes at the beginning of the next one.\n\n"
-		"It passes when every volume is there and was verified, every check ended with 0, the "
-		"oldest point is no older than the plan's rpo, and all of it took no longer than its "
-		"rto. Gates are not waited for. The report is kept in the repository: see 'drills'. "
-		"The exit status is 5 when data are missing or damaged, and 3 when it has not passed "
-		"otherwise.\n\n"
-		"Nobody is fenced, and nothing is said of who serves. Of drills of a cluster there is "
-		"one at a time.",
+	.text = "choose → restore → verify → check → report. The volumes of the plan are "
+		"restored as `run` does it, into namespaces whose names have the plan's prefix "
+		"(drill-), out of which network policies let nothing and into which nothing. "
+		"Everything is read back from the volumes and compared with the point; then the "
+		"plan's check runs in a pod with all volumes of a namespace mounted: file "
+		"systems at /volumes/NAME, devices at /dev/volumes/NAME. At the end all of it "
+		"is taken away, whatever has happened; what a drill leaves that was killed goes "
+		"at the beginning of the next one.\n\n"
+		"It passes when every volume is there and was verified, every check ended with "
+		"0, the oldest point is no older than the plan's rpo, and all of it took no "
+		"longer than its rto. Gates are not waited for. The report is kept in the "
+		"repository: see 'drills'. The exit status is 5 when data are missing or "
+		"damaged, and 3 when it has not passed otherwise.\n\n"
+		"Nobody is fenced, and nothing is said of who serves. Of drills of a cluster "
+		"there is one at a time.",
 	.examples = "aksdr-restore drill shop.yaml --key recovery.key\n"
 		    "aksdr-restore drill shop.yaml --key recovery.key --html drill.html",
 	.options = drill_options,

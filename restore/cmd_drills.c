@@ -170,9 +170,9 @@ const struct verb cmd_drills = {
 	.name = "drills",
 	.args = "[PLAN]",
 	.summary = "list the drills of plans, and what they have shown",
-	.text = "Reports of drills are kept in the repository, sealed and signed as everything there is, "
-		"and read with any key of it. RPO is the age of the oldest point when the drill "
-		"began, RTO the time until the last check had passed.\n\n"
+	.text = "Reports of drills are kept in the repository, sealed and signed as everything "
+		"there is, and read with any key of it. RPO is the age of the oldest point when "
+		"the drill began, RTO the time until the last check had passed.\n\n"
 		"--html writes one page that needs nothing else: for auditors, and on paper.",
 	.examples = "aksdr-restore drills shop --key audit.key\n"
 		    "aksdr-restore drills --key audit.key --run 5a0c7d2b --output json\n"

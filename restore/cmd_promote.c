@@ -151,12 +151,12 @@ const struct verb cmd_promote = {
 	.name = "promote",
 	.args = "PLAN",
 	.summary = "say which cluster serves a plan from now on",
-	.text = "For who has restored by hand: 'serve' answers 200 for the plan at that cluster from "
-		"then on, within a second, and 503 at every other one. Fence the cluster that "
-		"served it before, and promote when all is restored and verified; after a way "
-		"back, give that cluster back and then promote it.\n\n"
-		"It takes the recovery key that init made. Of two who promote at the same moment "
-		"one is told to look again.",
+	.text = "For who has restored by hand: 'serve' answers 200 for the plan at that cluster "
+		"from then on, within a second, and 503 at every other one. Fence the cluster "
+		"that served it before, and promote when all is restored and verified; after a "
+		"way back, give that cluster back and then promote it.\n\n"
+		"It takes the recovery key that init made. Of two who promote at the same "
+		"moment one is told to look again.",
 	.examples = "aksdr-restore promote shop --key recovery.key --cluster prod-ne --reason "
 		    "'region down'",
 	.options = promote_options,

@@ -209,18 +209,20 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 const struct verb cmd_serve = {
 	.name = "serve",
 	.summary = "tell over HTTP whether this cluster serves a plan, for who sends traffic",
-	.text = "GET /traffic/PLAN is answered with 200 when this cluster serves the plan, and with "
-		"503 and the reason when it does not; so an endpoint of Azure Traffic Manager, or "
-		"of any balancer, can point at it. It runs on both sides.\n\n"
+	.text = "GET /traffic/PLAN is answered with 200 when this cluster serves the plan, and "
+		"with 503 and the reason when it does not; so an endpoint of Azure Traffic "
+		"Manager, or of any balancer, can point at it. It runs on both sides.\n\n"
 		"A plan is served by the cluster that the newest record names ('promote' and "
-		"'failover' put them), and by its primary where there is none; never by one that "
-		"was fenced since, or of which a namespace of the plan was. Nothing makes a fenced cluster answer 200 again but giving it "
-		"back ('unfence') and a new record.\n\n"
-		"Answers come from memory. The store is looked at every so often: one request, and "
-		"one for each plan. When it does not answer, the last answers stay, and metrics "
-		"tell how old they are; --max-age makes them 503. Until it was read once, all are "
-		"503.\n\n"
-		"/metrics, /healthz and /readyz are there too. Any key of the repository will do.",
+		"'failover' put them), and by its primary where there is none; never by one "
+		"that was fenced since, or of which a namespace of the plan was. Nothing makes "
+		"a fenced cluster answer 200 again but giving it back ('unfence') and a new "
+		"record.\n\n"
+		"Answers come from memory. The store is looked at every so often: one request, "
+		"and one for each plan. When it does not answer, the last answers stay, and "
+		"metrics tell how old they are; --max-age makes them 503. Until it was read "
+		"once, all are 503.\n\n"
+		"/metrics, /healthz and /readyz are there too. Any key of the repository will "
+		"do.",
 	.examples = "aksdr-restore serve --key audit.key --cluster prod-we --plan "
 		    "shop=prod-we/shop\n"
 		    "aksdr-restore serve --key audit.key --cluster prod-ne --plan plans/shop.yaml "

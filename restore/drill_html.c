@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See drill_html.h. Tables with captions and scopes, and words beside colours: it can be read aloud. */
+/*
+ * See drill_html.h. Tables with captions and scopes, and words beside colours: it can be read
+ * aloud.
+ */
 #include "restore/drill_html.h"
 
 #include <string.h>
@@ -170,8 +173,9 @@ static void put_volumes(const struct drill_report *r, struct buf *b)
 		b,
 		"<h2>Volumes</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
 		"aria-label=\"Volumes\">\n<table>\n"
-		"<caption>What was restored; verified: read back from the volume, every hash as in the "
-		"point</caption>\n<thead><tr><th scope=\"col\">Volume</th><th scope=\"col\">Result</th>"
+		"<caption>What was restored; verified: read back from the volume, every hash as "
+		"in the point</caption>\n"
+		"<thead><tr><th scope=\"col\">Volume</th><th scope=\"col\">Result</th>"
 		"<th scope=\"col\">Restored to</th><th scope=\"col\">Point</th>"
 		"<th scope=\"col\" class=\"n\">Age</th><th scope=\"col\" class=\"n\">Data</th>"
 		"<th scope=\"col\" class=\"n\">Files</th><th scope=\"col\" class=\"n\">Seconds</th>"
@@ -217,7 +221,8 @@ void drill_html_put(const struct drill_report *r, struct buf *b)
 	              "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 	              "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
 	              "<meta http-equiv=\"Content-Security-Policy\" "
-	              "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>Drill of ");
+	              "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>Drill "
+	              "of ");
 	put_text(b, r->plan, false);
 	(void)buf_printf(b, ", %s: %s</title>\n", now_day(r->began_ns).s,
 	                 r->passed ? "passed" : "not passed");

@@ -7,8 +7,8 @@
 #include "restore/drill_report.h"
 
 /*
- * One page that needs nothing else: no script, no picture, no other file; light and dark; for paper,
- * too. Appended to b, whose failure is sticky. All texts of the report are escaped.
+ * One page that needs nothing else: no script, no picture, no other file; light and dark; for
+ * paper, too. Appended to b, whose failure is sticky. All texts of the report are escaped.
  */
 void drill_html_put(const struct drill_report *r, struct buf *b);
 

@@ -55,22 +55,23 @@ json_t *drill_pod_object(const struct drill_pod_params *p)
 	for (size_t i = 0; i < p->nclaims && !bad; i++)
 		bad = add_claim(&p->claims[i], i, volumes, mounts, devices);
 	return bad ? NULL
-	           : json_pack(
-			     "{s:s, s:s, s:{s:s, s:s, s:{s:s, s:s, s:s}}, s:{s:s, s:b, s:b, s:I, s:i, "
-			     "s:{s:{s:s}}, s:O, s:[{s:s, s:s, s:O, s:O, s:O, s:{s:b}, s:[{s:s, s:s}, "
-			     "{s:s, s:s}]}]}}",
-			     "apiVersion", "v1", "kind", "Pod", "metadata", "name", DRILL_POD,
-			     "namespace", p->ns, "labels", "app.kubernetes.io/managed-by", "aksdr",
-			     FILLER_LABEL_RUN, p->run, FILLER_LABEL_ROLE, DRILL_ROLE, "spec",
-			     "restartPolicy", "Never", "automountServiceAccountToken", 0,
-			     "enableServiceLinks", 0, "activeDeadlineSeconds",
-			     (json_int_t)(timeout_s(p) + DRILL_POD_START_S),
-			     "terminationGracePeriodSeconds", 5, "securityContext",
-			     "seccompProfile", "type", "RuntimeDefault", "volumes", volumes,
-			     "containers", "name", "check", "image", p->image, "command", command,
-			     "volumeMounts", mounts, "volumeDevices", devices, "securityContext",
-			     "allowPrivilegeEscalation", 0, "env", "name", "AKSDR_PLAN", "value",
-			     p->plan, "name", "AKSDR_RUN", "value", p->run);
+	           : json_pack("{s:s, s:s, s:{s:s, s:s, s:{s:s, s:s, s:s}}, s:{s:s, s:b, s:b, s:I, "
+	                       "s:i, "
+	                       "s:{s:{s:s}}, s:O, s:[{s:s, s:s, s:O, s:O, s:O, s:{s:b}, s:[{s:s, "
+	                       "s:s}, "
+	                       "{s:s, s:s}]}]}}",
+	                       "apiVersion", "v1", "kind", "Pod", "metadata", "name", DRILL_POD,
+	                       "namespace", p->ns, "labels", "app.kubernetes.io/managed-by",
+	                       "aksdr", FILLER_LABEL_RUN, p->run, FILLER_LABEL_ROLE, DRILL_ROLE,
+	                       "spec", "restartPolicy", "Never", "automountServiceAccountToken", 0,
+	                       "enableServiceLinks", 0, "activeDeadlineSeconds",
+	                       (json_int_t)(timeout_s(p) + DRILL_POD_START_S),
+	                       "terminationGracePeriodSeconds", 5, "securityContext",
+	                       "seccompProfile", "type", "RuntimeDefault", "volumes", volumes,
+	                       "containers", "name", "check", "image", p->image, "command", command,
+	                       "volumeMounts", mounts, "volumeDevices", devices, "securityContext",
+	                       "allowPrivilegeEscalation", 0, "env", "name", "AKSDR_PLAN", "value",
+	                       p->plan, "name", "AKSDR_RUN", "value", p->run);
 }
 
 /* ---- what came of it ---- */

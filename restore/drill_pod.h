@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The check of a drill: a pod with the command of the plan, in a namespace of the drill, with all
- * volumes of it mounted: file systems at /volumes/NAME, block devices at /dev/volumes/NAME. It has no
- * token and no network; it may write, since the volumes are a copy that goes away. What it says last is
- * kept. It runs as its image says, with what the level `baseline` lets it have.
+ * volumes of it mounted: file systems at /volumes/NAME, block devices at /dev/volumes/NAME. It
+ * has no token and no network; it may write, since the volumes are a copy that goes away. What
+ * it says last is kept. It runs as its image says, with what the level `baseline` lets it have.
  */
 #ifndef AKSDR_RESTORE_DRILL_POD_H
 #define AKSDR_RESTORE_DRILL_POD_H
@@ -47,7 +47,10 @@ struct drill_pod_result {
 /* What a pod says that has ended. Pure. 1; 0: it has not ended. */
 int drill_pod_state(const json_t *pod, struct drill_pod_result *ret);
 
-/* The end of a text in whole lines, at most max bytes with a NUL, fit for JSON and for people. Pure. */
+/*
+ * The end of a text in whole lines, at most max bytes with a NUL, fit for JSON and for people.
+ * Pure.
+ */
 void drill_pod_tail(const char *text, char *ret, size_t max);
 
 /*

@@ -136,7 +136,8 @@ static json_t *check_json(const struct drill_check *c)
 json_t *drill_report_json(const struct drill_report *r)
 {
 	auto_json json_t *o = json_pack(
-		"{s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:I}, s:{s:I, s:f}, "
+		"{s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:s, s:I, s:I, s:{s:I, s:I}, s:{s:I, "
+		"s:f}, "
 		"s:I, s:I, s:b, s:b, s:b, s:[], s:[], s:[], s:[]}",
 		"schema", DRILL_SCHEMA, "run", r->run, "plan", r->plan, "actor", "user", r->user,
 		"host", r->host, "version", r->version, "from", r->from, "to", r->to, "began_ns",

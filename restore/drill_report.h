@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a drill has shown: which points were restored, how old they were, whether everything that was
- * read back is as it was, what the check command said, how long all of it took, and whether that is
- * what the plan asks for. It is kept as JSON in the last record of the drill's run (repo/run_log.h),
- * and so signed and sealed as all records are; `drills` reads it back.
+ * What a drill has shown: which points were restored, how old they were, whether everything that
+ * was read back is as it was, what the check command said, how long all of it took, and whether
+ * that is what the plan asks for. It is kept as JSON in the last record of the drill's run
+ * (repo/run_log.h), and so signed and sealed as all records are; `drills` reads it back.
  */
 #ifndef AKSDR_RESTORE_DRILL_REPORT_H
 #define AKSDR_RESTORE_DRILL_REPORT_H
@@ -68,7 +68,7 @@ struct drill_report {
 	bool check_wanted;  /* the plan has a command */
 	const char *broken; /* what ended it before its end; NULL or "": nothing. Not kept itself */
 	/* from these: */
-	int64_t age_s; /* of the oldest point when it began: the RPO that was achieved; -1: unknown */
+	int64_t age_s;  /* of the oldest point at its begin: the RPO achieved; -1: unknown */
 	double took_s;  /* from its begin to its end: the RTO that was achieved */
 	uint64_t bytes; /* of all volumes */
 	bool passed, damaged;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * See drill_room.h. A volume goes with its claim where its policy is Delete; that of a class may be
- * Retain, and a volume between two claims has it for a while. So the policy is set before a claim is
- * deleted.
+ * Retain, and a volume between two claims has it for a while. So the policy is set before a
+ * claim is deleted.
  */
 #include "restore/drill_room.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where a drill restores to: namespaces of its own, out of which nothing is reached and into which
- * nothing comes, and which are taken away with all that is in them, volumes included, whatever their
- * class says. All of it has the labels of restore/filler.h with the role `drill`, so that who comes
- * next finds what a drill has left that was killed.
+ * nothing comes, and which are taken away with all that is in them, volumes included, whatever
+ * their class says. All of it has the labels of restore/filler.h with the role `drill`, so that
+ * who comes next finds what a drill has left that was killed.
  */
 #ifndef AKSDR_RESTORE_DRILL_ROOM_H
 #define AKSDR_RESTORE_DRILL_ROOM_H
@@ -22,7 +22,10 @@ struct drill_room {
 	const struct cancel *cancel;
 };
 
-/* Whether the cluster knows network policies is not asked: that its network obeys them nobody tells. */
+/*
+ * Whether the cluster knows network policies is not asked: that its network obeys them nobody
+ * tells.
+ */
 
 /*
  * Makes a namespace, and closes it before anything is in it.

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See serve.h. The thread that looks owns the repository; the lock is held to copy, never to ask. */
+/*
+ * See serve.h. The thread that looks owns the repository; the lock is held to copy, never to
+ * ask.
+ */
 #include "restore/serve.h"
 
 #include <pthread.h>

@@ -351,7 +351,8 @@ static void test_run__one_at_a_time(void **state)
 	/* Somebody's, renewed a moment ago. */
 	(void)snprintf(text, sizeof(text),
 	               "{'metadata':{'name':'aksdr-drill','resourceVersion':'5'},'spec':{"
-	               "'holderIdentity':'root@other/7','leaseDurationSeconds':60,'renewTime':'%s'}}",
+	               "'holderIdentity':'root@other/7','leaseDurationSeconds':60,"
+	               "'renewTime':'%s'}}",
 	               now_rfc3339(now_wall_ns()).s);
 	cluster_put("leases/aksdr/aksdr-drill", text);
 	CLEANUP(tried_clear) struct tried t = try(false);

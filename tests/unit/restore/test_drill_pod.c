@@ -77,7 +77,8 @@ static void test_state__says_how_it_ended(void **state)
 		1);
 	assert_false(r.passed);
 	assert_string_equal(r.why, "it ended with status 3 (Error)");
-	assert_int_equal(state_of("{\"status\":{\"phase\":\"Failed\",\"reason\":\"DeadlineExceeded\","
+	assert_int_equal(state_of("{\"status\":{\"phase\":\"Failed\","
+	                          "\"reason\":\"DeadlineExceeded\","
 	                          "\"message\":\"too long\"}}",
 	                          &r),
 	                 1);

@@ -105,18 +105,18 @@ static void leave_things(void)
 	cluster_put(
 		"persistentvolumes/pv-db",
 		"{'metadata':{'name':'pv-db'},'spec':{'persistentVolumeReclaimPolicy':'Retain'}}");
-	cluster_put("persistentvolumes/pv-1",
-	            "{'metadata':{'name':'pv-1'},'spec':{'persistentVolumeReclaimPolicy':'Retain'}}");
-	cluster_put("persistentvolumes/pv-s",
-	            "{'metadata':{'name':'pv-s'},'spec':{'persistentVolumeReclaimPolicy':'Retain'}}");
-	cluster_put(
-		"persistentvolumes/pv-between",
-		"{'metadata':{'name':'pv-between','labels':{'aksdr.io/run':'" RUN
-		"'}},'spec':{'persistentVolumeReclaimPolicy':'Retain'},'status':{'phase':'Available'}}");
-	cluster_put(
-		"persistentvolumes/pv-released",
-		"{'metadata':{'name':'pv-released','labels':{'aksdr.io/run':'" RUN
-		"'}},'spec':{'persistentVolumeReclaimPolicy':'Retain'},'status':{'phase':'Released'}}");
+	cluster_put("persistentvolumes/pv-1", "{'metadata':{'name':'pv-1'},"
+	                                      "'spec':{'persistentVolumeReclaimPolicy':'Retain'}}");
+	cluster_put("persistentvolumes/pv-s", "{'metadata':{'name':'pv-s'},"
+	                                      "'spec':{'persistentVolumeReclaimPolicy':'Retain'}}");
+	cluster_put("persistentvolumes/pv-between",
+	            "{'metadata':{'name':'pv-between','labels':{'aksdr.io/run':'" RUN
+	            "'}},'spec':{'persistentVolumeReclaimPolicy':'Retain'},"
+	            "'status':{'phase':'Available'}}");
+	cluster_put("persistentvolumes/pv-released",
+	            "{'metadata':{'name':'pv-released','labels':{'aksdr.io/run':'" RUN
+	            "'}},'spec':{'persistentVolumeReclaimPolicy':'Retain'},"
+	            "'status':{'phase':'Released'}}");
 }
 
 static void test_clean__takes_what_this_run_has_made(void **state)

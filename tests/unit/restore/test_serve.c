@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who serves a plan, as it is told: by records and fences, from memory, and never by itself back. */
+/*
+ * Who serves a plan, as it is told: by records and fences, from memory, and never by itself
+ * back.
+ */
 #include "restore/serve.h"
 
 #include "tests/harness/fence_kit.h"
