@@ -21,10 +21,7 @@ bed_up --region 2 1
 bed_busybox
 bed_image "$(echo "$work"/image/*.oci.tar)"
 k create namespace aksdr >/dev/null
-# Movers of restores have the recovery key, and make what they find.
-sed -e "s|value: \"$agent_key\"|value: \"$recovery\"|" -e 's/DAC_READ_SEARCH, //' \
-	-e 's/DAC_OVERRIDE/DAC_OVERRIDE, CHOWN, FOWNER, FSETID, MKNOD, SETFCAP/' "$work/mover.yaml" >"$work/restore.yaml"
-ok grep -q recovery.key "$work/restore.yaml"
+restore_template "$work/restore.yaml"
 
 plan=$work/plan.yaml
 cat >"$plan" <<-YAML
@@ -52,7 +49,7 @@ failover() {
 	shift
 	tool "$wanted" failover "$plan" --reason 'region lost' --mover-template "$work/restore.yaml" --output json "$@"
 }
-tree() { bed_in "$1" sh -c "cd $2 && find . ! -path './lost+found*' | sort | xargs stat -c '%n %f %u %g %s' &&
+tree() { bed_in "$1" sh -c "cd $2 && find . ! -path './lost+found*' | sort | xargs stat -c '%n %f %u %g' &&
 	find . ! -path './lost+found*' -type f | sort | xargs md5sum"; }
 # staging: what a run has in the tool's namespace and between two claims
 staging() { k -n aksdr get pvc,pods,secrets -o name && k get pv -o name -l aksdr.io/fill; }

@@ -7,6 +7,7 @@
 #   agent_repo NAME        a repository that the script and pods reach alike: a directory of this machine, at the
 #                          same place in pods; sets store, keys and AKSDR_STORE, AKSDR_KEY, AKSDR_STATE
 #   mover_template FILE    a template of movers with this image, repository and key
+#   restore_template FILE  the same for movers of restores, with the recovery key
 #   agent_namespace NS     the namespace of the agent, where movers are
 #   agent_objects          all that backups make, one name a line: for "nothing is left"
 #   agent_backup STATUS OPTION... CLAIM...   `run` of aksdr-agent backup as administrator
@@ -66,6 +67,12 @@ mover_template() {
 		  - {name: keys, hostPath: {path: "$keys"}}
 		  - {name: state, emptyDir: {}}
 	YAML
+}
+
+restore_template() {
+	mover_template "$1"
+	sed -i -e "s|value: \"$agent_key\"|value: \"$recovery\"|" -e 's/DAC_READ_SEARCH, //' \
+		-e 's/DAC_OVERRIDE/DAC_OVERRIDE, CHOWN, FOWNER, FSETID, MKNOD, SETFCAP/' "$1"
 }
 
 agent_objects() {
