@@ -76,8 +76,8 @@ static int go_on(struct act *a, struct err *e)
 	if (!a->o->resume &&
 	    (strcmp(me.user, a->run.user) != 0 || strcmp(me.host, a->run.host) != 0))
 		return err_set(e, ERR_BUSY,
-		               "'%s' at '%s' has begun this run, and was at it %s ago: where that has "
-		               "stopped, --resume goes on with it",
+		               "'%s' at '%s' has begun this run, and was at it %s ago: where that "
+		               "has stopped, --resume goes on with it",
 		               a->run.user, a->run.host,
 		               num_duration_text((now_wall_ns() - a->run.last_ns) / 1000000000).s);
 	log_info("going on with a run", LOG_S("run", a->run.history.run),
@@ -145,9 +145,8 @@ int act_begin(struct act *a, const char *kind, const struct recipe *recipe, cons
 	if (strcmp(to, recipe->primary.cluster) == 0)
 		return err_set(e, ERR_INVALID, "'%s' is the cluster that the points are from", to);
 	if (!in_repository)
-		log_warn(
-			"the journal of this run is kept in the cluster, since the repository cannot "
-			"be written with this key, or now");
+		log_warn("the journal of this run is kept in the cluster, since the repository "
+		         "cannot be written with this key, or now");
 	return run_begin(a->repo, &b, &a->run, e);
 }
 

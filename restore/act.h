@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the verbs that run a plan share (`run`, `failover`, `failback`): their options, the run that is
- * begun or gone on with, its stages, and what is told at the end. One thread.
+ * What the verbs that run a plan share (`run`, `failover`, `failback`): their options, the run that
+ * is begun or gone on with, its stages, and what is told at the end. One thread.
  */
 #ifndef AKSDR_RESTORE_ACT_H
 #define AKSDR_RESTORE_ACT_H
@@ -69,8 +69,8 @@ void act_clear(struct act *a);
 #define auto_act CLEANUP(act_clear)
 
 /*
- * Goes on with the run of this kind and plan that has not ended: 1; 0: there is none, or it was given
- * up, as the options say.
+ * Goes on with the run of this kind and plan that has not ended: 1; 0: there is none, or it was
+ * given up, as the options say.
  *   ERR_BUSY  somebody else has begun it, and --resume was not given
  */
 MUST_CHECK int act_resume(struct act *a, const char *kind, struct err *e);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * aksdr-restore failback: the way back, planned, and so that nothing is lost. Its steps are a chain: each
- * looks whether the one before is done, so they cannot be gone through in another order.
+ * aksdr-restore failback: the way back, planned, and so that nothing is lost. Its steps are a
+ * chain: each looks whether the one before is done, so they cannot be gone through in another
+ * order.
  */
 #include <poll.h>
 #include <string.h>
@@ -89,8 +90,8 @@ static int check_owner(const struct act *a, const struct recipe *plan, struct er
 	if (o.n > 0 && strcmp(o.cluster, plan->secondary.cluster) == 0)
 		return 0;
 	return err_set(e, ERR_INVALID,
-	               "the plan '%s' is served by '%s' and not by '%s': there is nothing to go back "
-	               "from",
+	               "the plan '%s' is served by '%s' and not by '%s': there is nothing to go "
+	               "back from",
 	               plan->name, o.n > 0 ? o.cluster : plan->primary.cluster,
 	               plan->secondary.cluster);
 }
@@ -158,8 +159,8 @@ static int final(struct act *a, const struct quiesce *q, int64_t wait_s, struct 
 		}
 		if (now_mono_ns() > until_ns)
 			return err_set(e, ERR_RETRY,
-			               "the last backups are not there after %s: back %s up at '%s' "
-			               "(aksdr-agent backup), and run the same again",
+			               "the last backups are not there after %s: back %s up at "
+			               "'%s' (aksdr-agent backup), and run the same again",
 			               num_duration_text(wait_s).s, lacking,
 			               a->run.recipe->primary.cluster);
 		if (strcmp(lacking, told) != 0)
@@ -259,8 +260,8 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 		               "--reason is missing: why is this done? It is kept for the record");
 	if (!o->kubeconfig && !o->context)
 		return err_set(e, ERR_INVALID,
-		               "--serving-kubeconfig is missing: the cluster that serves now is asked "
-		               "whether it stands still");
+		               "--serving-kubeconfig is missing: the cluster that serves now is "
+		               "asked whether it stands still");
 	auto_kube struct kube *serving = kube_open(&params, e);
 	if (!serving)
 		return -1;
@@ -273,17 +274,18 @@ const struct verb cmd_failback = {
 	.name = "failback",
 	.args = "PLAN",
 	.summary = "bring a plan back to its primary, without losing anything",
-	.text = "stop → final → fence → restore → give back. KUBECONFIG (or --kubeconfig) is that of "
-		"the primary, which gets its volumes back; --serving-kubeconfig that of the cluster "
-		"that serves now.\n\n"
-		"Stop what writes to the claims of the plan there first, and nothing at the primary "
-		"may use its old claims. Then this waits until every volume has a point that was "
-		"begun after that, fences the cluster that served, and brings to the primary's "
-		"claims what differs: they are taken, compared and handed back, so nobody sees one "
-		"that is half done. What they have that was never backed up is written over. Last, "
-		"the primary may back up again, and it is written down that it serves.\n\n"
-		"Each step is noted in the repository; the same command goes on after whatever has "
-		"stopped it. Mappings of the plan are gone through backwards.",
+	.text = "stop → final → fence → restore → give back. KUBECONFIG (or --kubeconfig) is that "
+		"of the primary, which gets its volumes back; --serving-kubeconfig that of the "
+		"cluster that serves now.\n\n"
+		"Stop what writes to the claims of the plan there first, and nothing at the "
+		"primary may use its old claims. Then this waits until every volume has a point "
+		"that was begun after that, fences the cluster that served, and brings to the "
+		"primary's claims what differs: they are taken, compared and handed back, so "
+		"nobody sees one that is half done. What they have that was never backed up is "
+		"written over. Last, the primary may back up again, and it is written down that "
+		"it serves.\n\n"
+		"Each step is noted in the repository; the same command goes on after whatever "
+		"has stopped it. Mappings of the plan are gone through backwards.",
 	.examples = "aksdr-restore failback shop.yaml --reason back "
 		    "--kubeconfig we.conf --serving-kubeconfig ne.conf",
 	.options = options,

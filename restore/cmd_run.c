@@ -51,8 +51,8 @@ static int look_ahead(const struct act *a, bool fences, struct err *e)
 		return 0;
 	outlook_print(&o.findings, true, stderr);
 	return err_set(e, ERR_UNSUPPORTED,
-	               "nothing was done, since %zu findings stand in the way: put that right, or go "
-	               "on all the same by --force",
+	               "nothing was done, since %zu findings stand in the way: put that right, or "
+	               "go on all the same by --force",
 	               o.findings.counts[FINDING_BLOCK]);
 }
 
@@ -155,26 +155,26 @@ static int run_run(void *state, const struct verb_common *common, int argc, char
 	return rc;
 }
 
-#define TEXT                                                                                         \
-	"Claims are made in the cluster of KUBECONFIG (or --kubeconfig), filled by movers, some at " \
-	"once, and handed over when they are complete: nobody can take a half-filled one. Labels "   \
-	"and annotations are those that the claims had.\n\n"                                         \
-	"Each step is noted in the repository, so that the same command goes on after whatever "     \
-	"has stopped it, also on another machine (--resume): with the same points, and without "     \
-	"doing anything twice. A volume that fails does not hold the others of its stage up; what "  \
-	"is missing is named, and the exit status is 3.\n\n"                                         \
-	"Movers get the recovery key from a Secret in this program's namespace of that cluster, "    \
-	"which is taken away at the end.\n\n"
+#define TEXT                                                                                 \
+	"Claims are made in the cluster of KUBECONFIG (or --kubeconfig), filled by movers, " \
+	"some at once, and handed over when they are complete: nobody can take a "           \
+	"half-filled one. Labels and annotations are those that the claims had.\n\n"         \
+	"Each step is noted in the repository, so that the same command goes on after "      \
+	"whatever has stopped it, also on another machine (--resume): with the same "        \
+	"points, and without doing anything twice. A volume that fails does not hold the "   \
+	"others of its stage up; what is missing is named, and the exit status is 3.\n\n"    \
+	"Movers get the recovery key from a Secret in this program's namespace of that "     \
+	"cluster, which is taken away at the end.\n\n"
 
 const struct verb cmd_failover = {
 	.name = "failover",
 	.args = "[PLAN]",
 	.summary = "fence the lost site, restore its volumes here by plan, and record who serves",
-	.text = "fence → choose → restore → promote. First the primary is fenced: what it still backs "
-		"up does not count any more (see `fence`). Then the newest points that can be used "
-		"are chosen, restored stage by stage, and last it is written down that this cluster "
-		"serves the plan, which `serve` tells to whoever routes traffic.\n\n" TEXT
-		"--dry-run tells what would be done, as `plan`.",
+	.text = "fence → choose → restore → promote. First the primary is fenced: what it "
+		"still backs up does not count any more (see `fence`). Then the newest points "
+		"that can be used are chosen, restored stage by stage, and last it is written "
+		"down that this cluster serves the plan, which `serve` tells to whoever "
+		"routes traffic.\n\n" TEXT "--dry-run tells what would be done, as `plan`.",
 	.examples = "aksdr-restore failover shop.yaml --reason 'region down' --dry-run\n"
 		    "aksdr-restore failover shop.yaml --reason 'region down'",
 	.options = failover_options,

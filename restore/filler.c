@@ -94,8 +94,8 @@ static int look(struct filler_job *j, struct err *e)
 	if (!j->target || filler_objects_is_ours(j->f, j->target))
 		return 0;
 	return err_set(e, ERR_EXISTS,
-	               "there is a claim '%s/%s' already, which is not of this run: delete it, or map "
-	               "its namespace to another one",
+	               "there is a claim '%s/%s' already, which is not of this run: delete it, or "
+	               "map its namespace to another one",
 	               j->c->ns, j->c->name);
 }
 
@@ -477,7 +477,9 @@ static int make_target(struct filler_job *j, struct err *e)
 	if (has >= 0 && (uint64_t)has < j->c->size_bytes &&
 	    json_object_set(requests_of(o), "storage", (json_t *)(uintptr_t)capacity) < 0)
 		return err_set(e, ERR_NOMEM, "no memory for a claim");
-	/* Its class was chosen for the first one; a default that has changed since counts no more. */
+	/*
+	 * Its class was chosen for the first one; a default that has changed since counts no more.
+	 */
 	const char *class = kube_text_at(j->volume, "spec.storageClassName");
 	if (json_object_set_new(json_object_get(o, "spec"), "storageClassName", json_string(class)))
 		return err_set(e, ERR_NOMEM, "no memory for a claim");
@@ -487,8 +489,8 @@ static int make_target(struct filler_job *j, struct err *e)
 	if (why.class != ERR_EXISTS)
 		return -1;
 	return err_set(e, ERR_EXISTS,
-	               "somebody has made a claim '%s/%s' meanwhile: its volume waits as '%s'; delete "
-	               "the claim, and run this again",
+	               "somebody has made a claim '%s/%s' meanwhile: its volume waits as '%s'; "
+	               "delete the claim, and run this again",
 	               j->c->ns, j->c->name, kube_text_at(j->volume, "metadata.name"));
 }
 

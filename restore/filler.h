@@ -10,8 +10,8 @@
  * killed, anywhere, calls the same again, on any machine. Facts:
  * https://kubernetes.io/docs/concepts/storage/persistent-volumes/#reserving-a-persistentvolume
  *
- * All functions block, ask the API server about once in two seconds for each claim, and may be called
- * for different claims from different threads.
+ * All functions block, ask the API server about once in two seconds for each claim, and may be
+ * called for different claims from different threads.
  */
 #ifndef AKSDR_RESTORE_FILLER_H
 #define AKSDR_RESTORE_FILLER_H
@@ -46,8 +46,9 @@ struct filler {
 	const json_t *template; /* of movers */
 	const json_t *env;      /* of movers, besides the template's; may be NULL */
 	/*
-	 * Of claims that stand by: the run that takes them over, or that we are who keeps them up to
-	 * date, and leave one to a run that has taken it (ERR_BUSY). NULL, false: nothing of this.
+	 * Of claims that stand by: the run that takes them over, or that we are who keeps them up
+	 * to date, and leave one to a run that has taken it (ERR_BUSY). NULL, false: nothing of
+	 * this.
 	 */
 	const char *taker;
 	bool yields;
@@ -92,9 +93,9 @@ MUST_CHECK int filler_fill(const struct filler *f, const struct filler_claim *c,
                            struct err *e);
 
 /*
- * Takes the claim that is wanted, where one is there, whoever has made it: its volume becomes that of
- * the claim of ours, and what is in it is compared with the point by filler_fill(). Nothing there,
- * or taken already, is success.
+ * Takes the claim that is wanted, where one is there, whoever has made it: its volume becomes that
+ * of the claim of ours, and what is in it is compared with the point by filler_fill(). Nothing
+ * there, or taken already, is success.
  *   ERR_BUSY     a pod uses it
  *   ERR_INVALID  it is a block device and the point is of files, or the other way round
  */

@@ -40,8 +40,8 @@ static int check(const struct filler_job *j, const json_t *pv, struct err *e)
 
 	if (block != j->c->block)
 		return err_set(e, ERR_INVALID,
-		               "the claim '%s/%s' that is there is %s, and its restore point is not: "
-		               "delete the claim",
+		               "the claim '%s/%s' that is there is %s, and its restore point is "
+		               "not: delete the claim",
 		               j->c->ns, j->c->name, block ? "a block device" : "a file system");
 	if (kube_list(j->f->kube, &kube_pod, &in, take_pod, &u, NULL, e) < 0)
 		return -1;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Journals of runs, where they can be kept: in the repository (repo/run_log.h), signed by the admin,
- * which others' records do not count as; or, where that cannot be written (the second region alone
- * answers, or the key only reads), in the cluster that is restored to, as ConfigMaps of the tool's
- * namespace, each made once. Who acts on a run adds to it; when somebody else has done so meanwhile,
- * nothing is added.
+ * Journals of runs, where they can be kept: in the repository (repo/run_log.h), signed by the
+ * admin, which others' records do not count as; or, where that cannot be written (the second region
+ * alone answers, or the key only reads), in the cluster that is restored to, as ConfigMaps of the
+ * tool's namespace, each made once. Who acts on a run adds to it; when somebody else has done so
+ * meanwhile, nothing is added.
  */
 #ifndef AKSDR_RESTORE_HISTORY_H
 #define AKSDR_RESTORE_HISTORY_H

@@ -121,8 +121,8 @@ static json_t *own_template(const char *image)
 {
 	return json_pack(
 		"{s:{s:{s:s, s:s}}, s:{s:i, s:[{s:s, s:s, s:{s:i, s:i, s:b, s:b, s:{s:s}}, "
-		"s:{s:{s:s, s:s}, s:{s:s}}, s:[{s:s, s:s}, {s:s, s:s}], s:[{s:s, s:s}, {s:s, s:s}]}], "
-		"s:[{s:s, s:{s:s}}, {s:s, s:{s:s}}]}}",
+		"s:{s:{s:s, s:s}, s:{s:s}}, s:[{s:s, s:s}, {s:s, s:s}], s:[{s:s, s:s}, {s:s, "
+		"s:s}]}], s:[{s:s, s:{s:s}}, {s:s, s:{s:s}}]}}",
 		"metadata", "labels", "app.kubernetes.io/part-of", "aksdr",
 		"app.kubernetes.io/component", "restore", "spec", "terminationGracePeriodSeconds",
 		30, "containers", "name", WORKER_CONTAINER, "image", image, "securityContext",
@@ -238,8 +238,8 @@ static int find_template(const struct movers_params *p, struct movers *m, bool *
 		return 0;
 	if (!p->image)
 		return err_set(e, ERR_NOT_FOUND,
-		               "there is no release of the chart in the namespace '%s': name an image "
-		               "with these programs by --image, or a template of movers by "
+		               "there is no release of the chart in the namespace '%s': name an "
+		               "image with these programs by --image, or a template of movers by "
 		               "--mover-template",
 		               p->ns);
 	*ret_own = true;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What movers of restores are made from: a template that somebody gave, the chart's of the cluster, or
- * one of our own; and the Secrets by which they get the recovery key and the store's credentials.
- * Those are made for a run, have its label, and are taken away at its end. Where they are meanwhile
- * is said in docs/THREATS.md.
+ * What movers of restores are made from: a template that somebody gave, the chart's of the cluster,
+ * or one of our own; and the Secrets by which they get the recovery key and the store's
+ * credentials. Those are made for a run, have its label, and are taken away at its end. Where they
+ * are meanwhile is said in docs/THREATS.md.
  */
 #ifndef AKSDR_RESTORE_MOVERS_H
 #define AKSDR_RESTORE_MOVERS_H

@@ -65,8 +65,8 @@ static int preflight(const struct outlook_params *o, const struct repo *r, const
 }
 
 /*
- * What a plan had when it came back is in the points of the cluster that it came back from, until its
- * primary has backed it up.
+ * What a plan had when it came back is in the points of the cluster that it came back from, until
+ * its primary has backed it up.
  */
 static int tell_return(const struct repo *r, const struct plan *p, struct findings *l,
                        struct err *e)
@@ -94,7 +94,8 @@ static int tell_return(const struct repo *r, const struct plan *p, struct findin
 		             "then is in the last point of the cluster that it came back from",
 		             now_rfc3339(o.at_ns).s);
 		finding_remedy(f,
-		               "back it up at '%s'; or restore that cluster's points, by --from%s%s",
+		               "back it up at '%s'; or restore that cluster's points, by "
+		               "--from%s%s",
 		               recipe->primary.cluster, *recipe->secondary.cluster ? " " : "",
 		               recipe->secondary.cluster);
 	}

@@ -125,8 +125,8 @@ int quiesce_check(const struct quiesce *q, const struct picks *volumes, struct e
 	}
 	if (u.n > 0)
 		return err_set(e, ERR_BUSY,
-		               "%zu pods still use claims that go back (%s%s): stop them first, as by "
-		               "kubectl scale --replicas=0",
+		               "%zu pods still use claims that go back (%s%s): stop them first, "
+		               "as by kubectl scale --replicas=0",
 		               u.n, buf_cstr(&text), u.n > NAMED_MAX ? ", ..." : "");
 	if (kube_list(q->kube, &kube_lease, &own, take_lease, &u, NULL, e) < 0)
 		return err_wrap(e, "looking for backups that run");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whether the cluster that serves now stands still, and everything that it has written is in the
- * repository: nobody uses the claims, no backup of them runs, and each has a point that was begun after
- * that.
+ * repository: nobody uses the claims, no backup of them runs, and each has a point that was begun
+ * after that.
  */
 #ifndef AKSDR_RESTORE_QUIESCE_H
 #define AKSDR_RESTORE_QUIESCE_H
@@ -17,8 +17,8 @@ struct quiesce {
 };
 
 /*
- * Adds the claims there that fall under a selector and that have no point yet, as volumes of that cluster
- * without one: they would be lost. By namespace and name, as before.
+ * Adds the claims there that fall under a selector and that have no point yet, as volumes of that
+ * cluster without one: they would be lost. By namespace and name, as before.
  */
 MUST_CHECK int quiesce_add_claims(const struct quiesce *q, const struct recipe_select *select,
                                   const char *cluster, struct picks *volumes, struct err *e);
@@ -27,8 +27,8 @@ MUST_CHECK int quiesce_add_claims(const struct quiesce *q, const struct recipe_s
 MUST_CHECK int quiesce_check(const struct quiesce *q, const struct picks *volumes, struct err *e);
 
 /*
- * Sequences of what there is when all stands still: {"NAMESPACE/NAME": N}. NULL: no memory; the caller
- * decrefs.
+ * Sequences of what there is when all stands still: {"NAMESPACE/NAME": N}. NULL: no memory; the
+ * caller decrefs.
  */
 json_t *quiesce_note(const struct picks *volumes);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * RestorePlan (aksdr.io/v1alpha1) as it is written: what is restored where, in which order, and how
- * well that must go. Pure, but for reading files. The fields are described in docs/KUBERNETES.md and
- * helm/aksdr/crds/; what the API server refuses by that schema is refused here too.
+ * well that must go. Pure, but for reading files. The fields are described in docs/KUBERNETES.md
+ * and helm/aksdr/crds/; what the API server refuses by that schema is refused here too.
  */
 #ifndef AKSDR_RESTORE_RECIPE_H
 #define AKSDR_RESTORE_RECIPE_H
@@ -134,7 +134,8 @@ static inline void clean_recipe(struct recipe *const *r)
 
 /*
  * The plan of this name (NULL: the only one) of a file of YAML or JSON, in which there may be other
- * objects. ERR_NOT_FOUND: there is none, or several and no name; else as yaml_each(), recipe_read().
+ * objects. ERR_NOT_FOUND: there is none, or several and no name; else as yaml_each(),
+ * recipe_read().
  */
 MUST_CHECK int recipe_load(const char *path, const char *name, const char *default_ns,
                            struct recipe **ret, struct err *e);

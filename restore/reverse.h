@@ -7,9 +7,9 @@
 #include "restore/recipe.h"
 
 /*
- * The document of the reversed plan, of the same name: sides and mappings change places, sizes stay as
- * they have become. Where namespaces are mapped, the volumes are those that the plan has restored:
- * `went` has them, as they were called at the primary. The caller decrefs *ret.
+ * The document of the reversed plan, of the same name: sides and mappings change places, sizes stay
+ * as they have become. Where namespaces are mapped, the volumes are those that the plan has
+ * restored: `went` has them, as they were called at the primary. The caller decrefs *ret.
  *   ERR_INVALID  the plan names no secondary
  *   ERR_TOO_BIG  namespaces are mapped, and there are more than RECIPE_VOLUMES_MAX volumes
  */

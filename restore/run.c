@@ -189,7 +189,9 @@ int run_take_over(struct run *r, struct err *e)
 
 /* ---- fencing ---- */
 
-/* The cluster as a whole, where the plan is of all of it; its namespaces, or else single volumes. */
+/*
+ * The cluster as a whole, where the plan is of all of it; its namespaces, or else single volumes.
+ */
 int run_targets(const struct recipe *r, const struct picks *picks, struct fence_target **ret,
                 size_t *ret_n, struct err *e)
 {
@@ -219,8 +221,8 @@ int run_targets(const struct recipe *r, const struct picks *picks, struct fence_
 	}
 	if (n > FENCE_TARGETS_MAX)
 		return err_set(e, ERR_TOO_BIG,
-		               "the plan is of %zu single volumes, and a fence of %d at most: select "
-		               "whole namespaces in it",
+		               "the plan is of %zu single volumes, and a fence of %d at most: "
+		               "select whole namespaces in it",
 		               n, FENCE_TARGETS_MAX);
 	*ret = STEAL(&v);
 	*ret_n = n;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A plan that is run (docs/REGIONS.md): fence, choose, restore and hand over stage by stage, record
- * who serves. Each step is written to the run's journal in the repository when it is done, and each can
- * be done again; so a run that was stopped anywhere is gone on with by whoever calls it next, on any
- * machine, with the points that it has chosen. Who goes on with it takes it over: the one before
- * finds that at its next step, and stops.
+ * who serves. Each step is written to the run's journal in the repository when it is done, and each
+ * can be done again; so a run that was stopped anywhere is gone on with by whoever calls it next,
+ * on any machine, with the points that it has chosen. Who goes on with it takes it over: the one
+ * before finds that at its next step, and stops.
  */
 #ifndef AKSDR_RESTORE_RUN_H
 #define AKSDR_RESTORE_RUN_H

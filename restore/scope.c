@@ -120,7 +120,8 @@ static int from_cluster(struct scope *s, const char *plan, struct err *e)
 
 	if (!s->kube)
 		return err_set(e, ERR_NOT_FOUND,
-		               "without a cluster the plan '%s' is to be a file: write it as './%s'",
+		               "without a cluster the plan '%s' is to be a file: write it as "
+		               "'./%s'",
 		               plan, plan);
 	if (kube_get(s->kube, &kube_plan, s->ns, plan, &o, e) < 0)
 		return -1;
@@ -140,8 +141,8 @@ static int read_plan(struct scope *s, const char *plan, struct err *e)
 		                     : from_cluster(s, plan, e);
 	if (!s->from)
 		return err_set(e, ERR_INVALID,
-		               "name a plan (a file, or a RestorePlan of the cluster), or the cluster "
-		               "to restore from by --from");
+		               "name a plan (a file, or a RestorePlan of the cluster), or the "
+		               "cluster to restore from by --from");
 	return adhoc(s, e);
 }
 

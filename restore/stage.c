@@ -154,8 +154,8 @@ static int one(const struct stage *s, struct stage_volume *v, struct err *e)
 		               v->filled.npaths > 0 ? v->filled.paths[0] : "");
 	if (v->filled.gaps > 0 && !s->p->accept_gaps)
 		return err_set(e, ERR_CORRUPT,
-		               "%llu places of it are missing, first '%s'; it waits in the namespace "
-		               "'%s' until that is accepted (--accept-missing)",
+		               "%llu places of it are missing, first '%s'; it waits in the "
+		               "namespace '%s' until that is accepted (--accept-missing)",
 		               (unsigned long long)v->filled.gaps,
 		               v->filled.npaths > 0 ? v->filled.paths[0] : "", f->ns);
 	if (s->p->stay)

@@ -16,7 +16,8 @@ listens() { grep -qs '"event":"listening"' "$1"; }
 serve() {
 	local cluster=$1
 	shift
-	"$restore" serve --key "$audit" --cluster "$cluster" --listen 127.0.0.1:0 --log-format json "$@" 2>"$cluster.log" &
+	"$restore" serve --key "$audit" --cluster "$cluster" --listen 127.0.0.1:0 \
+		--log-format json "$@" 2>"$cluster.log" &
 	sides+=($!)
 	wait_for listens "$cluster.log"
 	port=$(sed -n 's/.*"event":"listening","port":\([0-9]*\).*/\1/p' "$cluster.log")

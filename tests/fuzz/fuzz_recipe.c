@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Restore plans: what is taken is within its limits and can be asked; what is not says its field. */
+/*
+ * Restore plans: what is taken is within its limits and can be asked; what is not says its field.
+ */
 #include "restore/recipe.h"
 
 #include "common/yaml.h"

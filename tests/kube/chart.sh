@@ -64,7 +64,8 @@ for set in "$values"/*.yaml; do
 done
 
 t 'no pod breaks the rules that its profile keeps: the server says so itself'
-# breaks LEVEL NAME: what the server says of the pods of agent, mover, test, serve, standby, populator in a namespace of that level
+# breaks LEVEL NAME: what the server says of the pods of agent, mover, test, serve, standby, populator in a namespace of
+# that level
 breaks() {
 	local level=$1 name=$2
 	run 0 mover "$name"
@@ -196,7 +197,8 @@ ok test "$(sort "$work/.out" | xargs)" = \
 run 0 of privileged 'select(.kind == "Deployment" and (.metadata.name | endswith("-populator"))).spec |
 	.strategy.type, (.template.spec.containers[0] | .args, .env)'
 out '^"Recreate"$'
-out '"populate","--namespace=aksdr","--mover-template=/etc/aksdr/mover/populator-mover.yaml","--movers=8","--listen=9763"'
+out '"populate","--namespace=aksdr","--mover-template=/etc/aksdr/mover/populator-mover.yaml","--movers=8",'
+out '"--movers=8","--listen=9763"'
 out '"AKSDR_KEY","value":"/etc/aksdr/key/the.key"'
 
 t 'a drill has the recovery key, and its movers too; a reader of the store may not be the one that writes'
@@ -222,7 +224,8 @@ ok not grep -q true "$work/.out"
 t 'every metric of the alerts and the dashboard exists'
 missing() {
 	grep -ohE 'aksdr_[a-z_]+' "$work/automatic.yaml" | sort -u | while read -r name; do
-		grep -qF "\"$name\"" "$src"/catalog/*.c "$src"/agent/*.c "$src"/restore/*.c "$src"/common/metric.c || echo "$name"
+		grep -qF "\"$name\"" "$src"/catalog/*.c "$src"/agent/*.c "$src"/restore/*.c "$src"/common/metric.c ||
+		echo "$name"
 	done
 }
 ok test -z "$(missing)"

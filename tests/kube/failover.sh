@@ -70,7 +70,8 @@ k label pvc orders tier=data >/dev/null
 k annotate pvc orders example.com/owner=shop >/dev/null
 bed_pod one orders=/orders web=/web raw=/dev/disk
 bed_in one sh -c 'mkdir -p /orders/a && echo first >/orders/a/file && head -c 3000000 /dev/urandom >/orders/noise &&
-	chown 33:44 /orders/a/file && chmod 640 /orders/a/file && ln -s a/file /orders/link && echo w >/web/index && sync &&
+	chown 33:44 /orders/a/file && chmod 640 /orders/a/file && ln -s a/file /orders/link &&
+	echo w >/web/index && sync &&
 	head -c 5000000 /dev/urandom | dd of=/dev/disk conv=fsync 2>/dev/null'
 tree one /orders >"$work/orders.tree"
 tree one /web >"$work/web.tree"
@@ -121,8 +122,9 @@ killed() {
 	shift
 	# The shell tells of jobs that were killed.
 	{
-		KUBECONFIG=$bed/admin.kubeconfig AKSDR_KEY=$recovery timeout --signal KILL "$seconds" "$restore" failover \
-			"$plan" --reason 'region lost' --mover-template "$work/restore.yaml" --movers 1 --quiet "$@"
+		KUBECONFIG=$bed/admin.kubeconfig AKSDR_KEY=$recovery timeout --signal KILL "$seconds" \
+			"$restore" failover "$plan" --reason 'region lost' \
+			--mover-template "$work/restore.yaml" --movers 1 --quiet "$@"
 	} >"$work/.killed" 2>&1
 }
 

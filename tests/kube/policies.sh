@@ -120,8 +120,8 @@ wrong 's,0 5 \* \* sun,0 5 * *,' 'spec\.drill\.cron'
 
 t 'a VolumeRestore names a volume and a point, and does not change'
 restore_of() {
-	printf '%s\n' 'apiVersion: aksdr.io/v1alpha1' 'kind: VolumeRestore' 'metadata: {name: before, namespace: shop}' \
-		"spec: {$1}" >"$work/restore.yaml"
+	printf '%s\n' 'apiVersion: aksdr.io/v1alpha1' 'kind: VolumeRestore' \
+		'metadata: {name: before, namespace: shop}' "spec: {$1}" >"$work/restore.yaml"
 	k apply -f "$work/restore.yaml"
 }
 run 0 restore_of 'volume: shop-we/shop/orders, point: latest, geoDurable: true'

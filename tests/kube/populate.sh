@@ -95,8 +95,10 @@ bound() {
 # One step of it: the driver makes volumes for claims of ours, the kubelet runs movers, claims that are deleted go, and
 # a volume that is reserved for a claim is bound to it.
 provision() {
-	local name
-	for name in $(k get pvc -n aksdr -o json | jq -r '.items[] | select(.spec.volumeName == null) | .metadata.name'); do
+	local name uid
+	for name in $(k get pvc -n aksdr -o json |
+		jq -r '.items[] | select(.spec.volumeName == null) | .metadata.name'); do
+		uid=$(k get pvc "$name" -n aksdr -o jsonpath='{.metadata.uid}')
 		k create -f - >/dev/null <<-YAML
 			apiVersion: v1
 			kind: PersistentVolume
@@ -107,16 +109,18 @@ provision() {
 			  storageClassName: $(k get pvc "$name" -n aksdr -o jsonpath='{.spec.storageClassName}')
 			  persistentVolumeReclaimPolicy: Delete
 			  hostPath: {path: /none}
-			  claimRef: {namespace: aksdr, name: $name, uid: $(k get pvc "$name" -n aksdr -o jsonpath='{.metadata.uid}')}
+			  claimRef: {namespace: aksdr, name: $name, uid: $uid}
 		YAML
 		bound aksdr "$name" "pv-$name"
 	done
-	for name in $(k get pvc -n aksdr -o json | jq -r '.items[] | select(.metadata.deletionTimestamp) | .metadata.name'); do
+	for name in $(k get pvc -n aksdr -o json |
+		jq -r '.items[] | select(.metadata.deletionTimestamp) | .metadata.name'); do
 		k patch pvc "$name" -n aksdr --type=merge -p '{"metadata": {"finalizers": null}}' >/dev/null
 	done
 	k get pv -o json | jq -r '.items[].spec.claimRef | select(.namespace == "shop") | .name + " " + .uid' |
 		while read -r name uid; do
-			[ "$(k get pvc "$name" -n shop -o jsonpath='{.metadata.uid}/{.spec.volumeName}')" = "$uid/" ] || continue
+			[ "$(k get pvc "$name" -n shop -o jsonpath='{.metadata.uid}/{.spec.volumeName}')" = "$uid/" ] ||
+				continue
 			bound shop "$name" "$(k get pv -o json | jq -r --arg uid "$uid" '.items[] |
 				select(.spec.claimRef.uid == $uid) | .metadata.name')"
 		done
@@ -134,8 +138,9 @@ move() {
 		AKSDR_KEY=$recovery "$restore" "${args[@]/\/target/$work/target/$name}" --quiet \
 			--result "$work/result" 2>"$work/mover.err"
 		moved=$((moved + 1))
-		status pod "$name" aksdr "$(jq -n --arg message "$(cat "$work/result")" '{phase: "Succeeded", containerStatuses:
-			[{name: "mover", image: "none", imageID: "none", ready: false, restartCount: 0,
+		status pod "$name" aksdr "$(jq -n --arg message "$(cat "$work/result")" '
+			{phase: "Succeeded", containerStatuses: [{name: "mover",
+				 image: "none", imageID: "none", ready: false, restartCount: 0,
 			state: {terminated: {exitCode: 0, message: $message}}}]}')"
 	done
 }
@@ -151,7 +156,8 @@ cluster() {
 filled() {
 	local volume
 	volume=$(k get pvc "$1" -n shop -o jsonpath='{.spec.volumeName}')
-	[ -n "$volume" ] && [ "$(k get pvc "$1" -n shop -o jsonpath='{.metadata.annotations.aksdr\.io/point}')" = "$2" ] &&
+	[ -n "$volume" ] &&
+		[ "$(k get pvc "$1" -n shop -o jsonpath='{.metadata.annotations.aksdr\.io/point}')" = "$2" ] &&
 		[ "$(k get pv "$volume" -o jsonpath='{.spec.persistentVolumeReclaimPolicy}')" = Delete ] &&
 		[ -z "$(k get pv "$volume" -o jsonpath='{.metadata.labels.aksdr\.io/fill}')" ]
 }

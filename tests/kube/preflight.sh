@@ -14,7 +14,8 @@ export KUBECONFIG=$bed/admin.kubeconfig
 k create namespace aksdr >/dev/null && k create namespace shop >/dev/null || exit 1
 cat >"$work/plan.json" <<-'JSON'
 	{"ns": "aksdr", "volumes": [
-	{"ns": "shop", "name": "orders", "class": "fast", "bytes": 10737418240, "modes": ["ReadWriteOnce"], "zones": ["ne-1"]},
+	{"ns": "shop", "name": "orders", "class": "fast", "bytes": 10737418240,
+		"modes": ["ReadWriteOnce"], "zones": ["ne-1"]},
 	{"ns": "web", "name": "files", "class": "", "bytes": 1073741824}]}
 JSON
 
@@ -146,7 +147,8 @@ cat >"$work/entra.py" <<-'PY'
 	        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 	        right = claims["aud"] == ["api://AzureADTokenExchange"] and \
 	            claims["sub"] == "system:serviceaccount:aksdr:mover" and form["client_id"] == "known"
-	        text = {"access_token": "t", "expires_in": 3600} if right else {"error_description": "AADSTS700211: none"}
+	        wrong = {"error_description": "AADSTS700211: none"}
+	        text = {"access_token": "t", "expires_in": 3600} if right else wrong
 	        body = json.dumps(text).encode()
 	        self.send_response(200 if right else 401)
 	        self.send_header("Content-Length", str(len(body)))

@@ -51,8 +51,10 @@ bed_use 1
 bed_claim files 128Mi
 bed_claim raw 64Mi disk Block
 bed_pod one files=/files raw=/dev/disk
+# shellcheck disable=SC2016 # it is the shell there that counts
 bed_in one sh -c 'mkdir /files/d && for i in $(seq 1 200); do echo "file $i" >/files/d/$i; done &&
-	head -c 40000000 /dev/urandom >/files/noise && sync && head -c 20000000 /dev/urandom | dd of=/dev/disk conv=fsync 2>/dev/null'
+	head -c 40000000 /dev/urandom >/files/noise && sync &&
+	head -c 20000000 /dev/urandom | dd of=/dev/disk conv=fsync 2>/dev/null'
 agent_backup 0 --cluster we pvc:default/files pvc:default/raw
 
 t 'the first time all of it is restored, out of sight'
@@ -80,8 +82,8 @@ bed_use 1
 bed_in one sh -c 'head -c 30000000 /dev/urandom >/files/more && echo third >/files/d/1 && sync'
 agent_backup 0 --cluster we pvc:default/files pvc:default/raw
 bed_use 2
-KUBECONFIG=$bed/admin.kubeconfig AKSDR_KEY=$recovery "$restore" standby "$plan" --once --mover-template "$work/restore.yaml" \
-	--quiet >"$work/.background" 2>&1 &
+KUBECONFIG=$bed/admin.kubeconfig AKSDR_KEY=$recovery "$restore" standby "$plan" --once \
+	--mover-template "$work/restore.yaml" --quiet >"$work/.background" 2>&1 &
 pid=$!
 applying() { [ -n "$(k -n aksdr get pods -o name)" ]; }
 ok bed_wait 60 applying
@@ -101,7 +103,7 @@ bed_use 2
 tool 0 failover "$plan" --reason 'region lost' --mover-template "$work/restore.yaml" --output json
 ok [ "$(jq -r '[.items[].state] | unique | join(" ")' "$work/.out")" = 'from standby' ]
 ok [ "$(jq '[.items[].fetched_bytes] | add' "$work/.out")" -lt 4000000 ]
-echo "RTO from a standby: $(jq .took_ms "$work/.out") ms, fetched $(jq '[.items[].fetched_bytes] | add' "$work/.out") bytes"
+jq -r '"RTO from a standby: \(.took_ms) ms, fetched \([.items[].fetched_bytes] | add) bytes"' "$work/.out"
 bed_pod one files=/files raw=/dev/disk
 tree one /files >"$work/back"
 ok diff "$work/files.tree" "$work/back"

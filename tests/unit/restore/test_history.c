@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Journals in the cluster: numbered, each once, in order, and by whom they may not be gone on with. */
+/*
+ * Journals in the cluster: numbered, each once, in order, and by whom they may not be gone on with.
+ */
 #include "restore/history.h"
 
 #include <setjmp.h>

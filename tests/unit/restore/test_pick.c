@@ -184,7 +184,9 @@ static void test_picks_make__points_of_a_set_count_together(void **state)
 	assert_int_equal(p.v[0].passed[PICK_LESS], 1);
 	picks_clear(&p);
 
-	/* And in a chain: at an early time b's set 3 counts, and c's; without c's both step back. */
+	/*
+	 * And in a chain: at an early time b's set 3 counts, and c's; without c's both step back.
+	 */
 	params.as_of_ns = KIT_EPOCH_NS + 2 * KIT_DAY_NS;
 	ok(picks_make(k.recovery, &params, &p, e));
 	assert_int_equal(picked(&p, "a"), 1);

@@ -90,8 +90,8 @@ static void test_quiesce_add_claims__what_has_no_point_is_not_forgotten(void **s
 	cluster_put("persistentvolumeclaims/shop/z",
 	            "{'metadata': {'namespace': 'shop', 'name': 'z'}}");
 	cluster_put("persistentvolumeclaims/aksdr/ours",
-	            "{'metadata': {'namespace': 'aksdr', 'name': 'ours', 'labels': {'aksdr.io/role': "
-	            "'standby'}}}");
+	            "{'metadata': {'namespace': 'aksdr', 'name': 'ours', 'labels': "
+	            "{'aksdr.io/role': 'standby'}}}");
 	cluster_put("persistentvolumeclaims/shop/a",
 	            "{'metadata': {'namespace': 'shop', 'name': 'a'}}");
 	assert_int_equal(quiesce_add_claims(&q, &all, "ne", &p, &e), 0);

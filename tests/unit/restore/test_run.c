@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A run and its journal: what was done is known by whoever opens it next, who takes it over stops the
- * one before, and an agent's word says nothing. Fences go up, and are lifted for the cluster that
- * goes on.
+ * A run and its journal: what was done is known by whoever opens it next, who takes it over stops
+ * the one before, and an agent's word says nothing. Fences go up, and are lifted for the cluster
+ * that goes on.
  */
 #include "restore/run.h"
 
@@ -16,8 +16,13 @@ static struct recipe *plan_of(const char *more)
 	struct recipe *r = NULL;
 
 	(void)snprintf(text, sizeof(text),
-	               "apiVersion: aksdr.io/v1alpha1\nkind: RestorePlan\nmetadata: {name: shop}\n"
-	               "spec:\n mode: hot/cold\n primary: {cluster: c1}\n secondary: {cluster: c2}\n"
+	               "apiVersion: aksdr.io/v1alpha1\n"
+	               "kind: RestorePlan\n"
+	               "metadata: {name: shop}\n"
+	               "spec:\n"
+	               " mode: hot/cold\n"
+	               " primary: {cluster: c1}\n"
+	               " secondary: {cluster: c2}\n"
 	               "%s",
 	               more);
 	auto_json json_t *j = yaml_parse("plan", text, strlen(text), &e);
