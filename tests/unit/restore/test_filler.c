@@ -436,6 +436,90 @@ static void test_filler_drop__takes_away_what_is_ours(void **state)
 	assert_int_equal(filler_drop(&f, "shop", "orders", &e), 0);
 }
 
+/* A claim of somebody, with a volume of 1 GiB. */
+static void put_theirs(void)
+{
+	cluster_put("persistentvolumeclaims/shop/orders",
+	            "{'metadata': {'name': 'orders', 'namespace': 'shop', 'uid': 'u9'}, 'spec': "
+	            "{'volumeName': 'old'}, 'status': {'phase': 'Bound'}}");
+	cluster_put(
+		"persistentvolumes/old",
+		"{'metadata': {'name': 'old'}, 'spec': {'persistentVolumeReclaimPolicy': 'Delete', "
+		"'volumeMode': 'Filesystem', 'storageClassName': 'fast', 'capacity': {'storage': "
+		"'512Mi'}, 'accessModes': ['ReadWriteOnce'], 'claimRef': {'namespace': 'shop', "
+		"'name': 'orders', 'uid': 'u9'}}}");
+}
+
+static int take_and_both(struct err *e)
+{
+	const struct filler f = the_filler();
+	const struct filler_claim c = the_claim(POINT);
+	struct filled filled;
+
+	*e = ERR_INIT;
+	return filler_take(&f, &c, e) < 0 || filler_fill(&f, &c, &filled, e) < 0
+	               ? -1
+	               : filler_hand_over(&f, &c, e);
+}
+
+static void test_filler_take__the_claim_that_is_there_gets_what_differs(void **state)
+{
+	struct err e;
+	unsigned n;
+
+	for (n = 1;; n++) {
+		if (n > 1) {
+			(void)teardown(state);
+			(void)setup(state);
+		}
+		put_theirs();
+		failing = n;
+		const int rc = take_and_both(&e);
+		if (requests < failing)
+			break;
+		failing = 0;
+		if (rc < 0 && take_and_both(&e) < 0)
+			fail_msg("after request %u: %s", n, e.msg);
+		is_done();
+	}
+	if (*e.msg && e.class != ERR_NONE)
+		fail_msg("%s", e.msg);
+	is_done();
+	assert_true(n > 20);
+	/* it is the same volume, which is compared as a whole, and as large as it was */
+	const json_t *claim = cluster_get("persistentvolumeclaims/shop/orders");
+	assert_string_equal(kube_text_at(claim, "spec.volumeName"), "old");
+	assert_string_equal(kube_text_at(claim, "spec.resources.requests.storage"), "512Mi");
+	assert_true(has_arg("--in-place"));
+	assert_false(has_arg("--base"));
+}
+
+static void test_filler_take__not_while_somebody_works_with_it(void **state)
+{
+	const struct filler f = the_filler();
+	struct filler_claim c = the_claim(POINT);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	/* nothing there is nothing to take */
+	assert_int_equal(filler_take(&f, &c, &e), 0);
+	put_theirs();
+	cluster_put(
+		"pods/shop/app",
+		"{'metadata': {'name': 'app'}, 'status': {'phase': 'Running'}, 'spec': {'volumes': "
+		"[{'persistentVolumeClaim': {'claimName': 'orders'}}]}}");
+	assert_int_equal(filler_take(&f, &c, &e), -1);
+	assert_int_equal(e.class, ERR_BUSY);
+	assert_non_null(cluster_get("persistentvolumeclaims/shop/orders"));
+	cluster_remove("pods/shop/app");
+	c.block = true;
+	assert_int_equal(filler_take(&f, &c, &e), -1);
+	assert_int_equal(e.class, ERR_INVALID);
+	assert_string_equal(kube_text_at(cluster_get("persistentvolumes/old"),
+	                                 "spec.persistentVolumeReclaimPolicy"),
+	                    "Delete");
+}
+
 static void test_filler_objects_progress__reads_lines_of_a_mover(void **state)
 {
 	uint64_t done = 0, total = 0;
@@ -465,6 +549,8 @@ int main(void)
 		CASE(test_filler__a_claim_that_waits_gets_the_volume),
 		CASE(test_filler__a_claim_that_waited_and_is_another_one_gets_nothing),
 		CASE(test_filler_drop__takes_away_what_is_ours),
+		CASE(test_filler_take__the_claim_that_is_there_gets_what_differs),
+		CASE(test_filler_take__not_while_somebody_works_with_it),
 		CASE(test_filler_objects_progress__reads_lines_of_a_mover),
 	};
 
