@@ -42,17 +42,8 @@ int act_set(struct act_options *o, int key, const char *value, struct err *e)
 	case ACT_OPT_ACCEPT_MISSING:
 		o->accept_missing = true;
 		return 1;
-	case ACT_OPT_IMAGE:
-		o->image = value;
-		return 1;
-	case ACT_OPT_TEMPLATE:
-		o->template = value;
-		return 1;
-	case ACT_OPT_ACCOUNT:
-		o->account = value;
-		return 1;
 	default:
-		return 0;
+		return movers_set(&o->movers, key, value);
 	}
 }
 
@@ -299,9 +290,7 @@ int act_restore(struct act *a, struct err *e)
 		.kube = a->o->scope.kube,
 		.ns = a->run.ns,
 		.run = a->run.history.run,
-		.template = a->o->template,
-		.image = a->o->image,
-		.account = a->o->account,
+		.how = a->o->movers,
 		.store = a->common->store,
 		.key = a->common->key,
 		.passphrase = a->common->passphrase_file,

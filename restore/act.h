@@ -18,10 +18,7 @@ enum {
 	ACT_OPT_NEW,
 	ACT_OPT_FORCE,
 	ACT_OPT_VERIFY,
-	ACT_OPT_ACCEPT_MISSING,
-	ACT_OPT_IMAGE,
-	ACT_OPT_TEMPLATE,
-	ACT_OPT_ACCOUNT
+	ACT_OPT_ACCEPT_MISSING
 };
 
 /* Rows of a verb's table of options. */
@@ -35,17 +32,12 @@ enum {
 		  "hand over volumes that lack something, and do without "                        \
 		  "those that cannot be restored",                                                \
 		  ACT_OPT_ACCEPT_MISSING },                                                       \
-		{ "image", "IMAGE", "of movers, where no release of the chart is there",          \
-		  ACT_OPT_IMAGE },                                                                \
-		{ "mover-template", "FILE", "pod of movers, with store and key, instead",         \
-		  ACT_OPT_TEMPLATE },                                                             \
-	{                                                                                         \
-		"service-account", "NAME", "of movers", ACT_OPT_ACCOUNT                           \
-	}
+		MOVERS_OPTIONS
 
 struct act_options {
 	struct scope scope;
-	const char *to, *reason, *image, *template, *account;
+	const char *to, *reason;
+	struct movers_options movers;
 	bool no_fence, resume, anew, force, verify, accept_missing;
 };
 

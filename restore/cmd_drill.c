@@ -13,22 +13,21 @@
 
 #define PAGE_MAX (64 * MIB)
 
-enum { OPT_KEEP = 256, OPT_HTML, OPT_IMAGE, OPT_TEMPLATE, OPT_ACCOUNT };
+enum { OPT_KEEP = 256, OPT_HTML };
 
 static const struct verb_option drill_options[] = {
 	SCOPE_OPTIONS,
 	{ "keep", NULL, "leave the namespaces as they are; the next drill takes them away",
 	  OPT_KEEP },
 	{ "html", "FILE", "write the report as a page, too", OPT_HTML },
-	{ "image", "IMAGE", "of movers, where no release of the chart is there", OPT_IMAGE },
-	{ "mover-template", "FILE", "pod of movers, with store and key, instead", OPT_TEMPLATE },
-	{ "service-account", "NAME", "of movers", OPT_ACCOUNT },
+	MOVERS_OPTIONS,
 	{ NULL, NULL, NULL, 0 },
 };
 
 static struct drill_options {
 	struct scope scope;
-	const char *html, *image, *template, *account;
+	const char *html;
+	struct movers_options movers;
 	bool keep;
 } given;
 
@@ -46,15 +45,10 @@ static int set(void *state, int key, const char *value, struct err *e)
 	case OPT_HTML:
 		o->html = value;
 		return 0;
-	case OPT_IMAGE:
-		o->image = value;
-		return 0;
-	case OPT_TEMPLATE:
-		o->template = value;
-		return 0;
 	default:
-		o->account = value;
-		return 0;
+		return movers_set(&o->movers, key, value)
+		               ? 0
+		               : err_set(e, ERR_BUG, "option %d has no meaning", key);
 	}
 }
 
@@ -153,9 +147,7 @@ static int run_drill(struct drill_options *o, const struct verb_common *common, 
 		.store = common->store,
 		.key = common->key,
 		.passphrase_file = common->passphrase_file,
-		.template = o->template,
-		.image = o->image,
-		.account = o->account,
+		.movers = o->movers,
 		.keep = o->keep,
 		.progress = common->quiet ? PROGRESS_NEVER : common->progress,
 		.cancel = cancel_on_signals(),

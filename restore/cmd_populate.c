@@ -15,17 +15,7 @@
 /* Secrets of movers are named after a run: this one's, which is always the same. */
 #define RUN_OF_ALL "706f70756c61746f7200000000000000"
 
-enum {
-	OPT_KUBECONFIG = 256,
-	OPT_CONTEXT,
-	OPT_NAMESPACE,
-	OPT_MOVERS,
-	OPT_ONCE,
-	OPT_LISTEN,
-	OPT_IMAGE,
-	OPT_TEMPLATE,
-	OPT_ACCOUNT
-};
+enum { OPT_KUBECONFIG = 256, OPT_CONTEXT, OPT_NAMESPACE, OPT_MOVERS, OPT_ONCE, OPT_LISTEN };
 
 static const struct verb_option options[] = {
 	{ "kubeconfig", "FILE", "of the cluster", OPT_KUBECONFIG },
@@ -34,15 +24,14 @@ static const struct verb_option options[] = {
 	{ "movers", "N", "claims at once; default: 4", OPT_MOVERS },
 	{ "once", NULL, "try each claim that waits once, and end", OPT_ONCE },
 	{ "listen", "[ADDRESS:]PORT", "metrics and probes over HTTP; default: none", OPT_LISTEN },
-	{ "image", "IMAGE", "of movers, where no release of the chart is there", OPT_IMAGE },
-	{ "mover-template", "FILE", "pod of movers, with store and key, instead", OPT_TEMPLATE },
-	{ "service-account", "NAME", "of movers", OPT_ACCOUNT },
+	MOVERS_OPTIONS,
 	{ NULL, NULL, NULL, 0 },
 };
 
 static struct populate_options {
-	const char *kubeconfig, *context, *ns, *listen, *image, *template, *account;
-	uint64_t movers;
+	const char *kubeconfig, *context, *ns, *listen;
+	struct movers_options movers;
+	uint64_t at_once;
 	bool once;
 } given = { .ns = SCOPE_NAMESPACE };
 
@@ -61,24 +50,17 @@ static int set(void *state, int key, const char *value, struct err *e)
 		o->ns = value;
 		return 0;
 	case OPT_MOVERS:
-		return num_u64("--movers", value, 1, POPULATE_MOVERS_MAX, &o->movers, e);
+		return num_u64("--movers", value, 1, POPULATE_MOVERS_MAX, &o->at_once, e);
 	case OPT_ONCE:
 		o->once = true;
 		return 0;
 	case OPT_LISTEN:
 		o->listen = value;
 		return 0;
-	case OPT_IMAGE:
-		o->image = value;
-		return 0;
-	case OPT_TEMPLATE:
-		o->template = value;
-		return 0;
-	case OPT_ACCOUNT:
-		o->account = value;
-		return 0;
 	default:
-		return err_set(e, ERR_BUG, "option %d has no meaning", key);
+		return movers_set(&o->movers, key, value)
+		               ? 0
+		               : err_set(e, ERR_BUG, "option %d has no meaning", key);
 	}
 }
 
@@ -175,7 +157,7 @@ static int work(const struct populate_options *o, const struct verb_common *comm
 		.ns = o->ns,
 		.template = movers->template,
 		.env = movers->env,
-		.movers = (unsigned)o->movers,
+		.movers = (unsigned)o->at_once,
 		.cancel = cancel_on_signals(),
 		.find = find,
 		.arg = (void *)(uintptr_t)common,
@@ -209,9 +191,7 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 		.kube = k,
 		.ns = o->ns,
 		.run = RUN_OF_ALL,
-		.template = o->template,
-		.image = o->image,
-		.account = o->account,
+		.how = o->movers,
 		.store = common->store,
 		.key = common->key,
 		.passphrase = common->passphrase_file,
@@ -221,7 +201,8 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 	int rc = work(o, common, k, &movers, e);
 	struct err why = ERR_INIT;
 	/* Movers that are still at work need what was made; with a template nothing was. */
-	if (rc == 0 && o->once && !o->template && movers_drop(k, o->ns, RUN_OF_ALL, &why) < 0) {
+	if (rc == 0 && o->once && !o->movers.template &&
+	    movers_drop(k, o->ns, RUN_OF_ALL, &why) < 0) {
 		*e = why;
 		return -1;
 	}

@@ -41,7 +41,7 @@ static int set(void *state, int key, const char *value, struct err *e)
 static int look_ahead(const struct act *a, bool fences, struct err *e)
 {
 	const struct outlook_params p = {
-		.scope = &a->o->scope, .preflight = true, .fences = fences, .account = a->o->account
+		.scope = &a->o->scope, .preflight = true, .fences = fences, .account = a->o->movers.account
 	};
 	auto_outlook struct outlook o;
 

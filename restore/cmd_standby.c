@@ -13,18 +13,7 @@
 
 #define INTERVAL_S 300
 
-enum {
-	OPT_INTERVAL = 256,
-	OPT_ONCE,
-	OPT_COPIES,
-	OPT_LIMIT,
-	OPT_LISTEN,
-	OPT_METRICS,
-	OPT_DROP,
-	OPT_IMAGE,
-	OPT_TEMPLATE,
-	OPT_ACCOUNT
-};
+enum { OPT_INTERVAL = 256, OPT_ONCE, OPT_COPIES, OPT_LIMIT, OPT_LISTEN, OPT_METRICS, OPT_DROP };
 
 static const struct verb_option standby_options[] = {
 	SCOPE_OPTIONS,
@@ -38,15 +27,14 @@ static const struct verb_option standby_options[] = {
 	{ "listen", "[ADDRESS:]PORT", "metrics and probes over HTTP; default: none", OPT_LISTEN },
 	{ "metrics", "FILE", "write metrics to a file after each look", OPT_METRICS },
 	{ "drop", NULL, "take all claims of the plan's standby away, and end", OPT_DROP },
-	{ "image", "IMAGE", "of movers, where no release of the chart is there", OPT_IMAGE },
-	{ "mover-template", "FILE", "pod of movers, with store and key, instead", OPT_TEMPLATE },
-	{ "service-account", "NAME", "of movers", OPT_ACCOUNT },
+	MOVERS_OPTIONS,
 	{ NULL, NULL, NULL, 0 },
 };
 
 static struct standby_options {
 	struct scope scope;
-	const char *limit, *listen, *metrics, *image, *template, *account;
+	const char *limit, *listen, *metrics;
+	struct movers_options movers;
 	int64_t interval_s;
 	uint64_t copies;
 	bool once, drop;
@@ -84,15 +72,10 @@ static int set(void *state, int key, const char *value, struct err *e)
 	case OPT_DROP:
 		o->drop = true;
 		return 0;
-	case OPT_IMAGE:
-		o->image = value;
-		return 0;
-	case OPT_TEMPLATE:
-		o->template = value;
-		return 0;
 	default:
-		o->account = value;
-		return 0;
+		return movers_set(&o->movers, key, value)
+		               ? 0
+		               : err_set(e, ERR_BUG, "option %d has no meaning", key);
 	}
 }
 
@@ -229,9 +212,7 @@ static int open_movers(struct act *a, struct err *e)
 		.kube = a->o->scope.kube,
 		.ns = a->o->scope.ns,
 		.run = a->run,
-		.template = a->o->template,
-		.image = a->o->image,
-		.account = a->o->account,
+		.how = a->o->movers,
 		.store = a->common->store,
 		.key = a->common->key,
 		.passphrase = a->common->passphrase_file,

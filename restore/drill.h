@@ -7,6 +7,7 @@
 #define AKSDR_RESTORE_DRILL_H
 
 #include "common/progress.h"
+#include "restore/movers.h"
 #include "restore/drill_report.h"
 #include "restore/scope.h"
 
@@ -16,8 +17,8 @@ struct drill_params {
 	const struct scope *scope;                 /* opened, with a cluster */
 	struct repo *repo;                         /* that contents can be read from */
 	const char *store, *key, *passphrase_file; /* for movers */
-	const char *template, *image, *account;    /* of movers; as struct movers_params */
-	bool keep;                                 /* leave the namespaces as they are */
+	struct movers_options movers;
+	bool keep; /* leave the namespaces as they are */
 	enum progress_mode progress;
 	const struct cancel *cancel;
 };

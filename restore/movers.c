@@ -21,6 +21,23 @@
 
 static const struct kube_kind config_map = { "", "v1", "configmaps", "ConfigMap", false };
 
+bool movers_set(struct movers_options *o, int key, const char *value)
+{
+	switch (key) {
+	case MOVERS_OPT_IMAGE:
+		o->image = value;
+		return true;
+	case MOVERS_OPT_TEMPLATE:
+		o->template = value;
+		return true;
+	case MOVERS_OPT_ACCOUNT:
+		o->account = value;
+		return true;
+	default:
+		return false;
+	}
+}
+
 void movers_close(struct movers *m)
 {
 	json_decref(m->template);
@@ -231,26 +248,26 @@ static int find_template(const struct movers_params *p, struct movers *m, bool *
 	const struct kube_select select = { .ns = p->ns, .labels = LABELS_CHART };
 
 	*ret_own = false;
-	if (!p->image &&
+	if (!p->how.image &&
 	    kube_list(p->kube, &config_map, &select, take_map, &m->template, NULL, e) < 0)
 		return -1;
 	if (m->template)
 		return 0;
-	if (!p->image)
+	if (!p->how.image)
 		return err_set(e, ERR_NOT_FOUND,
 		               "there is no release of the chart in the namespace '%s': name an "
 		               "image with these programs by --image, or a template of movers by "
 		               "--mover-template",
 		               p->ns);
 	*ret_own = true;
-	m->template = own_template(p->image);
+	m->template = own_template(p->how.image);
 	return m->template ? 0 : no_memory(e);
 }
 
 static int open_given(const struct movers_params *p, struct movers *m, struct err *e)
 {
-	m->template = worker_template(p->template, e);
-	return m->template ? movers_adapt(m->template, NULL, NULL, p->account, e) : -1;
+	m->template = worker_template(p->how.template, e);
+	return m->template ? movers_adapt(m->template, NULL, NULL, p->how.account, e) : -1;
 }
 
 static int open_made(const struct movers_params *p, struct movers *m, struct err *e)
@@ -262,8 +279,8 @@ static int open_made(const struct movers_params *p, struct movers *m, struct err
 	(void)snprintf(m->key_secret, sizeof(m->key_secret), "aksdr-key-%.16s", p->run);
 	if (own)
 		(void)snprintf(m->env_secret, sizeof(m->env_secret), "aksdr-env-%.16s", p->run);
-	if (movers_adapt(m->template, m->key_secret, own ? m->env_secret : NULL, p->account, e) <
-	            0 ||
+	if (movers_adapt(m->template, m->key_secret, own ? m->env_secret : NULL, p->how.account,
+	                 e) < 0 ||
 	    make_key(p, m->key_secret, e) < 0 || (own && make_env(p, m->env_secret, e) < 0))
 		return -1;
 	if (p->passphrase &&
@@ -279,7 +296,7 @@ int movers_open(const struct movers_params *p, struct movers *ret, struct err *e
 
 	if (!m.env)
 		return no_memory(e);
-	if ((p->template ? open_given(p, &m, e) : open_made(p, &m, e)) < 0)
+	if ((p->how.template ? open_given(p, &m, e) : open_made(p, &m, e)) < 0)
 		return -1;
 	*ret = m;
 	m = (struct movers){ .template = NULL };

@@ -8,15 +8,35 @@
 #ifndef AKSDR_RESTORE_MOVERS_H
 #define AKSDR_RESTORE_MOVERS_H
 
+#include <stdbool.h>
+
 #include "kube/kube.h"
+
+enum { MOVERS_OPT_IMAGE = 768, MOVERS_OPT_TEMPLATE, MOVERS_OPT_ACCOUNT };
+
+/* Rows of a verb's table of options. */
+#define MOVERS_OPTIONS                                                                    \
+	{ "image", "IMAGE", "of movers, where no release of the chart is there",          \
+	  MOVERS_OPT_IMAGE },                                                             \
+		{ "mover-template", "FILE", "pod of movers, with store and key, instead", \
+		  MOVERS_OPT_TEMPLATE },                                                  \
+	{                                                                                 \
+		"service-account", "NAME", "of movers", MOVERS_OPT_ACCOUNT                \
+	}
+
+struct movers_options {
+	const char *template; /* file: has all that movers need, nothing is made; or NULL */
+	const char *image;    /* of our own template; NULL: only with the chart's */
+	const char *account;  /* service account; NULL: the template's */
+};
+/* Takes an option; false: it is none of these. */
+bool movers_set(struct movers_options *o, int key, const char *value);
 
 struct movers_params {
 	struct kube *kube;
 	const char *ns;
-	const char *run;        /* 32 hexadecimal digits, for names and the label */
-	const char *template;   /* file: has all that movers need, nothing is made; or NULL */
-	const char *image;      /* of our own template; NULL: only with the chart's */
-	const char *account;    /* service account; NULL: the template's */
+	const char *run; /* 32 hexadecimal digits, for names and the label */
+	struct movers_options how;
 	const char *store;      /* its URL */
 	const char *key;        /* file of the recovery key */
 	const char *passphrase; /* file, or NULL */

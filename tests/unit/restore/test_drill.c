@@ -185,7 +185,7 @@ static struct tried try(bool keep)
 		.repo = made.recovery,
 		.store = "mem:",
 		.key = "not looked at",
-		.template = mover,
+		.movers.template = mover,
 		.keep = keep,
 		.progress = PROGRESS_NEVER,
 	};

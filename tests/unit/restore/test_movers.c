@@ -126,7 +126,7 @@ static void test_movers_open__by_image_by_chart_or_not_at_all(void **state)
 	assert_int_equal(movers_drop(kit.kube, "aksdr", RUN, &e), 0);
 	assert_null(cluster_get("secrets/aksdr/aksdr-key-0123456789abcdef"));
 
-	p.image = "r.example.com/aksdr:1";
+	p.how.image = "r.example.com/aksdr:1";
 	assert_int_equal(setenv("AZURE_STORAGE_KEY", "secret", 1), 0);
 	assert_int_equal(movers_open(&p, &image, &e), 0);
 	const json_t *env = cluster_get("secrets/aksdr/aksdr-env-0123456789abcdef");
