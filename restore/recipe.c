@@ -78,6 +78,21 @@ static int item_of(struct fields *ret, const struct fields *f, const char *key, 
 	return fields_of(ret, json_array_get(list, i), path, known, e);
 }
 
+/* The items of a list, and room for what is read of them: zeros, and owned. NULL: there are none. */
+static int list_of(const struct fields *f, const char *key, size_t max, size_t bytes,
+                   const json_t **ret_list, void *ret_v, struct err *e)
+{
+	void **v = ret_v;
+
+	if (fields_list(f, key, max, ret_list, e) < 0)
+		return -1;
+	*v = NULL;
+	if (json_array_size(*ret_list) == 0)
+		return 0;
+	*v = calloc(json_array_size(*ret_list), bytes);
+	return *v ? 0 : no_memory(e);
+}
+
 /* ---- parts ---- */
 
 static int read_side(const struct fields *spec, const char *key, struct recipe_side *ret,
@@ -155,13 +170,8 @@ static int read_pairs(const struct fields *f, const char *key, bool is_mode,
 	const json_t *list;
 	struct fields item;
 
-	if (fields_list(f, key, RECIPE_MAPS_MAX, &list, e) < 0)
+	if (list_of(f, key, RECIPE_MAPS_MAX, sizeof(*ret->v), &list, &ret->v, e) < 0)
 		return -1;
-	if (json_array_size(list) == 0)
-		return 0;
-	ret->v = calloc(json_array_size(list), sizeof(*ret->v));
-	if (!ret->v)
-		return no_memory(e);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		struct recipe_pair *p = &ret->v[ret->n++];
 
@@ -210,13 +220,8 @@ static int read_mappings(const struct fields *spec, struct recipe *r, struct err
 		if (read_pairs(&f, keys[i], i == RECIPE_MODES, &r->maps[i], e) < 0)
 			return -1;
 	}
-	if (fields_list(&f, "sizes", RECIPE_SIZES_MAX, &sizes, e) < 0)
+	if (list_of(&f, "sizes", RECIPE_SIZES_MAX, sizeof(*r->sizes), &sizes, &r->sizes, e) < 0)
 		return -1;
-	if (json_array_size(sizes) == 0)
-		return 0;
-	r->sizes = calloc(json_array_size(sizes), sizeof(*r->sizes));
-	if (!r->sizes)
-		return no_memory(e);
 	for (size_t i = 0; i < json_array_size(sizes); i++) {
 		if (item_of(&item, &f, "sizes", sizes, i, of_size, e) < 0 ||
 		    read_size(&item, &r->sizes[r->nsizes++], e) < 0)
@@ -340,13 +345,8 @@ static int read_gates(const struct fields *f, const char *key, const struct reci
 	const json_t *list;
 	struct fields item;
 
-	if (fields_list(f, key, RECIPE_GATES_MAX, &list, e) < 0)
+	if (list_of(f, key, RECIPE_GATES_MAX, sizeof(*ret->v), &list, &ret->v, e) < 0)
 		return -1;
-	if (json_array_size(list) == 0)
-		return 0;
-	ret->v = calloc(json_array_size(list), sizeof(*ret->v));
-	if (!ret->v)
-		return no_memory(e);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		struct recipe_gate *g = &ret->v[ret->n++];
 
@@ -372,13 +372,9 @@ static int read_stages(const struct fields *spec, struct recipe *r, struct err *
 	const json_t *list;
 	struct fields item;
 
-	if (fields_list(spec, "stages", RECIPE_STAGES_MAX, &list, e) < 0)
+	if (list_of(spec, "stages", RECIPE_STAGES_MAX, sizeof(*r->stages), &list, &r->stages, e) <
+	    0)
 		return -1;
-	if (json_array_size(list) == 0)
-		return 0;
-	r->stages = calloc(json_array_size(list), sizeof(*r->stages));
-	if (!r->stages)
-		return no_memory(e);
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		struct recipe_stage *s = &r->stages[r->nstages++];
 
