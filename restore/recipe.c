@@ -80,17 +80,15 @@ static int item_of(struct fields *ret, const struct fields *f, const char *key, 
 
 /* The items of a list, and room for what is read of them: zeros, and owned. NULL: there are none. */
 static int list_of(const struct fields *f, const char *key, size_t max, size_t bytes,
-                   const json_t **ret_list, void *ret_v, struct err *e)
+                   const json_t **ret_list, void **ret_v, struct err *e)
 {
-	void **v = ret_v;
-
 	if (fields_list(f, key, max, ret_list, e) < 0)
 		return -1;
-	*v = NULL;
+	*ret_v = NULL;
 	if (json_array_size(*ret_list) == 0)
 		return 0;
-	*v = calloc(json_array_size(*ret_list), bytes);
-	return *v ? 0 : no_memory(e);
+	*ret_v = calloc(json_array_size(*ret_list), bytes);
+	return *ret_v ? 0 : no_memory(e);
 }
 
 /* ---- parts ---- */
@@ -169,9 +167,11 @@ static int read_pairs(const struct fields *f, const char *key, bool is_mode,
 	static const char *const known[] = { "from", "to", NULL };
 	const json_t *list;
 	struct fields item;
+	void *v;
 
-	if (list_of(f, key, RECIPE_MAPS_MAX, sizeof(*ret->v), &list, &ret->v, e) < 0)
+	if (list_of(f, key, RECIPE_MAPS_MAX, sizeof(*ret->v), &list, &v, e) < 0)
 		return -1;
+	ret->v = v;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		struct recipe_pair *p = &ret->v[ret->n++];
 
@@ -213,6 +213,7 @@ static int read_mappings(const struct fields *spec, struct recipe *r, struct err
 	static const char *const of_size[] = { "volumes", "least", "percent", NULL };
 	const json_t *sizes;
 	struct fields f, item;
+	void *v;
 
 	if (fields_in(&f, spec, "mappings", known, e) < 0)
 		return -1;
@@ -220,8 +221,9 @@ static int read_mappings(const struct fields *spec, struct recipe *r, struct err
 		if (read_pairs(&f, keys[i], i == RECIPE_MODES, &r->maps[i], e) < 0)
 			return -1;
 	}
-	if (list_of(&f, "sizes", RECIPE_SIZES_MAX, sizeof(*r->sizes), &sizes, &r->sizes, e) < 0)
+	if (list_of(&f, "sizes", RECIPE_SIZES_MAX, sizeof(*r->sizes), &sizes, &v, e) < 0)
 		return -1;
+	r->sizes = v;
 	for (size_t i = 0; i < json_array_size(sizes); i++) {
 		if (item_of(&item, &f, "sizes", sizes, i, of_size, e) < 0 ||
 		    read_size(&item, &r->sizes[r->nsizes++], e) < 0)
@@ -344,9 +346,11 @@ static int read_gates(const struct fields *f, const char *key, const struct reci
 		                             "job",  "http", "timeout", NULL };
 	const json_t *list;
 	struct fields item;
+	void *v;
 
-	if (list_of(f, key, RECIPE_GATES_MAX, sizeof(*ret->v), &list, &ret->v, e) < 0)
+	if (list_of(f, key, RECIPE_GATES_MAX, sizeof(*ret->v), &list, &v, e) < 0)
 		return -1;
+	ret->v = v;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		struct recipe_gate *g = &ret->v[ret->n++];
 
@@ -371,10 +375,11 @@ static int read_stages(const struct fields *spec, struct recipe *r, struct err *
 	static const char *const known[] = { "name", "selector", "gates", "hooks", NULL };
 	const json_t *list;
 	struct fields item;
+	void *v;
 
-	if (list_of(spec, "stages", RECIPE_STAGES_MAX, sizeof(*r->stages), &list, &r->stages, e) <
-	    0)
+	if (list_of(spec, "stages", RECIPE_STAGES_MAX, sizeof(*r->stages), &list, &v, e) < 0)
 		return -1;
+	r->stages = v;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		struct recipe_stage *s = &r->stages[r->nstages++];
 
