@@ -91,6 +91,41 @@ comes_back 3 data
 run 0 backup "data=$work/src"
 comes_back 4 data
 
+# plan STATUS [OPTION]...: of two volumes that are backed up together
+plan() {
+	local wanted=$1
+	shift
+	run "$wanted" env KUBECONFIG=/none "$restore" plan --key "$recovery" --from we --output json "$@"
+}
+pair() { run 0 backup --cluster we --namespace shop "a=$work/src" "b=$work/src"; }
+of_step() { jq -r --arg name "$1" '.items[] | select(.volume == $name) | .point' "$work/.out"; }
+
+t 'a plan takes what the second region has as a whole, both volumes of one moment, and tells the loss'
+pair
+ok control POST /sync
+plan 0
+first_a=$(of_step a) first_b=$(of_step b)
+synchronised=$(jq -r .synchronised "$work/.out")
+ok test "$synchronised" != null
+change
+pair
+plan 0
+# While the first region answers: what the second one does not have yet counts when that is asked for.
+ok test "$(of_step a)" = "$first_a"
+ok test "$(jq '[.findings[] | select(.code == "NewerPointsPassedOver")] | length' "$work/.out")" = 2
+plan 0 --newest
+ok test "$(of_step a)" != "$first_a"
+loss=$(jq .loss_s "$work/.out")
+# Replication is out of order: commits arrive, and what they name does not.
+ok control POST '/sync?only=/commit/'
+ok control POST '/set?primary=refuse'
+plan 0
+ok test "$(jq -r .second_region_read "$work/.out")" = true
+ok test "$(of_step a) $(of_step b)" = "$first_a $first_b"
+ok test "$(jq .loss_s "$work/.out")" -ge "$loss"
+ok test "$(jq '[.items[].frozen] | length' "$work/.out")" = 2
+ok control POST '/set?primary=up'
+
 t 'after a failover of the account the second region is the store, without what it had not got'
 ok control POST /sync
 change
