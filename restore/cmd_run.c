@@ -40,9 +40,10 @@ static int set(void *state, int key, const char *value, struct err *e)
 /* Before anything is done: what cannot work is told now, and not when the primary is fenced. */
 static int look_ahead(const struct act *a, bool fences, struct err *e)
 {
-	const struct outlook_params p = {
-		.scope = &a->o->scope, .preflight = true, .fences = fences, .account = a->o->movers.account
-	};
+	const struct outlook_params p = { .scope = &a->o->scope,
+		                          .preflight = true,
+		                          .fences = fences,
+		                          .account = a->o->movers.account };
 	auto_outlook struct outlook o;
 
 	if (outlook_make(a->repo, &p, &o, e) < 0)
