@@ -4,12 +4,12 @@
 # Images are looked for in real registries: one that is open, one of another region that lacks a digest, one
 # with passwords, and one with tokens of a service of its own. tests/unit/restore/test_registry.c has the answers
 # that real ones do not give.
-# shellcheck source=tests/cli/lib.sh
-. "$(dirname "$0")/../cli/lib.sh"
-# shellcheck source=tests/servers/lib.sh
-. "$(dirname "$0")/lib.sh"
-
 here=$(cd "$(dirname "$0")" && pwd -P)
+# shellcheck source=tests/cli/lib.sh
+. "$here/../cli/lib.sh"
+# shellcheck source=tests/servers/lib.sh
+. "$here/lib.sh"
+
 look=$BIN/tests/kube/preflight
 # image TAG: an archive with one file that no other has
 image() {
