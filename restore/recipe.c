@@ -78,7 +78,7 @@ static int item_of(struct fields *ret, const struct fields *f, const char *key, 
 	return fields_of(ret, json_array_get(list, i), path, known, e);
 }
 
-/* The items of a list, and room for what is read of them: zeros, and owned. NULL: there are none. */
+/* The items of a list, and room for what is read of them: zeros, owned. NULL: there are none. */
 static int list_of(const struct fields *f, const char *key, size_t max, size_t bytes,
                    const json_t **ret_list, void **ret_v, struct err *e)
 {
