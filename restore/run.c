@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/log.h"
 #include "common/now.h"
 
 #define CHOOSE_MAX 40000 /* points of a run, by what a record holds */
@@ -260,6 +261,48 @@ int run_fence(struct run *r, const struct picks *picks, const char *reason, stru
 
 /* ---- giving back ---- */
 
+/* Epochs of the fences that runs of the plan have raised. */
+struct raised {
+	struct run *r;
+	uint64_t v[FENCES_MAX];
+	size_t n;
+};
+
+static int take_raised(void *arg, uint64_t n, const struct run_entry *entry, const json_t *record,
+                       struct err *e)
+{
+	struct raised *x = arg;
+
+	(void)n;
+	(void)e;
+	if (strcmp(entry->step, "fence") == 0 && x->n < FENCES_MAX)
+		x->v[x->n++] = (uint64_t)json_integer_value(json_object_get(record, "epoch"));
+	return 0;
+}
+
+static int take_fencer(void *arg, const char *run, bool in_cluster, const struct run_entry *first,
+                       struct err *e)
+{
+	struct raised *x = arg;
+	struct history h;
+
+	if (in_cluster || strcmp(first->plan, x->r->plan) != 0)
+		return 0;
+	return history_open(x->r->repo, NULL, NULL, run, &h, e) < 0 ||
+	                       history_read(&h, take_raised, x, e) < 0
+	               ? -1
+	               : 0;
+}
+
+static bool was_raised(const struct raised *x, uint64_t epoch)
+{
+	for (size_t i = 0; i < x->n; i++) {
+		if (x->v[i] == epoch)
+			return true;
+	}
+	return false;
+}
+
 /* What a fence is of, by its facts; *ret_ours: of the cluster `to` alone. The caller frees. */
 static int targets_of(const json_t *facts, const char *to, struct fence_target **ret, size_t *ret_n,
                       bool *ret_ours, struct err *e)
@@ -289,7 +332,8 @@ static int targets_of(const json_t *facts, const char *to, struct fence_target *
 }
 
 /* 1: it was lifted, and the fences are to be looked at anew. */
-static int unfence_one(struct run *r, const struct fence *f, const char *reason, struct err *e)
+static int unfence_one(struct run *r, const struct raised *raised, const struct fence *f,
+                       const char *reason, struct err *e)
 {
 	auto_free struct fence_target *targets = NULL;
 	auto_json json_t *facts = NULL;
@@ -304,16 +348,26 @@ static int unfence_one(struct run *r, const struct fence *f, const char *reason,
 		return -1;
 	if (!ours)
 		return 0;
+	if (!was_raised(raised, f->epoch)) {
+		log_warn("a fence stands that no run of this plan has raised: where it is of its "
+		         "volumes, unfence it by hand",
+		         LOG_S("cluster", r->to), LOG_U("epoch", f->epoch),
+		         LOG_S("since", now_rfc3339(f->at_ns).s));
+		return 0;
+	}
 	const struct fence_order order = { .targets = targets, .n = n, .reason = reason };
 	return fence_lift(r->repo, &order, &result, e) < 0 ? -1 : 1;
 }
 
 int run_unfence(struct run *r, const char *reason, struct err *e)
 {
+	struct raised raised = { .r = r };
 	const struct fence *f;
 
+	if (history_list(r->repo, NULL, NULL, take_fencer, &raised, e) < 0)
+		return -1;
 	for (size_t i = 0; (f = fence_at(r->repo, i)); i++) {
-		const int rc = unfence_one(r, f, reason, e);
+		const int rc = unfence_one(r, &raised, f, reason, e);
 
 		if (rc < 0)
 			return err_wrap(e, "letting '%s' back up again", r->to);
@@ -341,7 +395,7 @@ static int choose_again(struct run *r, struct picks *ret, struct err *e)
 	return picks_of(r->repo, v, n, ret, e);
 }
 
-int run_choose(struct run *r, struct picks *ret, struct err *e)
+int run_pick(const struct run *r, struct picks *ret, struct err *e)
 {
 	const struct pick_params p = {
 		.select = &r->recipe->select,
@@ -350,11 +404,17 @@ int run_choose(struct run *r, struct picks *ret, struct err *e)
 		.consistency = r->recipe->consistency,
 		.geo = r->recipe->geo && !r->newest,
 	};
+
+	return picks_make(r->repo, &p, ret, e);
+}
+
+int run_choose(struct run *r, struct picks *ret, struct err *e)
+{
 	CLEANUP(picks_clear) struct picks picks = { .n = 0 };
 
 	if (r->chosen)
 		return choose_again(r, ret, e);
-	if (picks_make(r->repo, &p, &picks, e) < 0)
+	if (run_pick(r, &picks, e) < 0)
 		return -1;
 	if (picks.n > CHOOSE_MAX)
 		return err_set(e, ERR_TOO_BIG, "the plan is of more than %d volumes: divide it",

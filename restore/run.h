@@ -79,12 +79,17 @@ MUST_CHECK int run_fence(struct run *r, const struct picks *picks, const char *r
 MUST_CHECK int run_targets(const struct recipe *r, const struct picks *picks,
                            struct fence_target **ret, size_t *ret_n, struct err *e);
 
-/*
- * The points that are restored: chosen now, or before. What can be said of them goes to findings.
- */
+/* What the run would choose now; nothing is written. */
+MUST_CHECK int run_pick(const struct run *r, struct picks *ret, struct err *e);
+
+/* The points that are restored: chosen now, or before. */
 MUST_CHECK int run_choose(struct run *r, struct picks *ret, struct err *e);
 
-/* Lifts all fences that stand over nothing but the cluster that it goes to, so that it backs up. */
+/*
+ * Lifts the fences that runs of this plan have raised over the cluster that it goes to, so that it
+ * backs up. Others stand: they may be of another plan, whose volumes somebody else has now. Of
+ * those that are of that cluster alone the log tells.
+ */
 MUST_CHECK int run_unfence(struct run *r, const char *reason, struct err *e);
 
 /* Writes down that this cluster serves the plan. */

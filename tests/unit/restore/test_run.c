@@ -5,6 +5,7 @@
  * that goes on.
  */
 #include "restore/run.h"
+#include "restore/reverse.h"
 
 #include "common/yaml.h"
 #include "tests/harness/fence_kit.h"
@@ -127,34 +128,72 @@ static void test_run__an_agent_s_word_says_nothing(void **state)
 	assert_false(again.chosen);
 }
 
-static void test_run_fence__once_and_lifted_for_who_goes_on(void **state)
+static size_t standing(const struct repo *r)
+{
+	const struct fence *f;
+	size_t n = 0;
+
+	for (size_t i = 0; (f = fence_at(r, i)); i++)
+		n += f->lifted == 0;
+	return n;
+}
+
+/* Both sides of a plan that went, came back, and goes again; and another plan's fence between. */
+static void test_run_fence__is_lifted_by_the_plan_that_raised_it(void **state)
 {
 	auto_kit struct kit k = kit_new();
-	CLEANUP(run_clear) struct run r = { .repo = NULL };
+	CLEANUP(run_clear) struct run went = { .repo = NULL };
+	CLEANUP(run_clear) struct run back = { .repo = NULL };
+	CLEANUP(run_clear) struct run again = { .repo = NULL };
 	CLEANUP(picks_clear) struct picks p = { .n = 0 };
-	const struct point_volume v = kit_volume("shop", "a");
-	auto_kit_point struct point one = kit_commit(&k, &v, 1, NULL);
-	const struct fence_target back = kit_site("c2", NULL, NULL);
+	CLEANUP(picks_clear) struct picks q = { .n = 0 };
+	auto_recipe struct recipe *plan = plan_of(" selector: {namespaces: [shop]}\n");
+	const struct point_volume here = kit_volume("shop", "a");
+	struct point_volume there = here;
+	const struct fence_target foreign = kit_site("c2", "web", NULL);
+	auto_json json_t *document = NULL;
+	auto_recipe struct recipe *reversed = NULL;
 
 	(void)state;
-	begin(&k, &r);
-	ok(run_choose(&r, &p, e));
-	ok(run_fence(&r, &p, "region down", e));
-	assert_true(r.fenced);
-	assert_int_equal(r.epoch, 1);
-	ok(run_fence(&r, &p, "region down", e));
-	/* the cluster that goes on was fenced once, with another */
-	(void)kit_fence(&k, &back);
+	there.cluster[1] = '2';
+	auto_kit_point struct point one = kit_commit(&k, &here, 1, NULL);
+	auto_kit_point struct point two = kit_commit(&k, &there, 1, NULL);
+	begin(&k, &went);
+	ok(run_choose(&went, &p, e));
+	ok(run_fence(&went, &p, "region down", e));
+	assert_true(went.fenced);
+	assert_int_equal(went.epoch, 1);
+	ok(run_fence(&went, &p, "region down", e));
+	assert_int_equal(standing(k.recovery), 1);
+	ok(run_step(&went, "end", NULL, e));
+
+	/* somebody else's volumes at the other cluster went over */
+	(void)kit_fence(&k, &foreign);
 	struct repo *fresh = kit_open(&k, "recovery.key");
-	r.repo = fresh;
-	ok(run_unfence(&r, "failover", e));
-	size_t standing = 0;
-	const struct fence *f;
-	for (size_t i = 0; (f = fence_at(fresh, i)); i++)
-		standing += f->lifted == 0;
-	assert_int_equal(standing, 1);
-	ok(run_unfence(&r, "failover", e));
-	r.repo = k.recovery;
+	ok(reverse_recipe(plan, &p, &document, e));
+	ok(recipe_read(document, "aksdr", &reversed, e));
+	const struct run_begin b = {
+		.kind = RUN_FAILBACK, .recipe = reversed, .to = "c1", .ns = "aksdr"
+	};
+	ok(run_begin(fresh, &b, &back, e));
+	ok(run_pick(&back, &q, e));
+	assert_string_equal(q.v[0].volume.cluster, "c2");
+	ok(run_fence(&back, &q, "region is back", e));
+	assert_int_equal(standing(fresh), 3);
+	ok(run_unfence(&back, "region is back", e));
+	assert_int_equal(standing(fresh), 2);
+	ok(run_unfence(&back, "region is back", e));
+	assert_int_equal(standing(fresh), 2);
+	ok(run_step(&back, "end", NULL, e));
+
+	/* and once more: its own fence is lifted, the other plan's stands */
+	const struct run_begin c = {
+		.kind = RUN_FAILOVER, .recipe = plan, .to = "c2", .ns = "aksdr"
+	};
+	ok(run_begin(fresh, &c, &again, e));
+	ok(run_unfence(&again, "region down again", e));
+	assert_int_equal(standing(fresh), 1);
+	again.repo = back.repo = NULL;
 	repo_free(fresh);
 }
 
@@ -222,7 +261,7 @@ int main(void)
 		cmocka_unit_test(test_run__is_found_with_what_it_has_done),
 		cmocka_unit_test(test_run_take_over__stops_the_one_before),
 		cmocka_unit_test(test_run__an_agent_s_word_says_nothing),
-		cmocka_unit_test(test_run_fence__once_and_lifted_for_who_goes_on),
+		cmocka_unit_test(test_run_fence__is_lifted_by_the_plan_that_raised_it),
 		cmocka_unit_test(test_run_promote__is_written_once),
 		cmocka_unit_test(test_run_targets__as_little_as_the_plan_moves),
 	};
