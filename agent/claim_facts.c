@@ -7,6 +7,7 @@
 
 #include "common/json.h"
 #include "kube/kube.h"
+#include "kube/pod.h"
 #include "repo/claim.h"
 #include "snapshot/csi_objects.h"
 
@@ -159,19 +160,6 @@ json_t *claim_facts(const json_t *claim, const json_t *volume, struct err *e)
 
 /* ---- images ---- */
 
-static bool uses(const json_t *pod, const char *claim)
-{
-	const json_t *volumes = kube_at(pod, "spec.volumes");
-
-	for (size_t i = 0; i < json_array_size(volumes); i++) {
-		if (strcmp(kube_text_at(json_array_get(volumes, i),
-		                        "persistentVolumeClaim.claimName"),
-		           claim) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* As the runtime resolved it, NAME@sha256:DIGEST; an image without a digest by its name. */
 static const char *image_of(const json_t *status)
 {
@@ -190,7 +178,7 @@ int claim_facts_add_pod(json_t *facts, const char *claim, const json_t *pod, str
 	json_t *images = json_object_get(facts, "images");
 	int bad = 0;
 
-	if (!uses(pod, claim))
+	if (!pod_uses(pod, claim))
 		return 0;
 	if (!images) {
 		images = json_array();

@@ -7,6 +7,7 @@
 #include "agent/given.h"
 #include "agent/holder.h"
 #include "agent/mover.h"
+#include "kube/pod.h"
 
 #define VIEW_MAX (120 * KIB) /* of one argument; the kernel's MAX_ARG_STRLEN is 128 KiB */
 
@@ -92,23 +93,14 @@ struct find {
 
 static int look_at(void *arg, const json_t *pod, struct err *e)
 {
+	const char *node = kube_text_at(pod, "spec.nodeName");
 	struct find *f = arg;
-	const json_t *volumes = kube_at(pod, "spec.volumes");
 
 	(void)e;
-	for (size_t i = 0; i < json_array_size(volumes); i++) {
-		const json_t *v = json_array_get(volumes, i);
-		const char *phase = kube_text_at(pod, "status.phase");
-
-		const char *node = kube_text_at(pod, "spec.nodeName");
-
-		if (strcmp(kube_text_at(v, "persistentVolumeClaim.claimName"),
-		           f->job->claim->name) != 0 ||
-		    strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0)
-			continue;
-		(void)snprintf(f->node, sizeof(f->node), "%s", node);
-		f->here |= f->job->node && strcmp(node, f->job->node) == 0;
-	}
+	if (pod_is_over(pod) || !pod_uses(pod, f->job->claim->name))
+		return 0;
+	(void)snprintf(f->node, sizeof(f->node), "%s", node);
+	f->here |= f->job->node && strcmp(node, f->job->node) == 0;
 	return 0;
 }
 

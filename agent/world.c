@@ -9,6 +9,7 @@
 
 #include "common/now.h"
 #include "kube/kube.h"
+#include "kube/pod.h"
 
 #define LEASE_LASTS_S 15 /* where a Lease says nothing */
 #define LEASE_LASTS_MAX_S 3600
@@ -269,24 +270,6 @@ static void pod_forget(struct world_pod *p)
 	p->n = 0;
 }
 
-/* The claim of a volume of a pod, into ret: one that it names, or one that is made for it. */
-static bool volume_claim(const json_t *volume, const char *pod, char *ret, size_t max)
-{
-	const char *name = kube_text_at(volume, "persistentVolumeClaim.claimName");
-
-	if (*name)
-		return snprintf(ret, max, "%s", name) < (int)max;
-	return kube_at(volume, "ephemeral") &&
-	       snprintf(ret, max, "%s-%s", pod, kube_text_at(volume, "name")) < (int)max;
-}
-
-static bool is_over(const json_t *object)
-{
-	const char *phase = kube_text_at(object, "status.phase");
-
-	return strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
-}
-
 /* A pod of ours reads views; that it has a claim says nothing of who should back it up. */
 static bool is_ours(const json_t *object)
 {
@@ -304,11 +287,11 @@ static void put_pod(struct world *w, struct world_pod *p, const json_t *object)
 
 	pod_forget(p);
 	w->pods++;
-	if (is_over(object) || is_ours(object) || n == 0)
+	if (pod_is_over(object) || is_ours(object) || n == 0)
 		return;
 	p->claims = calloc(n, sizeof(char *));
 	for (size_t i = 0; p->claims && i < n; i++) {
-		if (!volume_claim(json_array_get(volumes, i), p->key.name, name, sizeof(name)))
+		if (!pod_volume_claim(object, json_array_get(volumes, i), name))
 			continue;
 		p->claims[p->n] = strdup(name);
 		if (p->claims[p->n])

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "kube/pod.h"
 #include "restore/filler.h"
 #include "restore/filler_impl.h"
 #include "restore/filler_objects.h"
@@ -17,17 +18,10 @@ struct users {
 static int take_pod(void *arg, const json_t *pod, struct err *e)
 {
 	struct users *u = arg;
-	const char *phase = kube_text_at(pod, "status.phase");
-	const json_t *list = kube_at(pod, "spec.volumes");
 
 	(void)e;
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		if (strcmp(phase, "Succeeded") != 0 && strcmp(phase, "Failed") != 0 &&
-		    strcmp(kube_text_at(json_array_get(list, i), "persistentVolumeClaim.claimName"),
-		           u->c->name) == 0)
-			(void)snprintf(u->pod, sizeof(u->pod), "%s",
-			               kube_text_at(pod, "metadata.name"));
-	}
+	if (!pod_is_over(pod) && pod_uses(pod, u->c->name))
+		(void)snprintf(u->pod, sizeof(u->pod), "%s", kube_text_at(pod, "metadata.name"));
 	return 0;
 }
 
