@@ -105,6 +105,28 @@ static int by_sequence(const void *a, const void *b)
 	return by_volume(a, b);
 }
 
+static bool same_volume(const struct candidate *a, const struct candidate *b)
+{
+	return strncmp(voltag_of(a), voltag_of(b), 16) == 0;
+}
+
+static int group(struct survey *s, size_t n, struct err *e)
+{
+	size_t volumes = 0;
+
+	for (size_t i = 0; i < n; i++)
+		volumes += i == 0 || !same_volume(&s->all[i - 1], &s->all[i]);
+	s->groups = calloc(volumes + 1, sizeof(*s->groups));
+	if (!s->groups)
+		return err_set(e, ERR_NOMEM, "no memory for a list of %zu volumes", volumes);
+	for (size_t i = 0; i < n; i++) {
+		if (i == 0 || !same_volume(&s->all[i - 1], &s->all[i]))
+			s->groups[s->n++].v = &s->all[i];
+		s->groups[s->n - 1].n++;
+	}
+	return 0;
+}
+
 static int list(struct survey *s, struct err *e)
 {
 	size_t n = 0;
@@ -113,8 +135,7 @@ static int list(struct survey *s, struct err *e)
 		return -1;
 	const struct commit_list *l = &s->living.commits;
 	s->all = calloc(l->n + 1, sizeof(*s->all));
-	s->groups = calloc(l->n + 1, sizeof(*s->groups));
-	if (!s->all || !s->groups)
+	if (!s->all)
 		return err_set(e, ERR_NOMEM, "no memory for a list of %zu restore points", l->n);
 	for (size_t i = 0; i < l->n; i++) {
 		if (l->v[i].kind == COMMIT_POINT && living_is(&s->living, l->v[i].session))
@@ -122,16 +143,7 @@ static int list(struct survey *s, struct err *e)
 	}
 	if (n > 0)
 		qsort(s->all, n, sizeof(*s->all), by_volume);
-	for (size_t i = 0; i < n; i++) {
-		struct group *g = s->n > 0 ? &s->groups[s->n - 1] : NULL;
-
-		if (!g || strncmp(voltag_of(g->v), voltag_of(&s->all[i]), 16) != 0) {
-			g = &s->groups[s->n++];
-			g->v = &s->all[i];
-		}
-		g->n++;
-	}
-	return 0;
+	return group(s, n, e);
 }
 
 /* ---- one commit ---- */
@@ -347,6 +359,17 @@ static int step_back(struct survey *s, bool *ret_moved, struct err *e)
 	return 0;
 }
 
+/* Whether a set is there twice, at least: in order, doubles are neighbours. */
+static bool sets_have_two(const struct sets *sets, const char *set)
+{
+	const char **found = sets->n > 0
+	                             ? bsearch(&set, sets->v, sets->n, sizeof(*sets->v), text_cmp)
+	                             : NULL;
+
+	return found && ((found > sets->v && strcmp(found[-1], set) == 0) ||
+	                 (found + 1 < sets->v + sets->n && strcmp(found[1], set) == 0));
+}
+
 static int mark_apart(struct survey *s, struct err *e)
 {
 	CLEANUP(clean_sets) struct sets picked = { 0 };
@@ -355,13 +378,9 @@ static int mark_apart(struct survey *s, struct err *e)
 		return -1;
 	for (size_t i = 0; i < s->n; i++) {
 		struct group *g = &s->groups[i];
-		size_t same = 0;
 
-		if (!g->wanted || g->at == g->n || !g->v[g->at].set_of_many)
-			continue;
-		for (size_t j = 0; j < picked.n; j++)
-			same += strcmp(picked.v[j], g->v[g->at].set) == 0;
-		g->pick.apart = same < 2;
+		if (g->wanted && g->at < g->n && g->v[g->at].set_of_many)
+			g->pick.apart = !sets_have_two(&picked, g->v[g->at].set);
 	}
 	return 0;
 }
@@ -423,6 +442,28 @@ void picks_sort(struct picks *p)
 {
 	if (p->n > 0)
 		qsort(p->v, p->n, sizeof(*p->v), by_name);
+}
+
+const struct pick *picks_find(const struct picks *p, const char *ns, const char *name)
+{
+	size_t from = 0;
+	size_t to = p->n;
+
+	while (from < to) {
+		const size_t at = from + (to - from) / 2;
+		const struct point_volume *v = &p->v[at].volume;
+		int c = strcmp(ns, v->namespace);
+
+		if (c == 0)
+			c = strcmp(name, v->name);
+		if (c == 0)
+			return &p->v[at];
+		if (c < 0)
+			to = at;
+		else
+			from = at + 1;
+	}
+	return NULL;
 }
 
 static int give(struct survey *s, struct picks *ret, struct err *e)

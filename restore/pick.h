@@ -44,6 +44,8 @@ struct picks {
 };
 void picks_clear(struct picks *p);
 void picks_sort(struct picks *p);
+/* The pick of a volume, by namespace and name; NULL: there is none. They must be sorted. */
+const struct pick *picks_find(const struct picks *p, const char *ns, const char *name);
 
 struct pick_params {
 	const struct recipe_select *select;

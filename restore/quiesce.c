@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kube/pod.h"
 #include "restore/filler.h"
 
 #define LEASES "aksdr-v-"
@@ -17,23 +18,13 @@ struct users {
 	size_t n;
 };
 
-static bool is_ours(const struct picks *volumes, const char *ns, const char *claim)
-{
-	for (size_t i = 0; i < volumes->n; i++) {
-		const struct point_volume *v = &volumes->v[i].volume;
-
-		if (strcmp(v->namespace, ns) == 0 && strcmp(v->name, claim) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* ---- which claims there are ---- */
 
 struct claims {
 	const struct recipe_select *select;
 	const char *cluster;
 	struct picks *volumes;
+	size_t known; /* of them, the first ones, which are sorted */
 };
 
 static int take_claim(void *arg, const json_t *claim, struct err *e)
@@ -42,9 +33,10 @@ static int take_claim(void *arg, const json_t *claim, struct err *e)
 	const char *ns = kube_text_at(claim, "metadata.namespace");
 	const char *name = kube_text_at(claim, "metadata.name");
 	const json_t *labels = kube_at(claim, "metadata.labels");
+	const struct picks known = { .v = c->volumes->v, .n = c->known };
 
 	if (json_object_get(labels, FILLER_LABEL_ROLE) ||
-	    !recipe_selects(c->select, ns, name, labels) || is_ours(c->volumes, ns, name))
+	    !recipe_selects(c->select, ns, name, labels) || picks_find(&known, ns, name))
 		return 0;
 	struct pick *v = reallocarray(c->volumes->v, c->volumes->n + 1, sizeof(*v));
 	if (!v)
@@ -61,12 +53,23 @@ static int take_claim(void *arg, const json_t *claim, struct err *e)
 int quiesce_add_claims(const struct quiesce *q, const struct recipe_select *select,
                        const char *cluster, struct picks *volumes, struct err *e)
 {
-	struct claims c = { select, cluster, volumes };
+	struct claims c = { select, cluster, volumes, volumes->n };
 	const struct kube_select all = { .ns = NULL };
+	size_t n = 0;
 
 	if (kube_list(q->kube, &kube_pvc, &all, take_claim, &c, NULL, e) < 0)
 		return err_wrap(e, "listing the claims of '%s'", cluster);
 	picks_sort(volumes);
+	/* A list that was begun anew tells some twice. */
+	for (size_t i = 0; i < volumes->n; i++) {
+		const struct point_volume *v = &volumes->v[i].volume;
+		const struct point_volume *last = n > 0 ? &volumes->v[n - 1].volume : NULL;
+
+		if (!last || strcmp(last->namespace, v->namespace) != 0 ||
+		    strcmp(last->name, v->name) != 0)
+			volumes->v[n++] = volumes->v[i];
+	}
+	volumes->n = n;
 	return 0;
 }
 
@@ -76,17 +79,13 @@ static int take_pod(void *arg, const json_t *pod, struct err *e)
 {
 	struct users *u = arg;
 	const char *ns = kube_text_at(pod, "metadata.namespace");
-	const char *phase = kube_text_at(pod, "status.phase");
 	const json_t *list = kube_at(pod, "spec.volumes");
+	char claim[KUBE_NAME_MAX + 1];
 
 	(void)e;
-	if (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0)
-		return 0;
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const char *claim = kube_text_at(json_array_get(list, i),
-		                                 "persistentVolumeClaim.claimName");
-
-		if (!*claim || !is_ours(u->volumes, ns, claim))
+	for (size_t i = 0; i < json_array_size(list) && !pod_is_over(pod); i++) {
+		if (!pod_volume_claim(pod, json_array_get(list, i), claim) ||
+		    !picks_find(u->volumes, ns, claim))
 			continue;
 		if (u->n++ < NAMED_MAX)
 			(void)buf_printf(u->text, "%s%s/%s", u->text->len ? ", " : "", ns,
@@ -161,18 +160,15 @@ void quiesce_lacking(const json_t *note, const struct picks *now, char *ret, siz
 
 	*ret = '\0';
 	json_object_foreach((json_t *)(uintptr_t)note, name, n) {
-		bool has = false;
+		const char *slash = strchr(name, '/');
+		char ns[POINT_NAME_MAX];
+		const struct pick *k = NULL;
 
-		for (size_t i = 0; i < now->n && !has; i++) {
-			const struct pick *k = &now->v[i];
-			char own[2 * POINT_NAME_MAX + 2];
-
-			(void)snprintf(own, sizeof(own), "%s/%s", k->volume.namespace,
-			               k->volume.name);
-			has = strcmp(own, name) == 0 &&
-			      k->sequence > (uint64_t)json_integer_value(n);
+		if (slash) {
+			(void)snprintf(ns, sizeof(ns), "%.*s", (int)(slash - name), name);
+			k = picks_find(now, ns, slash + 1);
 		}
-		if (!has && len < max)
+		if ((!k || k->sequence <= (uint64_t)json_integer_value(n)) && len < max)
 			len += (size_t)snprintf(ret + len, max - len, "%s%s", len ? ", " : "",
 			                        name);
 	}
