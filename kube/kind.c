@@ -12,6 +12,9 @@ const struct kube_kind kube_namespace_kind = { "", "v1", "namespaces", "Namespac
 const struct kube_kind kube_pvc = { "", "v1", "persistentvolumeclaims", "PersistentVolumeClaim",
 	                            false };
 const struct kube_kind kube_pv = { "", "v1", "persistentvolumes", "PersistentVolume", true };
+const struct kube_kind kube_config_map = { "", "v1", "configmaps", "ConfigMap", false };
+const struct kube_kind kube_service_account = { "", "v1", "serviceaccounts", "ServiceAccount",
+	                                        false };
 const struct kube_kind kube_secret = { "", "v1", "secrets", "Secret", false };
 const struct kube_kind kube_storage_class = { STORAGE, "v1", "storageclasses", "StorageClass",
 	                                      true };

@@ -162,6 +162,19 @@ int kube_get(struct kube *k, const struct kube_kind *kind, const char *ns, const
 	return 0;
 }
 
+int kube_find(struct kube *k, const struct kube_kind *kind, const char *ns, const char *name,
+              json_t **ret, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	json_decref(*ret);
+	*ret = NULL;
+	if (kube_get(k, kind, ns, name, ret, &why) == 0 || why.class == ERR_NOT_FOUND)
+		return 0;
+	*e = why;
+	return -1;
+}
+
 /* A copy with a mark of its own, which is written to ret_mark. */
 static json_t *marked(const json_t *object, char ret_mark[33], struct err *e)
 {

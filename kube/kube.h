@@ -56,9 +56,9 @@ struct kube_kind {
 	bool cluster;        /* is not in a namespace */
 };
 extern const struct kube_kind kube_pod, kube_node, kube_namespace_kind, kube_pvc, kube_pv,
-	kube_secret, kube_storage_class, kube_csi_driver, kube_volume_attachment, kube_lease,
-	kube_event, kube_snapshot, kube_snapshot_content, kube_snapshot_class, kube_policy,
-	kube_plan;
+	kube_config_map, kube_service_account, kube_secret, kube_storage_class, kube_csi_driver,
+	kube_volume_attachment, kube_lease, kube_event, kube_snapshot, kube_snapshot_content,
+	kube_snapshot_class, kube_policy, kube_plan;
 
 /*
  * One object each. ns is NULL for kinds of the cluster. All may be called from any thread, block,
@@ -76,6 +76,9 @@ extern const struct kube_kind kube_pod, kube_node, kube_namespace_kind, kube_pvc
  */
 MUST_CHECK int kube_get(struct kube *k, const struct kube_kind *kind, const char *ns,
                         const char *name, json_t **ret, struct err *e);
+/* The same of one that need not be there: then *ret is NULL. What *ret had before is given up. */
+MUST_CHECK int kube_find(struct kube *k, const struct kube_kind *kind, const char *ns,
+                         const char *name, json_t **ret, struct err *e);
 /*
  * Gives the object an annotation aksdr.io/made-by of its own, so that a repetition, after an answer
  * that was lost, finds what it made and is no error. For that it needs a name, not generateName

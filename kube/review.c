@@ -124,8 +124,6 @@ int review_other(struct kube *k, const char *user, const char *const *groups,
 int review_token(struct kube *k, const char *ns, const char *account, const char *audience,
                  int64_t seconds, char **ret, int64_t *ret_expires_s, struct err *e)
 {
-	static const struct kube_kind accounts = { "", "v1", "serviceaccounts", "ServiceAccount",
-		                                   false };
 	CLEANUP(buf_clear) struct buf path = BUF_INIT(CALL_PATH_MAX);
 	auto_json json_t *body = json_pack("{s:s, s:s, s:{s:[s], s:I}}", "apiVersion",
 	                                   "authentication.k8s.io/v1", "kind", "TokenRequest",
@@ -134,7 +132,7 @@ int review_token(struct kube *k, const char *ns, const char *account, const char
 	auto_json json_t *answer = NULL;
 	int64_t expires_ns;
 
-	call_path(&path, &accounts, ns, account, "token");
+	call_path(&path, &kube_service_account, ns, account, "token");
 	if (!body)
 		return err_set(e, ERR_NOMEM, "no memory to ask for a token");
 	if (buf_check(&path, "a path", e) < 0 ||

@@ -27,20 +27,6 @@ void filler_job_clear(struct filler_job *j)
 	json_decref(j->volume);
 }
 
-/* NULL, and 0, when it is not there. */
-static int find(struct kube *k, const struct kube_kind *kind, const char *ns, const char *name,
-                json_t **ret, struct err *e)
-{
-	struct err why = ERR_INIT;
-
-	json_decref(*ret);
-	*ret = NULL;
-	if (kube_get(k, kind, ns, name, ret, &why) == 0 || why.class == ERR_NOT_FOUND)
-		return 0;
-	*e = why;
-	return -1;
-}
-
 static int take_volume(void *arg, const json_t *o, struct err *e)
 {
 	struct filler_job *j = arg;
@@ -75,8 +61,8 @@ int filler_job_look(struct filler_job *j, struct err *e)
 	char labels[128];
 	const struct kube_select select = { .labels = labels };
 
-	if (find(k, &kube_pvc, j->c->ns, j->c->name, &j->target, e) < 0 ||
-	    find(k, &kube_pvc, j->f->ns, j->name, &j->staging, e) < 0)
+	if (kube_find(k, &kube_pvc, j->c->ns, j->c->name, &j->target, e) < 0 ||
+	    kube_find(k, &kube_pvc, j->f->ns, j->name, &j->staging, e) < 0)
 		return -1;
 	json_decref(j->volume);
 	j->volume = NULL;
@@ -174,7 +160,7 @@ static int take(struct filler_job *j, struct err *e)
 	          filler_objects_notes(FILLER_TAKEN, taker, NULL), e) < 0)
 		return -1;
 	/* What it says now stays so. */
-	return find(j->f->kube, &kube_pvc, j->f->ns, j->name, &j->staging, e);
+	return kube_find(j->f->kube, &kube_pvc, j->f->ns, j->name, &j->staging, e);
 }
 
 /* ---- until something is so ---- */
@@ -192,7 +178,7 @@ static int is_so(void *arg, struct err *e)
 	const struct until *u = arg;
 	auto_json json_t *o = NULL;
 
-	if (find(u->j->f->kube, u->kind, u->ns, u->name, &o, e) < 0)
+	if (kube_find(u->j->f->kube, u->kind, u->ns, u->name, &o, e) < 0)
 		return -1;
 	if (u->gone ? !o : strcmp(kube_text_at(o, "status.phase"), "Bound") == 0)
 		return 1;
@@ -217,7 +203,7 @@ static int remove_mover(const struct filler_job *j, struct err *e)
 	auto_json json_t *there = NULL;
 
 	/* By the name there may be another one meanwhile, of a run that has taken the claim. */
-	if (find(f->kube, &kube_pod, f->ns, j->name, &there, e) < 0)
+	if (kube_find(f->kube, &kube_pod, f->ns, j->name, &there, e) < 0)
 		return -1;
 	if (!there)
 		return 0;
@@ -257,7 +243,7 @@ static int make_mover(struct filler_job *j, const char *held, bool fresh, struct
 	const struct filler_claim *c = j->c;
 	auto_json json_t *there = NULL;
 
-	if (find(f->kube, &kube_pod, f->ns, j->name, &there, e) < 0)
+	if (kube_find(f->kube, &kube_pod, f->ns, j->name, &there, e) < 0)
 		return -1;
 	if (there && is_taken(j, there, e) < 0)
 		return -1;
@@ -580,7 +566,7 @@ int filler_namespace(const struct filler *f, const char *ns, const json_t *label
 	auto_json json_t *there = NULL;
 	struct err why = ERR_INIT;
 
-	if (find(f->kube, &kube_namespace_kind, NULL, ns, &there, e) < 0)
+	if (kube_find(f->kube, &kube_namespace_kind, NULL, ns, &there, e) < 0)
 		return -1;
 	if (there && *kube_text_at(there, "metadata.deletionTimestamp"))
 		return err_set(e, ERR_BUSY,

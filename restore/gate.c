@@ -23,7 +23,6 @@
 #define PODS_MAX 1000
 #define CONFIG_MAPS_MAX 1000
 
-static const struct kube_kind config_map = { "", "v1", "configmaps", "ConfigMap", false };
 static const struct kube_kind job_kind = { "batch", "v1", "jobs", "Job", false };
 
 /* What a look saw: 1 open, 0 closed, with why. */
@@ -128,7 +127,7 @@ static int look_for_approval(struct look *l, struct err *e)
 		return failed(l, &why, e);
 	}
 	why = ERR_INIT;
-	if (kube_list(p->kube, &config_map, &select, take_approval, &a, NULL, &why) < 0)
+	if (kube_list(p->kube, &kube_config_map, &select, take_approval, &a, NULL, &why) < 0)
 		return failed(l, &why, e);
 	return a.found ? 1
 	               : closed(l, "nobody has approved it: aksdr-restore approve %.8s %s/%s",
@@ -160,7 +159,7 @@ int gate_approve(struct kube *k, const char *ns, const char *run, const char *ga
 	struct err why = ERR_INIT;
 	if (!o)
 		return err_set(e, ERR_NOMEM, "no memory for an approval");
-	if (kube_create(k, &config_map, ns, o, NULL, &why) == 0 || why.class == ERR_EXISTS)
+	if (kube_create(k, &kube_config_map, ns, o, NULL, &why) == 0 || why.class == ERR_EXISTS)
 		return 0;
 	*e = why;
 	return err_wrap(e, "approving '%s'", gate);
@@ -193,10 +192,10 @@ int gate_forget(struct kube *k, const char *ns, const char *run, struct err *e)
 
 	if (!names)
 		return err_set(e, ERR_NOMEM, "no memory for approvals");
-	if (kube_list(k, &config_map, &select, take_name, &f, NULL, e) < 0)
+	if (kube_list(k, &kube_config_map, &select, take_name, &f, NULL, e) < 0)
 		return err_wrap(e, "taking approvals away");
 	json_array_foreach(names, i, name) {
-		if (kube_delete(k, &config_map, ns, json_string_value(name), NULL, e) < 0)
+		if (kube_delete(k, &kube_config_map, ns, json_string_value(name), NULL, e) < 0)
 			return err_wrap(e, "taking approvals away");
 	}
 	return 0;

@@ -10,8 +10,6 @@
 #define NUMBER "aksdr.io/number"
 #define RECORDS_MAX 10000
 
-static const struct kube_kind config_map = { "", "v1", "configmaps", "ConfigMap", false };
-
 bool history_fits_repository(const struct repo *r)
 {
 	return r->keys->has_sign && key_signer_is_admin(r->keys, r->keys->signer_id) &&
@@ -113,7 +111,7 @@ static int read_maps(struct history *j, const struct reading *x, struct err *e)
 
 	(void)snprintf(labels, sizeof(labels), FILLER_LABEL_RUN "=%s," FILLER_LABEL_ROLE "=" ROLE,
 	               j->run);
-	if (kube_list(j->kube, &config_map, &select, take_map, &m, NULL, e) < 0)
+	if (kube_list(j->kube, &kube_config_map, &select, take_map, &m, NULL, e) < 0)
 		return -1;
 	for (; j->next <= m.n; j->next++) {
 		struct run_entry entry;
@@ -148,7 +146,7 @@ static int add_map(struct history *j, json_t *take_record, struct err *e)
 	                  buf_cstr(&text));
 	if (!o)
 		return err_set(e, ERR_NOMEM, "no memory for a journal");
-	if (kube_create(j->kube, &config_map, j->ns, o, NULL, &why) == 0) {
+	if (kube_create(j->kube, &kube_config_map, j->ns, o, NULL, &why) == 0) {
 		j->next++;
 		return 0;
 	}
@@ -235,5 +233,5 @@ int history_list(const struct repo *r, struct kube *k, const char *ns,
 		return -1;
 	if (!k || l.done)
 		return 0;
-	return kube_list(k, &config_map, &select, take_first, &l, NULL, e);
+	return kube_list(k, &kube_config_map, &select, take_first, &l, NULL, e);
 }

@@ -21,9 +21,6 @@
 #define CLIENT "azure.workload.identity/client-id"
 #define TENANT "azure.workload.identity/tenant-id"
 
-static const struct kube_kind account_kind = { "", "v1", "serviceaccounts", "ServiceAccount",
-	                                       false };
-
 struct trial {
 	const char *ns, *account, *client, *tenant;
 	char file[32]; /* of the token */
@@ -137,7 +134,7 @@ int identity_try(struct kube *k, const char *ns, const char *account, const stru
 	auto_json json_t *o = NULL;
 	struct finding *f;
 
-	if (kube_get(k, &account_kind, ns, account, &o, &why) < 0) {
+	if (kube_get(k, &kube_service_account, ns, account, &o, &why) < 0) {
 		if (ends(&why) || why.class == ERR_RETRY) {
 			*e = why;
 			return -1;

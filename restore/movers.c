@@ -19,8 +19,6 @@
 #define LABELS_CHART "app.kubernetes.io/part-of=aksdr,app.kubernetes.io/component=mover"
 #define ROLE "restore-key"
 
-static const struct kube_kind config_map = { "", "v1", "configmaps", "ConfigMap", false };
-
 bool movers_set(struct movers_options *o, int key, const char *value)
 {
 	switch (key) {
@@ -249,7 +247,7 @@ static int find_template(const struct movers_params *p, struct movers *m, bool *
 
 	*ret_own = false;
 	if (!p->how.image &&
-	    kube_list(p->kube, &config_map, &select, take_map, &m->template, NULL, e) < 0)
+	    kube_list(p->kube, &kube_config_map, &select, take_map, &m->template, NULL, e) < 0)
 		return -1;
 	if (m->template)
 		return 0;

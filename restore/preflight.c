@@ -81,14 +81,12 @@ static void add_secret(const struct preflight_params *p, const char *ns, const c
 static void add_secrets(const struct preflight_params *p, const char *ns, struct auths *auths,
                         struct findings *l)
 {
-	static const struct kube_kind accounts = { "", "v1", "serviceaccounts", "ServiceAccount",
-		                                   false };
 	struct err why = ERR_INIT;
 	auto_json json_t *o = NULL;
 	size_t i;
 	json_t *x;
 
-	if (kube_get(p->kube, &accounts, ns, "default", &o, &why) < 0)
+	if (kube_get(p->kube, &kube_service_account, ns, "default", &o, &why) < 0)
 		return;
 	json_array_foreach(json_object_get(o, "imagePullSecrets"), i, x) {
 		if (i < 16)

@@ -89,41 +89,43 @@ static int prepare(struct work *w, struct err *e)
 
 /*
  * How good the claim of a standby is: the point itself, another one as a whole, a mixture, or what
- * became of it. 0: there is none.
+ * became of it. 0: there is none. -1: nobody knows.
  */
-static int rank_of(const struct work *w, const struct filler *f)
+static int rank_of(const struct work *w, const struct filler *f, struct err *e)
 {
-	struct err ignored = ERR_INIT;
 	char name[FILLER_NAME_MAX];
 	auto_json json_t *claim = NULL;
+	auto_json json_t *target = NULL;
 
 	filler_name(f, w->claim.ns, w->claim.name, name);
-	if (kube_get(f->kube, &kube_pvc, f->ns, name, &claim, &ignored) < 0)
-		return kube_get(f->kube, &kube_pvc, w->claim.ns, w->claim.name, &claim, &ignored) ==
-		                               0 &&
-		                       filler_objects_is_ours(f, claim)
-		               ? 4
-		               : 0;
+	if (kube_find(f->kube, &kube_pvc, f->ns, name, &claim, e) < 0)
+		return -1;
+	if (!claim && kube_find(f->kube, &kube_pvc, w->claim.ns, w->claim.name, &target, e) < 0)
+		return -1;
+	if (!claim)
+		return target && filler_objects_is_ours(f, target) ? 4 : 0;
 	if (!filler_objects_is_whole(claim))
 		return 1;
 	return strcmp(filler_objects_note(claim, FILLER_POINT), w->claim.point) == 0 ? 3 : 2;
 }
 
 /* The best standby of the volume, where there is one. */
-static const struct filler *filler_of(const struct work *w)
+static int filler_of(const struct work *w, const struct filler **ret, struct err *e)
 {
-	const struct filler *best = w->p->filler;
 	int rank = 0;
 
+	*ret = w->p->filler;
 	for (unsigned i = 0; i < w->p->nstandby; i++) {
-		const int its = rank_of(w, &w->p->standby[i]);
+		const int its = rank_of(w, &w->p->standby[i], e);
 
+		if (its < 0)
+			return -1;
 		if (its > rank) {
 			rank = its;
-			best = &w->p->standby[i];
+			*ret = &w->p->standby[i];
 		}
 	}
-	return best;
+	return 0;
 }
 
 static double seconds_since(int64_t began_ns)
@@ -136,9 +138,10 @@ static int one(const struct stage *s, struct stage_volume *v, struct err *e)
 	CLEANUP(clean_work) struct work w = { .p = s->p, .v = v };
 	const int64_t began_ns = now_mono_ns();
 
-	if (prepare(&w, e) < 0)
+	const struct filler *f;
+
+	if (prepare(&w, e) < 0 || filler_of(&w, &f, e) < 0)
 		return -1;
-	const struct filler *f = filler_of(&w);
 	v->is_standby = f != s->p->filler;
 	if ((!s->p->stay && filler_namespace(f, w.ns, s->p->ns_labels, e) < 0) ||
 	    (s->p->take && filler_take(f, &w.claim, e) < 0) ||
