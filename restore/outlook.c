@@ -15,8 +15,8 @@ void outlook_clear(struct outlook *o)
 	finding_clear(&o->findings);
 }
 
+/* Zones as an array of texts. */
 struct target {
-	const char *modes[CLAIM_MODES_MAX];
 	const char *zones[CLAIM_ZONES_MAX];
 };
 
@@ -81,8 +81,9 @@ static int tell_return(const struct repo *r, const struct plan *p, struct findin
 		return 0;
 	if (owner_newest(r, &c, &o, e) < 0)
 		return -1;
-	for (size_t i = 0; i < p->n && o.n > 0 && strcmp(o.cluster, recipe->primary.cluster) == 0;
-	     i++) {
+	if (o.n == 0 || strcmp(o.cluster, recipe->primary.cluster) != 0)
+		return 0;
+	for (size_t i = 0; i < p->n; i++) {
 		const struct pick *k = p->items[i].pick;
 
 		if (!k->session[0] || k->frozen_ns >= o.at_ns)

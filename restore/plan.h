@@ -65,10 +65,4 @@ MUST_CHECK int plan_make(const struct recipe *r, const struct picks *picks,
 /* The stage's name; "" of the last one. */
 const char *plan_stage_name(const struct plan *p, size_t stage);
 
-/*
- * What it is, without what depends on when it is asked for, as members of an object: `volumes`,
- * with their points, claims and images. NULL: no memory. The caller decrefs.
- */
-json_t *plan_volumes_json(const struct plan *p);
-
 #endif

@@ -207,21 +207,6 @@ static void test_plan_make__two_that_would_be_one_are_blocked(void **state)
 	assert_true(w->plan.bytes == 2000);
 }
 
-static void test_plan_volumes_json__has_all_that_a_stranger_needs(void **state)
-{
-	struct world *w = *state;
-
-	make(w, &(struct plan_rates){ .movers = 1 });
-	auto_json json_t *list = plan_volumes_json(&w->plan);
-	const json_t *db = json_array_get(list, 1);
-
-	assert_int_equal(json_array_size(list), 3);
-	assert_string_equal(json_string_value(json_object_get(db, "target")), "db");
-	assert_string_equal(json_string_value(json_object_get(db, "storage_class")), "fast");
-	assert_int_equal(json_array_size(json_object_get(db, "zones")), 2);
-	assert_int_equal(json_integer_value(json_object_get(db, "loss_s")), 7200);
-}
-
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -231,7 +216,6 @@ int main(void)
 		CASE(test_plan_make__tells_of_its_targets),
 		CASE(test_plan_make__tells_what_is_in_the_way),
 		CASE(test_plan_make__two_that_would_be_one_are_blocked),
-		CASE(test_plan_volumes_json__has_all_that_a_stranger_needs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
