@@ -10,12 +10,6 @@
 
 #include "common/json.h"
 
-const struct table_column finding_columns[FINDING_COLUMNS] = {
-	{ "severity", "SEVERITY", TABLE_TEXT }, { "code", "CODE", TABLE_TEXT },
-	{ "object", "OBJECT", TABLE_TEXT },     { "what", "WHAT", TABLE_TEXT },
-	{ "remedy", "REMEDY", TABLE_TEXT },
-};
-
 const char *finding_severity_name(enum finding_severity s)
 {
 	static const char *const names[FINDING_SEVERITIES] = { "block", "warning", "note" };
@@ -128,20 +122,6 @@ void finding_remedy(struct finding *f, const char *fmt, ...)
 	va_start(ap, fmt);
 	format(f->remedy, sizeof(f->remedy), fmt, ap);
 	va_end(ap);
-}
-
-void finding_rows(const struct findings *l, struct table *t)
-{
-	for (size_t i = 0; i < l->n; i++) {
-		const struct finding *f = &l->list[i];
-
-		table_row(t);
-		table_text(t, finding_severity_name(f->severity));
-		table_text(t, f->code);
-		table_text(t, f->object);
-		table_text(t, f->what);
-		table_text(t, f->remedy[0] ? f->remedy : NULL);
-	}
 }
 
 json_t *finding_json(const struct findings *l)

@@ -13,7 +13,6 @@
 
 #include "common/clean.h"
 #include "common/err.h"
-#include "common/table.h"
 
 enum finding_severity {
 	FINDING_BLOCK,   /* the plan cannot be run, or a volume of it not restored */
@@ -62,11 +61,6 @@ void finding_sort(struct findings *l);
 
 /* "block", "warning", "note". */
 const char *finding_severity_name(enum finding_severity s);
-
-/* Columns of a table of findings, and their rows in it. Of FINDING_COLUMNS columns. */
-#define FINDING_COLUMNS 5
-extern const struct table_column finding_columns[FINDING_COLUMNS];
-void finding_rows(const struct findings *l, struct table *t);
 
 /* An array of objects with the same members. NULL: no memory. The caller decrefs. */
 json_t *finding_json(const struct findings *l);

@@ -24,7 +24,7 @@ struct rates {
 };
 
 /*
- * The newest run of this plan that has restored something; else the store is read, for some seconds
+ * The newest run of this plan, where that has restored something; else the store is read, for some seconds
  * at most. A store of which nothing can be read is RATE_UNKNOWN. ERR_NOMEM, ERR_CANCELLED, and what
  * run_log_list() says.
  */

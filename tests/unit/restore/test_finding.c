@@ -72,26 +72,6 @@ static void test_add__notes_never_hide_what_blocks(void **state)
 	assert_int_equal(l.counts[FINDING_BLOCK], FINDINGS_MAX + 4);
 }
 
-static void test_rows__are_those_of_a_table(void **state)
-{
-	auto_findings struct findings l = FINDINGS_INIT;
-	struct err why = ERR_INIT;
-	auto_table struct table *t = table_new("aksdr/test/v1", finding_columns, FINDING_COLUMNS,
-	                                       OUTPUT_CSV, &why);
-	char text[256] = "";
-
-	(void)state;
-	assert_non_null(t);
-	add(&l, FINDING_NOTE, "N", "a\tb");
-	finding_rows(&l, t);
-	FILE *f = fmemopen(text, sizeof(text), "w");
-	assert_non_null(f);
-	ok(table_print(t, f, NULL, e));
-	(void)fclose(f);
-	assert_string_equal(text, "severity,code,object,what,remedy\r\n"
-	                          "note,N,a?b,a?b is so,\r\n");
-}
-
 static void test_json__bytes_that_are_no_text_are_escaped(void **state)
 {
 	auto_findings struct findings l = FINDINGS_INIT;
@@ -110,7 +90,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sort__what_blocks_comes_first_then_code_and_object),
 		cmocka_unit_test(test_add__notes_never_hide_what_blocks),
-		cmocka_unit_test(test_rows__are_those_of_a_table),
 		cmocka_unit_test(test_json__bytes_that_are_no_text_are_escaped),
 	};
 
