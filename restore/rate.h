@@ -24,9 +24,9 @@ struct rates {
 };
 
 /*
- * The newest run of this plan, where that has restored something; else the store is read, for some seconds
- * at most. A store of which nothing can be read is RATE_UNKNOWN. ERR_NOMEM, ERR_CANCELLED, and what
- * run_log_list() says.
+ * The newest run of this plan, where that has restored something; else the store is read, for some
+ * seconds at most. A store of which nothing can be read is RATE_UNKNOWN. ERR_NOMEM, ERR_CANCELLED,
+ * and what run_log_list() says.
  */
 MUST_CHECK int rate_find(const struct repo *r, const char *plan, struct rates *ret, struct err *e);
 
