@@ -17,6 +17,8 @@ static const struct table_column columns[] = {
 	{ "unreadable", "UNREADABLE", TABLE_NUMBER },
 	{ "tombstones", "TOMBSTONES", TABLE_NUMBER },
 	{ "holds", "HOLDS", TABLE_NUMBER },
+	{ "records", NULL, TABLE_NUMBER },
+	{ "drills", NULL, TABLE_NUMBER },
 	{ "anomalies_found", "NEW ANOMALIES", TABLE_NUMBER },
 	{ "anomalies_resolved", "RESOLVED", TABLE_NUMBER },
 	{ "anomalies", "ANOMALIES", TABLE_NUMBER },
@@ -73,6 +75,8 @@ static int tell(const struct verb_common *common, const char *path, const struct
 	table_number(t, (int64_t)r->bad);
 	table_number(t, (int64_t)r->tombstones);
 	table_number(t, (int64_t)r->holds);
+	table_number(t, (int64_t)r->records);
+	table_number(t, (int64_t)r->drills);
 	table_number(t, (int64_t)r->found);
 	table_number(t, (int64_t)r->resolved);
 	table_number(t, (int64_t)r->open);

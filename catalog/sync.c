@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "catalog/chain.h"
+#include "catalog/journal.h"
+#include "catalog/revision.h"
 #include "catalog/row.h"
 #include "catalog/statement.h"
 #include "common/hex.h"
@@ -847,6 +849,30 @@ static int sync_checks(struct sync *s, struct err *e)
 	return known ? checked_each(s->repo, want_record, take_record, &x, e) : -1;
 }
 
+/* ---- journals ---- */
+
+static int note_bad_record(void *arg, const char *key, const struct err *why, struct err *e)
+{
+	struct sync *s = arg;
+	struct anomaly a = { .kind = why->class == ERR_FORMAT ? "unreadable" : "bad_signature",
+		             .detail = why->msg };
+
+	(void)snprintf(a.object, sizeof(a.object), "%s", key);
+	s->result.bad++;
+	return note_anomaly(s, &a, e);
+}
+
+static int sync_journals(struct sync *s, struct err *e)
+{
+	const struct journal_params params = { .bad = note_bad_record, .arg = s };
+	struct journal_result said = { 0 };
+
+	int rc = journal_sync(s->c, s->repo, &params, &said, e);
+	s->result.records = said.records;
+	s->result.drills = said.drills;
+	return rc;
+}
+
 int sync_run(struct catalog *c, const struct repo *r, const struct sync_params *params,
              struct sync_result *ret, struct err *e)
 {
@@ -869,8 +895,10 @@ int sync_run(struct catalog *c, const struct repo *r, const struct sync_params *
 		atomic_store(&params->counts->files_total, s.fresh.n);
 	if (fetch_and_write(&s, e) < 0 || mark(&s, &s.gone, true, e) < 0 || mark_voids(&s, e) < 0 ||
 	    mark(&s, &s.returned, false, e) < 0 || statement_sync(c, r, &s.said, e) < 0 ||
-	    sync_checks(&s, e) < 0 || judge(&s, e) < 0 || count_lost(&s, e) < 0 ||
-	    geo_sync(c, &region, params->now_ns, &s.result.geo, e) < 0 || finish(&s, e) < 0)
+	    sync_checks(&s, e) < 0 || sync_journals(&s, e) < 0 ||
+	    revision_sync(c, r, params->now_ns, e) < 0 || judge(&s, e) < 0 ||
+	    count_lost(&s, e) < 0 || geo_sync(c, &region, params->now_ns, &s.result.geo, e) < 0 ||
+	    finish(&s, e) < 0)
 		return -1;
 	s.result.tombstones = s.said.tombstones;
 	s.result.holds = s.said.holds;

@@ -30,6 +30,7 @@ struct sync_result {
 	uint64_t returned;              /* points that were gone, and are there again */
 	uint64_t bad;                   /* commits that do not open, or do not count */
 	uint64_t tombstones, holds;     /* that are new here */
+	uint64_t records, drills;       /* of journals, and reports in them, that are new here */
 	uint64_t found, resolved, open; /* anomalies: new, no longer so, now */
 	struct geo_result geo;          /* the second region */
 };

@@ -100,6 +100,20 @@ static int decode(const json_t *o, struct owner *ret, struct err *e)
 	return 0;
 }
 
+int owner_decode(const struct repo *r, const char *tag, const json_t *record, struct owner *o,
+                 struct err *e)
+{
+	char prefix[NOTE_KEY_MAX];
+
+	if (decode(record, o, e) < 0 || plan_prefix(r->keys, o->plan, prefix, e) < 0)
+		return err_wrap(e, OWNER_PREFIX "/%s, record %llu", tag, (unsigned long long)o->n);
+	if (strcmp(prefix + strlen(OWNER_PREFIX "/"), tag) != 0)
+		return err_set(e, ERR_FORMAT,
+		               OWNER_PREFIX "/%s, record %llu: it is of another plan, '%s'", tag,
+		               (unsigned long long)o->n, o->plan);
+	return 0;
+}
+
 struct newest {
 	const struct repo *r;
 	const struct chain *c;
@@ -111,15 +125,11 @@ static int take(void *arg, uint64_t n, const json_t *record,
 {
 	const struct newest *x = arg;
 	struct owner o = { .n = n };
-	char prefix[NOTE_KEY_MAX];
 
 	if (!key_signer_is_admin(x->r->keys, signer))
 		return 0;
-	if (decode(record, &o, e) < 0 || plan_prefix(x->r->keys, o.plan, prefix, e) < 0)
-		return err_wrap(e, "'%s', record %llu", x->c->prefix, (unsigned long long)n);
-	if (strcmp(prefix, x->c->prefix) != 0)
-		return err_set(e, ERR_FORMAT, "'%s', record %llu: it is of another plan, '%s'",
-		               x->c->prefix, (unsigned long long)n, o.plan);
+	if (owner_decode(x->r, x->c->prefix + strlen(OWNER_PREFIX "/"), record, &o, e) < 0)
+		return -1;
 	*x->o = o;
 	return 0;
 }

@@ -41,6 +41,12 @@ MUST_CHECK int owner_check_plan(const char *plan, struct err *e);
 MUST_CHECK int owner_open(const struct repo *r, const char *plan, struct chain *ret, struct err *e);
 
 /*
+ * What record o->n of the chain with this tag says. ERR_FORMAT: it is none, or of another plan.
+ */
+MUST_CHECK int owner_decode(const struct repo *r, const char *tag, const json_t *record,
+                            struct owner *o, struct err *e);
+
+/*
  * Reads what came since, and replaces *o by the newest record, if there is one; o is all zeros
  * before the first call. One request when nothing came.
  *   ERR_FORMAT  a record of the admin is none of this plan

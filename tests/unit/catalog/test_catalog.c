@@ -178,7 +178,7 @@ static void test_catalog_open__damaged_pages_are_corrupt(void **state)
 	make(path);
 	exec(path,
 	     "WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM i WHERE x < 3000)"
-	     " INSERT INTO signers SELECT printf('%016x', x), printf('%064x', x), 'name' FROM i");
+	     " INSERT INTO signers (signer, public, name) SELECT printf('%016x', x), printf('%064x', x), 'name' FROM i");
 	auto_free char *bytes = read_file(dir, "catalog.db", &n);
 	assert_true(n > 20 * 4096);
 	/* the head of each page from the second on, as a broken disk may leave it */
@@ -229,9 +229,9 @@ static void test_catalog_open__newer_version_is_refused_by_its_number(void **sta
 	(void)state;
 	make(path);
 	exec(path, "PRAGMA user_version = 99");
-	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 5",
+	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to",
 	             catalog_open(path, CATALOG_READ, &c, e));
-	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to 5",
+	fails_saying(ERR_FORMAT, "of version 99, this program knows versions up to",
 	             catalog_open(path, CATALOG_WRITE, &c, e));
 }
 
@@ -295,7 +295,7 @@ static void test_catalog_open__points_of_an_older_version_stay(void **state)
 	assert_int_equal(sqlite3_column_int(s, 2), 0);
 	assert_int_equal(sqlite3_column_int(s, 3), 1);
 	assert_int_equal(sqlite3_column_int(s, 4), 1);
-	assert_int_equal(sqlite3_column_int(s, 5), 5);
+	assert_int_equal(sqlite3_column_int(s, 5), catalog_version());
 }
 
 static void test_catalog_open__path_that_is_a_directory_is_an_error(void **state)
@@ -339,7 +339,7 @@ static void test_catalog_open__reads_where_nothing_can_be_written(void **state)
 	assert_non_null(mkdtemp(dir));
 	auto_free char *path = path_join(dir, "a?%#.db");
 	make(path);
-	exec(path, "INSERT INTO signers VALUES ('0011223344556677',"
+	exec(path, "INSERT INTO signers (signer, public, name) VALUES ('0011223344556677',"
 	           " '0011223344556677001122334455667700112233445566770011223344556677', 'n')");
 	assert_int_equal(chmod(path, 0444), 0);
 	assert_int_equal(chmod(dir, 0555), 0);
