@@ -55,6 +55,7 @@
 #define FORMAT_KIND_OWNER 'O'
 #define FORMAT_KIND_AUDIT 'A'
 #define FORMAT_KIND_ANCHOR 'W'
+#define FORMAT_KIND_INVENTORY 'B'
 
 #define FORMAT_ABORT_BYTES 512    /* of an abort; no other object below commit/ has this length */
 #define FORMAT_RESEAL_BYTES 112   /* of an entry of a re-seal object: commitment, sealed key */

@@ -14,6 +14,7 @@
 #include "repo/checked.h"
 #include "repo/finals.h"
 #include "repo/gc_impl.h"
+#include "repo/inventory.h"
 #include "repo/meta_cache.h"
 #include "repo/probe.h"
 #include "repo/segment.h"
@@ -326,11 +327,12 @@ static int drop_lone_beat(void *arg, const struct store_item *item, struct err *
 	return drop_if_old(&b->aging, item, e);
 }
 
-/* Pins that count no more, probes that somebody left, and old records of checks. */
+/* Pins that count no more, probes that somebody left, old records of checks and inventories. */
 static int drop_leftovers(struct gc *g, struct err *e)
 {
 	struct aging probes = { .g = g, .keep_ns = DAY_NS };
 	struct aging checks = { .g = g, .keep_ns = CHECKED_KEEP_NS };
+	struct aging inventories = { .g = g, .keep_ns = INVENTORY_KEEP_NS };
 	struct lone_beats beats = { .aging = { .g = g, .keep_ns = DAY_NS } };
 
 	for (size_t i = 0; i < g->expiry.npins; i++) {
@@ -340,7 +342,8 @@ static int drop_leftovers(struct gc *g, struct err *e)
 			return -1;
 	}
 	if (store_list(g->repo->store, "probe/", NULL, drop_if_old, &probes, e) < 0 ||
-	    store_list(g->repo->store, "sess/", NULL, drop_lone_beat, &beats, e) < 0)
+	    store_list(g->repo->store, "sess/", NULL, drop_lone_beat, &beats, e) < 0 ||
+	    store_list(g->repo->store, "ctl/inventory/", NULL, drop_if_old, &inventories, e) < 0)
 		return -1;
 	return store_list(g->repo->store, "check/", NULL, drop_if_old, &checks, e);
 }

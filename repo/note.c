@@ -204,12 +204,19 @@ bool note_is_bad(const struct err *e)
 /* ---- names ---- */
 
 const struct note_place note_places[NOTE_PLACES] = {
-	{ "check/", FORMAT_KIND_CHECKED, true },       { "ctl/audit/", FORMAT_KIND_ANCHOR, false },
-	{ "ctl/damage/", FORMAT_KIND_DAMAGE, true },   { "ctl/fence/", FORMAT_KIND_FENCE, true },
-	{ "ctl/gc/", FORMAT_KIND_COLLECT, true },      { "ctl/owner/", FORMAT_KIND_OWNER, false },
-	{ "ctl/revoked/", FORMAT_KIND_REVOKED, true }, { "ctl/run/", FORMAT_KIND_RUN, false },
-	{ "hold/", FORMAT_KIND_HOLD, false },          { "pin/", FORMAT_KIND_PIN, false },
-	{ "reseal/", FORMAT_KIND_RESEAL, true },       { "sess/", FORMAT_KIND_SESSION, false },
+	{ "check/", FORMAT_KIND_CHECKED, true },
+	{ "ctl/audit/", FORMAT_KIND_ANCHOR, false },
+	{ "ctl/damage/", FORMAT_KIND_DAMAGE, true },
+	{ "ctl/fence/", FORMAT_KIND_FENCE, true },
+	{ "ctl/gc/", FORMAT_KIND_COLLECT, true },
+	{ "ctl/inventory/", FORMAT_KIND_INVENTORY, true },
+	{ "ctl/owner/", FORMAT_KIND_OWNER, false },
+	{ "ctl/revoked/", FORMAT_KIND_REVOKED, true },
+	{ "ctl/run/", FORMAT_KIND_RUN, false },
+	{ "hold/", FORMAT_KIND_HOLD, false },
+	{ "pin/", FORMAT_KIND_PIN, false },
+	{ "reseal/", FORMAT_KIND_RESEAL, true },
+	{ "sess/", FORMAT_KIND_SESSION, false },
 	{ "tomb/", FORMAT_KIND_TOMB, false },
 };
 

@@ -75,7 +75,7 @@ struct note_place {
 	char kind;
 	bool list;
 };
-#define NOTE_PLACES 13
+#define NOTE_PLACES 14
 extern const struct note_place note_places[NOTE_PLACES];
 
 /* "PREFIX/DAY/RANDOM" with 32 random digits. */

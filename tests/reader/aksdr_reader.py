@@ -159,6 +159,7 @@ NAMES = {
     "revoked": f"ctl/revoked/{DAY}/{RANDOM}",
     "fence": f"ctl/fence/{DAY}/{RANDOM}",
     "run": f"ctl/run/{RANDOM}/{NUMBER}",
+    "inventory": f"ctl/inventory/{DAY}/{RANDOM}",
     "owner": f"ctl/owner/[0-9a-f]{{16}}/{NUMBER}",
     "reseal": f"reseal/[0-9a-f]{{16}}/{DAY}/{RANDOM}",
     "tomb": f"tomb/{NUMBER}",
