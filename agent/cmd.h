@@ -5,7 +5,7 @@
 
 #include "common/verb.h"
 
-extern const struct verb cmd_backup, cmd_doctor, cmd_hold, cmd_init, cmd_policies_check,
-	cmd_reconcile, cmd_run;
+extern const struct verb cmd_backup, cmd_doctor, cmd_hold, cmd_init, cmd_inventory,
+	cmd_policies_check, cmd_reconcile, cmd_run;
 
 #endif

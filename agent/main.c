@@ -6,9 +6,9 @@
 
 int main(int argc, char **argv)
 {
-	const struct verb verbs[] = { cmd_init, cmd_backup,         cmd_doctor,
-		                      cmd_hold, cmd_policies_check, cmd_reconcile,
-		                      cmd_run,  { .name = NULL } };
+	const struct verb verbs[] = { cmd_init,      cmd_backup,    cmd_doctor,
+		                      cmd_hold,      cmd_inventory, cmd_policies_check,
+		                      cmd_reconcile, cmd_run,       { .name = NULL } };
 	const struct verb_program program = {
 		.name = "aksdr-agent",
 		.summary = "back up volumes into an encrypted, deduplicated repository",

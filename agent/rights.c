@@ -16,6 +16,8 @@ static const struct rights_rule rules[] = {
 	  "policies cannot select by namespace, and nothing is backed up" },
 	{ RIGHTS_CLUSTER, "", "pods", "list watch",
 	  "who uses a claim is not known, and nothing is backed up" },
+	{ RIGHTS_CLUSTER, "apps", "statefulsets", "list",
+	  "there is no inventory of what is protected in the cluster, and what is not" },
 	{ RIGHTS_CLUSTER, "storage.k8s.io", "storageclasses", "list watch",
 	  "what is left out by its class is not known, and nothing is backed up" },
 	{ RIGHTS_CLUSTER, SNAPSHOT, "volumesnapshotclasses", "list",

@@ -44,6 +44,8 @@ struct run {
 	struct world *world;
 	struct retention retention; /* what came of it last; none before */
 
+	int64_t inventoried_ns;          /* when, by the monotonic clock; 0: never; as the next: */
+	bool uninventoried;              /* it was said that there is none */
 	struct retention_clock retained; /* the keeper's alone */
 	atomic_bool unretained;          /* not all that was to go went, the last time */
 	atomic_uint_fast64_t expired;    /* points */

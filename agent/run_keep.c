@@ -110,8 +110,10 @@ static int look(struct run *r, struct err *e)
 	    sync_run(c, repo, &params, &result, e) < 0)
 		return err_wrap(e, "keeping the catalog");
 	r->retained.came |= result.added > 0;
-	if (!atomic_load(&r->fenced))
+	if (!atomic_load(&r->fenced)) {
 		run_retain(r, c);
+		run_inventory(r, c);
+	}
 	return 0;
 }
 

@@ -34,6 +34,15 @@ MUST_CHECK int run_keep_metrics(struct run *r, struct buf *b, struct err *e);
  */
 void run_retain(struct run *r, struct catalog *c);
 
+/*
+ * Puts an inventory of the cluster into the store, at most one an hour, when it is another one than
+ * the newest, or that is a day old: run_inventory.c. For the keeper's thread, while it leads.
+ */
+void run_inventory(struct run *r, struct catalog *c);
+struct stock_newest;
+/* Whether one with this digest is to be put. Pure. */
+bool run_inventory_wanted(const struct stock_newest *newest, const char *digest, int64_t now_ns);
+
 /* The leader's thread, run_lead.c. */
 void *run_lead(void *arg);
 /* Removes what was made for runs that no Lease knows of; *ret_removed: how many. */

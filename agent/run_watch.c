@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/gather.h"
 #include "agent/run_impl.h"
 #include "common/log.h"
 #include "common/now.h"
@@ -84,25 +85,6 @@ static void trouble(void *arg, const struct err *e)
 	f->trouble = e != NULL;
 }
 
-/* Policies that are files, in place of those in the cluster. */
-static int read_policies(struct run *r, struct err *e)
-{
-	CLEANUP(policy_list_clear) struct policy_list l = { .n = 0 };
-
-	if (policy_load_dir(r->p->policies, NULL, r->p->ns, &l, e) < 0)
-		return -1;
-	for (size_t i = 0; i < l.n; i++) {
-		auto_json json_t *o = json_deep_copy(l.items[i]->document);
-		json_t *ns = json_string(l.items[i]->ns);
-
-		if (!o || json_object_set_new(json_object_get(o, "metadata"), "namespace", ns) < 0)
-			return err_set(e, ERR_NOMEM, "no memory for policies");
-		world_put(r->world, WORLD_POLICIES, o, run_now_s());
-	}
-	world_synced(r->world, WORLD_POLICIES);
-	return 0;
-}
-
 static struct kube_select select_of(const struct run *r, enum world_kind kind)
 {
 	struct kube_select s = { .ns = NULL };
@@ -125,7 +107,7 @@ int run_watch_start(struct run *r, struct err *e)
 	               "app.kubernetes.io/name=aksdr,app.kubernetes.io/component=agent%s%.63s",
 	               r->p->instance ? ",app.kubernetes.io/instance=" : "",
 	               r->p->instance ? r->p->instance : "");
-	if (r->p->policies && read_policies(r, e) < 0)
+	if (r->p->policies && gather_policies(r->p->policies, r->world, e) < 0)
 		return err_wrap(e, "policies in '%s'", r->p->policies);
 	for (int kind = 0; kind < WORLD_KINDS; kind++) {
 		struct run_feed *f = &r->feeds[kind];

@@ -10,6 +10,7 @@
 #include "common/now.h"
 #include "kube/kube.h"
 #include "kube/pod.h"
+#include "snapshot/csi_objects.h"
 
 #define LEASE_LASTS_S 15 /* where a Lease says nothing */
 #define LEASE_LASTS_MAX_S 3600
@@ -165,6 +166,15 @@ static void plan_forget(struct world_plan *p)
 	p->rules = 0;
 }
 
+static uint64_t bytes_of(const json_t *claim)
+{
+	const char *has = kube_text_at(claim, "status.capacity.storage");
+	const int64_t bytes = csi_objects_bytes(
+		*has ? has : kube_text_at(claim, "spec.resources.requests.storage"));
+
+	return bytes > 0 ? (uint64_t)bytes : 0;
+}
+
 static void put_claim(struct world *w, struct world_claim *c, const json_t *object)
 {
 	const char *uid = kube_text_at(object, "metadata.uid");
@@ -182,6 +192,7 @@ static void put_claim(struct world *w, struct world_claim *c, const json_t *obje
 	}
 	keep_text(w, &c->class, kube_text_at(object, "spec.storageClassName"));
 	c->bound = strcmp(kube_text_at(object, "status.phase"), "Bound") == 0;
+	c->bytes = bytes_of(object);
 	c->leaving = *kube_text_at(object, "metadata.deletionTimestamp") != '\0';
 	c->created_s = time_at(object, "metadata.creationTimestamp", 0);
 	c->cancel_s = 0;

@@ -63,6 +63,7 @@ struct world_claim {
 	char *class; /* "" without one */
 	struct claim_lease lease;
 	bool bound, leaving;
+	uint64_t bytes; /* that it has or asks for; 0: it does not say */
 	int64_t created_s;
 	int64_t cancel_s;             /* runs that began before are to end; 0: none */
 	json_t *labels, *annotations; /* or NULL; of annotations only ours */

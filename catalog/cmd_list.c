@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* aksdr-catalog list: points, volumes, anomalies, checks, holds, deletions, the second region. */
+/* aksdr-catalog list: restore points, and what else the catalog knows. */
 #include <string.h>
 
 #include "catalog/cmd.h"
@@ -189,6 +189,25 @@ static const char cut_rows[] =
 	" ELSE max(0, coalesce(at_ns, observed_ns) - cut_ns) / 1000000 END, behind, status, at_ns"
 	" FROM cuts WHERE observed_ns <= ?1 ORDER BY id";
 
+/* ---- what holds data ---- */
+
+static const struct table_column coverage_columns[] = {
+	{ "cluster", NULL, TABLE_TEXT },          { "kind", "KIND", TABLE_TEXT },
+	{ "namespace", "NAMESPACE", TABLE_TEXT }, { "name", "NAME", TABLE_TEXT },
+	{ "owner", "OWNER", TABLE_TEXT },         { "class", NULL, TABLE_TEXT },
+	{ "driver", NULL, TABLE_TEXT },           { "bytes", "SIZE", TABLE_BYTES },
+	{ "count", "COUNT", TABLE_NUMBER },       { "state", "STATE", TABLE_TEXT },
+	{ "reason", NULL, TABLE_TEXT },           { "policy", NULL, TABLE_TEXT },
+	{ "since", "SINCE", TABLE_TIME },         { "why", "WHY", TABLE_TEXT },
+};
+
+static const char coverage_rows[] =
+	"SELECT cluster, kind, namespace, name, owner, class, driver, nullif(bytes, 0), count,"
+	" state, reason, policy, from_ns, why FROM inventory"
+	" WHERE from_ns <= ?1 AND (until_ns IS NULL OR ?1 < until_ns)"
+	" ORDER BY CASE state WHEN 'exposed' THEN 0 WHEN 'excluded' THEN 1 ELSE 2 END,"
+	" cluster, kind, namespace, name, owner";
+
 /* Fills the table with the rows of a statement, whose columns are those of the table. */
 static int fill(struct catalog *c, sqlite3_stmt *s, struct table *t, struct err *e)
 {
@@ -232,14 +251,21 @@ static const struct listing listings[] = {
 	  ARRAY_LEN(deletion_columns) },
 	{ "geo", "aksdr/geo/v1", geo_rows, geo_columns, ARRAY_LEN(geo_columns) },
 	{ "cuts", "aksdr/cuts/v1", cut_rows, cut_columns, ARRAY_LEN(cut_columns) },
+	{ "coverage", "aksdr/coverage/v1", coverage_rows, coverage_columns,
+	  ARRAY_LEN(coverage_columns) },
 };
+
+static bool is_of_volumes(const struct listing *l)
+{
+	return l->sql != check_rows && l->sql != cut_rows && l->sql != coverage_rows;
+}
 
 static void bind(const struct listing *l, const struct cmd_options *o, const char *voltag,
                  sqlite3_stmt *s)
 {
 	int64_t as_of_ns = o->as_of_ns ? o->as_of_ns : INT64_MAX;
 
-	if (l->sql == check_rows || l->sql == cut_rows) {
+	if (!is_of_volumes(l)) {
 		(void)sqlite3_bind_int64(s, 1, as_of_ns);
 		return;
 	}
@@ -277,7 +303,7 @@ static const struct listing *choose(const char *name, struct err *e)
 	else
 		(void)err_set(e, ERR_INVALID,
 		              "'%s' cannot be listed: points, volumes, anomalies, checks, holds, "
-		              "deletions, geo and cuts can",
+		              "deletions, geo, cuts and coverage can",
 		              name);
 	return NULL;
 }
@@ -293,7 +319,7 @@ int cmd_list(void *state, const struct verb_common *common, int argc, char **arg
 		return -1;
 	if ((o->since_ns || o->until_ns) && l->sql != point_rows)
 		return err_set(e, ERR_INVALID, "--since and --until are for points");
-	if (o->volume && (l->sql == check_rows || l->sql == cut_rows))
+	if (o->volume && !is_of_volumes(l))
 		return err_set(e, ERR_INVALID, "--volume has no meaning for %s", l->name);
 	if (o->as_of_ns && l->sql == geo_rows)
 		return err_set(e, ERR_INVALID,

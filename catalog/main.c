@@ -203,9 +203,12 @@ static const struct verb readers[] = {
 	},
 	{
 		.name = "list",
-		.args = "[points|volumes|anomalies|checks|holds|deletions|geo|cuts]",
+		.args = "[WHAT]",
 		.summary = "list restore points (default), or what else the catalog knows",
-		.text = "Reads the catalog only: 'sync' first to see what is new in the store. "
+		.text = "WHAT is points, volumes, anomalies, checks, holds, deletions, geo, cuts or "
+			"coverage (what holds data in clusters, and whether it is protected).\n"
+			"\n"
+			"Reads the catalog only: 'sync' first to see what is new in the store. "
 			"The catalog "
 			"is found by --catalog, or by the repository that --key names, or it is "
 			"the only "

@@ -23,6 +23,7 @@ const struct kube_kind kube_volume_attachment = { STORAGE, "v1", "volumeattachme
 	                                          "VolumeAttachment", true };
 const struct kube_kind kube_lease = { "coordination.k8s.io", "v1", "leases", "Lease", false };
 const struct kube_kind kube_event = { "events.k8s.io", "v1", "events", "Event", false };
+const struct kube_kind kube_stateful_set = { "apps", "v1", "statefulsets", "StatefulSet", false };
 const struct kube_kind kube_snapshot = { SNAPSHOT, "v1", "volumesnapshots", "VolumeSnapshot",
 	                                 false };
 const struct kube_kind kube_snapshot_content = { SNAPSHOT, "v1", "volumesnapshotcontents",

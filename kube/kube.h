@@ -58,7 +58,7 @@ struct kube_kind {
 extern const struct kube_kind kube_pod, kube_node, kube_namespace_kind, kube_pvc, kube_pv,
 	kube_config_map, kube_service_account, kube_secret, kube_storage_class, kube_csi_driver,
 	kube_volume_attachment, kube_lease, kube_event, kube_snapshot, kube_snapshot_content,
-	kube_snapshot_class, kube_policy, kube_plan;
+	kube_snapshot_class, kube_policy, kube_plan, kube_stateful_set;
 
 /*
  * One object each. ns is NULL for kinds of the cluster. All may be called from any thread, block,

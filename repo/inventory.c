@@ -43,7 +43,7 @@ static const char *const text_names[INVENTORY_TEXTS] = {
 static void item_clear(struct inventory_item *i)
 {
 	for (size_t t = 0; t < INVENTORY_TEXTS; t++)
-		free(i->texts[t]);
+		free((void *)(uintptr_t)i->texts[t]);
 }
 
 void inventory_clear(struct inventory *v)
@@ -241,7 +241,7 @@ static int decode_item(const json_t *o, const char *what, struct inventory *v, s
 			return -1;
 		if (strlen(text) > INVENTORY_TEXT_MAX)
 			return err_set(e, ERR_FORMAT, "%s.%s is too long", what, text_names[t]);
-		item.texts[t] = (char *)(uintptr_t)text; /* is copied */
+		item.texts[t] = text; /* is copied */
 	}
 	return inventory_add(v, &item, e);
 }
@@ -378,43 +378,38 @@ static int read_record(const struct repo *r, const char *key, struct inventory *
 	return 0;
 }
 
-struct reading {
+int inventory_get(const struct repo *r, const char *key, int64_t received_ns, struct inventory *ret,
+                  struct err *e)
+{
+	(void)snprintf(ret->key, sizeof(ret->key), "%.*s", NOTE_KEY_MAX - 1, key);
+	ret->received_ns = received_ns;
+	return read_record(r, key, ret, e) < 0 ? err_wrap(e, "reading an inventory") : 0;
+}
+
+struct listing {
 	const struct repo *r;
-	int (*want)(void *arg, const char *key, struct err *e);
-	int (*each)(void *arg, struct inventory *v, struct err *e);
+	int (*each)(void *arg, const char *key, int64_t received_ns, struct err *e);
 	void *arg;
 };
 
-static int take_record(void *arg, const struct store_item *item, struct err *e)
+static int take_name(void *arg, const struct store_item *item, struct err *e)
 {
-	const struct reading *x = arg;
-	CLEANUP(inventory_clear) struct inventory v = { .received_ns = item->st.received_ns };
-	struct err why = ERR_INIT;
+	const struct listing *l = arg;
 
-	if (cancel_check(x->r->cancel, e) < 0)
+	if (cancel_check(l->r->cancel, e) < 0)
 		return -1;
-	if (!note_name_valid(item->key + strlen(PREFIX)))
-		return 0;
-	const int wanted = x->want ? x->want(x->arg, item->key, e) : 1;
-	if (wanted <= 0)
-		return wanted;
-	(void)snprintf(v.key, sizeof(v.key), "%.*s", NOTE_KEY_MAX - 1, item->key);
-	if (read_record(x->r, item->key, &v, &why) < 0) {
-		if (note_is_bad(&why))
-			return 0;
-		*e = why;
-		return -1;
-	}
-	return x->each(x->arg, &v, e);
+	return note_name_valid(item->key + strlen(PREFIX))
+	               ? l->each(l->arg, item->key, item->st.received_ns, e)
+	               : 0;
 }
 
-int inventory_each(const struct repo *r, int (*want)(void *arg, const char *key, struct err *e),
-                   int (*each)(void *arg, struct inventory *v, struct err *e), void *arg,
-                   struct err *e)
+int inventory_list(const struct repo *r,
+                   int (*each)(void *arg, const char *key, int64_t received_ns, struct err *e),
+                   void *arg, struct err *e)
 {
-	struct reading x = { .r = r, .want = want, .each = each, .arg = arg };
+	struct listing l = { .r = r, .each = each, .arg = arg };
 
-	if (store_list(r->store, PREFIX, NULL, take_record, &x, e) < 0)
-		return err_wrap(e, "reading the inventories");
+	if (store_list(r->store, PREFIX, NULL, take_name, &l, e) < 0)
+		return err_wrap(e, "listing the inventories");
 	return 0;
 }

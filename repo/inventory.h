@@ -70,7 +70,7 @@ struct inventory_item {
 	enum inventory_reason reason;
 	uint64_t bytes; /* that it may hold; 0: not said */
 	uint64_t count; /* how many it stands for, of the same workload and name; 1 of claims */
-	char *texts[INVENTORY_TEXTS];
+	const char *texts[INVENTORY_TEXTS]; /* owned, of what is in an inventory */
 };
 
 struct inventory {
@@ -106,14 +106,18 @@ MUST_CHECK int inventory_settle(struct inventory *v, size_t max, struct err *e);
 /* Puts a record of one that is settled. ERR_DENIED: the key cannot sign. */
 MUST_CHECK int inventory_put(const struct repo *r, const struct inventory *v, struct err *e);
 
+/* The names of the records that there are, in their order. */
+MUST_CHECK int inventory_list(const struct repo *r,
+                              int (*each)(void *arg, const char *key, int64_t received_ns,
+                                          struct err *e),
+                              void *arg, struct err *e);
+
 /*
- * Reads the records whose keys want (NULL: all) says 1 of, in the order of their keys; those that
- * do not open are passed over. v is valid during the call, and each may take what it has.
+ * Reads a record into ret, an empty one. What note_is_bad() says of the error tells whether it is
+ * about the record itself.
  */
-MUST_CHECK int inventory_each(const struct repo *r,
-                              int (*want)(void *arg, const char *key, struct err *e),
-                              int (*each)(void *arg, struct inventory *v, struct err *e), void *arg,
-                              struct err *e);
+MUST_CHECK int inventory_get(const struct repo *r, const char *key, int64_t received_ns,
+                             struct inventory *ret, struct err *e);
 
 /* The items as text, one JSON object a line; and back, into an empty one. */
 MUST_CHECK int inventory_encode(const struct inventory *v, struct buf *b, struct err *e);

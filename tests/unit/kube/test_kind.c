@@ -27,6 +27,7 @@ static void test_kinds__are_below_their_paths(void **state)
 		{ &kube_snapshot_class, "/apis/snapshot.storage.k8s.io/v1/volumesnapshotclasses" },
 		{ &kube_policy, "/apis/aksdr.io/v1alpha1/namespaces/n/backuppolicies" },
 		{ &kube_plan, "/apis/aksdr.io/v1alpha1/namespaces/n/restoreplans" },
+		{ &kube_stateful_set, "/apis/apps/v1/namespaces/n/statefulsets" },
 	};
 
 	(void)state;

@@ -14,32 +14,49 @@ static void add(struct inventory *v, enum inventory_kind kind, enum inventory_st
 		.reason = state == INVENTORY_PROTECTED ? INVENTORY_BY_POLICY : INVENTORY_NO_POLICY,
 		.bytes = 1024,
 		.count = 1,
-		.texts = { [INVENTORY_NS] = (char *)(uintptr_t)ns,
-		           [INVENTORY_NAME] = (char *)(uintptr_t)name,
-		           [INVENTORY_OWNER] = (char *)(uintptr_t)owner,
-		           [INVENTORY_WHY] = (char *)(uintptr_t) "because" },
+		.texts = { [INVENTORY_NS] = ns,
+		           [INVENTORY_NAME] = name,
+		           [INVENTORY_OWNER] = owner,
+		           [INVENTORY_WHY] = "because" },
 	};
 
 	ok(inventory_add(v, &item, e));
 }
 
-static int keep(void *arg, struct inventory *v, struct err *e)
+struct reading {
+	const struct repo *r;
+	struct inventory *to; /* the one that was read last */
+	unsigned listed, bad;
+};
+
+static int read_one(void *arg, const char *key, int64_t received_ns, struct err *e)
 {
-	struct inventory *to = arg;
+	struct reading *x = arg;
+	struct inventory v = { .n = 0 };
+	struct err why = ERR_INIT;
 
 	(void)e;
-	inventory_clear(to);
-	*to = *v;
-	*v = (struct inventory){ .n = 0 };
+	x->listed++;
+	assert_int_equal(strncmp(key, "ctl/inventory/20", 16), 0);
+	if (inventory_get(x->r, key, received_ns, &v, &why) < 0) {
+		assert_true(note_is_bad(&why));
+		inventory_clear(&v);
+		x->bad++;
+		return 0;
+	}
+	inventory_clear(x->to);
+	*x->to = v;
 	return 0;
 }
 
-static int none_wanted(void *arg, const char *key, struct err *e)
+/* Reads all there are; how many of them are bad. */
+static unsigned read_all(const struct repo *r, unsigned listed, struct inventory *to)
 {
-	(void)e;
-	assert_int_equal(strncmp(key, "ctl/inventory/20", 16), 0);
-	(*(unsigned *)arg)++;
-	return 0;
+	struct reading x = { .r = r, .to = to };
+
+	ok(inventory_list(r, read_one, &x, e));
+	assert_int_equal(x.listed, listed);
+	return x.bad;
 }
 
 static void test_inventory_put__comes_back_in_order(void **state)
@@ -47,7 +64,6 @@ static void test_inventory_put__comes_back_in_order(void **state)
 	auto_kit struct kit k = kit_new();
 	CLEANUP(inventory_clear) struct inventory v = { .at_ns = 42, .cluster = "c1" };
 	CLEANUP(inventory_clear) struct inventory back = { .n = 0 };
-	unsigned asked = 0;
 
 	(void)state;
 	add(&v, INVENTORY_EMPTY_DIR, INVENTORY_EXPOSED, "shop", "tmp", "Deployment/web");
@@ -55,7 +71,7 @@ static void test_inventory_put__comes_back_in_order(void **state)
 	add(&v, INVENTORY_CLAIM, INVENTORY_EXCLUDED, "dev", "orders", NULL);
 	ok(inventory_settle(&v, INVENTORY_ITEMS_MAX, e));
 	ok(inventory_put(k.agent, &v, e));
-	ok(inventory_each(k.audit, NULL, keep, &back, e));
+	assert_int_equal(read_all(k.audit, 1, &back), 0);
 	assert_int_equal(back.n, 3);
 	assert_string_equal(back.cluster, "c1");
 	assert_int_equal(back.at_ns, 42);
@@ -70,8 +86,6 @@ static void test_inventory_put__comes_back_in_order(void **state)
 	assert_int_equal(back.v[1].bytes, 1024);
 	assert_int_equal(back.v[2].kind, INVENTORY_EMPTY_DIR);
 	assert_string_equal(back.v[2].texts[INVENTORY_WHY], "because");
-	ok(inventory_each(k.audit, none_wanted, keep, &asked, e));
-	assert_int_equal(asked, 1);
 }
 
 static void test_inventory_put__nothing_at_all_is_an_inventory_too(void **state)
@@ -84,7 +98,7 @@ static void test_inventory_put__nothing_at_all_is_an_inventory_too(void **state)
 	back.n = 0;
 	ok(inventory_settle(&v, INVENTORY_ITEMS_MAX, e));
 	ok(inventory_put(k.agent, &v, e));
-	ok(inventory_each(k.audit, NULL, keep, &back, e));
+	assert_int_equal(read_all(k.audit, 1, &back), 0);
 	assert_int_equal(back.n, 0);
 	assert_int_equal(back.at_ns, 1);
 	/* SHA-256 of no bytes */
@@ -106,7 +120,7 @@ static void test_inventory_put__a_large_one_takes_little_room(void **state)
 	}
 	ok(inventory_settle(&v, INVENTORY_ITEMS_MAX, e));
 	ok(inventory_put(k.agent, &v, e));
-	ok(inventory_each(k.audit, NULL, keep, &back, e));
+	assert_int_equal(read_all(k.audit, 1, &back), 0);
 	assert_int_equal(back.n, 10000);
 	assert_string_equal(back.digest, v.digest);
 }
@@ -205,7 +219,7 @@ static void damage(const struct kit *k, const char *json, const char *list)
 	ok(note_put_list(k->agent, FORMAT_KIND_INVENTORY, key, o, &b, e));
 }
 
-static void test_inventory_each__passes_over_what_does_not_open(void **state)
+static void test_inventory_get__refuses_what_does_not_add_up(void **state)
 {
 	auto_kit struct kit k = kit_new();
 	CLEANUP(inventory_clear) struct inventory v = { .at_ns = 7 };
@@ -216,16 +230,17 @@ static void test_inventory_each__passes_over_what_does_not_open(void **state)
 	"{\"schema\":\"aksdr/inventory/v1\",\"cluster\":\"c\",\"user\":\"u\",\"host\":\"h\"," \
 	"\"at_ns\":1,\"items\":" items ",\"omitted\":0,\"bytes\":" bytes ",\"digest\":\""     \
 	"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}"
+	ok(put_text(k.store, "ctl/inventory/readme", "hello", e));
 	damage(&k, "{\"schema\":\"aksdr/inventory/v2\"}", "");
 	damage(&k, HEAD("1", "0"), "");
 	damage(&k, HEAD("0", "40000000"), "");
 	damage(&k, HEAD("0", "10"), "no frame");
 	damage(&k, HEAD("1", "3"), "{}\n");
-	ok(inventory_each(k.audit, NULL, keep, &back, e));
+	assert_int_equal(read_all(k.audit, 5, &back), 5);
 	assert_int_equal(back.at_ns, 0);
 	ok(inventory_settle(&v, 1, e));
 	ok(inventory_put(k.agent, &v, e));
-	ok(inventory_each(k.audit, NULL, keep, &back, e));
+	assert_int_equal(read_all(k.audit, 6, &back), 5);
 	assert_int_equal(back.at_ns, 7);
 }
 
@@ -240,7 +255,7 @@ int main(void)
 		cmocka_unit_test(test_inventory_settle__leaves_out_what_is_protected_first),
 		cmocka_unit_test(test_inventory_add__cuts_a_long_text_between_characters),
 		cmocka_unit_test(test_inventory_decode__refuses_what_it_does_not_know),
-		cmocka_unit_test(test_inventory_each__passes_over_what_does_not_open),
+		cmocka_unit_test(test_inventory_get__refuses_what_does_not_add_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
