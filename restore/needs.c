@@ -26,6 +26,20 @@ static const struct needs_rule rules[] = {
 	  "plans in the cluster cannot be named", false },
 };
 
+/* of gates, by their kind, in the namespace that they name */
+static const struct {
+	enum recipe_gate_kind kind;
+	struct needs_rule rule;
+} gate_rules[] = {
+	{ RECIPE_COMMAND,
+	  { NEEDS_TARGETS, "", "pods", "list", "the pod of a gate's command is not found", true } },
+	{ RECIPE_COMMAND,
+	  { NEEDS_TARGETS, "", "pods/exec", "create get", "a gate's command cannot be run",
+	    true } },
+	{ RECIPE_JOB,
+	  { NEEDS_TARGETS, "batch", "jobs", "get", "the Job of a gate is not seen", true } },
+};
+
 const struct needs_rule *needs_rules(size_t *ret_n)
 {
 	*ret_n = ARRAY_LEN(rules);
@@ -95,5 +109,51 @@ int needs_look(struct kube *k, const char *ns, const char *const *targets, size_
 		                                     : ask(k, &look, true, &lacking, e)) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+/* Whether one before it, of the stage or of those before, asks for the same. */
+static bool asked_before(const struct recipe *r, const struct recipe_gate *g)
+{
+	for (size_t i = 0; i < r->nstages; i++)
+		for (unsigned side = 0; side < 2; side++) {
+			const struct recipe_gates *of = side ? &r->stages[i].hooks
+			                                     : &r->stages[i].gates;
+
+			for (size_t j = 0; j < of->n; j++) {
+				if (&of->v[j] == g)
+					return false;
+				/* Kinds that have rules have namespaces. */
+				if (of->v[j].kind == g->kind && strcmp(of->v[j].ns, g->ns) == 0)
+					return true;
+			}
+		}
+	return false;
+}
+
+static int ask_gates(struct kube *k, const struct recipe *r, const struct recipe_gates *of,
+                     struct findings *l, struct err *e)
+{
+	for (size_t i = 0; i < of->n; i++) {
+		const struct recipe_gate *g = &of->v[i];
+
+		for (size_t j = 0; j < ARRAY_LEN(gate_rules); j++) {
+			struct look look = { .rule = &gate_rules[j].rule, .ns = g->ns, .l = l };
+			unsigned lacking;
+
+			if (gate_rules[j].kind == g->kind && !asked_before(r, g) &&
+			    ask(k, &look, true, &lacking, e) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+int needs_gates(struct kube *k, const struct recipe *r, struct findings *l, struct err *e)
+{
+	for (size_t i = 0; i < r->nstages; i++)
+		if (ask_gates(k, r, &r->stages[i].gates, l, e) < 0 ||
+		    ask_gates(k, r, &r->stages[i].hooks, l, e) < 0)
+			return -1;
 	return 0;
 }

@@ -8,6 +8,7 @@
 
 #include "kube/kube.h"
 #include "restore/finding.h"
+#include "restore/recipe.h"
 
 enum needs_where {
 	NEEDS_CLUSTER, /* in all namespaces */
@@ -33,5 +34,9 @@ const struct needs_rule *needs_rules(size_t *ret_n);
  */
 MUST_CHECK int needs_look(struct kube *k, const char *ns, const char *const *targets, size_t n,
                           struct findings *l, struct err *e);
+
+/* The same for what the plan's gates and hooks look at, in the namespaces that they name. */
+MUST_CHECK int needs_gates(struct kube *k, const struct recipe *r, struct findings *l,
+                           struct err *e);
 
 #endif

@@ -54,6 +54,7 @@ static int preflight(const struct outlook_params *o, const struct repo *r, const
 		.kube = o->scope->kube,
 		.ns = o->scope->ns,
 		.account = o->account,
+		.plan = o->scope->recipe,
 		.repo = r,
 		.fences = o->fences,
 		.images = o->images,

@@ -194,6 +194,7 @@ int preflight_run(const struct preflight_params *p, struct findings *ret, struct
 	for (size_t i = 0; i < ARRAY_LEN(judges); i++)
 		judges[i](p, &f, ret);
 	if (needs_look(p->kube, p->ns, f.namespaces, f.nnamespaces, ret, e) < 0 ||
+	    (p->plan && needs_gates(p->kube, p->plan, ret, e) < 0) ||
 	    (p->account && identity_try(p->kube, p->ns, p->account, p->cancel, ret, e) < 0) ||
 	    look_at_images(p, &f, ret, e) < 0 || look_at_store(p, ret, e) < 0)
 		return err_wrap(e, "looking whether the plan could be run");

@@ -15,6 +15,7 @@
 #include "kube/kube.h"
 #include "repo/repo.h"
 #include "restore/finding.h"
+#include "restore/recipe.h"
 
 /* A volume as it is to be at the secondary, with all mappings of the plan. Borrowed texts. */
 struct preflight_volume {
@@ -38,6 +39,7 @@ struct preflight_params {
 	const char *ns;            /* the tool's namespace there: staging claims and movers */
 	const char *run;           /* whose claims may be there already; NULL: none */
 	const char *account;       /* service account of movers there; NULL: it is not looked at */
+	const struct recipe *plan; /* of which gates are looked at; may be NULL */
 	const struct repo *repo;   /* NULL: key and store are not looked at */
 	bool fences;               /* a failover: the key must be able to fence the primary */
 	bool images;               /* registries are asked */

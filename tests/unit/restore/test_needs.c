@@ -104,6 +104,41 @@ static void test_look__rights_in_the_targets_alone_are_enough(void **state)
 	assert_string_equal(l.list[0].object, "create persistentvolumeclaims in web");
 }
 
+static void test_gates__ask_where_they_look_and_once(void **state)
+{
+	auto_findings struct findings l = FINDINGS_INIT;
+	auto_json json_t *plan = json_loads(
+		"{\"apiVersion\": \"aksdr.io/v1alpha1\", \"kind\": \"RestorePlan\","
+		"\"metadata\": {\"name\": \"shop\"}, \"spec\": {\"mode\": \"hot/cold\","
+		"\"primary\": {\"cluster\": \"we\"}, \"selector\": {}, \"stages\": [{\"name\": \"a\","
+		"\"selector\": {}, \"gates\": [{\"name\": \"g\", \"kind\": \"approval\"},"
+		"{\"name\": \"c\", \"kind\": \"command\", \"command\": [\"true\"],"
+		"\"pod\": {\"namespace\": \"shop\", \"selector\": \"a=b\"}}],"
+		"\"hooks\": [{\"name\": \"d\", \"kind\": \"command\", \"command\": [\"true\"],"
+		"\"pod\": {\"namespace\": \"shop\", \"selector\": \"a=c\"}},"
+		"{\"name\": \"j\", \"kind\": \"job\","
+		"\"job\": {\"namespace\": \"web\", \"name\": \"m\"}}]}]}}",
+		0, NULL);
+	auto_recipe struct recipe *r = NULL;
+
+	(void)state;
+	ok(recipe_read(plan, "aksdr", &r, e));
+	ok(needs_gates(kit.kube, r, &l, e));
+	assert_int_equal(l.n, 0);
+	denied = "\"subresource\":\"exec\"";
+	ok(needs_gates(kit.kube, r, &l, e));
+	finding_sort(&l);
+	assert_int_equal(l.n, 2);
+	assert_int_equal(l.list[0].severity, FINDING_BLOCK);
+	assert_string_equal(l.list[0].object, "create pods/exec in shop");
+	assert_string_equal(l.list[1].object, "get pods/exec in shop");
+	denied = "\"resource\":\"jobs\"";
+	finding_clear(&l);
+	ok(needs_gates(kit.kube, r, &l, e));
+	assert_int_equal(l.n, 1);
+	assert_string_equal(l.list[0].object, "get jobs.batch in web");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +147,7 @@ int main(void)
 		CASE(test_look__what_is_given_is_not_told),
 		CASE(test_look__a_right_that_is_missing_blocks),
 		CASE(test_look__rights_in_the_targets_alone_are_enough),
+		CASE(test_gates__ask_where_they_look_and_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
