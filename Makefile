@@ -281,7 +281,7 @@ fast_tests := $(foreach k,$(FAST_KINDS),$(call tests_of,$k)) $(fuzz_tests)
 # These wait most of the time: `test` runs them beside the others, one at a time. What takes longest of them, and the
 # image, are by themselves (check-kube, check-image): all of it is more than CI has time for.
 CLUSTER_KINDS := kube image
-LONG_STORIES := chaos drill failover rights run scale standby
+LONG_STORIES := chaos drill failover month rights run scale standby
 all_tests := $(foreach k,$(filter-out $(CLUSTER_KINDS),$(SCRIPT_KINDS)),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
 cluster_tests := $(filter-out $(LONG_STORIES:%=tests/kube/%.sh),$(call tests_of,kube))
 
