@@ -260,16 +260,10 @@ static int find_volumes(struct cleaning *c, struct err *e)
 
 static int give_up_volumes(struct cleaning *c, struct err *e)
 {
-	auto_json json_t *p = json_pack("{s:{s:s}}", "spec", "persistentVolumeReclaimPolicy",
-	                                "Delete");
-
-	if (!p)
-		return err_set(e, ERR_NOMEM, "no memory for a change of a volume");
 	for (size_t i = 0; i < c->volumes.n; i++) {
 		struct err why = ERR_INIT;
 
-		if (kube_patch(c->d->kube, &kube_pv, NULL, c->volumes.v[i], NULL, KUBE_MERGE, p,
-		               NULL, &why) < 0 &&
+		if (filler_drop_policy(c->d->kube, c->volumes.v[i], "Delete", &why) < 0 &&
 		    keep(c, &why, e) < 0)
 			return -1;
 	}

@@ -480,22 +480,25 @@ static int make_target(struct filler_job *j, struct err *e)
 	               j->c->ns, j->c->name, kube_text_at(j->volume, "metadata.name"));
 }
 
+int filler_job_finish(struct kube *k, const json_t *volume, struct err *e)
+{
+	const char *policy = filler_objects_note(volume, FILLER_RECLAIM);
+
+	if (!*policy)
+		return 0;
+	return patch(k, &kube_pv, NULL, kube_text_at(volume, "metadata.name"),
+	             json_pack("{s:{s:{s:n}, s:{s:n, s:n}}, s:{s:s}}", "metadata", "labels",
+	                       FILLER_LABEL_FILL, "annotations", FILLER_RECLAIM, FILLER_TAKEN,
+	                       "spec", "persistentVolumeReclaimPolicy", policy),
+	             e);
+}
+
 static int finish_volume(struct filler_job *j, struct err *e)
 {
-	const char *policy;
-
 	if (!j->volume && kube_get(j->f->kube, &kube_pv, NULL,
 	                           kube_text_at(j->target, "spec.volumeName"), &j->volume, e) < 0)
 		return -1;
-	const char *name = kube_text_at(j->volume, "metadata.name");
-	policy = filler_objects_note(j->volume, FILLER_RECLAIM);
-	if (!*policy)
-		return 0;
-	return patch(j->f->kube, &kube_pv, NULL, name,
-	             json_pack("{s:{s:{s:n}, s:{s:n}}, s:{s:s}}", "metadata", "labels",
-	                       FILLER_LABEL_FILL, "annotations", FILLER_RECLAIM, "spec",
-	                       "persistentVolumeReclaimPolicy", policy),
-	             e);
+	return filler_job_finish(j->f->kube, j->volume, e);
 }
 
 int filler_hand_over(const struct filler *f, const struct filler_claim *c, struct err *e)
@@ -529,36 +532,6 @@ int filler_drop(const struct filler *f, const char *ns, const char *name, struct
 	if (remove_mover(&j, e) < 0 || kube_delete(f->kube, &kube_pvc, f->ns, j.name, NULL, e) < 0)
 		return -1;
 	return filler_job_wait(&j, &kube_pvc, f->ns, j.name, true, e);
-}
-
-struct drop {
-	const struct filler *f;
-	const struct kube_kind *kind;
-};
-
-static int drop_one(void *arg, const json_t *o, struct err *e)
-{
-	const struct drop *d = arg;
-
-	return kube_delete(d->f->kube, d->kind, d->f->ns, kube_text_at(o, "metadata.name"), NULL,
-	                   e);
-}
-
-int filler_drop_all(const struct filler *f, struct err *e)
-{
-	const struct kube_kind *const kinds[] = { &kube_pod, &kube_pvc };
-	char labels[128];
-	const struct kube_select select = { .ns = f->ns, .labels = labels };
-
-	(void)snprintf(labels, sizeof(labels), FILLER_LABEL_RUN "=%s," FILLER_LABEL_ROLE "=%s",
-	               f->run, f->role);
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		struct drop d = { f, kinds[i] };
-
-		if (kube_list(f->kube, kinds[i], &select, drop_one, &d, NULL, e) < 0)
-			return -1;
-	}
-	return 0;
 }
 
 int filler_namespace(const struct filler *f, const char *ns, const json_t *labels, struct err *e)

@@ -32,7 +32,7 @@
 #define FILLER_POINT "aksdr.io/point"     /* that is in it, as a whole */
 #define FILLER_APPLYING \
 	"aksdr.io/applying"               /* or that is being put into it: what is there is mixed */
-#define FILLER_TAKEN "aksdr.io/taken"     /* run that has taken a standby over */
+#define FILLER_TAKEN "aksdr.io/taken"     /* run that has taken a standby, or a volume, over */
 #define FILLER_RESULT "aksdr.io/result"   /* of the mover that filled it: restore/filled.h */
 #define FILLER_RECLAIM "aksdr.io/reclaim" /* policy that its volume has again at the end */
 #define FILLER_FOR "aksdr.io/for"         /* NAMESPACE/NAME of the claim that it is for */
@@ -114,8 +114,16 @@ MUST_CHECK int filler_hand_over(const struct filler *f, const struct filler_clai
 /* Takes the claim of ours, its volume and its mover away, and waits until they are. */
 MUST_CHECK int filler_drop(const struct filler *f, const char *ns, const char *name, struct err *e);
 
-/* The same of all claims of ours that the run has, whatever they are for. */
+/*
+ * The same of all claims of ours that the run has, whatever they are for, whatever their class says
+ * of reclaiming, and of volumes that were on their way to a claim that does not have them yet. A
+ * volume that filler_take() has taken stays as it is, and is told. Does not wait.
+ */
 MUST_CHECK int filler_drop_all(const struct filler *f, struct err *e);
+
+/* A volume's reclaim policy becomes this one. */
+MUST_CHECK int filler_drop_policy(struct kube *k, const char *volume, const char *policy,
+                                  struct err *e);
 
 /* Makes the namespace unless it is there; labels: of one that is made, may be NULL. */
 MUST_CHECK int filler_namespace(const struct filler *f, const char *ns, const json_t *labels,

@@ -56,12 +56,12 @@ static int keep(struct filler_job *j, struct err *e)
 		               j->c->name);
 	if (kube_get(j->f->kube, &kube_pv, NULL, name, &pv, e) < 0 || check(j, pv, e) < 0)
 		return -1;
-	auto_json json_t *p = json_pack("{s:{s:{s:s, s:s}, s:{s:s, s:n, s:n}}, s:{s:s}}",
+	auto_json json_t *p = json_pack("{s:{s:{s:s, s:s}, s:{s:s, s:s, s:n, s:n}}, s:{s:s}}",
 	                                "metadata", "labels", FILLER_LABEL_FILL, j->name,
 	                                FILLER_LABEL_RUN, j->f->run, "annotations", FILLER_RECLAIM,
 	                                kube_text_at(pv, "spec.persistentVolumeReclaimPolicy"),
-	                                FILLER_POINT, FILLER_RESULT, "spec",
-	                                "persistentVolumeReclaimPolicy", "Retain");
+	                                FILLER_TAKEN, j->f->run, FILLER_POINT, FILLER_RESULT,
+	                                "spec", "persistentVolumeReclaimPolicy", "Retain");
 	if (!p)
 		return err_set(e, ERR_NOMEM, "no memory for a change of '%s'", name);
 	return kube_patch(j->f->kube, &kube_pv, NULL, name, NULL, KUBE_MERGE, p, &j->volume, e);

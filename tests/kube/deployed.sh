@@ -114,7 +114,7 @@ out '^old Delete'
 t 'it is killed while a mover writes, and the claim is filled all the same'
 ok claim again disk newest
 ok pod again again
-moving() { [ -n "$(k -n aksdr get pods -l aksdr.io/role=mover -o name)" ]; }
+moving() { [ -n "$(k -n aksdr get pods -l aksdr.io/role=populate -o name)" ]; }
 ok bed_wait 60 moving
 run 0 k -n aksdr delete pod -l app.kubernetes.io/component=populator --grace-period=0 --force
 ok ready again
@@ -178,20 +178,23 @@ k -n staged apply -f - >/dev/null <<-YAML
 	kind: Job
 	metadata: {name: migrate}
 	spec:
+	  suspend: true
 	  template:
 	    spec:
-	      restartPolicy: OnFailure
-	      volumes: [{name: data, persistentVolumeClaim: {claimName: data}}]
+	      restartPolicy: Never
 	      containers:
-	      - name: main
-	        image: bed.test/busybox:1
-	        imagePullPolicy: Never
-	        command: [sh, -c, 'test -e /data/ready && echo migrated >/data/file']
-	        volumeMounts: [{name: data, mountPath: /data}]
+	      - {name: main, image: "bed.test/busybox:1", imagePullPolicy: Never, command: ["true"]}
 YAML
-KUBECONFIG=$bed/admin.kubeconfig run 0 "$restore" run "$plan" --service-account default --output json
-ok [ "$(jq -r '[.items[].state] | unique | join(" ")' "$work/.out")" = restored ]
-ok [ "$(k -n staged exec db -- cat /data/file)" = migrated ]
+KUBECONFIG=$bed/admin.kubeconfig "$restore" run "$plan" --service-account default --output json \
+	>"$work/run.json" 2>"$work/run.err" &
+waiting=$!
+at_job() { grep -q 'waiting at a gate.*web/migrated' "$work/run.err"; }
+ok bed_wait 120 at_job
+run 0 k -n staged exec db -- cat /data/ready
+ok not k -n staged get pvc web
+run 0 k -n staged patch job migrate --type=merge -p '{"spec": {"suspend": false}}'
+ok wait $waiting
+ok [ "$(jq -r '[.items[].state] | unique | join(" ")' "$work/run.json")" = restored ]
 run 0 k -n staged get pvc web -o 'jsonpath={.status.phase}'
 out '^Bound'
 

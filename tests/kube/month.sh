@@ -63,7 +63,7 @@ newest_pack() { find "$store_dir/pack" -type f -size +1M -printf '%T@ %p\n' | so
 bed_claim data 64Mi
 bed_pod one data=/data
 
-passed=0
+good=0
 for ((night = 1; night <= nights; night++)); do
 	case $night in
 	1) t 'the nights before: every drill passes' ;;
@@ -87,7 +87,7 @@ for ((night = 1; night <= nights; night++)); do
 	else
 		drill 0
 		ok [ "$(jq -r '.passed' "$work/.out")" = true ]
-		passed=$((passed + 1))
+		good=$((good + 1))
 	fi
 	ok bed_wait 90 nothing_left
 	if [ $((night % 7)) -eq 0 ]; then
@@ -99,7 +99,7 @@ done
 t 'all of it can be shown afterwards'
 tool 0 drills --output json
 ok [ "$(jq '.items | length' "$work/.out")" = "$nights" ]
-ok [ "$(jq '[.items[] | select(.passed)] | length' "$work/.out")" = "$passed" ]
+ok [ "$(jq '[.items[] | select(.passed)] | length' "$work/.out")" = "$good" ]
 run 0 "$catalog" check --key "$recovery" --level 4
 ok [ "$(bed_in one tail -n 1 /data/log)" = "day $nights" ]
 

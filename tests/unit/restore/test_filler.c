@@ -520,6 +520,64 @@ static void test_filler_take__not_while_somebody_works_with_it(void **state)
 	                    "Delete");
 }
 
+/* What is left of a run that was broken off at some request, and given up. */
+static bool given_up(struct err *e)
+{
+	const struct filler f = the_filler();
+
+	failing = 0;
+	*e = ERR_INIT;
+	if (filler_drop_all(&f, e) < 0)
+		fail_msg("%s", e->msg);
+	return cluster_get("persistentvolumeclaims/shop/orders");
+}
+
+static void test_filler_drop_all__what_was_not_handed_over_goes(void **state)
+{
+	bool handed_over = false, gone = false;
+	struct err e;
+
+	for (unsigned n = 1;; n++) {
+		if (n > 1) {
+			(void)teardown(state);
+			(void)setup(state);
+		}
+		failing = n;
+		failing_status = n % 2 ? 403 : 0;
+		(void)both(&e);
+		if (requests < failing)
+			break;
+		if (given_up(&e)) {
+			is_done();
+			handed_over = true;
+		} else {
+			assert_int_equal(json_object_size(cluster.objects), 0);
+			gone = true;
+		}
+	}
+	assert_true(handed_over && gone);
+}
+
+static void test_filler_drop_all__a_volume_that_was_taken_stays(void **state)
+{
+	struct err e;
+
+	for (unsigned n = 1;; n++) {
+		if (n > 1) {
+			(void)teardown(state);
+			(void)setup(state);
+		}
+		put_theirs();
+		failing = n;
+		failing_status = n % 2 ? 403 : 0;
+		(void)take_and_both(&e);
+		if (requests < failing)
+			break;
+		(void)given_up(&e);
+		assert_non_null(cluster_get("persistentvolumes/old"));
+	}
+}
+
 static void test_filler_objects_progress__reads_lines_of_a_mover(void **state)
 {
 	uint64_t done = 0, total = 0;
@@ -551,6 +609,8 @@ int main(void)
 		CASE(test_filler_drop__takes_away_what_is_ours),
 		CASE(test_filler_take__the_claim_that_is_there_gets_what_differs),
 		CASE(test_filler_take__not_while_somebody_works_with_it),
+		CASE(test_filler_drop_all__what_was_not_handed_over_goes),
+		CASE(test_filler_drop_all__a_volume_that_was_taken_stays),
 		CASE(test_filler_objects_progress__reads_lines_of_a_mover),
 	};
 

@@ -100,7 +100,7 @@ static void test_look__rights_in_the_targets_alone_are_enough(void **state)
 	assert_int_equal(l.n, 0);
 	ok(needs_look(kit.kube, "aksdr", targets, 2, &l, e));
 	finding_sort(&l);
-	assert_int_equal(l.n, 3);
+	assert_int_equal(l.n, 4);
 	assert_string_equal(l.list[0].object, "create persistentvolumeclaims in web");
 }
 
