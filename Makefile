@@ -195,17 +195,19 @@ $(foreach f,agent restore catalog freezer,$(eval $(call program_rules,$f)))
 
 # The catalog's SQL becomes C strings: catalog_schema (from schema.sql), one string a migration,
 # and the table of migrations in order. A file's number is the digits that its name starts with.
+# catalog/report/NAME.sql becomes catalog_report_NAME.
 MIGRATIONS := $(sort $(wildcard catalog/migrate/*.sql))
+REPORTS := $(sort $(wildcard catalog/report/*.sql))
 SCHEMA := $(wildcard catalog/schema.sql)
 GEN := $(if $(MIGRATIONS)$(SCHEMA),$(B)/gen/catalog/sql.gen.h)
 
 $(B)/stamp/sql: FORCE
-	$(call write_if_changed,$(SCHEMA) $(MIGRATIONS))
+	$(call write_if_changed,$(SCHEMA) $(MIGRATIONS) $(REPORTS))
 
-$(B)/gen/catalog/sql.gen.h: scripts/embed-sql $(SCHEMA) $(MIGRATIONS) $(B)/stamp/sql
+$(B)/gen/catalog/sql.gen.h: scripts/embed-sql $(SCHEMA) $(MIGRATIONS) $(REPORTS) $(B)/stamp/sql
 	$(say) GEN $@
 	@mkdir -p $(@D)
-	$(Q)scripts/embed-sql $(SCHEMA) $(MIGRATIONS) >$@
+	$(Q)scripts/embed-sql $(SCHEMA) $(MIGRATIONS) $(REPORTS) >$@
 
 $(OBJS): | $(GEN)
 

@@ -10,7 +10,7 @@
 #include "repo/repo.h"
 
 struct journal_params {
-	/* A record that does not open, or says nothing that is known here; it is asked for again. */
+	/* A record that does not open or is none; it is asked for again by the next sync. */
 	int (*bad)(void *arg, const char *key, const struct err *why, struct err *e);
 	void *arg;
 };

@@ -268,6 +268,7 @@ static const struct verb readers[] = {
 int main(int argc, char **argv)
 {
 	const struct verb others[] = {
+		cmd_report,
 		cmd_check,
 		cmd_repair,
 		cmd_mirror,

@@ -102,10 +102,11 @@ int revision_sync(struct catalog *c, const struct repo *r, int64_t now_ns, struc
 	CLEANUP(catalog_tx_end) struct catalog_tx tx = { 0 };
 	struct revisions x = { .c = c, .r = r };
 	struct store_stat first;
-	auto_stmt sqlite3_stmt *add = catalog_prepare(
-		c,
-		"INSERT INTO configs (revision, received_ns) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-		e);
+	auto_stmt sqlite3_stmt *add =
+		catalog_prepare(c,
+	                        "INSERT INTO configs (revision, received_ns) VALUES (?1, ?2)"
+	                        " ON CONFLICT DO NOTHING",
+	                        e);
 
 	if (!add || store_head(r->store, CONFIG_KEY, &first, e) < 0)
 		return -1;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rows kept as they were given and written once at the end in one of three
- * forms. JSON is written row by row, so that a long list costs no second
- * copy; its texts pass through common/text.h, so names with any bytes come
+ * forms, or, of two of them, as they come. JSON is written row by row, so
+ * that a long list costs no second copy; its texts pass through common/text.h, so names with any bytes come
  * out as valid UTF-8.
  */
 #include "common/table.h"
@@ -40,6 +40,10 @@ struct table {
 	size_t at;  /* column of the next cell in the last row */
 	bool nomem;
 	bool misuse; /* a cell outside of a row: a bug of the caller */
+	bool guard;
+	FILE *stream;      /* rows are written as they come; NULL: at the end */
+	uint64_t written;  /* rows */
+	struct err failed; /* the first failure of writing */
 };
 
 struct table *table_new(const char *schema, const struct table_column *columns, size_t ncolumns,
@@ -55,25 +59,35 @@ struct table *table_new(const char *schema, const struct table_column *columns, 
 	t->columns = columns;
 	t->ncolumns = ncolumns;
 	t->output = output;
+	t->failed = (struct err)ERR_INIT;
 	return t;
+}
+
+static void free_texts(struct table *t)
+{
+	for (size_t i = 0; i < t->nrows * t->ncolumns; i++) {
+		if (t->cells[i].state == CELL_TEXT)
+			free(t->cells[i].text);
+	}
+	t->nrows = 0;
 }
 
 void table_free(struct table *t)
 {
 	if (!t)
 		return;
-	for (size_t i = 0; i < t->nrows * t->ncolumns; i++) {
-		if (t->cells[i].state == CELL_TEXT)
-			free(t->cells[i].text);
-	}
+	free_texts(t);
 	free(t->cells);
 	free(t);
 }
+
+static void stream_row(struct table *t);
 
 void table_row(struct table *t)
 {
 	if (t->nomem)
 		return;
+	stream_row(t);
 	if (t->nrows == t->cap) {
 		size_t cap = t->cap ? t->cap * 2 : 16;
 		struct cell *cells = reallocarray(t->cells, cap * t->ncolumns, sizeof(*cells));
@@ -217,7 +231,7 @@ static int flush_line(struct buf *b, FILE *f, struct err *e)
 	return 0;
 }
 
-static int print_json(const struct table *t, FILE *f, const json_t *extra, struct err *e)
+static int begin_json(const struct table *t, FILE *f, const json_t *extra, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(LINE_MAX_BYTES);
 	const char *key;
@@ -237,29 +251,21 @@ static int print_json(const struct table *t, FILE *f, const json_t *extra, struc
 		free(text);
 	}
 	(void)buf_str(&b, ",\n \"items\": [");
-	if (flush_line(&b, f, e) < 0)
-		return -1;
-	for (size_t i = 0; i < t->nrows; i++) {
-		(void)buf_str(&b, i > 0 ? ",\n  " : "\n  ");
-		put_json_row(&b, t, t->cells + i * t->ncolumns);
-		if (flush_line(&b, f, e) < 0)
-			return -1;
-	}
-	(void)buf_str(&b, "]}\n");
 	return flush_line(&b, f, e);
 }
 
 /* A CSV field: in quotes where RFC 4180 asks for them, and when empty, which is not "no value". */
-static void put_csv_text(struct buf *b, const char *s)
+static void put_csv_text(struct buf *b, const char *s, bool guard)
 {
 	char step[TEXT_STEP_MAX];
 	size_t n;
 
-	if (*s && !strpbrk(s, "\",\r\n")) {
+	guard = guard && *s && strchr("=+-@\t\r", *s);
+	if (*s && !guard && !strpbrk(s, "\",\r\n")) {
 		(void)text_put(b, s, TEXT_CSV_EXACT);
 		return;
 	}
-	(void)buf_u8(b, '"');
+	(void)buf_str(b, guard ? "\"'" : "\"");
 	while ((n = text_step(&s, TEXT_CSV_EXACT, step)) > 0) {
 		if (step[0] == '"')
 			(void)buf_u8(b, '"');
@@ -268,35 +274,93 @@ static void put_csv_text(struct buf *b, const char *s)
 	(void)buf_u8(b, '"');
 }
 
-static int print_csv(const struct table *t, FILE *f, struct err *e)
+static int begin_csv(const struct table *t, FILE *f, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(LINE_MAX_BYTES);
 
 	for (size_t i = 0; i < t->ncolumns; i++) {
 		if (i > 0)
 			(void)buf_u8(&b, ',');
-		put_csv_text(&b, t->columns[i].name);
+		put_csv_text(&b, t->columns[i].name, false);
 	}
 	(void)buf_str(&b, "\r\n");
-	if (flush_line(&b, f, e) < 0)
-		return -1;
-	for (size_t i = 0; i < t->nrows; i++) {
+	return flush_line(&b, f, e);
+}
+
+static void put_csv_row(struct buf *b, const struct table *t, const struct cell *row)
+{
+	for (size_t k = 0; k < t->ncolumns; k++) {
+		if (k > 0)
+			(void)buf_u8(b, ',');
+		if (is_null(&row[k], t->columns[k].kind))
+			continue;
+		if (row[k].state == CELL_TEXT)
+			put_csv_text(b, row[k].text, t->guard);
+		else
+			put_number(b, row[k].number, t->columns[k].kind);
+	}
+	(void)buf_str(b, "\r\n");
+}
+
+/* ---- both ---- */
+
+static int begin(const struct table *t, FILE *f, const json_t *extra, struct err *e)
+{
+	return t->output == OUTPUT_JSON ? begin_json(t, f, extra, e) : begin_csv(t, f, e);
+}
+
+/* All rows that are kept. */
+static int print_rows(struct table *t, FILE *f, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(LINE_MAX_BYTES);
+
+	for (size_t i = 0; i < t->nrows; i++, t->written++) {
 		const struct cell *row = t->cells + i * t->ncolumns;
 
-		for (size_t k = 0; k < t->ncolumns; k++) {
-			if (k > 0)
-				(void)buf_u8(&b, ',');
-			if (is_null(&row[k], t->columns[k].kind))
-				continue;
-			if (row[k].state == CELL_TEXT)
-				put_csv_text(&b, row[k].text);
-			else
-				put_number(&b, row[k].number, t->columns[k].kind);
+		if (t->output == OUTPUT_CSV) {
+			put_csv_row(&b, t, row);
+		} else {
+			(void)buf_str(&b, t->written > 0 ? ",\n  " : "\n  ");
+			put_json_row(&b, t, row);
 		}
-		(void)buf_str(&b, "\r\n");
 		if (flush_line(&b, f, e) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+static void stream_row(struct table *t)
+{
+	if (!t->stream || t->nrows == 0)
+		return;
+	if (t->failed.class == ERR_NONE)
+		(void)!print_rows(t, t->stream, &t->failed);
+	free_texts(t);
+}
+
+void table_stream(struct table *t, void *f_FILE, const void *extra_json)
+{
+	if (t->output == OUTPUT_TABLE)
+		return;
+	t->stream = f_FILE;
+	(void)!begin(t, t->stream, extra_json, &t->failed);
+}
+
+void table_guard(struct table *t)
+{
+	t->guard = true;
+}
+
+static int end(struct table *t, FILE *f, const json_t *extra, struct err *e)
+{
+	if (t->failed.class != ERR_NONE) {
+		*e = t->failed;
+		return -1;
+	}
+	if ((!t->stream && begin(t, f, extra, e) < 0) || print_rows(t, f, e) < 0)
+		return -1;
+	if (t->output == OUTPUT_JSON && fputs("]}\n", f) == EOF)
+		return err_sys(e, errno, "writing the output");
 	return 0;
 }
 
@@ -365,13 +429,5 @@ int table_print(struct table *t, void *f_FILE, const void *extra_json, struct er
 		return err_set(e, ERR_NOMEM, "no memory for a table of %zu rows", t->nrows);
 	if (t->misuse)
 		return err_set(e, ERR_BUG, "a row of '%s' got more cells than columns", t->schema);
-	switch (t->output) {
-	case OUTPUT_JSON:
-		return print_json(t, f, extra_json, e);
-	case OUTPUT_CSV:
-		return print_csv(t, f, e);
-	case OUTPUT_TABLE:
-		break;
-	}
-	return print_table(t, f, e);
+	return t->output == OUTPUT_TABLE ? print_table(t, f, e) : end(t, f, extra_json, e);
 }

@@ -49,6 +49,19 @@ void table_text(struct table *t, const char *s); /* NULL: empty / null; copied *
 void table_number(struct table *t, int64_t v);   /* also for TIME, DURATION, BYTES, BOOL columns */
 void table_null(struct table *t);
 
+/*
+ * JSON and CSV are written to f row by row from here on, so that any number of rows costs no
+ * memory; a table, whose widths follow from all rows, is not. Before the first row; table_print() with the
+ * same f ends it, and tells what failed. extra: as there.
+ */
+void table_stream(struct table *t, void *f_FILE, const void *extra_json);
+
+/*
+ * Texts in CSV that a spreadsheet would take for a formula (their first character is = + - @, a
+ * tab or a carriage return) get an apostrophe in front, which it does not show.
+ */
+void table_guard(struct table *t);
+
 /* Writes everything to f. extra: a json_t object whose members come first in JSON, or NULL. */
 struct json_t;
 MUST_CHECK int table_print(struct table *t, void *f_FILE, const void *extra_json, struct err *e);

@@ -189,7 +189,8 @@ WHERE t.by_admin;
 
 -- One row a run. state: 'open'; 'ended'; 'given up'. rto_s: of a failover, from its begin until it was promoted.
 CREATE VIEW v_runs AS
-SELECT f.run, f.kind, f.plan, f.at AS began, strftime('%Y-%m-%dT%H:%M:%SZ', x.ended_ns / 1000000000, 'unixepoch') AS ended,
+SELECT f.run, f.kind, f.plan, f.at AS began,
+       strftime('%Y-%m-%dT%H:%M:%SZ', x.ended_ns / 1000000000, 'unixepoch') AS ended,
        CASE WHEN x.ended_ns IS NULL THEN 'open' WHEN x.given_up THEN 'given up' ELSE 'ended' END AS state,
        x.steps, x.last_step, strftime('%Y-%m-%dT%H:%M:%SZ', x.promoted_ns / 1000000000, 'unixepoch') AS promoted,
        CASE f.kind WHEN 'failover' THEN (x.promoted_ns - f.at_ns) / 1000000000 END AS rto_s,

@@ -461,6 +461,82 @@ static void test_table_print__tells_when_extra_members_find_no_memory(void **sta
 	json_decref(extra);
 }
 
+static void test_table_stream__gives_the_same_bytes(void **state)
+{
+	(void)state;
+	for (enum output output = OUTPUT_TABLE; output <= OUTPUT_CSV; output++) {
+		struct err e = ERR_INIT;
+		struct table *kept = table_new("aksdr/things/v1", columns, ARRAY_LEN(columns),
+		                               output, &e);
+		struct table *stream = table_new("aksdr/things/v1", columns, ARRAY_LEN(columns),
+		                                 output, &e);
+		json_t *extra = json_pack("{s:i}", "a", 1);
+		char *text = NULL;
+		size_t n = 0;
+		FILE *f = open_memstream(&text, &n);
+
+		assert_non_null(f);
+		table_stream(stream, f, extra);
+		for (int64_t i = 0; i < 3; i++) {
+			struct table *both[] = { kept, stream };
+
+			for (size_t k = 0; k < 2; k++) {
+				table_row(both[k]);
+				table_text(both[k], i == 1 ? NULL : "data");
+				table_number(both[k], i);
+			}
+		}
+		assert_int_equal(table_print(stream, f, extra, &e), 0);
+		assert_int_equal(fclose(f), 0);
+		char *expected = printed(kept, extra);
+		assert_string_equal(text, expected);
+		free(expected);
+		free(text);
+		json_decref(extra);
+		table_free(kept);
+		table_free(stream);
+	}
+}
+
+static void test_table_stream__tells_of_a_full_disk_at_the_end(void **state)
+{
+	struct err e = ERR_INIT;
+	struct table *t = table_new("aksdr/things/v1", columns, ARRAY_LEN(columns), OUTPUT_CSV, &e);
+	FILE *f = fopen("/dev/full", "we");
+
+	(void)state;
+	assert_non_null(f);
+	(void)setvbuf(f, NULL, _IONBF, 0);
+	table_stream(t, f, NULL);
+	table_row(t);
+	table_row(t);
+	assert_int_equal(table_print(t, f, NULL, &e), -1);
+	assert_int_equal(e.class, ERR_QUOTA);
+	(void)fclose(f);
+	table_free(t);
+}
+
+static void test_table_guard__no_text_is_a_formula(void **state)
+{
+	static const char *const texts[] = { "=1+1", "+1", "-1", "@x", "\tx", "\rx", "a=1", "" };
+	struct err e = ERR_INIT;
+	struct table *t = table_new("aksdr/things/v1", columns, 2, OUTPUT_CSV, &e);
+
+	(void)state;
+	table_guard(t);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		table_row(t);
+		table_text(t, texts[i]);
+		table_number(t, -5);
+	}
+	char *text = printed(t, NULL);
+	assert_string_equal(text, "name,count\r\n\"'=1+1\",-5\r\n\"'+1\",-5\r\n\"'-1\",-5\r\n"
+	                          "\"'@x\",-5\r\n\"'\tx\",-5\r\n\"'\rx\",-5\r\na=1,-5\r\n"
+	                          "\"\",-5\r\n");
+	table_free(t);
+	free(text);
+}
+
 static void test_table_free__takes_null(void **state)
 {
 	(void)state;
@@ -487,6 +563,9 @@ int main(void)
 		cmocka_unit_test(test_table__any_allocation_may_fail),
 		cmocka_unit_test(test_table_print__any_step_of_the_layout_may_fail),
 		cmocka_unit_test(test_table_print__tells_when_extra_members_find_no_memory),
+		cmocka_unit_test(test_table_stream__gives_the_same_bytes),
+		cmocka_unit_test(test_table_stream__tells_of_a_full_disk_at_the_end),
+		cmocka_unit_test(test_table_guard__no_text_is_a_formula),
 		cmocka_unit_test(test_table_free__takes_null),
 	};
 
