@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* aksdr-catalog report. */
+/* aksdr-catalog report, sample; and the options that comply has, too. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
-#include "catalog/cmd.h"
+#include "catalog/cmd_report.h"
 #include "catalog/prices.h"
-#include "catalog/report.h"
 #include "catalog/report_html.h"
 #include "common/fd.h"
 #include "common/json.h"
@@ -16,48 +15,31 @@
 #define PAGE_ROWS 1000
 #define PAGE_ROWS_MAX 10000
 #define REPORTS_MAX 32
+#define SAMPLE_MAX 100000
+#define SAMPLE_POINTS 25
 #define TARGET_MAX_S ((int64_t)3000000000)
 #define PERIOD_NS ((int64_t)30 * 86400 * 1000000000)
 
-enum {
-	OPT_CATALOG = 256,
-	OPT_AS_OF,
-	OPT_FROM,
-	OPT_TO,
-	OPT_TARGET,
-	OPT_CLUSTER,
-	OPT_NAMESPACE,
-	OPT_VOLUME,
-	OPT_POLICY,
-	OPT_PRICES,
-	OPT_HTML,
-	OPT_LIMIT
-};
-
 static const struct verb_option report_options[] = {
-	{ "catalog", "FILE", "the catalog file (default: in the state directory)", OPT_CATALOG },
-	{ "as-of", "TIME", "what was known at this time (default: now)", OPT_AS_OF },
-	{ "from", "TIME", "begin of the period (default: 30 days before its end)", OPT_FROM },
-	{ "to", "TIME", "end of the period, which is outside of it (default: --as-of)", OPT_TO },
+	CMD_REPORT_OPTIONS,
 	{ "target", "DURATION", "what is asked for, as 1h or 90d: an age, by the report",
 	  OPT_TARGET },
-	{ "cluster", "NAME", "only volumes of this cluster", OPT_CLUSTER },
-	{ "namespace", "NAME", "only volumes of this namespace", OPT_NAMESPACE },
-	{ "volume", "PATTERN", "only volumes whose name fits, with * and ?", OPT_VOLUME },
 	{ "policy", "NAME", "only what was done by this policy", OPT_POLICY },
 	{ "prices", "FILE", "what storage costs, for the report cost", OPT_PRICES },
-	{ "html", "FILE", "write a page", OPT_HTML },
 	{ "limit", "N", "at most so many rows (default: all; of a page: 1000 of each report)",
 	  OPT_LIMIT },
 	{ NULL, NULL, NULL, 0 },
 };
 
-static struct report_options {
-	struct cmd_options common;
-	int64_t from_ns, to_ns, target_s; /* 0: not given */
-	const char *cluster, *namespace, *volume, *policy, *prices, *html;
-	uint64_t limit;
-} options;
+static const struct verb_option sample_options[] = {
+	CMD_REPORT_OPTIONS,
+	{ "n", "N", "so many points (default 25)", OPT_N },
+	{ "seed", "TEXT", "what the choice follows from; write it down beforehand (needed)",
+	  OPT_SEED },
+	{ NULL, NULL, NULL, 0 },
+};
+
+static struct cmd_report_options options;
 
 static int set_time(const char *name, const char *value, int64_t *ret, struct err *e)
 {
@@ -66,9 +48,9 @@ static int set_time(const char *name, const char *value, int64_t *ret, struct er
 	return *ret > 0 ? 0 : err_set(e, ERR_INVALID, "%s: '%s' is before 1970", name, value);
 }
 
-static int set(void *state, int key, const char *value, struct err *e)
+int cmd_report_set(void *state, int key, const char *value, struct err *e)
 {
-	struct report_options *o = state;
+	struct cmd_report_options *o = state;
 
 	switch (key) {
 	case OPT_CATALOG:
@@ -104,6 +86,14 @@ static int set(void *state, int key, const char *value, struct err *e)
 	case OPT_HTML:
 		o->html = value;
 		return 0;
+	case OPT_RULES:
+		o->rules = value;
+		return 0;
+	case OPT_SEED:
+		o->seed = value;
+		return *value ? 0 : err_set(e, ERR_INVALID, "--seed is empty");
+	case OPT_N:
+		return num_u64("--n", value, 1, SAMPLE_MAX, &o->n, e);
 	default:
 		return num_u64("--limit", value, 1, INT64_MAX, &o->limit, e);
 	}
@@ -135,7 +125,7 @@ static int print_list(const struct verb_common *common, struct err *e)
 /* ---- parameters ---- */
 
 /* The clock of the store may be ahead of ours: what was received is not in the future. */
-static int times(const struct report_options *o, struct catalog *c, struct report_params *p,
+static int times(const struct cmd_report_options *o, struct catalog *c, struct report_params *p,
                  struct err *e)
 {
 	p->as_of_ns = o->common.as_of_ns;
@@ -158,7 +148,28 @@ static int times(const struct report_options *o, struct catalog *c, struct repor
 	return 0;
 }
 
-static int choose(const struct report_options *o, const char *name, const struct report **ret,
+int cmd_report_params(const struct cmd_report_options *o, struct catalog *c,
+                      struct report_params *ret, struct err *e)
+{
+	struct report_params p = {
+		.target_s = o->target_s,
+		.cluster = o->cluster,
+		.namespace = o->namespace,
+		.volume = o->volume,
+		.policy = o->policy,
+		.seed = o->seed,
+		.n = o->n ? (int64_t)o->n : SAMPLE_POINTS,
+		.prices = ret->prices,
+		.cancel = cancel_on_signals(),
+	};
+
+	if (times(o, c, &p, e) < 0)
+		return -1;
+	*ret = p;
+	return 0;
+}
+
+static int choose(const struct cmd_report_options *o, const char *name, const struct report **ret,
                   size_t *ret_n, struct err *e)
 {
 	size_t n = 0;
@@ -175,7 +186,7 @@ static int choose(const struct report_options *o, const char *name, const struct
 	return 0;
 }
 
-static int check_uses(const struct report_options *o, const struct report *const *r, size_t n,
+static int check_uses(const struct cmd_report_options *o, const struct report *const *r, size_t n,
                       struct err *e)
 {
 	unsigned uses = 0;
@@ -199,7 +210,7 @@ static int check_uses(const struct report_options *o, const struct report *const
 
 /* ---- telling ---- */
 
-static int write_page(const struct report_options *o, struct catalog *c,
+static int write_page(const struct cmd_report_options *o, struct catalog *c,
                       const struct report *const *r, size_t n, const struct report_params *p,
                       struct err *e)
 {
@@ -216,7 +227,7 @@ static int write_page(const struct report_options *o, struct catalog *c,
 }
 
 /* JSON has all of them in one object, each as it is alone. */
-static int print(const struct report_options *o, const struct verb_common *common,
+static int print(const struct cmd_report_options *o, const struct verb_common *common,
                  struct catalog *c, const struct report *const *r, size_t n,
                  const struct report_params *p, struct err *e)
 {
@@ -246,33 +257,48 @@ static int print(const struct report_options *o, const struct verb_common *commo
 	return 0;
 }
 
-static int run(void *state, const struct verb_common *common, int argc, char **argv, struct err *e)
+static int tell(const struct cmd_report_options *o, const struct verb_common *common,
+                const struct report *const *reports, size_t n, struct err *e)
 {
-	const struct report_options *o = state;
-	const struct report *reports[REPORTS_MAX];
 	auto_json json_t *document = NULL;
 	auto_catalog struct catalog *c = NULL;
-	size_t n = 0;
-	struct report_params p = {
-		.target_s = o->target_s,
-		.cluster = o->cluster,
-		.namespace = o->namespace,
-		.volume = o->volume,
-		.policy = o->policy,
-		.cancel = cancel_on_signals(),
-	};
+	struct report_params p = { .n = 0 };
 
-	if (argc == 0)
-		return print_list(common, e);
 	if (o->html && o->limit > PAGE_ROWS_MAX)
 		return err_set(e, ERR_INVALID, "a page has at most %d rows of a report",
 		               PAGE_ROWS_MAX);
-	if (choose(o, argv[0], reports, &n, e) < 0 || check_uses(o, reports, n, e) < 0 ||
-	    (o->prices && prices_load(o->prices, &p.prices, &document, e) < 0) ||
-	    cmd_catalog(&o->common, common, &c, e) < 0 || times(o, c, &p, e) < 0)
+	if ((o->prices && prices_load(o->prices, &p.prices, &document, e) < 0) ||
+	    cmd_catalog(&o->common, common, &c, e) < 0 || cmd_report_params(o, c, &p, e) < 0)
 		return -1;
 	return o->html ? write_page(o, c, reports, n, &p, e)
 	               : print(o, common, c, reports, n, &p, e);
+}
+
+static int run(void *state, const struct verb_common *common, int argc, char **argv, struct err *e)
+{
+	const struct cmd_report_options *o = state;
+	const struct report *reports[REPORTS_MAX];
+	size_t n = 0;
+
+	if (argc == 0)
+		return print_list(common, e);
+	if (choose(o, argv[0], reports, &n, e) < 0 || check_uses(o, reports, n, e) < 0)
+		return -1;
+	return tell(o, common, reports, n, e);
+}
+
+static int run_sample(void *state, const struct verb_common *common, int argc, char **argv,
+                      struct err *e)
+{
+	const struct cmd_report_options *o = state;
+	const struct report *r = &report_sample;
+
+	(void)argc;
+	(void)argv;
+	if (!o->seed)
+		return err_set(e, ERR_INVALID,
+		               "--seed is needed: choose it before you look, and write it down");
+	return tell(o, common, &r, 1, e);
 }
 
 const struct verb cmd_report = {
@@ -292,7 +318,23 @@ const struct verb cmd_report = {
 		    "aksdr-catalog report all --as-of 2026-11-22 --html november.html",
 	.options = report_options,
 	.max_args = 1,
-	.set = set,
+	.set = cmd_report_set,
 	.run = run,
+	.state = &options,
+};
+
+const struct verb cmd_sample = {
+	.name = "sample",
+	.summary = "choose restore points for an auditor, so that others choose the same",
+	.text = "Of the points that came in the period: each volume gives one, then each another, "
+		"until there are enough; which ones follows from --seed alone, and "
+		"docs/REPORTS.md says how, so that somebody else can do it again without this "
+		"program. Each comes with its proof: hash and signer, what came of it, the check "
+		"that read it, the drill that restored it, the policy that expired it.",
+	.examples = "aksdr-catalog sample --n 25 --seed 'audit 2026' --from 2026-01-01 "
+		    "--to 2026-07-01 --output csv",
+	.options = sample_options,
+	.set = cmd_report_set,
+	.run = run_sample,
 	.state = &options,
 };

@@ -269,6 +269,8 @@ int main(int argc, char **argv)
 {
 	const struct verb others[] = {
 		cmd_report,
+		cmd_comply,
+		cmd_sample,
 		cmd_check,
 		cmd_repair,
 		cmd_mirror,

@@ -3,9 +3,11 @@
 #include "catalog/report.h"
 
 #include <jansson.h>
+#include <sodium.h>
 #include <string.h>
 
 #include "catalog/sql.gen.h"
+#include "common/hex.h"
 #include "common/json.h"
 #include "common/now.h"
 #include "common/verb.h"
@@ -91,12 +93,36 @@ static void bind(sqlite3_stmt *s, const struct report_params *p)
 	bind_text(s, ":namespace", p->namespace);
 	bind_text(s, ":volume", p->volume);
 	bind_text(s, ":policy", p->policy);
+	bind_text(s, ":seed", p->seed);
+	bind_number(s, ":n", true, p->n);
 	if (p->prices.currency) {
 		bind_text(s, ":currency", p->prices.currency);
 		bind_real(s, ":price_gib_month", p->prices.storage_gib_month);
 		bind_real(s, ":price_read_gib", p->prices.read_gib);
 		bind_number(s, ":copies", true, p->prices.copies);
 	}
+}
+
+/* sample_rank(seed, text): SHA-256 in hexadecimal (docs/REPORTS.md). */
+static void sample_rank(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+	crypto_hash_sha256_state state;
+	uint8_t hash[crypto_hash_sha256_BYTES];
+	char hex[2 * sizeof(hash) + 1];
+
+	(void)crypto_hash_sha256_init(&state);
+	for (int i = 0; i < n; i++) {
+		const unsigned char *text = sqlite3_value_text(v[i]);
+		const unsigned long long len = (unsigned long long)sqlite3_value_bytes(v[i]);
+
+		if (i > 0)
+			(void)crypto_hash_sha256_update(&state, (const unsigned char *)"\n", 1);
+		if (text)
+			(void)crypto_hash_sha256_update(&state, text, len);
+	}
+	(void)crypto_hash_sha256_final(&state, hash);
+	hex_encode(hex, hash, sizeof(hash));
+	sqlite3_result_text(ctx, hex, -1, SQLITE_TRANSIENT);
 }
 
 static int look(void *arg)
@@ -114,6 +140,11 @@ static int ask(struct catalog *c, const char *before, const char *sql, const cha
 	(void)buf_printf(&b, "%s%s%s%s", before, catalog_report_common, sql, after);
 	if (buf_check(&b, "the statement of a report", e) < 0)
 		return -1;
+	rc = sqlite3_create_function(c->db, "sample_rank", 2,
+	                             SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY, NULL,
+	                             sample_rank, NULL, NULL);
+	if (rc != SQLITE_OK)
+		return catalog_error(c, rc, "reading", e);
 	auto_stmt sqlite3_stmt *s = catalog_prepare(c, buf_cstr(&b), e);
 	if (!s)
 		return -1;
@@ -161,6 +192,8 @@ struct json_t *report_head(const struct report *r, const struct report_params *p
 	                set_text(o, "to", now_rfc3339(p->to_ns).s) < 0)) ||
 	    (p->target_s > 0 && (r->uses & REPORT_USES_TARGET) &&
 	     json_object_set_new(o, "target_s", json_integer(p->target_s)) < 0) ||
+	    (r == &report_sample && (set_text(o, "seed", p->seed) < 0 ||
+	                             json_object_set_new(o, "n", json_integer(p->n)) < 0)) ||
 	    set_text(o, "cluster", p->cluster) < 0 || set_text(o, "namespace", p->namespace) < 0 ||
 	    set_text(o, "volume", p->volume) < 0 ||
 	    ((r->uses & REPORT_USES_POLICY) && set_text(o, "policy", p->policy) < 0)) {

@@ -2,8 +2,8 @@
 /*
  * Reports: questions that auditors and operators ask again and again (docs/REPORTS.md). Each is
  * one statement of catalog/report/NAME.sql behind what all begin with (common.sql), and a
- * description of its columns. What a report says depends on the rows of the catalog and on the parameters alone:
- * no clock, no time zone, no locale.
+ * description of its columns. What a report says depends on the rows of the catalog and on the
+ * parameters alone: no clock, no time zone, no locale.
  */
 #ifndef AKSDR_CATALOG_REPORT_H
 #define AKSDR_CATALOG_REPORT_H
@@ -51,6 +51,7 @@ enum {
 
 extern const struct report report_all[];
 extern const size_t report_count;
+extern const struct report report_sample; /* which is none of them: it needs a seed */
 
 /* ERR_INVALID names the nearest. */
 MUST_CHECK int report_find(const char *name, const struct report **ret, struct err *e);
@@ -66,6 +67,8 @@ struct report_params {
 	int64_t target_s;                                  /* 0: none */
 	const char *cluster, *namespace, *volume, *policy; /* NULL: all */
 	struct report_prices prices;
+	const char *seed;            /* of a sample; NULL: none */
+	int64_t n;                   /* points of a sample */
 	const struct cancel *cancel; /* may be NULL */
 };
 

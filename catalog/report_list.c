@@ -229,6 +229,37 @@ static const struct report_column cost_columns[] = {
 	{ "currency", "CURRENCY", TABLE_TEXT, false, "as given" },
 };
 
+static const struct report_column sample_columns[] = {
+	{ "no", "NO", TABLE_NUMBER, false, "in the order of the choice" },
+	{ "volume", "VOLUME", TABLE_TEXT, false, "cluster/namespace/name" },
+	{ "point", "POINT", TABLE_TEXT, false, "its id" },
+	{ "state", "STATE", TABLE_TEXT, false, "present, expired, revoked, lost" },
+	{ "frozen", "FROZEN", TABLE_TIME, false, "what a restore takes you back to" },
+	{ "received", "RECEIVED", TABLE_TIME, false, "by the store" },
+	{ "took_ms", "TOOK", TABLE_DURATION, false, "to make it" },
+	{ "consistency", "CONSISTENCY", TABLE_TEXT, false,
+	  "application, filesystem, crash, fuzzy" },
+	{ "driver", "DRIVER", TABLE_TEXT, true, "that froze it" },
+	{ "unreadable", "UNREADABLE", TABLE_NUMBER, false, "entries that were left out" },
+	{ "hooks_failed", "HOOKS FAILED", TABLE_NUMBER, true, "commands before and after" },
+	{ "bytes_logical", "SIZE", TABLE_BYTES, false, NULL },
+	{ "geo", "SECOND REGION", TABLE_TIME, false, "when it was first found there" },
+	{ "verified", "VERIFIED", TABLE_TIME, false,
+	  "end of the first check of everything that began later and found nothing "
+	  "wrong" },
+	{ "check_run", "CHECK", TABLE_TEXT, true, "that check" },
+	{ "restored", "RESTORED", TABLE_TIME, false,
+	  "when a drill restored this point and read it back" },
+	{ "drill_run", "DRILL RUN", TABLE_TEXT, true,
+	  "of the newest drill that verified the volume" },
+	{ "policy", "POLICY", TABLE_TEXT, false, "that expired it" },
+	{ "why", "WHY", TABLE_TEXT, true, "as the tombstone says" },
+	{ "signer", "SIGNER", TABLE_TEXT, false, "whose key signed it" },
+	{ "host", "HOST", TABLE_TEXT, true, "that made it" },
+	{ "hash", "HASH", TABLE_TEXT, true, "SHA-256 of the commit in the store" },
+	{ "session", "SESSION", TABLE_TEXT, true, "its name in the store: commit/ and this" },
+};
+
 const struct report report_all[] = {
 	{
 		.name = "coverage",
@@ -366,3 +397,13 @@ const struct report report_all[] = {
 	},
 };
 const size_t report_count = ARRAY_LEN(report_all);
+
+const struct report report_sample = {
+	.name = "sample",
+	.title = "Sample of restore points",
+	.text = "Points that were chosen for an auditor, each with what proves it.",
+	.sql = catalog_report_sample,
+	.columns = sample_columns,
+	.ncolumns = ARRAY_LEN(sample_columns),
+	.uses = REPORT_USES_PERIOD,
+};

@@ -2,7 +2,8 @@
 /*
  * Rows kept as they were given and written once at the end in one of three
  * forms, or, of two of them, as they come. JSON is written row by row, so
- * that a long list costs no second copy; its texts pass through common/text.h, so names with any bytes come
+ * that a long list costs no second copy; its texts pass through common/text.h,
+ * so names with any bytes come
  * out as valid UTF-8.
  */
 #include "common/table.h"

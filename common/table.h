@@ -51,7 +51,8 @@ void table_null(struct table *t);
 
 /*
  * JSON and CSV are written to f row by row from here on, so that any number of rows costs no
- * memory; a table, whose widths follow from all rows, is not. Before the first row; table_print() with the
+ * memory; a table, whose widths follow from all rows, is not. Before the first row;
+ * table_print() with the
  * same f ends it, and tells what failed. extra: as there.
  */
 void table_stream(struct table *t, void *f_FILE, const void *extra_json);

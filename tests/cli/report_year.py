@@ -11,6 +11,7 @@ written from them, and what each report must say is computed from them here, in 
 nothing of the program's SQL. The year has a leap day and both changes of daylight saving time.
 """
 import glob
+import hashlib
 import json
 import os
 import random
@@ -353,6 +354,80 @@ def compare(name, want, got):
             raise SystemExit("%s:\n  expected %r\n  got      %r" % (name, a, b))
 
 
+def expect_sample(w, q, seed, n):
+    """As docs/REPORTS.md tells it."""
+    rank = lambda text: hashlib.sha256(("%s\n%s" % (seed, text)).encode()).hexdigest()
+    lists = [sorted((p.session for p in v.points if q.frm <= p.received < q.to and p.received <= q.as_of), key=rank)
+             for v in sorted(selected(w, q), key=lambda v: rank(v.volume))]
+    return [l[turn] for turn in range(max(map(len, lists))) for l in lists if turn < len(l)][:n]
+
+
+RULES = """
+apiVersion: aksdr.io/v1alpha1
+kind: ComplianceRules
+metadata: {name: year}
+spec:
+  rules:
+  - name: all
+    require: {rpo: 3d, geoRpo: 30h, verifiedWithin: 60d, testedWithin: 100d, keepPoints: 20, keepFor: 90d}
+  - name: first
+    select: {clusters: [c0], namespaces: ["ns[0-3]"]}
+    require: {keepPoints: 40, consistency: crash}
+  exceptions:
+  - {volume: "c1/*", requirement: testedWithin, until: "2030-01-01", reason: later, approver: boss}
+  - {volume: "c2/*", requirement: "*", until: "2020-01-01", reason: is over, approver: boss}
+"""
+
+
+def expect_compliance(w, q):
+    for v in selected(w, q):
+        up = [p for p in v.points if alive(p, q.as_of)]
+        n = newest(up)
+        g = newest([p for p in up if p.geo is not None and p.geo <= q.as_of])
+        full = full_check(w, q)
+        c = newest([p for p in up if full is not None and p.received < full])
+        _, (gd, _) = drills_of(w, v, q)
+        worst = max([t - f for f, _, t, _ in spans(v, q)], default=0)
+        want = {
+            ("all", "rpo"): n and max(worst, q.as_of - n.frozen) // S <= 3 * 86400 and
+            max(worst, q.as_of - n.frozen) <= 3 * DAY,
+            ("all", "geoRpo"): n and g and q.as_of - g.frozen <= 30 * HOUR,
+            ("all", "verifiedWithin"): n and c and q.as_of - full <= 60 * DAY,
+            ("all", "testedWithin"): n and gd and q.as_of - gd.began <= 100 * DAY,
+            ("all", "keepPoints"): n and len(up) >= 20,
+            ("all", "keepFor"): n and min(p.frozen for p in up) <= q.as_of - 90 * DAY,
+        }
+        if v.cluster == "c0" and v.ns in ("ns0", "ns1", "ns2", "ns3"):
+            want["first", "keepPoints"] = n and len(up) >= 40
+            want["first", "consistency"] = n and n.consistency != "fuzzy"
+        for (rule, what), good in want.items():
+            yield dict(volume=v.volume, rule=rule, requirement=what, state="pass" if good else
+                       "excepted" if v.cluster == "c1" and what == "testedWithin" else "fail")
+
+
+def check_others(w, path, program, q):
+    def run(*args):
+        return subprocess.run([program, *args, "--catalog", path, "--as-of", rfc(q.as_of), "--from", rfc(q.frm),
+                               "--to", rfc(q.to), "--output", "json", "--quiet"], capture_output=True, check=False)
+    for seed, n in (("audit 2028", 25), ("é", 100)):
+        got = [x["session"] for x in json.loads(run("sample", "--seed", seed, "--n", str(n)).stdout)["items"]]
+        if got != expect_sample(w, q, seed, n):
+            raise SystemExit("sample: %r" % got)
+    with open(path + ".rules", "w", encoding="utf-8") as f:
+        f.write(RULES)
+    answer = run("comply", "--rules", path + ".rules")
+    if answer.returncode != 3:
+        raise SystemExit("comply: exit status %d, %s" % (answer.returncode, answer.stderr))
+    got = json.loads(answer.stdout)["items"]
+    keys = ("volume", "rule", "requirement", "state")
+    rows = sorted(tuple(x[k] for k in keys) for x in got)
+    want = sorted(tuple(x[k] for k in keys) for x in expect_compliance(w, q))
+    if rows != want:
+        raise SystemExit("comply:\n%r" % sorted(set(rows) ^ set(want)))
+    if not {x[3] for x in want} == {"pass", "fail", "excepted"}:
+        raise SystemExit("comply: not every verdict is in this year")
+
+
 def check(w, path, program):
     rows = 0
     end = w.end - 1 * S
@@ -381,6 +456,7 @@ def check(w, path, program):
                     raise SystemExit("%s: other bytes in %s" % (name, zone))
             compare(name, want[name], json.loads(first)["items"])
             rows += len(want[name])
+    check_others(w, path, program, queries[0])
     print("%d rows as expected" % rows)
 
 

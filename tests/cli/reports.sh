@@ -59,6 +59,44 @@ assert d["schema"] == "aksdr/reports/v1" and len(d["reports"]) == 12
 assert all(r["schema"] == "aksdr/report/%s/v1" % r["report"] for r in d["reports"])
 P
 
+t 'a sample needs a seed, and is the same each time'
+sample() { "$catalog" sample "$@" --catalog "$work/year.db" --as-of 2028-06-01; }
+run 2 sample
+err '--seed is needed'
+sample --seed 1 --output csv >a.csv
+sample --seed 1 --output csv >b.csv
+sample --seed 2 --output csv >c.csv
+ok cmp a.csv b.csv
+ok not cmp -s a.csv c.csv
+ok test "$(wc -l <a.csv)" -eq 26
+
+t 'rules: what is met is exit 0, what is not 3, what is wrong in them 2 with its place'
+comply() { "$catalog" comply "$@" --catalog "$work/year.db" --as-of 2028-06-01; }
+rules() {
+	printf 'apiVersion: aksdr.io/v1alpha1\nkind: ComplianceRules\nmetadata: {name: r}\nspec:\n  rules:\n' >r.yaml
+	printf '  - {name: x, require: {%s}}\n' "$1" >>r.yaml
+}
+run 2 comply
+err '--rules is needed'
+rules 'encrypted: true'
+run 0 comply --rules r.yaml --volume '*-7'
+out 'encrypted +pass'
+rules 'keepPoints: 100000'
+run 3 comply --rules r.yaml
+err '12 requirements are not met'
+rules 'rpo: soon'
+run 2 comply --rules r.yaml
+err "rules 'r': spec.rules\\[0\\].require.rpo"
+rules 'rop: 1h'
+run 2 comply --rules r.yaml
+err 'rpo'
+rules 'keepPoints: 100000'
+run 3 comply --rules r.yaml --html c.html
+ok grep -q '<td class="bad">fail</td>' c.html
+ok not grep -qi '<script' c.html
+run 3 comply --rules r.yaml --output csv --quiet
+out '^c0/ns0/'
+
 t 'what makes no sense is refused'
 run 2 report coverag
 err "did you mean 'coverage'"

@@ -176,9 +176,9 @@ static void test_catalog_open__damaged_pages_are_corrupt(void **state)
 
 	(void)state;
 	make(path);
-	exec(path,
-	     "WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM i WHERE x < 3000)"
-	     " INSERT INTO signers (signer, public, name) SELECT printf('%016x', x), printf('%064x', x), 'name' FROM i");
+	exec(path, "WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM i WHERE x < 3000)"
+	           " INSERT INTO signers (signer, public, name) SELECT printf('%016x', x),"
+	           " printf('%064x', x), 'name' FROM i");
 	auto_free char *bytes = read_file(dir, "catalog.db", &n);
 	assert_true(n > 20 * 4096);
 	/* the head of each page from the second on, as a broken disk may leave it */

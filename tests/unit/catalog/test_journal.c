@@ -141,7 +141,8 @@ static void test_journal_sync__report_of_a_drill_becomes_rows(void **state)
 	step(w.k.recovery, RUN_B, "drill", "begin", NULL);
 	assert_int_equal(sync_journals(&w).drills, 1);
 	assert_rows(w.c,
-	            "SELECT run, plan, verdict, rpo_s, rpo_target_s, rto_s, rto_target_s, choose_ms,"
+	            "SELECT run, plan, verdict, rpo_s, rpo_target_s, rto_s, rto_target_s,"
+	            " choose_ms,"
 	            " restore_ms, check_ms, volumes, verified, bytes, why, from_cluster, to_cluster"
 	            " FROM v_drills ORDER BY run",
 	            RUN_A

@@ -171,9 +171,11 @@ static void test_report_print__exceptions(void **state)
 		w.c,
 		"INSERT INTO anomalies (kind, object, other, voltag, detail, found_ns)"
 		" SELECT 'gap', 'commit/x', '', voltag, '=1+1', 5 FROM volumes;"
-		"INSERT INTO checks (run, level, all_packs, started_ns, finished_ns, points,"
+		"INSERT INTO checks (run, level, all_packs, started_ns, finished_ns,"
+		" points,"
 		" objects,"
-		" bytes, packs_verified, bytes_verified, problems, hurt_points, hurt_entries)"
+		" bytes, packs_verified, bytes_verified, problems, hurt_points,"
+		" hurt_entries)"
 		" VALUES (printf('%032d', 1), 3, 1, 10, 11, 0, 0, 0, 0, 0, 2, 1, 1);"
 		"INSERT INTO cuts (observed_ns, kind, behind, status)"
 		" VALUES (9, 'unknown', 0, 'away');"
@@ -189,9 +191,11 @@ static void test_report_print__exceptions(void **state)
 	assert_has(text, "second region,warn,\"\",cut 1,1970-01-01T00:00:00.000Z,nothing is known");
 	/* A later check that is good settles it. */
 	ok(catalog_exec(w.c,
-	                "INSERT INTO checks (run, level, all_packs, started_ns, finished_ns, points,"
+	                "INSERT INTO checks (run, level, all_packs, started_ns, finished_ns,"
+	                " points,"
 	                " objects,"
-	                " bytes, packs_verified, bytes_verified, problems, hurt_points, hurt_entries)"
+	                " bytes, packs_verified, bytes_verified, problems, hurt_points,"
+	                " hurt_entries)"
 	                " VALUES (printf('%032d', 2), 4, 1, 20, 21, 0, 0, 0, 0, 0, 0, 0, 0)",
 	                e));
 	auto_free char *settled = printed(&w, "exceptions", OUTPUT_CSV, 0, NULL);
