@@ -503,6 +503,8 @@ static void judge(const struct world *w, const struct world_claim *claim,
 	                                                             : "; it has no volume yet");
 	item->state = means[j->choice.verdict].state;
 	item->reason = means[j->choice.verdict].reason;
+	if (j->choice.policy)
+		item->rpo_s = (uint64_t)j->choice.policy->rpo_s;
 	item->texts[INVENTORY_POLICY] = j->policy;
 	item->texts[INVENTORY_WHY] = j->why;
 }

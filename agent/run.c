@@ -13,6 +13,7 @@
 
 #include "agent/run_impl.h"
 #include "agent/run_keep.h"
+#include "catalog/metrics.h"
 #include "common/status.h"
 #include "agent/tell.h"
 #include "common/log.h"
@@ -331,6 +332,8 @@ static int metrics(void *arg, struct buf *b, struct err *e)
 	static const char *const results[] = { "done", "failed", "busy" };
 	struct run *r = arg;
 
+	(void)e;
+	metric_build_info(b);
 	metric_family(b, "aksdr_agent_running", METRIC_GAUGE,
 	              "Runs of this agent that are going on.");
 	metric_sample(b, "aksdr_agent_running", NULL, 0, atomic_load(&r->running));
@@ -348,7 +351,20 @@ static int metrics(void *arg, struct buf *b, struct err *e)
 		metric_sample(b, "aksdr_agent_runs_total", &label, 1,
 		              (double)atomic_load(&r->runs[i]));
 	}
+	metric_family(b, "aksdr_agent_store_failed", METRIC_GAUGE,
+	              "Whether the last look of this agent at the store failed.");
+	metric_sample(b, "aksdr_agent_store_failed", NULL, 0, atomic_load(&r->store_failed));
+	metric_family(b, "aksdr_throttled_requests_total", METRIC_COUNTER,
+	              "Requests of this agent that the API server told to come later.");
+	metric_sample(b, "aksdr_throttled_requests_total", NULL, 0,
+	              (double)kube_counted(r->kube).throttled);
 	if (atomic_load(&r->leads)) {
+		pthread_mutex_lock(&r->lock);
+		const size_t nodes = r->world->nnodes;
+		pthread_mutex_unlock(&r->lock);
+		metric_family(b, "aksdr_agent_nodes", METRIC_GAUGE,
+		              "Nodes with an agent that is ready.");
+		metric_sample(b, "aksdr_agent_nodes", NULL, 0, (double)nodes);
 		metric_family(b, "aksdr_agent_retention_failed", METRIC_GAUGE,
 		              "Whether restore points that the policies let go could not expire.");
 		metric_sample(b, "aksdr_agent_retention_failed", NULL, 0,
@@ -358,7 +374,8 @@ static int metrics(void *arg, struct buf *b, struct err *e)
 	              "Restore points that this agent has expired, as the policies say.");
 	metric_sample(b, "aksdr_agent_expired_points_total", NULL, 0,
 	              (double)atomic_load(&r->expired));
-	return run_keep_metrics(r, b, e);
+	run_keep_metrics(r, b);
+	return 0;
 }
 
 static int serve(struct run *r, struct status **ret, struct err *e)
@@ -431,6 +448,8 @@ static void run_clear(struct run *r)
 	if (r->look >= 0)
 		(void)close(r->look);
 	cancel_clear(&r->stop);
+	metrics_free(r->metrics);
+	(void)pthread_mutex_destroy(&r->metrics_lock);
 	(void)pthread_mutex_destroy(&r->lock);
 }
 
@@ -462,6 +481,7 @@ int run_daemon(const struct run_params *params, struct err *e)
 		.wake = -1,
 		.look = -1,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.metrics_lock = PTHREAD_MUTEX_INITIALIZER,
 		.stop = { .fd = -1 },
 		.ticked_ns = now_mono_ns(),
 	};

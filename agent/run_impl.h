@@ -17,6 +17,7 @@
 #define RUN_ARGS_MAX 24
 
 struct run;
+struct metrics;
 
 struct run_feed { /* one watch */
 	struct run *run;
@@ -51,10 +52,14 @@ struct run {
 	atomic_uint_fast64_t expired;    /* points */
 
 	atomic_bool store_ready, leads;
-	atomic_bool fenced; /* the cluster as a whole: nothing is begun, nothing expires */
+	atomic_bool store_failed; /* the last look at it */
+	atomic_bool fenced;       /* the cluster as a whole: nothing is begun, nothing expires */
 	atomic_int_fast64_t ticked_ns; /* when the main loop was last there */
 	atomic_uint_fast64_t runs[3];  /* that ended: with points, without, somebody else's */
 	atomic_uint running;
+
+	pthread_mutex_t metrics_lock;
+	struct metrics *metrics; /* with that lock: what the catalog told last; or NULL */
 
 	pthread_t keeper, leader; /* run_keep.h */
 	bool keeps, leading;      /* they were started */

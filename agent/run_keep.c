@@ -86,6 +86,22 @@ static void note_fence(struct run *r, const struct repo *repo)
 	run_wake(r);
 }
 
+/* What the catalog tells now, for whoever asks. */
+static int measure(struct run *r, struct catalog *c, struct err *e)
+{
+	const struct metrics_params params = { .now_ns = now_wall_ns() };
+	struct metrics *fresh;
+
+	if (metrics_load(c, &params, &fresh, e) < 0)
+		return -1;
+	pthread_mutex_lock(&r->metrics_lock);
+	struct metrics *before = r->metrics;
+	r->metrics = fresh;
+	pthread_mutex_unlock(&r->metrics_lock);
+	metrics_free(before);
+	return 0;
+}
+
 /* One look at the store, and, where we lead, what is there into the catalog. */
 static int look(struct run *r, struct err *e)
 {
@@ -114,7 +130,7 @@ static int look(struct run *r, struct err *e)
 		run_retain(r, c);
 		run_inventory(r, c);
 	}
-	return 0;
+	return measure(r, c, e);
 }
 
 /* Whether trying again makes sense, where nobody changes anything. */
@@ -169,7 +185,9 @@ static void *keep(void *arg)
 		struct err e = ERR_INIT;
 		int64_t wait_ms = SYNC_MS;
 
-		if (look(r, &e) < 0 && e.class != ERR_CANCELLED) {
+		const int rc = look(r, &e);
+		atomic_store(&r->store_failed, rc < 0 && e.class != ERR_CANCELLED);
+		if (rc < 0 && e.class != ERR_CANCELLED) {
 			/* An agent that has worked goes on: what it cannot do its runs tell. */
 			if (!atomic_load(&r->store_ready) && is_fatal(&e)) {
 				run_fail(r, &e);
@@ -214,20 +232,13 @@ void run_keep_stop(struct run *r)
 	r->leading = false;
 }
 
-int run_keep_metrics(struct run *r, struct buf *b, struct err *e)
+void run_keep_metrics(struct run *r, struct buf *b)
 {
-	const struct metrics_params params = { .now_ns = now_wall_ns() };
-	auto_catalog struct catalog *c = NULL;
-	auto_free char *path = NULL;
-
 	/* One agent of all tells of the volumes, else each would be there several times. */
-	if (!atomic_load(&r->leads) || !atomic_load(&r->store_ready))
-		return 0;
-	if (catalog_path(NULL, r->p->state, r->p->key, &path, e) < 0)
-		return -1;
-	if (access(path, F_OK) < 0) /* not made yet */
-		return 0;
-	if (catalog_open(path, CATALOG_READ, &c, e) < 0)
-		return -1;
-	return metrics_put(c, &params, b, e);
+	if (!atomic_load(&r->leads))
+		return;
+	pthread_mutex_lock(&r->metrics_lock);
+	if (r->metrics)
+		metrics_print(r->metrics, now_wall_ns(), b);
+	pthread_mutex_unlock(&r->metrics_lock);
 }

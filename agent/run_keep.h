@@ -25,8 +25,8 @@ void run_keep_stop(struct run *r);
 /* The store is looked at now: this agent leads, and knows of the cluster. */
 void run_keep_look(struct run *r);
 
-/* Appends what the catalog tells, if it is here. */
-MUST_CHECK int run_keep_metrics(struct run *r, struct buf *b, struct err *e);
+/* Appends what the catalog told at the last look, where this agent leads. */
+void run_keep_metrics(struct run *r, struct buf *b);
 
 /*
  * What the policies let go expires, when it is due: run_retain.c. c: the catalog, up to the store.

@@ -93,6 +93,7 @@ static int write_metrics(struct catalog *c, const char *path, int64_t now_ns, st
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(METRIC_TEXT_MAX);
 	const struct metrics_params params = { .now_ns = now_ns };
 
+	metric_build_info(&b);
 	return metrics_put(c, &params, &b, e) < 0 ? -1 : metric_write(&b, path, e);
 }
 

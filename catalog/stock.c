@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See stock.h. A record goes into a temporary table, and what differs from what holds now is SQL. */
+/* See stock.h. A record goes into a temporary table; what differs from what holds now is SQL. */
 #include "catalog/stock.h"
 
 #include <string.h>
@@ -66,9 +66,9 @@ static int fill(struct catalog *c, const struct inventory *v, struct err *e)
 		                                     INVENTORY_WHY };
 	auto_stmt sqlite3_stmt *s = catalog_prepare(
 		c,
-		"INSERT INTO temp.stock (kind, state, reason, bytes, count, namespace, name, owner,"
-		" class, driver, policy, why)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+		"INSERT INTO temp.stock (kind, state, reason, bytes, count, rpo_s, namespace, name,"
+		" owner, class, driver, policy, why)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
 		e);
 
 	if (!s)
@@ -81,8 +81,9 @@ static int fill(struct catalog *c, const struct inventory *v, struct err *e)
 		catalog_bind_text(s, 3, inventory_reasons[x->reason]);
 		catalog_bind_u64(s, 4, x->bytes);
 		catalog_bind_u64(s, 5, x->count);
+		catalog_bind_u64(s, 6, x->rpo_s);
 		for (size_t t = 0; t < ARRAY_LEN(order); t++)
-			catalog_bind_text(s, (int)(6 + t), x->texts[order[t]]);
+			catalog_bind_text(s, (int)(7 + t), x->texts[order[t]]);
 		if (catalog_run(c, s, e) < 0)
 			return -1;
 	}
@@ -99,12 +100,14 @@ static int change(struct catalog *c, const struct inventory *v, struct err *e)
 	static const char *const steps[] = {
 		"UPDATE inventory AS i SET until_ns = ?2 WHERE cluster = ?1 AND until_ns IS NULL"
 		" AND NOT EXISTS (SELECT 1 FROM temp.stock n WHERE " SAME_NAME
-		" AND (n.class, n.driver, n.bytes, n.count, n.state, n.reason, n.policy, n.why)"
-		" = (i.class, i.driver, i.bytes, i.count, i.state, i.reason, i.policy, i.why))",
+		" AND (n.class, n.driver, n.bytes, n.count, n.state, n.reason, n.policy, n.rpo_s,"
+		" n.why)"
+		" = (i.class, i.driver, i.bytes, i.count, i.state, i.reason, i.policy, i.rpo_s,"
+		" i.why))",
 		"INSERT INTO inventory (cluster, kind, namespace, name, owner, class, driver,"
-		" bytes, count, state, reason, policy, why, from_ns)"
+		" bytes, count, state, reason, policy, rpo_s, why, from_ns)"
 		" SELECT ?1, kind, namespace, name, owner, class, driver, bytes, count, state,"
-		" reason, policy, why, ?2 FROM temp.stock n WHERE NOT EXISTS (SELECT 1 FROM"
+		" reason, policy, rpo_s, why, ?2 FROM temp.stock n WHERE NOT EXISTS (SELECT 1 FROM"
 		" inventory i WHERE i.cluster = ?1 AND i.until_ns IS NULL AND " SAME_NAME ")"
 		" ORDER BY kind, namespace, name, owner",
 	};
@@ -153,7 +156,7 @@ static int take(struct catalog *c, const struct inventory *v, struct err *e)
 	if (catalog_exec(c,
 	                 "CREATE TEMP TABLE IF NOT EXISTS stock (kind TEXT, namespace TEXT, name"
 	                 " TEXT, owner TEXT, class TEXT, driver TEXT, bytes INTEGER, count INTEGER,"
-	                 " state TEXT, reason TEXT, policy TEXT, why TEXT,"
+	                 " state TEXT, reason TEXT, policy TEXT, rpo_s INTEGER, why TEXT,"
 	                 " PRIMARY KEY (kind, namespace, name, owner)) WITHOUT ROWID;"
 	                 " DELETE FROM temp.stock",
 	                 e) < 0 ||

@@ -53,6 +53,14 @@ void metric_sample(struct buf *b, const char *name, const struct metric_label *l
 		(void)buf_printf(b, "%s %.17g\n", n > 0 ? "}" : "", value);
 }
 
+void metric_build_info(struct buf *b)
+{
+	const struct metric_label version = { "version", AKSDR_VERSION };
+
+	metric_family(b, "aksdr_build_info", METRIC_GAUGE, "Always 1: the version of the program.");
+	metric_sample(b, "aksdr_build_info", &version, 1, 1);
+}
+
 int metric_write(const struct buf *b, const char *path, struct err *e)
 {
 	if (buf_check(b, "the text of the metrics", e) < 0 ||

@@ -30,6 +30,9 @@ void metric_family(struct buf *b, const char *name, enum metric_kind kind, const
 void metric_sample(struct buf *b, const char *name, const struct metric_label *labels, size_t n,
                    double value);
 
+/* The family aksdr_build_info, whose label is the version of this program. */
+void metric_build_info(struct buf *b);
+
 /*
  * Replaces the file, for all to read. ERR_TOO_BIG when b's text had no room, else as
  * fd_create_file().

@@ -173,6 +173,8 @@ static int encode_item(const struct inventory_item *i, struct buf *b, struct err
 	                                "count", (json_int_t)i->count);
 	bool whole = o != NULL;
 
+	if (whole && i->rpo_s > 0)
+		whole = json_object_set_new(o, "rpo_s", json_integer((json_int_t)i->rpo_s)) == 0;
 	for (size_t t = 0; whole && t < INVENTORY_TEXTS; t++) {
 		/* Most items lack some. */
 		if (*i->texts[t])
@@ -228,7 +230,8 @@ static int decode_item(const json_t *o, const char *what, struct inventory *v, s
 	    get_word(o, what, "state", inventory_states, INVENTORY_STATES, &state, e) < 0 ||
 	    get_word(o, what, "reason", inventory_reasons, INVENTORY_REASONS, &reason, e) < 0 ||
 	    json_get_u64(o, what, "bytes", &item.bytes, e) < 0 ||
-	    json_get_u64(o, what, "count", &item.count, e) < 0)
+	    json_get_u64(o, what, "count", &item.count, e) < 0 ||
+	    (json_object_get(o, "rpo_s") && json_get_u64(o, what, "rpo_s", &item.rpo_s, e) < 0))
 		return -1;
 	item.kind = (enum inventory_kind)kind;
 	item.state = (enum inventory_state)state;

@@ -69,6 +69,7 @@ struct inventory_item {
 	enum inventory_state state;
 	enum inventory_reason reason;
 	uint64_t bytes; /* that it may hold; 0: not said */
+	uint64_t rpo_s; /* that its policy asks for; 0: nothing */
 	uint64_t count; /* how many it stands for, of the same workload and name; 1 of claims */
 	const char *texts[INVENTORY_TEXTS]; /* owned, of what is in an inventory */
 };

@@ -40,6 +40,7 @@ CREATE TABLE inventory (
 	state     TEXT NOT NULL CHECK (state IN ('exposed', 'excluded', 'protected')),
 	reason    TEXT NOT NULL,
 	policy    TEXT NOT NULL,
+	rpo_s     INTEGER NOT NULL, -- that the policy asks for; 0: nothing
 	why       TEXT NOT NULL,
 	from_ns   INTEGER NOT NULL,
 	until_ns  INTEGER -- NULL: it is in the newest record
@@ -53,9 +54,9 @@ END;
 CREATE TRIGGER inventory_fixed BEFORE UPDATE ON inventory
 WHEN old.until_ns IS NOT NULL
      OR (old.cluster, old.kind, old.namespace, old.name, old.owner, old.class, old.driver, old.bytes, old.count,
-         old.state, old.reason, old.policy, old.why, old.from_ns)
+         old.state, old.reason, old.policy, old.rpo_s, old.why, old.from_ns)
         IS NOT (new.cluster, new.kind, new.namespace, new.name, new.owner, new.class, new.driver, new.bytes, new.count,
-                new.state, new.reason, new.policy, new.why, new.from_ns)
+                new.state, new.reason, new.policy, new.rpo_s, new.why, new.from_ns)
 BEGIN
 	SELECT raise(ABORT, 'an inventory does not change');
 END;
@@ -64,13 +65,13 @@ END;
 
 -- What holds data, at any time T: rows with from_ns <= T AND (until_ns IS NULL OR T < until_ns).
 CREATE VIEW v_coverage_history AS
-SELECT cluster, namespace, kind, name, owner, state, reason, policy, why, bytes, count, class, driver,
+SELECT cluster, namespace, kind, name, owner, state, reason, policy, rpo_s, why, bytes, count, class, driver,
        strftime('%Y-%m-%dT%H:%M:%SZ', from_ns / 1000000000, 'unixepoch') AS since, from_ns, until_ns
 FROM inventory;
 
 -- The same by the newest record of each cluster. voltag: of the volume that has restore points; NULL: there is none.
 CREATE VIEW v_coverage AS
-SELECT i.cluster, i.namespace, i.kind, i.name, i.owner, i.state, i.reason, i.policy, i.why, i.bytes, i.count, i.class,
+SELECT i.cluster, i.namespace, i.kind, i.name, i.owner, i.state, i.reason, i.policy, i.rpo_s, i.why, i.bytes, i.count, i.class,
        i.driver, strftime('%Y-%m-%dT%H:%M:%SZ', i.from_ns / 1000000000, 'unixepoch') AS since, v.voltag
 FROM inventory i
 LEFT JOIN volumes v ON i.kind = 'claim' AND v.cluster = i.cluster AND v.namespace = i.namespace AND v.name = i.name

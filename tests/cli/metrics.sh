@@ -62,8 +62,9 @@ out '^aksdr_volume_points\{volume=data\} 2$'
 out '^aksdr_volume_points\{volume=o"d\\d \{x\}\} 1$'
 out '^aksdr_volume_info\{cluster=,kind=filesystem,name=data,namespace=,volume=data\} 1$'
 out '^aksdr_check_problems\{level=3\} 0$'
-out '^aksdr_geo_waiting_points\{volume=data\} 1$'
-out '^aksdr_volume_last_logical_bytes\{volume=data\} 300013$'
+out '^aksdr_volume_geo_waiting_points\{volume=data\} 1$'
+out '^aksdr_volume_bytes\{kind=logical,volume=data\} 300013$'
+ok promtool check metrics <"$work/c.prom"
 out '^aksdr_metrics_dropped\{\} 0$'
 
 t 'every metric that is written is in the manual, and the other way round'
@@ -71,6 +72,7 @@ grep -oE '^# TYPE [a-z_]+' "$work/c.prom" | cut -d' ' -f3 | sort >written
 sed -n '/^### What the catalog tells/,/^##* [^#]/p' "$SRC/docs/OPERATIONS.md" |
 	grep -oE '^\| `aksdr_[^|]*' | grep -oE 'aksdr_[a-z_]+' | sort >told
 ok test -s written
-# Not of this story: a snapshot that stands still, and anomalies of a lost point.
-ok cmp <(grep -vx aksdr_volume_last_freeze_seconds told) <(grep -vx aksdr_volume_last_freeze_seconds written)
+# Not of this story: a snapshot that stands still, drills and clusters. tests/cli/alerts.sh compares with the sources.
+comm -23 written told >untold
+ok empty untold
 finish

@@ -33,9 +33,9 @@ json_is 2 items 0 geo_durable
 json_is 0 items 0 geo_behind
 run 0 list
 json_is yes items 0 geo
-ok grep -qE '^aksdr_geo_rpo_seconds\{volume="data"\} [0-9.]+$' aksdr.prom
+ok grep -qE '^aksdr_volume_geo_rpo_seconds\{volume="data"\} [0-9.]+$' aksdr.prom
 ok grep -qxF 'aksdr_geo_lag_seconds 0' aksdr.prom
-ok grep -qxF 'aksdr_geo_waiting_points{volume="other"} 0' aksdr.prom
+ok grep -qxF 'aksdr_volume_geo_waiting_points{volume="other"} 0' aksdr.prom
 run 0 "$catalog" show data --key "$audit" --output json
 json_is compared items 0 geo_kind
 run 0 "$catalog" list geo --key "$audit" --output json

@@ -50,11 +50,11 @@ static void test_metrics_put__has_the_age_of_each_volume_in_one_and_both_regions
 	auto_kit_point struct point second = kit_commit(&k, &v, 2, &first);
 	auto_kit_point struct point other = kit_commit(&k, &w, 1, NULL);
 	static const char *const lines[] = {
-		"# TYPE aksdr_rpo_seconds gauge\naksdr_rpo_seconds{volume=\"a \\\"b\\\"\"} 172800\n"
-		"aksdr_rpo_seconds{volume=\"c1/shop/orders\"} 86400\n",
-		"\naksdr_geo_rpo_seconds{volume=\"c1/shop/orders\"} 172800\n",
-		"\naksdr_geo_waiting_points{volume=\"c1/shop/orders\"} 1\n",
-		"\naksdr_geo_waiting_points{volume=\"a \\\"b\\\"\"} 1\n",
+		"# TYPE aksdr_volume_rpo_seconds gauge\naksdr_volume_rpo_seconds{volume=\"a \\\"b\\\"\"} 172800\n"
+		"aksdr_volume_rpo_seconds{volume=\"c1/shop/orders\"} 86400\n",
+		"\naksdr_volume_geo_rpo_seconds{volume=\"c1/shop/orders\"} 172800\n",
+		"\naksdr_volume_geo_waiting_points{volume=\"c1/shop/orders\"} 1\n",
+		"\naksdr_volume_geo_waiting_points{volume=\"a \\\"b\\\"\"} 1\n",
 		"\naksdr_geo_cut_timestamp_seconds 100\n",
 		"\naksdr_geo_lag_seconds 30\n",
 		"\naksdr_geo_behind_objects 4\n",
@@ -120,10 +120,11 @@ static void test_metrics_put__has_what_the_newest_point_of_a_volume_cost_and_lac
 		"{volume=\"c1/shop/orders\"} 1795478401\n",
 		"\naksdr_volume_last_duration_seconds{volume=\"c1/shop/orders\"} 1\n",
 		"\naksdr_volume_last_freeze_seconds{volume=\"c1/shop/orders\"} 0.25\n",
-		"\naksdr_volume_last_logical_bytes{volume=\"c1/shop/orders\"} 5000\n",
-		"\naksdr_volume_last_read_bytes{volume=\"c1/shop/orders\"} 700\n",
-		"\naksdr_volume_last_new_bytes{volume=\"c1/shop/orders\"} 600\n",
-		"\naksdr_volume_last_uploaded_bytes{volume=\"c1/shop/orders\"} 300\n",
+		"\naksdr_volume_bytes{volume=\"c1/shop/orders\",kind=\"deduped\"} 100\n",
+		"aksdr_volume_bytes{volume=\"c1/shop/orders\",kind=\"logical\"} 5000\n",
+		"\naksdr_volume_bytes{volume=\"c1/shop/orders\",kind=\"read\"} 700\n",
+		"\naksdr_volume_bytes{volume=\"c1/shop/orders\",kind=\"changed\"} 600\n",
+		"\naksdr_volume_bytes{volume=\"c1/shop/orders\",kind=\"uploaded\"} 300\n",
 		"\naksdr_volume_last_entries{volume=\"c1/shop/orders\"} 10\n",
 		"\naksdr_volume_last_unreadable_entries{volume=\"c1/shop/orders\"} 1\n",
 		"\naksdr_volume_last_changed_entries{volume=\"c1/shop/orders\"} 2\n",
@@ -254,7 +255,7 @@ static void test_metrics_put__counts_the_volumes_that_are_too_many(void **state)
 {
 	auto_kit struct kit k = kit_new();
 	auto_catalog struct catalog *c = kit_catalog(k.dir, "catalog.db");
-	static const char *const names[] = { "c", "a", "b" };
+	static const char *const names[] = { "c", "a", "d", "b" };
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(METRIC_TEXT_MAX);
 	const struct metrics_params p = { .now_ns = KIT_NOW_NS, .volumes = 2 };
 
@@ -266,9 +267,14 @@ static void test_metrics_put__counts_the_volumes_that_are_too_many(void **state)
 	(void)kit_sync(&k, c);
 	ok(metrics_put(c, &p, &b, e));
 	const char *text = buf_cstr(&b);
-	assert_non_null(strstr(text, "\naksdr_metrics_dropped 1\n"));
+	assert_non_null(strstr(text, "\naksdr_metrics_dropped 2\n"));
 	assert_non_null(strstr(text, "\naksdr_volume_points{volume=\"a\"} 1\n"
-	                             "aksdr_volume_points{volume=\"b\"} 1\n#"));
+	                             "aksdr_volume_points{volume=\"b\"} 1\n"
+	                             "aksdr_volume_points{volume=\"(other)\"} 2\n#"));
+	/* The worst of them, and what they come to together. */
+	assert_non_null(strstr(text, "aksdr_volume_lost_points{volume=\"(other)\"} 0\n"));
+	assert_non_null(strstr(text, "aksdr_volume_last_success_timestamp_seconds{volume="
+	                             "\"(other)\"} 1"));
 	assert_null(strstr(text, "volume=\"c\""));
 }
 
@@ -295,10 +301,63 @@ static void test_metrics_put__tells_the_same_after_a_restart_while_somebody_writ
 	ok(catalog_exec(c, "BEGIN IMMEDIATE; COMMIT", e));
 }
 
+static void test_metrics_put__has_what_clusters_hold_and_what_drills_have_shown(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_catalog struct catalog *c = kit_catalog(k.dir, "catalog.db");
+	const struct point_volume v = kit_volume("shop", "orders");
+	auto_kit_point struct point first = kit_commit(&k, &v, 1, NULL);
+	static const char *const lines[] = {
+		"\naksdr_unprotected_volumes{cluster=\"c1\",kind=\"claim\"} 1\n"
+		"aksdr_unprotected_volumes{cluster=\"c1\",kind=\"emptyDir\"} 7\n",
+		"\naksdr_volumes_without_points{cluster=\"c1\"} 1\n",
+		"\naksdr_inventory_timestamp_seconds{cluster=\"c1\"} 5\n",
+		"\naksdr_volume_rpo_target_seconds{volume=\"c1/shop/orders\"} 3600\n",
+		"\naksdr_drill_timestamp_seconds{plan=\"shop\"} 20\n",
+		"\naksdr_drill_passed{plan=\"shop\"} 0\n",
+		"\naksdr_drill_passed_timestamp_seconds{plan=\"shop\"} 10\n",
+		"\naksdr_drill_rto_seconds{plan=\"shop\"} 2.5\n",
+		"\naksdr_drill_rto_target_seconds{plan=\"shop\"} 60\n",
+		"\naksdr_volume_last_drill_timestamp_seconds{volume=\"c1/shop/orders\"} 10\n",
+		NULL
+	};
+
+	(void)state;
+	(void)kit_sync(&k, c);
+	ok(catalog_exec(
+		c,
+		"INSERT INTO inventories VALUES ('o', 'c1', 5000000000, 5000000000, '', '', '', 4,"
+		" 0, '');"
+		"INSERT INTO inventory (cluster, kind, namespace, name, owner, class, driver,"
+		" bytes, count, state, reason, policy, rpo_s, why, from_ns) VALUES"
+		" ('c1', 'claim', 'shop', 'orders', '', '', '', 0, 1, 'protected', 'policy', 'p',"
+		" 3600, '', 5),"
+		" ('c1', 'claim', 'shop', 'late', '', '', '', 0, 1, 'protected', 'policy', 'p', 0,"
+		" '', 5),"
+		" ('c1', 'claim', 'shop', 'bare', '', '', '', 0, 1, 'exposed', 'no-policy', '', 0,"
+		" '', 5),"
+		" ('c1', 'emptyDir', 'shop', 'tmp', '', '', '', 0, 7, 'exposed', 'kind', '', 0,"
+		" '', 5);"
+		"INSERT INTO drills (run, plan, version, from_cluster, to_cluster, began_ns,"
+		" ended_ns, rto_target_s, rto_ms, bytes, left_out, check_wanted, passed, damaged,"
+		" user, host, signer) VALUES"
+		" ('a', 'shop', '1', 'c1', 'c2', 10000000000, 11, 60, 1000, 0, 0, 0, 1, 0, '', '',"
+		" ''), ('b', 'shop', '1', 'c1', 'c2', 20000000000, 21, 60, 2500, 0, 0, 0, 0, 0,"
+		" '', '', '');"
+		"INSERT INTO drill_volumes (run, n, volume, claim, bytes, files, fetched_bytes,"
+		" gaps, ms, restored, verified, damaged) VALUES"
+		" ('a', 0, 'c1/shop/orders', 'x', 0, 0, 0, 0, 0, 1, 1, 0),"
+		" ('b', 0, 'c1/shop/orders', 'x', 0, 0, 0, 0, 0, 1, 0, 0)",
+		e));
+	assert_metrics(c, KIT_NOW_NS, lines);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_metrics_put__of_an_empty_catalog),
+		cmocka_unit_test(
+			test_metrics_put__has_what_clusters_hold_and_what_drills_have_shown),
 		cmocka_unit_test(
 			test_metrics_put__has_the_age_of_each_volume_in_one_and_both_regions),
 		cmocka_unit_test(test_metrics_put__says_when_nothing_is_known_now),
