@@ -268,6 +268,8 @@ static const struct verb readers[] = {
 int main(int argc, char **argv)
 {
 	const struct verb others[] = {
+		cmd_status,
+		cmd_watch,
 		cmd_report,
 		cmd_comply,
 		cmd_sample,
