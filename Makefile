@@ -221,7 +221,7 @@ $(OBJS): | $(GEN)
 # Flags for the linker (as --wrap=malloc) are read from tests/<kind>/ldflags and <test>.ldflags.
 
 KINDS := contract fault crash property format storm damage
-SCRIPT_KINDS := unit $(KINDS) model cli traffic memory power lvm servers cluster recipes volumes kube image
+SCRIPT_KINDS := unit $(KINDS) model cli traffic memory power lvm servers cluster recipes volumes kube image browser
 
 harness_srcs := $(sort $(wildcard tests/harness/*.c))
 HARNESS := $(if $(harness_srcs),$(B)/libharness.a)
@@ -281,8 +281,9 @@ reader_tests := $(call pick,$(call scripts_of,reader))
 FAST_KINDS := unit contract fault crash storm property damage cli format
 fast_tests := $(foreach k,$(FAST_KINDS),$(call tests_of,$k)) $(fuzz_tests)
 # These wait most of the time: `test` runs them beside the others, one at a time. What takes longest of them, and the
-# image, are by themselves (check-kube, check-image): all of it is more than CI has time for.
-CLUSTER_KINDS := kube image
+# image, and pages in a browser, are by themselves (check-kube, check-image, check-browser): all of it is more than CI
+# has time for.
+CLUSTER_KINDS := kube image browser
 LONG_STORIES := chaos drill failover month rights run scale standby
 all_tests := $(foreach k,$(filter-out $(CLUSTER_KINDS),$(SCRIPT_KINDS)),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
 cluster_tests := $(filter-out $(LONG_STORIES:%=tests/kube/%.sh),$(call tests_of,kube))
@@ -326,6 +327,7 @@ check-cluster: ## real services and a real Kubernetes cluster, end to end
 check-recipes: ## hooks with real databases that are written to, restored and started
 check-volumes: ## snapshots of real file systems under a writer, and what goes wrong with them (root, loop devices)
 check-kube: ## the client against a real Kubernetes, and that the cluster of the tests is one (root, namespaces)
+check-browser: ## pages in a real Chromium: desk and phone, light and dark, what axe finds (two minutes)
 check-image: ## the container image: what is in it, that it runs, that it is the same twice, its bill of materials
 # `cluster` is the service and the cluster
 of_kind = $(call tests_of,$(1)) $(if $(filter cluster,$(1)),$(call tests_of,kube))

@@ -125,11 +125,11 @@ static int put_row(void *arg, const struct comply_row *x, struct err *e)
 		(void)snprintf(text, sizeof(text), "%.200s; excepted until %s by %.200s: %.100s",
 		               x->why, now_day(x->exception->until_ns).s, x->exception->approver,
 		               x->exception->reason);
-	html_cell(b, NULL, false, text);
+	html_cell(b, *text ? "w" : NULL, false, text);
 	html_cell(b, NULL, false, x->evidence);
 	(void)snprintf(text, sizeof(text), "ISO 27001 %s; SOC 2 %s; NIST 800-53 %s", k->iso27001,
 	               k->soc2, k->nist80053);
-	html_cell(b, "soft", false, text);
+	html_cell(b, "soft w", false, text);
 	html_row_end(b);
 	return buf_check(b, "the page", e);
 }
@@ -226,8 +226,8 @@ const struct verb cmd_comply = {
 	.name = "comply",
 	.summary = "judge volumes by rules, with what proves it",
 	.text = "Rules say which volumes must have what: how old a point may be, in the second "
-		"region too, how often points are verified and drills restore, how much is kept, how "
-		"many signers a deletion takes, how old a key may be. Each volume passes or fails "
+		"region too, how often points are verified and drills restore, how much is kept, "
+		"how many signers a deletion takes, how old a key may be. Each volume passes or fails "
 		"each requirement, with the point, check or drill that shows it; exceptions have "
 		"an end and an approver. The exit status is 3 where anything fails or is not "
 		"known.\n"

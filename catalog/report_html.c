@@ -13,6 +13,7 @@
 #define PAGE_PART_MAX (4 * MIB) /* that is put together before it is written */
 #define STATES_MAX 16
 #define COLUMNS_MAX 32
+#define LONG_TEXT 24 /* bytes; beyond them a cell is wide */
 
 /* ---- words ---- */
 
@@ -114,6 +115,8 @@ static void put_value(struct buf *b, const struct report_column *col, sqlite3_st
 
 		if (strcmp(col->name, "state") == 0)
 			class = class_name(class_of(s));
+		else if (strlen(s) > LONG_TEXT)
+			class = "w";
 		html_cell(b, class, right, s);
 		return;
 	}
@@ -125,7 +128,9 @@ static void put_value(struct buf *b, const struct report_column *col, sqlite3_st
 		html_cell(b, NULL, true, num_duration_text(v / 1000).s);
 		return;
 	case TABLE_TIME:
-		html_cell(b, "t", false, now_rfc3339(v).s);
+		(void)snprintf(text, sizeof(text), "%.10s %.5s", now_rfc3339(v).s,
+		               now_rfc3339(v).s + strlen("2026-11-22T"));
+		html_cell(b, "t", false, text);
 		return;
 	default:
 		(void)snprintf(text, sizeof(text), "%lld", (long long)v);
@@ -147,6 +152,8 @@ static int put_row(void *arg, sqlite3_stmt *row, struct err *e)
 	for (int i = 0; i < (int)x->report->ncolumns; i++) {
 		const struct report_column *col = &x->report->columns[i];
 
+		if (col->wide)
+			continue;
 		if (strcmp(col->name, "volume") == 0 && sqlite3_column_type(row, i) != SQLITE_NULL)
 			html_head_cell(&x->b, catalog_text(row, i));
 		else
@@ -237,7 +244,7 @@ static void put_help(struct page *x)
 	for (size_t i = 0; i < x->report->ncolumns; i++) {
 		const struct report_column *col = &x->report->columns[i];
 
-		if (!col->help)
+		if (!col->help || col->wide)
 			continue;
 		heading(col->title, title);
 		(void)buf_str(&x->b, "<li><b>");
@@ -249,23 +256,28 @@ static void put_help(struct page *x)
 	(void)buf_str(&x->b, "</ul>\n</details>\n");
 }
 
+/* What a table on a terminal leaves out is left out here, too. */
 static void put_table_head(struct page *x)
 {
 	struct html_column columns[COLUMNS_MAX];
 	char titles[COLUMNS_MAX][48];
+	size_t n = 0;
 
 	for (size_t i = 0; i < x->report->ncolumns; i++) {
 		const struct report_column *col = &x->report->columns[i];
 
-		heading(col->title, titles[i]);
-		columns[i] = (struct html_column){
-			.title = titles[i],
+		if (col->wide)
+			continue;
+		heading(col->title, titles[n]);
+		columns[n] = (struct html_column){
+			.title = titles[n],
 			.help = col->help,
 			.right = col->kind == TABLE_NUMBER || col->kind == TABLE_BYTES ||
 			         col->kind == TABLE_DURATION,
 		};
+		n++;
 	}
-	html_table_begin(&x->b, x->report->title, columns, x->report->ncolumns);
+	html_table_begin(&x->b, x->report->title, columns, n);
 }
 
 static int put_report(struct page *x, const struct report *r, struct err *e)

@@ -36,7 +36,7 @@ static const char style[] =
 	"th,td{border-bottom:1px solid var(--line);padding:.3rem .6rem;text-align:left;"
 	"vertical-align:top;min-width:4.5rem;max-width:22rem}\n"
 	"thead th{background:var(--box);font-weight:600}tbody th{font-weight:500}\n"
-	"td.n,th.n{text-align:right;white-space:nowrap}td.t{white-space:nowrap}\n"
+	"td.n,th.n{text-align:right;white-space:nowrap}td.t{white-space:nowrap}td.w{min-width:14rem}\n"
 	"pre{white-space:pre-wrap;overflow-wrap:anywhere;border-left:.25rem solid var(--line);"
 	"margin:.25rem 0;padding-left:.5rem}\n"
 	"dl.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(9rem,1fr));"

@@ -6,7 +6,8 @@
  * given is plain text; what is called `class` or `id` is a literal of ours.
  *
  * Classes that the style knows: "good", "bad", "warn" and "soft" colour a text (and say nothing
- * alone: a word stands beside them); "cards" is a list of numbers; "scroll" a box that scrolls.
+ * alone: a word stands beside them); "t" is a time, "w" a long text in a cell; "cards" is a list of
+ * numbers; "scroll" a box that scrolls.
  */
 #ifndef AKSDR_COMMON_HTML_H
 #define AKSDR_COMMON_HTML_H
