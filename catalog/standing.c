@@ -19,7 +19,7 @@ const char *const standing_levels[] = {
 
 /* ---- reading ---- */
 
-/* ?1: the time; ?2: when points without a target are late. A row; columns in the order of take(). */
+/* ?1: the time; ?2: when points without a target are late. Columns as take_counts() has them. */
 static const char counts_sql[] =
 	"WITH newest AS MATERIALIZED (SELECT v.voltag, v.volume, v.cluster, v.namespace, v.name,"
 	" (SELECT session FROM points WHERE voltag = v.voltag AND ended_ns IS NULL"

@@ -83,14 +83,15 @@ static void pod(const char *name)
 
 static void test_run_inventory__is_put_when_it_is_another_one(void **state)
 {
+	struct err e = ERR_INIT;
+
 	(void)state;
 	pod("web");
 	run_inventory(&r, c);
 	assert_int_equal(count(), 1);
-	auto_stmt sqlite3_stmt *s = catalog_prepare(c, "SELECT cluster, owner FROM v_coverage",
-	                                            &(struct err)ERR_INIT);
+	auto_stmt sqlite3_stmt *s = catalog_prepare(c, "SELECT cluster, owner FROM v_coverage", &e);
 	assert_non_null(s);
-	assert_int_equal(catalog_step(c, s, &(struct err)ERR_INIT), 1);
+	assert_int_equal(catalog_step(c, s, &e), 1);
 	assert_string_equal(catalog_text(s, 0), "c1");
 	assert_string_equal(catalog_text(s, 1), "Pod/web");
 
