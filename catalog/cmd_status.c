@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* aksdr-catalog status, watch: "am I safe?", once or for as long as somebody looks. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "catalog/cmd.h"
-#include "catalog/standing.h"
+#include "catalog/standing_html.h"
 #include "common/cancel.h"
+#include "common/fd.h"
 #include "common/json.h"
 #include "common/now.h"
 #include "common/num.h"
 
-enum { OPT_CATALOG = 256, OPT_EVERY };
+enum { OPT_CATALOG = 256, OPT_EVERY, OPT_HTML };
 
 #define EVERY_S 5
 #define EVERY_MAX_S 86400
@@ -19,9 +21,11 @@ enum { OPT_CATALOG = 256, OPT_EVERY };
 
 static struct cmd_options options;
 static int64_t every_s = EVERY_S;
+static const char *page; /* file, or NULL */
 
 static const struct verb_option status_options[] = {
 	{ "catalog", "FILE", "the catalog file (default: in the state directory)", OPT_CATALOG },
+	{ "html", "FILE", "write one page that needs nothing else", OPT_HTML },
 	{ 0 },
 };
 static const struct verb_option watch_options[] = {
@@ -36,6 +40,10 @@ static int set(void *state, int key, const char *value, struct err *e)
 	if (key == OPT_CATALOG) {
 		options.catalog = value;
 		return *value ? 0 : err_set(e, ERR_INVALID, "--catalog needs the name of a file");
+	}
+	if (key == OPT_HTML) {
+		page = value;
+		return *value ? 0 : err_set(e, ERR_INVALID, "--html needs the name of a file");
 	}
 	if (num_duration("--every", value, &every_s, e) < 0)
 		return -1;
@@ -90,6 +98,16 @@ static int put_json(const struct standing_answer *a, int64_t now_ns, struct err 
 	return put(&b, e);
 }
 
+static int put_page(const struct standing_answer *a, int64_t now_ns, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(TEXT_MAX);
+
+	standing_html(a, now_ns, &b);
+	if (buf_check(&b, "the page", e) < 0)
+		return -1;
+	return fd_create_file(AT_FDCWD, page, b.data, b.len, 0644, FD_REPLACE, e);
+}
+
 static int status(void *state, const struct verb_common *common, int argc, char **argv,
                   struct err *e)
 {
@@ -107,7 +125,9 @@ static int status(void *state, const struct verb_common *common, int argc, char 
 		return err_set(e, ERR_INVALID, "'status' is no table: --output is table or json");
 	if (look(common, a, &now_ns, e) < 0)
 		return -1;
-	if (common->output == OUTPUT_JSON) {
+	if (page) {
+		rc = put_page(a, now_ns, e);
+	} else if (common->output == OUTPUT_JSON) {
 		rc = put_json(a, now_ns, e);
 	} else {
 		standing_print(a, colours(), &b);
@@ -173,7 +193,8 @@ const struct verb cmd_status = {
 		"\n"
 		"The exit status is 0 (safe), 3 (something needs attention) or 5 (damage).",
 	.examples = "aksdr-catalog status\n"
-		    "aksdr-catalog status --output json --quiet",
+		    "aksdr-catalog status --output json --quiet\n"
+		    "aksdr-catalog status --html status.html",
 	.options = status_options,
 	.set = set,
 	.run = status,

@@ -36,9 +36,10 @@ run 0 "$catalog" report all "${as_of[@]}" --target 26h --prices prices.yaml --li
 run 0 "$catalog" report coverage "${as_of[@]}" --volume nothing --html empty.html
 run 3 "$catalog" comply "${as_of[@]}" --rules rules.yaml --html comply.html
 run 0 "$catalog" sample "${as_of[@]}" --seed 1 --n 5 --html sample.html
+run 5 "$catalog" status --catalog year.db --html status.html
 
 t 'a browser shows them without a complaint, whatever its size and colours; so does axe'
 ok env NODE_PATH="$modules/node_modules" "$modules/node" "$here/look.js" "$chromium" "$pictures" \
-	reports.html empty.html comply.html sample.html
+	reports.html empty.html comply.html sample.html status.html
 
 finish

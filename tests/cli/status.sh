@@ -27,6 +27,10 @@ run 0 jq -e '.schema == "aksdr/status/v1" and .level == "ok" and (.findings | le
 run 2 "$catalog" status --output csv
 err 'table or json'
 
+run 0 "$catalog" status --html status.html
+ok empty "$work/.out"
+ok grep -q 'SAFE: nothing needs attention' status.html
+
 t 'somebody who watches without a terminal gets a line when something changes, and can go'
 "$catalog" watch --every 1s >"$work/watched" 2>&1 &
 watcher=$!
