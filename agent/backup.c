@@ -8,6 +8,7 @@
 #include "agent/backup_table.h"
 #include "agent/given.h"
 #include "agent/workplace.h"
+#include "common/act.h"
 #include "common/log.h"
 #include "common/metric.h"
 #include "repo/fence.h"
@@ -38,6 +39,7 @@ static void note_failure(struct backup *b, const char *name, const struct err *w
 static void note_point(struct backup *b, const struct point *p, uint64_t requests, struct table *t)
 {
 	tell_problems(p);
+	act_object("%s@%s", p->volume.name, p->id);
 	b->unreadable += p->unreadable;
 	memcpy(b->sessions[b->done++], p->session, POINT_SESSION_LEN);
 	backup_table_row(t, p, requests, b->common->output == OUTPUT_TABLE);

@@ -4,6 +4,7 @@
 
 #include "agent/backup.h"
 #include "agent/cmd.h"
+#include "common/act.h"
 #include "common/hex.h"
 #include "common/now.h"
 #include "common/num.h"
@@ -388,6 +389,9 @@ static int back_up(const struct verb_common *c, int argc, char **argv, struct er
 	if ((policy_file && apply_policy(e) < 0) ||
 	    volume_name_are_claims(args, b.n, BACKUP_VOLUMES_MAX, &claims, e) < 0)
 		return -1;
+	/* A mover: what it keeps locally may go with its pod. */
+	if (o.given_view)
+		act_hurry();
 	if (o.given_view && (claims || b.n != 1))
 		return err_set(e, ERR_INVALID, "--view is of one volume NAME=PATH");
 	choose_set(set_id);

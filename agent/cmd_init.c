@@ -4,6 +4,7 @@
 
 #include "agent/cmd.h"
 #include "common/json.h"
+#include "common/cancel.h"
 #include "repo/repo.h"
 
 static struct {
@@ -36,6 +37,22 @@ static int set(void *state, int key, const char *value, struct err *e)
 	return 0;
 }
 
+/* The first record of its audit trail: who opens the repository has the act noted there. */
+static void record(const struct verb_common *c)
+{
+	auto_repo struct repo *r = NULL;
+	auto_free char *key = NULL;
+	struct err why = ERR_INIT;
+
+	if (asprintf(&key, "%s/agent.key", opts.keys) < 0) {
+		key = NULL;
+		return;
+	}
+	if (repo_open_url(c->store, 0, key, NULL, c->state, cancel_on_signals(), &r, &why) < 0)
+		log_warn("that the repository was made is not in its audit trail",
+		         LOG_S("why", why.msg));
+}
+
 static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
 {
 	const char *file = opts.passphrase_file ? opts.passphrase_file : c->passphrase_file;
@@ -55,6 +72,7 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	if ((opts.single_writer ? repo_init_single(store, opts.keys, passphrase, e)
 	                        : repo_init(store, opts.keys, passphrase, e)) < 0)
 		return -1;
+	record(c);
 	auto_json json_t *out = json_pack("{ss ss ss s{ss+ ss+ ss+}}", "schema", "aksdr/init/v1",
 	                                  "store", store->url, "writers",
 	                                  opts.single_writer ? "single" : "many", "keys",

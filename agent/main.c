@@ -3,6 +3,15 @@
 #include <malloc.h>
 
 #include "agent/cmd.h"
+#include "common/act.h"
+#include "repo/trail.h"
+
+/* What is recorded of these. `run` does nothing itself, but what retention lets go. */
+static const struct verb_act acts[] = {
+	{ "init", "init", 0 },
+	{ "backup", "backup", ACT_WAITS | ACT_ARGS },
+	{ NULL, NULL, 0 },
+};
 
 int main(int argc, char **argv)
 {
@@ -16,6 +25,8 @@ int main(int argc, char **argv)
 			"backed up can be "
 			"read again: restoring is aksdr-restore's work and needs the recovery key.",
 		.verbs = verbs,
+		.acts = acts,
+		.acted = trail_acted,
 	};
 
 	/*

@@ -15,6 +15,7 @@
 #include "repo/fence.h"
 #include "repo/key.h"
 #include "repo/repo.h"
+#include "repo/trail.h"
 
 #define SYNC_MS 300000 /* between two looks at the store */
 
@@ -115,6 +116,7 @@ static int look(struct run *r, struct err *e)
 	                  r->p->state, &r->stop, &repo, e) < 0)
 		return -1;
 	note_fence(r, repo);
+	trail_flush(repo, r->p->store);
 	if (!atomic_exchange(&r->store_ready, true))
 		log_info("the store is reached");
 	if (!atomic_load(&r->leads)) {

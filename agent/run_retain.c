@@ -11,6 +11,7 @@
 #include "catalog/sync.h"
 #include "common/log.h"
 #include "common/now.h"
+#include "repo/trail.h"
 
 #define BATCH 2000 /* points of which tombstones are put together */
 
@@ -21,6 +22,7 @@ struct work {
 	struct expiry x;
 	struct retention rules;
 	struct retain_plan plan; /* what goes, and is not put yet */
+	uint64_t expired;        /* tombstones name so many */
 };
 
 static void work_clear(struct work *w)
@@ -64,6 +66,7 @@ static int put(struct work *w, struct err *e)
 		}
 	}
 	atomic_fetch_add(&w->r->expired, w->plan.npoints);
+	w->expired += w->plan.npoints;
 	retain_plan_clear(&w->plan);
 	return 0;
 }
@@ -116,6 +119,28 @@ static int judge_all(struct work *w, struct err *e)
 	return rc < 0 ? -1 : put(w, e);
 }
 
+/* What went, and what failed to go, is recorded. */
+static int judge_recorded(struct work *w, struct err *e)
+{
+	struct act a;
+
+	act_init(&a, "retain", 0);
+	a.program = "aksdr-agent";
+	a.version = AKSDR_VERSION;
+	(void)snprintf(a.why, sizeof(a.why), "retention of the policies of cluster '%s'",
+	               w->r->p->cluster);
+	int rc = expiry_now(w->repo, &w->x, e) < 0 ? -1 : judge_all(w, e);
+	for (size_t i = 0; i < w->rules.n; i++) {
+		const struct retention_rule *rule = &w->rules.v[i];
+
+		if (rule->expired > 0)
+			act_add(&a, "%s: %zu", rule->policy.name, rule->expired);
+	}
+	if (w->expired > 0 || rc < 0)
+		trail_put(w->repo, &a, rc < 0 ? e : NULL);
+	return rc;
+}
+
 /* ---- all of it ---- */
 
 static int retain(struct work *w, struct err *e)
@@ -132,7 +157,7 @@ static int retain(struct work *w, struct err *e)
 	if (!w->repo->keys->has_sign)
 		return err_set(e, ERR_DENIED, "'%s' cannot sign: the agent needs an agent key",
 		               p->key);
-	if (expiry_now(w->repo, &w->x, e) < 0 || judge_all(w, e) < 0)
+	if (judge_recorded(w, e) < 0)
 		return -1;
 	return sync_run(w->c, w->repo, &sync, &ignored, e);
 }

@@ -4,9 +4,11 @@
 #include <string.h>
 
 #include "catalog/cmd.h"
+#include "common/act.h"
 #include "common/cancel.h"
 #include "common/now.h"
 #include "common/num.h"
+#include "repo/trail.h"
 
 enum {
 	OPT_CATALOG = 256,
@@ -265,6 +267,34 @@ static const struct verb readers[] = {
 	{ 0 },
 };
 
+/* What is recorded of these verbs, and what only when reading is to be. */
+static const struct verb_act acts[] = {
+	{ "check", "check", 0 },
+	{ "repair", "repair", 0 },
+	{ "mirror", "mirror", ACT_OPENS | ACT_ARGS },
+	{ "reconcile", "reconcile", 0 },
+	{ "retain", "retain", 0 },
+	{ "expire", "expire", ACT_ARGS },
+	{ "hold", "hold", ACT_ARG },
+	{ "release", "release", ACT_ARGS },
+	{ "lock", "lock", 0 },
+	{ "gc", "gc", 0 },
+	{ "key add-agent", "key-add-agent", ACT_ARGS },
+	{ "key revoke", "key-revoke", ACT_ARGS },
+	{ "key add-recipient", "key-add-recipient", ACT_ARGS },
+	{ "key reseal", "key-reseal", 0 },
+	{ "key remove-recipient", "key-remove-recipient", ACT_ARGS },
+	{ "key require-signatures", "key-require-signatures", ACT_ARGS },
+	{ "key passphrase", "key-passphrase", ACT_OPENS },
+	{ "upgrade", "upgrade", 0 },
+	{ "list", "list", ACT_READS | ACT_OPENS | ACT_ARGS },
+	{ "show", "show", ACT_READS | ACT_OPENS | ACT_ARGS },
+	{ "query", "query", ACT_READS | ACT_OPENS },
+	{ "report", "report", ACT_READS | ACT_OPENS | ACT_ARG },
+	{ "key list", "key-list", ACT_READS },
+	{ NULL, NULL, 0 },
+};
+
 int main(int argc, char **argv)
 {
 	const struct verb others[] = {
@@ -305,6 +335,8 @@ int main(int argc, char **argv)
 			"An audit "
 			"key is enough for everything but level 4 of 'check'.",
 		.verbs = verbs,
+		.acts = acts,
+		.acted = trail_acted,
 	};
 
 	memcpy(verbs, readers, sizeof(readers));

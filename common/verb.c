@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "common/act.h"
 #include "common/buf.h"
 #include "common/cancel.h"
 #include "common/secret.h"
@@ -42,6 +43,9 @@ enum {
 	KEY_PROGRESS,
 	KEY_LOG_FORMAT,
 	KEY_LOG_LEVEL,
+	KEY_REASON,
+	KEY_AUDIT,
+	KEY_AUDIT_READS,
 	KEY_VERSION,
 	KEY_HELP
 };
@@ -57,6 +61,13 @@ const struct verb_option verb_common_options[] = {
 	{ "progress", "auto|always|never", "progress on standard error", KEY_PROGRESS },
 	{ "log-format", "text|json", "form of messages on standard error", KEY_LOG_FORMAT },
 	{ "log-level", "debug|info|warn|error", "least important messages to show", KEY_LOG_LEVEL },
+	{ "reason", "TEXT", "why this is done, for the audit trail (AKSDR_REASON)", KEY_REASON },
+	{ "audit", "best|required",
+	  "whether something that cannot be recorded is done all the same (AKSDR_AUDIT)",
+	  KEY_AUDIT },
+	{ "audit-reads", NULL,
+	  "record listing and showing, too, where the key signs (AKSDR_AUDIT_READS)",
+	  KEY_AUDIT_READS },
 	{ "version", NULL, "print name and version", KEY_VERSION },
 	{ "help", NULL, "print this help", KEY_HELP },
 	{ 0 },
@@ -79,12 +90,21 @@ struct parsed {
 
 bool verb_takes(const struct verb *verb, const struct verb_option *common)
 {
+	if (common->key == KEY_REASON) {
+		/* Of many verbs it is their own, and required. */
+		for (const struct verb_option *o = verb ? verb->options : NULL; o && o->name; o++) {
+			if (strcmp(o->name, common->name) == 0)
+				return false;
+		}
+	}
 	return common->key != KEY_DRY_RUN || !verb || (verb->flags & VERB_DRY_RUN);
 }
 
 bool verb_shows(const struct verb *verb, const struct verb_option *common)
 {
-	if (common->key == KEY_STORE || common->key == KEY_KEY)
+	if (common->key == KEY_STORE || common->key == KEY_KEY || common->key == KEY_AUDIT ||
+	    common->key == KEY_AUDIT_READS ||
+	    (common->key == KEY_REASON && verb_takes(verb, common)))
 		return !verb || !(verb->flags & VERB_LOCAL);
 	return verb_takes(verb, common);
 }
@@ -367,6 +387,14 @@ static void set_common(struct parsed *p, const struct verb_option *o, const char
 	case KEY_LOG_LEVEL:
 		p->log_level = value;
 		break;
+	case KEY_REASON: /* of whoever has it */
+		break;
+	case KEY_AUDIT:
+		c->audit_required = strcmp(value, "required") == 0;
+		break;
+	case KEY_AUDIT_READS:
+		c->audit_reads = true;
+		break;
 	case KEY_VERSION:
 		p->version = true;
 		break;
@@ -397,6 +425,8 @@ static error_t parse_one(int key, char *arg, struct argp_state *state)
 		p->failed = true;
 		return EINVAL;
 	}
+	if (strcmp(o->name, "reason") == 0)
+		p->common.reason = arg;
 	if (key >= KEY_STORE) {
 		set_common(p, o, arg);
 	} else if (p->verb->set && p->verb->set(p->verb->state, key, arg, p->e) < 0) {
@@ -619,6 +649,13 @@ static const char *from_env(const char *name)
 	return v && *v ? v : NULL;
 }
 
+static bool env_is(const char *name, const char *value)
+{
+	const char *v = getenv(name);
+
+	return v && strcmp(v, value) == 0;
+}
+
 /* Where local state goes when nobody says; the text lives in b. */
 static const char *default_state(struct buf *b)
 {
@@ -681,6 +718,42 @@ static void set_up_log(const struct parsed *p)
 	log_setup(level, format);
 }
 
+/* Names among the arguments: what stands before a '='. */
+static void add_names(struct act *a, const struct parsed *p)
+{
+	const int n = a->flags & ACT_ARGS ? p->nargs : a->flags & ACT_ARG && p->nargs > 0 ? 1 : 0;
+
+	for (int i = 0; i < n; i++)
+		act_add(a, "%.*s", (int)strcspn(p->args[i], "="), p->args[i]);
+}
+
+/* Runs the verb, within its act when it has one. */
+static int act(const struct verb_program *program, struct parsed *p, struct err *e)
+{
+	const struct verb *v = p->verb;
+	const struct verb_act *x = program->acts;
+	struct act a;
+
+	while (x && x->verb && strcmp(x->verb, v->name) != 0)
+		x++;
+	if (!x || !x->verb)
+		return v->run(v->state, &p->common, p->nargs, p->args, e);
+	/* What only says what it would do changes nothing. */
+	act_init(&a, x->act, x->flags | (p->common.dry_run ? ACT_READS : 0));
+	a.program = program->name;
+	a.version = AKSDR_VERSION;
+	a.store = p->common.store;
+	a.required = p->common.audit_required;
+	a.reads_too = p->common.audit_reads;
+	(void)snprintf(a.why, sizeof(a.why), "%s", p->common.reason ? p->common.reason : "");
+	add_names(&a, p);
+	act_set_current(&a);
+	int rc = v->run(v->state, &p->common, p->nargs, p->args, e);
+	program->acted(&p->common, rc < 0 ? e : NULL);
+	act_set_current(NULL);
+	return rc;
+}
+
 static int run(const struct verb_program *program, struct parsed *p, struct err *e)
 {
 	if (p->version) {
@@ -699,7 +772,7 @@ static int run(const struct verb_program *program, struct parsed *p, struct err 
 		               program->name);
 	if (check_counts(p, e) < 0)
 		return -1;
-	return p->verb->run(p->verb->state, &p->common, p->nargs, p->args, e);
+	return act(program, p, e);
 }
 
 static int dispatch(const struct verb_program *program, int argc, char **argv, struct err *e)
@@ -711,7 +784,10 @@ static int dispatch(const struct verb_program *program, int argc, char **argv, s
 		.common = { .store = from_env("AKSDR_STORE"),
 		            .key = from_env("AKSDR_KEY"),
 		            .state = from_env("AKSDR_STATE"),
-		            .passphrase_file = from_env("AKSDR_PASSPHRASE_FILE") },
+		            .passphrase_file = from_env("AKSDR_PASSPHRASE_FILE"),
+		            .reason = from_env("AKSDR_REASON"),
+		            .audit_required = env_is("AKSDR_AUDIT", "required"),
+		            .audit_reads = env_is("AKSDR_AUDIT_READS", "1") },
 	};
 	int words = 0;
 

@@ -8,8 +8,9 @@
  * Common options, understood by every verb: --store, --key, --state,
  * --output table|json|csv, --dry-run (where the verb declares it), --quiet,
  * --progress auto|always|never, --log-format text|json, --log-level,
- * --version, --help. Environment: AKSDR_STORE, AKSDR_KEY, AKSDR_STATE,
- * AKSDR_PASSPHRASE_FILE.
+ * --reason, --audit, --audit-reads, --version, --help. Environment:
+ * AKSDR_STORE, AKSDR_KEY, AKSDR_STATE, AKSDR_PASSPHRASE_FILE, AKSDR_REASON,
+ * AKSDR_AUDIT, AKSDR_AUDIT_READS.
  */
 #ifndef AKSDR_COMMON_VERB_H
 #define AKSDR_COMMON_VERB_H
@@ -44,6 +45,9 @@ struct verb_common {
 	enum progress_mode progress;
 	bool quiet;
 	bool dry_run;
+	const char *reason;  /* of the verb's own option, --reason or AKSDR_REASON, else NULL */
+	bool audit_required; /* nothing is done that cannot be recorded before */
+	bool audit_reads;    /* what only reads is recorded, too */
 };
 
 enum {
@@ -74,11 +78,21 @@ struct verb {
 	void *state; /* options' home, given to set and run */
 };
 
+/* A verb that is recorded, and as what. */
+struct verb_act {
+	const char *verb; /* its name; the table ends with NULL */
+	const char *act;
+	unsigned flags; /* common/act.h */
+};
+
 struct verb_program {
 	const char *name;    /* "aksdr-agent" */
 	const char *summary; /* one line */
 	const char *text;    /* paragraphs */
 	const struct verb *verbs;
+	const struct verb_act *acts; /* may be NULL */
+	/* One of them has ended; why: NULL when it went well. The current act is still set. */
+	void (*acted)(const struct verb_common *common, const struct err *why);
 };
 
 /*

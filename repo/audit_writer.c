@@ -278,19 +278,15 @@ int audit_writer_flush(const struct repo *r, struct err *e)
 	return put_all(&w, e);
 }
 
-int audit_writer_flush_old(const struct repo *r, int64_t max_age_s, struct err *e)
+int audit_writer_due(const struct repo *r, int64_t max_age_s, struct err *e)
 {
 	auto_audit_spool struct audit_spool s = AUDIT_SPOOL_NONE;
 	int64_t oldest_ns;
 	bool full;
 
-	if (!r->state[0])
-		return 0;
 	if (open_spool(r, &s, e) < 0 || audit_spool_look(&s, &oldest_ns, &full, e) < 0)
 		return -1;
-	if (oldest_ns == 0 || (!full && now_wall_ns() - oldest_ns < max_age_s * 1000000000LL))
-		return 0;
-	return audit_writer_flush(r, e);
+	return oldest_ns > 0 && (full || now_wall_ns() - oldest_ns >= max_age_s * 1000000000LL);
 }
 
 int audit_writer_put_alone(const struct repo *r, const json_t *record, struct err *e)

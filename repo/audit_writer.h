@@ -22,10 +22,10 @@ MUST_CHECK int audit_writer_spool(const struct repo *r, const json_t *record, st
 MUST_CHECK int audit_writer_flush(const struct repo *r, struct err *e);
 
 /*
- * The same when it is time: the oldest record is older than max_age_s, or there are many. Without
- * a state directory there is nothing to do.
+ * Whether it is time to: the oldest record is older than max_age_s, or there are many. 1, 0; -1
+ * with e.
  */
-MUST_CHECK int audit_writer_flush_old(const struct repo *r, int64_t max_age_s, struct err *e);
+MUST_CHECK int audit_writer_due(const struct repo *r, int64_t max_age_s, struct err *e);
 
 /* Puts one record as a chain of its own: for who has no place to keep it. */
 MUST_CHECK int audit_writer_put_alone(const struct repo *r, const json_t *record, struct err *e);

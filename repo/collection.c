@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/act.h"
 #include "common/json.h"
 #include "common/now.h"
 #include "common/rd.h"
@@ -417,7 +418,10 @@ int collection_put(const struct repo *r, uint64_t n, enum collection_part part,
 	collection_key(n, part, key);
 	if (buf_check(&list, key, e) < 0)
 		return -1;
-	return note_put_list(r, FORMAT_KIND_COLLECT, key, o, &list, e);
+	if (note_put_list(r, FORMAT_KIND_COLLECT, key, o, &list, e) < 0)
+		return -1;
+	act_object("%s", key);
+	return 0;
 }
 
 static int lines_decode(struct session_names *l, const uint8_t *p, size_t n, struct err *e)

@@ -11,6 +11,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "common/act.h"
 #include "common/hex.h"
 #include "common/json.h"
 #include "common/now.h"
@@ -561,6 +562,7 @@ static int put_as(struct store *store, const struct keys *admin, const struct co
 int config_put_next(struct store *store, const struct keys *admin, const struct config *before,
                     const json_t *json, uint16_t features, struct config *ret, struct err *e)
 {
+	char key[32];
 	CLEANUP(config_clear) struct config put = { 0 };
 	CLEANUP(config_clear) struct config now = { 0 };
 	auto_free struct numbers *x = calloc(1, sizeof(*x));
@@ -587,6 +589,8 @@ int config_put_next(struct store *store, const struct keys *admin, const struct 
 		return -1;
 	if (now.revision != put.revision)
 		return overtaken(now.revision, e);
+	config_key(put.revision, key);
+	act_object("%s", key);
 	put.foreign = now.foreign;
 	*ret = put;
 	put = (struct config){ 0 };

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/act.h"
 #include "common/hex.h"
 #include "common/json.h"
 #include "common/now.h"
@@ -275,6 +276,7 @@ int note_put_numbered(const struct repo *r, char kind, const char *prefix, uint6
 
 		note_number_key(prefix, n, key);
 		if (note_put(r, kind, key, o, NULL, &why) == 0) {
+			act_object("%s", key);
 			*ret_number = n;
 			return 0;
 		}

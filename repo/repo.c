@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -23,6 +24,7 @@
 #include "repo/revoke.h"
 #include "repo/rollback.h"
 #include "repo/session.h"
+#include "repo/trail.h"
 
 #define CUT_MIN_BYTES (256 * KIB)
 #define CUT_AVG_BYTES MIB
@@ -37,13 +39,22 @@
 struct opened {
 	struct repo r;
 	struct store *owned_store;
+	atomic_uint more; /* references but for the first */
 };
+
+struct repo *repo_ref(struct repo *r)
+{
+	struct opened *o = (struct opened *)(void *)r; /* its first member */
+
+	(void)atomic_fetch_add(&o->more, 1);
+	return r;
+}
 
 void repo_free(struct repo *r)
 {
 	struct opened *o = (struct opened *)(void *)r; /* its first member */
 
-	if (!r)
+	if (!r || atomic_fetch_sub(&o->more, 1) > 0)
 		return;
 	keys_free(r->keys);
 	config_clear(&r->config);
@@ -256,6 +267,10 @@ int repo_open_url(const char *url, unsigned store_flags, const char *key_path,
 	    repo_open(store, STEAL(&keys), state, cancel, &r, e) < 0)
 		return -1;
 	((struct opened *)(void *)r)->owned_store = STEAL(&store);
+	if (trail_opened(r, url, e) < 0) {
+		repo_free(r);
+		return -1;
+	}
 	*ret = r;
 	return 0;
 }

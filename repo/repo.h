@@ -56,6 +56,8 @@ MUST_CHECK int repo_init_single(struct store *store, const char *keys_dir, const
  */
 MUST_CHECK int repo_open(struct store *store, struct keys *take_keys, const char *state,
                          const struct cancel *cancel, struct repo **ret, struct err *e);
+/* Each reference is freed once; what is opened has one. */
+struct repo *repo_ref(struct repo *r);
 void repo_free(struct repo *r);
 static inline void clean_repo(struct repo *const *r)
 {
@@ -65,7 +67,7 @@ static inline void clean_repo(struct repo *const *r)
 
 /*
  * store_open + keys_load + repo_open for programs; flags of store_open. The store is freed with
- * the repo.
+ * the repo. What the program does is recorded there (repo/trail.h).
  */
 MUST_CHECK int repo_open_url(const char *url, unsigned store_flags, const char *key_path,
                              const char *passphrase_file, const char *state,

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/act.h"
 #include "common/hex.h"
 #include "common/json.h"
 #include "common/now.h"
@@ -106,6 +107,7 @@ int run_log_add(const struct repo *r, struct chain *c, const char *kind, const c
 		return -1;
 	if (chain_add(r, c, record, e) < 0)
 		return err_wrap(e, "writing step '%s' into the journal of the run", step);
+	act_run(c->prefix + strlen(RUN_LOG_PREFIX "/"));
 	return 0;
 }
 

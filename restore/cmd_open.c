@@ -2,6 +2,7 @@
 /* Opening what the verbs of aksdr-restore work on. */
 #include <string.h>
 
+#include "common/act.h"
 #include "common/cancel.h"
 #include "repo/expiry.h"
 #include "restore/choose.h"
@@ -21,6 +22,7 @@ int cmd_open_point(const struct verb_common *common, const char *text, struct re
 	if (cmd_open(common, &r, e) < 0 || repo_find(r, text, ret_point, e) < 0 ||
 	    choose_complete(r, text, ret_point, e) < 0)
 		return -1;
+	act_object("%s@%s", ret_point->volume.name, ret_point->id);
 	*ret = STEAL(&r);
 	return 0;
 }
@@ -64,6 +66,7 @@ int cmd_open_data(const struct verb_common *common, const char *text, struct rep
 	if (cmd_open_contents(common, &r, e) < 0 || repo_find(r, text, ret_point, e) < 0 ||
 	    choose_complete(r, text, ret_point, e) < 0)
 		return -1;
+	act_object("%s@%s", ret_point->volume.name, ret_point->id);
 	*ret = STEAL(&r);
 	return 0;
 }

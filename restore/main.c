@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "common/act.h"
+#include "repo/trail.h"
 #include "restore/cmd.h"
 
 /* A restore keeps some hundred files open; the usual soft limit is near that. */
@@ -16,6 +18,33 @@ static void raise_files(void)
 	l.rlim_cur = l.rlim_max < 65536 ? l.rlim_max : 65536;
 	(void)setrlimit(RLIMIT_NOFILE, &l);
 }
+
+/* What is recorded of these verbs, and what only when reading is to be. */
+static const struct verb_act acts[] = {
+	{ "volume", "restore", ACT_ARG },
+	{ "get", "restore-files", ACT_ARG },
+	{ "export", "export", ACT_ARG },
+	{ "mount", "mount", ACT_LONG | ACT_ARG },
+	{ "run", "restore-plan", ACT_LONG },
+	{ "failover", "failover", ACT_LONG },
+	{ "failback", "failback", ACT_LONG },
+	{ "standby", "standby", ACT_LONG },
+	{ "drill", "drill", ACT_LONG },
+	{ "approve", "approve", ACT_OPENS | ACT_ARGS },
+	{ "populate", "populate", ACT_LONG },
+	{ "promote", "promote", ACT_ARGS },
+	{ "fence", "fence", ACT_ARGS },
+	{ "unfence", "unfence", ACT_ARGS },
+	{ "accept", "accept", ACT_ARGS },
+	{ "points", "list", ACT_READS | ACT_ARGS },
+	{ "show", "show", ACT_READS | ACT_ARG },
+	{ "ls", "list-files", ACT_READS | ACT_ARG },
+	{ "diff", "compare", ACT_READS | ACT_ARG },
+	{ "plan", "plan", ACT_READS },
+	{ "drills", "list", ACT_READS },
+	{ "fences", "list", ACT_READS },
+	{ NULL, NULL, 0 },
+};
 
 int main(int argc, char **argv)
 {
@@ -34,6 +63,8 @@ int main(int argc, char **argv)
 			"the key may put one. All that it reads is authenticated: what it "
 			"restores is exactly what was backed up, or it says what is missing.",
 		.verbs = verbs,
+		.acts = acts,
+		.acted = trail_acted,
 	};
 
 	/* Modes are given to the calls that make files, and are meant exactly. */

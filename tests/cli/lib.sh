@@ -158,7 +158,8 @@ empty() { [ ! -s "$1" ]; }
 same() { cmp -s "$1" "$2"; }
 
 # objects DIR: how many objects a file store holds
-objects() { find "$1" -path '*/.tmp' -prune -o -type f -print | wc -l; }
+# But for the audit trail, which grows with whatever is done.
+objects() { find "$1" \( -path '*/.tmp' -o -path "$1/audit" \) -prune -o -type f -print | wc -l; }
 points() { find "$1/commit" -type f 2>/dev/null | wc -l; }
 
 # json FILTER: the value of a jq-like path in stdout, by python3; the text must be JSON as a whole

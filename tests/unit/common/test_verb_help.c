@@ -61,8 +61,16 @@ static const char common_options[] =
 	"                           form of messages on standard error\n"
 	"      --log-level debug|info|warn|error\n"
 	"                           least important messages to show\n"
+	"%s"
 	"      --version            print name and version\n"
 	"      --help               print this help\n";
+static const char audit[] =
+	"      --reason TEXT        why this is done, for the audit trail (AKSDR_REASON)\n"
+	"      --audit best|required\n"
+	"                           whether something that cannot be recorded is done\n"
+	"                           all the same (AKSDR_AUDIT)\n"
+	"      --audit-reads        record listing and showing, too, where the key signs\n"
+	"                           (AKSDR_AUDIT_READS)\n";
 static const char dry_run[] =
 	"      --dry-run            say what would be done, and change nothing\n";
 static const char store_and_key[] =
@@ -75,7 +83,8 @@ static void check(const char *text, const char *start, bool store, bool dry, con
 	char want[8000];
 	int n = snprintf(want, sizeof(want), "%s%s", start, store ? store_and_key : "");
 
-	n += snprintf(want + n, sizeof(want) - (size_t)n, common_options, dry ? dry_run : "");
+	n += snprintf(want + n, sizeof(want) - (size_t)n, common_options, dry ? dry_run : "",
+	              store ? audit : "");
 	(void)snprintf(want + n, sizeof(want) - (size_t)n, "%s", end);
 	assert_string_equal(text, want);
 }

@@ -86,8 +86,11 @@ static const struct verb sample_verbs[] = {
 	{ 0 },
 };
 
-static const struct verb_program sample = { "aksdr-agent", "backs up volumes",
+static const struct verb_program sample = { "aksdr-agent",
+	                                    "backs up volumes",
 	                                    "Reads volumes and writes them into a store.",
-	                                    sample_verbs };
+	                                    sample_verbs,
+	                                    NULL,
+	                                    NULL };
 
 #endif

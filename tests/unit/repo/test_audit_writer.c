@@ -62,7 +62,7 @@ static void test_audit_writer_flush__needs_a_key_that_signs_and_a_place(void **s
 	assert_int_equal(why.class, ERR_UNSUPPORTED);
 	assert_int_equal(audit_writer_flush(k.agent, &why), -1);
 	assert_int_equal(why.class, ERR_UNSUPPORTED);
-	ok(audit_writer_flush_old(k.agent, 60, e));
+	assert_int_equal(audit_writer_due(k.agent, 60, &why), -1);
 }
 
 static void test_audit_writer_put_alone__makes_a_chain_of_one(void **state)
@@ -77,7 +77,7 @@ static void test_audit_writer_put_alone__makes_a_chain_of_one(void **state)
 	assert_string_equal(t.text, "restore . restore ");
 }
 
-static void test_audit_writer_flush_old__waits_until_it_is_time(void **state)
+static void test_audit_writer_due__tells_when_it_is_time(void **state)
 {
 	auto_kit struct kit k = kit_new();
 	struct repo r = with_state(&k);
@@ -85,10 +85,11 @@ static void test_audit_writer_flush_old__waits_until_it_is_time(void **state)
 	(void)state;
 	spool(&r, "backup", 1);
 	int64_t age_s = (now_wall_ns() - KIT_EPOCH_NS) / 1000000000;
-	ok(audit_writer_flush_old(&r, age_s + 1000, e));
-	assert_int_equal(audit_kit_read(k.audit).records, 0);
-	ok(audit_writer_flush_old(&r, age_s - 1000, e));
-	assert_int_equal(audit_kit_read(k.audit).records, 1);
+	struct err why = ERR_INIT;
+	assert_int_equal(audit_writer_due(&r, age_s + 1000, &why), 0);
+	assert_int_equal(audit_writer_due(&r, age_s - 1000, &why), 1);
+	flush(&r);
+	assert_int_equal(audit_writer_due(&r, 0, &why), 0);
 }
 
 static void test_audit_writer_flush__keeps_what_cannot_be_put(void **state)
@@ -214,7 +215,7 @@ int main(void)
 		cmocka_unit_test(test_audit_writer_flush__puts_one_batch_of_all_that_waits),
 		cmocka_unit_test(test_audit_writer_flush__needs_a_key_that_signs_and_a_place),
 		cmocka_unit_test(test_audit_writer_put_alone__makes_a_chain_of_one),
-		cmocka_unit_test(test_audit_writer_flush_old__waits_until_it_is_time),
+		cmocka_unit_test(test_audit_writer_due__tells_when_it_is_time),
 		cmocka_unit_test(test_audit_writer_flush__keeps_what_cannot_be_put),
 		cmocka_unit_test(
 			test_audit_writer_flush__takes_an_answer_that_was_lost_for_what_it_is),
