@@ -6,6 +6,7 @@
 #include "common/json.h"
 #include "common/cancel.h"
 #include "repo/repo.h"
+#include "repo/trail.h"
 
 static struct {
 	const char *keys;
@@ -37,20 +38,24 @@ static int set(void *state, int key, const char *value, struct err *e)
 	return 0;
 }
 
-/* The first record of its audit trail: who opens the repository has the act noted there. */
-static void record(const struct verb_common *c)
+/* The first record of its audit trail. */
+static void record(const struct verb_common *c, struct store *store)
 {
 	auto_repo struct repo *r = NULL;
-	auto_free char *key = NULL;
+	auto_free char *path = NULL;
+	struct keys *keys = NULL;
 	struct err why = ERR_INIT;
 
-	if (asprintf(&key, "%s/agent.key", opts.keys) < 0) {
-		key = NULL;
+	if (asprintf(&path, "%s/agent.key", opts.keys) < 0) {
+		path = NULL;
 		return;
 	}
-	if (repo_open_url(c->store, 0, key, NULL, c->state, cancel_on_signals(), &r, &why) < 0)
+	if (keys_load(path, NULL, &keys, &why) < 0 ||
+	    repo_open(store, keys, c->state, cancel_on_signals(), &r, &why) < 0)
 		log_warn("that the repository was made is not in its audit trail",
 		         LOG_S("why", why.msg));
+	else if (act_current())
+		trail_put(r, act_current(), NULL);
 }
 
 static int run(void *state, const struct verb_common *c, int argc, char **argv, struct err *e)
@@ -72,7 +77,7 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	if ((opts.single_writer ? repo_init_single(store, opts.keys, passphrase, e)
 	                        : repo_init(store, opts.keys, passphrase, e)) < 0)
 		return -1;
-	record(c);
+	record(c, store);
 	auto_json json_t *out = json_pack("{ss ss ss s{ss+ ss+ ss+}}", "schema", "aksdr/init/v1",
 	                                  "store", store->url, "writers",
 	                                  opts.single_writer ? "single" : "many", "keys",

@@ -17,6 +17,7 @@
 #include "repo/repo.h"
 #include "repo/trail.h"
 
+#define ANCHOR_NS ((int64_t)86400 * 1000000000)
 #define SYNC_MS 300000 /* between two looks at the store */
 
 void run_pause(const struct run *r, int64_t ms)
@@ -103,6 +104,26 @@ static int measure(struct run *r, struct catalog *c, struct err *e)
 	return 0;
 }
 
+/* Once a day, when the audit trail has grown: what stands for it so far. */
+static void anchor(struct run *r, struct catalog *c, const struct repo *repo)
+{
+	auto_store struct store *store = NULL;
+	struct repo writable = *repo;
+	struct err e = ERR_INIT;
+	uint64_t number;
+	int64_t at_ns;
+
+	if (!repo->keys->has_sign || audit_sync_anchored(c, &at_ns, &e) < 0 ||
+	    now_wall_ns() - at_ns < ANCHOR_NS)
+		return;
+	store = store_open_cancel(r->p->store, 0, &r->stop, &e);
+	writable.store = store;
+	/* Another one may have come first: the next look tells. */
+	if ((!store || audit_sync_anchor(c, &writable, now_wall_ns(), &number, &e) < 0) &&
+	    e.class != ERR_BUSY && e.class != ERR_CANCELLED)
+		log_warn("the audit trail was not anchored", LOG_S("why", e.msg));
+}
+
 /* One look at the store, and, where we lead, what is there into the catalog. */
 static int look(struct run *r, struct err *e)
 {
@@ -128,6 +149,7 @@ static int look(struct run *r, struct err *e)
 	    sync_run(c, repo, &params, &result, e) < 0)
 		return err_wrap(e, "keeping the catalog");
 	r->retained.came |= result.added > 0;
+	anchor(r, c, repo);
 	if (!atomic_load(&r->fenced)) {
 		run_retain(r, c);
 		run_inventory(r, c);

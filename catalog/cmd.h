@@ -41,6 +41,8 @@ MUST_CHECK int cmd_catalog(const struct cmd_options *o, const struct verb_common
 extern const struct verb cmd_check, cmd_expire, cmd_gc, cmd_hold, cmd_lock, cmd_mirror,
 	cmd_mirror_verify, cmd_reconcile, cmd_release, cmd_repair, cmd_report, cmd_sample,
 	cmd_comply, cmd_retain, cmd_retain_simulate, cmd_status, cmd_upgrade, cmd_watch;
+extern const struct verb cmd_audit_anchor, cmd_audit_export, cmd_audit_head, cmd_audit_list,
+	cmd_audit_verify;
 extern const struct verb cmd_key_list, cmd_key_add_agent, cmd_key_add_recipient,
 	cmd_key_remove_recipient, cmd_key_reseal, cmd_key_revoke, cmd_key_require_signatures,
 	cmd_key_passphrase;

@@ -291,7 +291,12 @@ static const struct verb_act acts[] = {
 	{ "show", "show", ACT_READS | ACT_OPENS | ACT_ARGS },
 	{ "query", "query", ACT_READS | ACT_OPENS },
 	{ "report", "report", ACT_READS | ACT_OPENS | ACT_ARG },
+	{ "sample", "sample", ACT_READS | ACT_OPENS },
+	{ "comply", "comply", ACT_READS | ACT_OPENS },
+	{ "status", "status", ACT_READS | ACT_OPENS },
 	{ "key list", "key-list", ACT_READS },
+	{ "audit list", "audit-list", ACT_READS | ACT_OPENS },
+	{ "audit export", "audit-export", ACT_READS | ACT_OPENS },
 	{ NULL, NULL, 0 },
 };
 
@@ -324,6 +329,11 @@ int main(int argc, char **argv)
 		cmd_key_passphrase,
 		cmd_key_require_signatures,
 		cmd_upgrade,
+		cmd_audit_list,
+		cmd_audit_export,
+		cmd_audit_verify,
+		cmd_audit_head,
+		cmd_audit_anchor,
 	};
 	struct verb verbs[ARRAY_LEN(readers) + ARRAY_LEN(others)]; /* the last one ends it */
 	const struct verb_program program = {

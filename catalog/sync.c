@@ -896,7 +896,8 @@ int sync_run(struct catalog *c, const struct repo *r, const struct sync_params *
 		atomic_store(&params->counts->files_total, s.fresh.n);
 	if (fetch_and_write(&s, e) < 0 || mark(&s, &s.gone, true, e) < 0 || mark_voids(&s, e) < 0 ||
 	    mark(&s, &s.returned, false, e) < 0 || statement_sync(c, r, &s.said, e) < 0 ||
-	    sync_checks(&s, e) < 0 || sync_journals(&s, e) < 0 || stock_sync(c, r, e) < 0 ||
+	    sync_checks(&s, e) < 0 || audit_sync(c, r, params->now_ns, &s.result.audit, e) < 0 ||
+	    sync_journals(&s, e) < 0 || stock_sync(c, r, e) < 0 ||
 	    revision_sync(c, r, params->now_ns, e) < 0 || judge(&s, e) < 0 ||
 	    count_lost(&s, e) < 0 || geo_sync(c, &region, params->now_ns, &s.result.geo, e) < 0 ||
 	    finish(&s, e) < 0)

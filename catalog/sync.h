@@ -8,6 +8,7 @@
 #ifndef AKSDR_CATALOG_SYNC_H
 #define AKSDR_CATALOG_SYNC_H
 
+#include "catalog/audit_sync.h"
 #include "catalog/catalog.h"
 #include "catalog/geo.h"
 #include "common/progress.h"
@@ -32,6 +33,7 @@ struct sync_result {
 	uint64_t tombstones, holds;     /* that are new here */
 	uint64_t records, drills;       /* of journals, and reports in them, that are new here */
 	uint64_t found, resolved, open; /* anomalies: new, no longer so, now */
+	struct audit_sync_result audit; /* the audit trail */
 	struct geo_result geo;          /* the second region */
 };
 

@@ -139,7 +139,8 @@ static int name_the_rest(struct protect *p, struct err *e)
 {
 	static const char *const prefixes[] = { CONFIG_REVISIONS, "ctl/revoked/", "ctl/fence/",
 		                                "ctl/damage/",    "ctl/run/",     "ctl/owner/",
-		                                "reseal/",        "tomb/",        "hold/" };
+		                                "ctl/audit/",     "reseal/",      "tomb/",
+		                                "hold/" };
 	struct segments s = { .p = p };
 	struct store *store = p->g.repo->store;
 

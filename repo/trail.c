@@ -121,6 +121,16 @@ static int record(const struct repo *r, struct act *a, enum audit_result result,
 	return o ? put(r, o, wait, why, ret_kept, e) : -1;
 }
 
+/* It did not begin after all. Best effort: that it began waits in the same place. */
+static void record_refusal(const struct repo *r, struct act *a, const struct err *why)
+{
+	struct err ignored = ERR_INIT;
+
+	auto_json json_t *o = record_of(r, a, AUDIT_FAILED, why, &ignored);
+	if (!o || audit_writer_spool(r, o, &ignored) < 0)
+		log_debug("a refusal is not recorded", LOG_S("why", ignored.msg));
+}
+
 static void tell(const char *act, bool kept, const struct err *e)
 {
 	log_warn("an act is not in the audit trail of the store", LOG_S("act", act),
@@ -150,6 +160,8 @@ int trail_opened(struct repo *r, const char *url, struct err *e)
 	if (r->keys->has_sign && (a->required || (a->flags & ACT_LONG)) &&
 	    record(r, a, AUDIT_BEGUN, NULL, &kept, &why) < 0) {
 		if (a->required) {
+			if (kept)
+				record_refusal(r, a, &why);
 			*e = why;
 			return err_wrap(e, "'--audit required': recording that '%s' begins",
 			                a->name);
