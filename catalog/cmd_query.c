@@ -20,6 +20,7 @@ int cmd_query(void *state, const struct verb_common *common, int argc, char **ar
 	if (cmd_catalog(o, common, &c, e) < 0 || query_run(c, &params, stdout, &result, e) < 0)
 		return -1;
 	if (result.more)
-		log_warn("there are more rows than --limit allows", LOG_U("rows", result.rows));
+		log_warn("there are more rows than --limit allows, or than fit in a table",
+		         LOG_U("rows", result.rows));
 	return 0;
 }

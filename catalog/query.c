@@ -17,7 +17,8 @@
 
 #define ROW_BYTES_MAX (64 * MIB)
 #define SQL_BYTES_MAX (1000 * KIB)
-#define STEPS_BETWEEN_LOOKS 10000 /* of SQLite's machine, some tens of microseconds */
+#define VALUE_BYTES_MAX (64 * MIB) /* of one text or blob */
+#define STEPS_BETWEEN_LOOKS 10000  /* of SQLite's machine, some tens of microseconds */
 
 struct guard {
 	char denied[96]; /* what was refused; "" for nothing */
@@ -106,6 +107,13 @@ static int failed(struct catalog *c, const struct guard *g, int rc, struct err *
 			return err_set(e, ERR_TOO_BIG,
 			               "the query ran longer than --timeout allows");
 		return err_set(e, ERR_CANCELLED, "cancelled");
+	case SQLITE_NOMEM:
+		return err_set(e, ERR_TOO_BIG,
+		               "the query needs more memory than the %d MiB that it may have",
+		               (int)(QUERY_MEMORY_BYTES / MIB));
+	case SQLITE_TOOBIG:
+		return err_set(e, ERR_TOO_BIG, "a value of the query is over %d MiB",
+		               (int)(VALUE_BYTES_MAX / MIB));
 	case SQLITE_ERROR:
 	case SQLITE_MISMATCH:
 	case SQLITE_RANGE:
@@ -290,8 +298,10 @@ static int sink_begin(struct sink *k, struct err *e)
 {
 	struct buf *b = &k->line;
 
-	if (k->table)
+	if (k->table) {
+		table_stream(k->table, k->f, NULL);
 		return 0;
+	}
 	(void)buf_str(b, "{\"schema\": \"aksdr/query/v1\",\n \"columns\": [");
 	for (size_t i = 0; i < k->columns->n; i++) {
 		if (i > 0)
@@ -315,6 +325,7 @@ static int read_rows(struct catalog *c, const struct query_params *p, struct gua
 {
 	CLEANUP(columns_clear) struct columns columns = { 0 };
 	auto_table struct table *table = NULL;
+	uint64_t rows_max = p->rows_max;
 	struct sink k = { .columns = &columns, .line = BUF_INIT(ROW_BYTES_MAX), .f = f };
 	int rc = SQLITE_DONE;
 	int r = 0;
@@ -327,11 +338,14 @@ static int read_rows(struct catalog *c, const struct query_params *p, struct gua
 			return -1;
 		k.table = table;
 	}
+	/* A table is laid out when all rows are there. */
+	if (p->output == OUTPUT_TABLE && (rows_max == 0 || rows_max > QUERY_TABLE_ROWS))
+		rows_max = QUERY_TABLE_ROWS;
 	/* The first row decides whether anything is written at all. */
 	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW || rc == SQLITE_DONE)
 		r = sink_begin(&k, e);
-	while (r == 0 && rc == SQLITE_ROW && (p->rows_max == 0 || k.rows < p->rows_max)) {
+	while (r == 0 && rc == SQLITE_ROW && (rows_max == 0 || k.rows < rows_max)) {
 		r = sink_row(&k, s, e);
 		if (r == 0)
 			rc = sqlite3_step(s);
@@ -393,10 +407,14 @@ int query_run(struct catalog *c, const struct query_params *params, FILE *f,
 	if (params->timeout_ms > 0)
 		g.deadline_ns = now_mono_ns() + params->timeout_ms * 1000000;
 	(void)sqlite3_limit(c->db, SQLITE_LIMIT_ATTACHED, 0);
+	(void)sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX);
+	/* of all handles of this process; what is sorted goes to files beyond it */
+	const sqlite3_int64 heap = sqlite3_hard_heap_limit64(QUERY_MEMORY_BYTES);
 	(void)sqlite3_set_authorizer(c->db, authorize, &g);
 	sqlite3_progress_handler(c->db, STEPS_BETWEEN_LOOKS, look, &g);
 	int rc = run(c, params, &g, f, ret, e);
 	sqlite3_progress_handler(c->db, 0, NULL, NULL);
 	(void)sqlite3_set_authorizer(c->db, NULL, NULL);
+	(void)sqlite3_hard_heap_limit64(heap > 0 ? heap : INT64_MAX);
 	return rc;
 }

@@ -13,6 +13,9 @@
 #include "common/cancel.h"
 #include "common/table.h"
 
+#define QUERY_MEMORY_BYTES ((int64_t)192 * 1024 * 1024) /* of SQLite */
+#define QUERY_TABLE_ROWS 100000 /* of a table; JSON and CSV have any number */
+
 struct query_params {
 	const char *sql;    /* one statement; a semicolon may end it */
 	uint64_t rows_max;  /* 0: no limit */
@@ -34,7 +37,8 @@ struct query_result {
  *   ERR_INVALID    SQLite does not accept the statement (its words are passed
  *                  on), there is none, or several
  *   ERR_DENIED     it would do something else than read
- *   ERR_TOO_BIG    the timeout has passed
+ *   ERR_TOO_BIG    the timeout has passed, it needs more than QUERY_MEMORY_BYTES, or has a value
+ *                  that is too large
  *   ERR_CANCELLED
  */
 MUST_CHECK int query_run(struct catalog *c, const struct query_params *params, FILE *f,

@@ -42,6 +42,7 @@ static unsigned class_of(const char *state)
 		{ "proposed", CLASS_WARN },  { "pass", CLASS_GOOD },
 		{ "fail", CLASS_BAD },       { "unknown", CLASS_WARN },
 		{ "excepted", CLASS_WARN },  { "not read back", CLASS_WARN },
+		{ "excluded", CLASS_WARN },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {

@@ -9,11 +9,13 @@ static const struct report_column coverage_columns[] = {
 	{ "namespace", "NAMESPACE", TABLE_TEXT, true, "of the claim" },
 	{ "state", "STATE", TABLE_TEXT, false,
 	  "protected; late: the newest point is older than the target; exposed: "
-	  "nothing could be restored" },
+	  "nothing could be restored; excluded: somebody said so" },
 	{ "reason", "WHY", TABLE_TEXT, false, "why it is late or exposed" },
 	{ "points", "POINTS", TABLE_NUMBER, false, "that could be restored" },
 	{ "newest", "NEWEST", TABLE_TIME, false, "freeze time of the newest of them" },
 	{ "age_ms", "AGE", TABLE_DURATION, false, "from that until the time of the report" },
+	{ "target_ms", "TARGET", TABLE_DURATION, true, "as given, else what the policy asks for" },
+	{ "policy", "POLICY", TABLE_TEXT, false, "by the inventory of the cluster" },
 	{ "geo_age_ms", "GEO AGE", TABLE_DURATION, false,
 	  "the same of the newest that was in the second region" },
 	{ "verified", "VERIFIED", TABLE_TIME, false,
@@ -264,9 +266,10 @@ const struct report report_all[] = {
 	{
 		.name = "coverage",
 		.title = "Coverage",
-		.text = "Which volumes could be restored, and how old that would be. Volumes are "
-			"those that the catalog knows: one that was never backed up is not among "
-			"them.",
+		.text = "Which volumes could be restored, how old that would be, and what a "
+			"cluster holds besides: by the newest record of its inventory before the "
+			"time of the report. Of a cluster without such a record only volumes are "
+			"here that were ever backed up.",
 		.sql = catalog_report_coverage,
 		.columns = coverage_columns,
 		.ncolumns = ARRAY_LEN(coverage_columns),

@@ -10,8 +10,10 @@ expiries, losses, holds, cuts of a second region, checks and drills. The catalog
 written from them, and what each report must say is computed from them here, in plain loops, with
 nothing of the program's SQL. The year has a leap day and both changes of daylight saving time.
 """
+import bisect
 import glob
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -35,6 +37,8 @@ def rfc(ns):
 
 
 class Thing:
+    """A fact with its members."""
+
     def __init__(self, **kw):
         self.__dict__.update(kw)
 
@@ -102,9 +106,10 @@ def make(volumes, days, seed):
                 p.gone = p.received + rnd.randrange(1, 40) * DAY  # lost
     for at in range(START, end, DAY):
         w.cuts.append(Thing(at=at, kind="unknown" if rnd.random() < 0.1 else "compared"))
+    known = [c.at for c in w.cuts if c.kind != "unknown"]
     for v in w.volumes:
         for p in v.points:
-            after = [c.at for c in w.cuts if c.kind != "unknown" and c.at >= p.received][:1]
+            after = known[bisect.bisect_left(known, p.received):][:1]
             if after and not (p.gone and p.gone <= after[0]):
                 p.geo = after[0]
     for at in range(START + 5 * DAY, end, 30 * DAY):
@@ -139,15 +144,21 @@ def write(w, migrations, path):
     version = int(os.path.basename(files[-1]).split(".")[0])
     db.execute("PRAGMA application_id = %d" % 0x414B5344)
     db.execute("PRAGMA user_version = %d" % version)
-    ins = lambda table, rows: rows and db.executemany(
-        "INSERT INTO %s (%s) VALUES (%s)" % (table, ", ".join(rows[0]), ", ".join("?" * len(rows[0]))),
-        [tuple(r.values()) for r in rows])
+
+    def ins(table, rows):
+        """Rows may be any number: they are made as they are written."""
+        rows = iter(rows)
+        first = next(rows, None)
+        if first is not None:
+            db.executemany("INSERT INTO %s (%s) VALUES (%s)" % (table, ", ".join(first), ", ".join("?" * len(first))),
+                           (tuple(r.values()) for r in itertools.chain([first], rows)))
+
     signer = "0011223344556677"
     ins("repository", [dict(one=1, id="ab" * 16, synced_ns=w.end)])
     ins("signers", [dict(signer=signer, public="cd" * 32, name="agent")])
     ins("clusters", [dict(cluster=c) for c in sorted({v.cluster for v in w.volumes})])
     ins("volumes", [dict(voltag=v.tag, cluster=v.cluster, namespace=v.ns, name=v.name) for v in w.volumes])
-    ins("points", [dict(
+    ins("points", (dict(
         session=p.session, point=p.id, voltag=v.tag, kind="block" if v.block else "filesystem",
         domain=v.ns, sequence=p.sequence, started_ns=p.started, frozen_ns=p.frozen,
         finished_ns=p.finished, received_ns=p.received, consistency=p.consistency, driver="csi",
@@ -158,7 +169,7 @@ def write(w, migrations, path):
         hash="0" * 64, signer=signer, hooks_run=p.hooks_failed, hooks_failed=p.hooks_failed,
         expiry="expired" if p.expired else None, expired_ns=p.expired, gone_at_ns=p.gone,
         geo_kind="compared" if p.geo else None, geo_ns=p.geo)
-        for v in w.volumes for p in v.points])
+        for v in w.volumes for p in v.points))
     ins("tombstones", [dict(number=t.number, at_ns=t.received, received_ns=t.received, policy=t.policy,
                             user="u", host="h", signer=signer, points=len(t.points)) for t in w.tombs])
     ins("tombstone_points", [dict(number=t.number, session=p.session, why="no rule keeps it")

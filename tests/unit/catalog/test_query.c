@@ -390,6 +390,40 @@ static void test_query_run__output_that_cannot_be_written_is_an_error(void **sta
 	fails(ERR_QUOTA, query_run(w.c, &p, f, &r, e));
 }
 
+static void test_query_run__memory_and_values_are_bounded(void **state)
+{
+	auto_world struct world w;
+
+	(void)state;
+	world_init(&w);
+	assert_refused(&w, ERR_TOO_BIG, "SELECT zeroblob(70000000)", "over 64 MiB");
+	assert_refused(&w, ERR_TOO_BIG,
+	               "WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM i LIMIT 9)"
+	               " SELECT group_concat(hex(zeroblob(15000000 + x))) FROM i",
+	               "Mi");
+	/* and the limit is of the query alone */
+	void *p = sqlite3_malloc64(200 * MIB);
+	assert_non_null(p);
+	sqlite3_free(p);
+}
+
+static void test_query_run__a_table_ends_by_itself(void **state)
+{
+	const struct query_params p = {
+		.sql = "WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM i) SELECT x FROM i",
+		.output = OUTPUT_TABLE,
+	};
+	auto_world struct world w;
+	struct query_result r;
+	auto_free char *text = NULL;
+
+	(void)state;
+	world_init(&w);
+	ok(run(&w, &p, &text, &r, e));
+	assert_int_equal(r.rows, QUERY_TABLE_ROWS);
+	assert_true(r.more);
+}
+
 /* ---- the documentation ---- */
 
 static void test_query_run__every_example_of_the_documentation_runs(void **state)
@@ -513,6 +547,8 @@ int main(void)
 		cmocka_unit_test(test_query_run__sqlites_words_are_passed_on),
 		cmocka_unit_test(test_query_run__one_statement_and_no_parameters),
 		cmocka_unit_test(test_query_run__output_that_cannot_be_written_is_an_error),
+		cmocka_unit_test(test_query_run__memory_and_values_are_bounded),
+		cmocka_unit_test(test_query_run__a_table_ends_by_itself),
 		cmocka_unit_test(test_query_run__every_example_of_the_documentation_runs),
 		cmocka_unit_test(test_query_run__documentation_names_every_table_view_and_column),
 		cmocka_unit_test(

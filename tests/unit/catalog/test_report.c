@@ -132,6 +132,41 @@ static void test_report_print__as_of_a_time_before(void **state)
 	assert_has(one, "protected,,1,2026-11-23T00:00:00.000Z,0,");
 }
 
+static void test_report_print__coverage_has_what_only_the_cluster_knows(void **state)
+{
+	auto_world struct world w;
+
+	(void)state;
+	world_init(&w);
+	ok(catalog_exec(
+		w.c,
+		"INSERT INTO inventory (cluster, kind, namespace, name, owner, class, driver,"
+		" bytes, count, state, reason, policy, rpo_s, why, from_ns, until_ns) VALUES"
+		" ('c1', 'claim', 'ns', 'web', '', '', '', 0, 1,"
+		" 'protected', '', 'daily', 60, '', 5, NULL),"
+		" ('c1', 'claim', 'ns', 'new', '', '', '', 0, 1,"
+		" 'protected', '', 'daily', 60, '', 5, NULL),"
+		" ('c1', 'claim', 'ns', 'old', '', '', '', 0, 1,"
+		" 'exposed', '', '', 0, 'gone', 5, 6),"
+		" ('c1', 'emptyDir', 'ns', 'tmp', 'Deployment/x', '', '', 0, 1, 'exposed', '', '',"
+		" 0,"
+		" 'it goes with its pod', 5, NULL),"
+		" ('c1', 'claim', 'ns', 'scratch', '', '', '', 0, 1, 'excluded', '', '', 0,"
+		" 'label', 5,"
+		" NULL)",
+		e));
+	auto_free char *text = printed(&w, "coverage", OUTPUT_CSV, 0, NULL);
+	/* what is asked for is what the policy says */
+	assert_has(text, "\nc1/ns/web,c1,ns,late,the newest point is older than the target,2,");
+	assert_has(text, ",60000,daily,");
+	assert_has(text,
+	           "\nc1/ns/new,c1,ns,exposed,\"a policy covers it, and there was no point yet\",");
+	assert_has(text,
+	           "\nc1/ns/tmp (emptyDir of Deployment/x),c1,ns,exposed,it goes with its pod,");
+	assert_has(text, "\nc1/ns/scratch,c1,ns,excluded,label,");
+	assert_null(strstr(text, "c1/ns/old"));
+}
+
 static void test_report_print__limit_cuts_and_says_so(void **state)
 {
 	auto_world struct world w;
@@ -260,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_report_print__json_has_parameters_and_rows),
 		cmocka_unit_test(test_report_print__filters_leave_others_out),
 		cmocka_unit_test(test_report_print__as_of_a_time_before),
+		cmocka_unit_test(test_report_print__coverage_has_what_only_the_cluster_knows),
 		cmocka_unit_test(test_report_print__limit_cuts_and_says_so),
 		cmocka_unit_test(test_report_print__keys),
 		cmocka_unit_test(test_report_print__exceptions),
