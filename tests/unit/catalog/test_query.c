@@ -410,7 +410,8 @@ static void test_query_run__memory_and_values_are_bounded(void **state)
 static void test_query_run__a_table_ends_by_itself(void **state)
 {
 	const struct query_params p = {
-		.sql = "WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM i) SELECT x FROM i",
+		.sql = "WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM i)"
+		       " SELECT x FROM i",
 		.output = OUTPUT_TABLE,
 	};
 	auto_world struct world w;
