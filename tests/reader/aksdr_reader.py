@@ -160,6 +160,8 @@ NAMES = {
     "fence": f"ctl/fence/{DAY}/{RANDOM}",
     "run": f"ctl/run/{RANDOM}/{NUMBER}",
     "inventory": f"ctl/inventory/{DAY}/{RANDOM}",
+    "audit": f"audit/{DAY}-{RANDOM}/{NUMBER}",
+    "anchor": f"ctl/audit/{NUMBER}",
     "owner": f"ctl/owner/[0-9a-f]{{16}}/{NUMBER}",
     "reseal": f"reseal/[0-9a-f]{{16}}/{DAY}/{RANDOM}",
     "tomb": f"tomb/{NUMBER}",
@@ -445,6 +447,11 @@ def read_fence(plain, what):
 
 def read_actor(o, what):
     need(all(isinstance(o["actor"][x], str) for x in ("user", "host")), f"{what}: who acted")
+
+
+def canonical(o):
+    """The text that hashes of the audit trail are of."""
+    return json.dumps(o, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def read_run(plain, what):
@@ -1108,6 +1115,7 @@ class Verify:
         self.collections()
         self.checked()
         self.chains()
+        self.audit()
         states = Counter(self.segment(name) for name in self.of("segment"))
         self.packs()
         for p in repo.points():
@@ -1212,6 +1220,48 @@ class Verify:
                 plan = read_owner(self.repo.open(name, "O"), name)["plan"]
                 need(name.split("/")[2] == kdf(self.repo.mm, "plan tag", plan.encode())[:8].hex(),
                      f"{name}: another plan's")
+
+    def audit(self):
+        """The audit trail: each chain from hash to hash, and what anchors and later chains say of it."""
+        ends, heads = {}, {}
+        for name in sorted(self.of("audit")):
+            writer = name.split("/")[1]
+            if self.is_void(name, "A"):
+                ends[writer] = None  # nobody can say what comes behind
+                continue
+            o = parse_json(self.repo.open(name, "A"), name, "aksdr/audit-batch/v1")
+            before = o.get("continues")
+            if writer not in ends:
+                hash_before = bytes.fromhex(before["hash"]) if before else bytes(32)
+                ends[writer] = (0, 1, sha(b"aksdr audit chain\0" + writer.encode() + hash_before))
+                if before:
+                    heads.setdefault(before["writer"], []).append(before)
+            if ends[writer] is None:
+                continue
+            number, first, at = ends[writer]
+            need((o["writer"], o["number"], o["first"], o["before"]) == (writer, number + 1, first, at.hex()),
+                 f"{name}: it does not follow the one before it")
+            for r in o["records"]:
+                need(r["schema"] == "aksdr/audit/v1" and re.fullmatch(RANDOM, r["id"]) and r["act"], f"{name}: a record")
+                at = sha(b"aksdr audit record\0" + at + canonical(r))
+            need(o["records"] and o["after"] == at.hex(), f"{name}: its records are not those of its hashes")
+            ends[writer] = (number + 1, first + len(o["records"]), at)
+            heads.setdefault((writer, number + 1), at.hex())
+        previous = bytes(32)
+        for n, name in enumerate(sorted(self.of("anchor")), 1):
+            need(int(name.split("/")[2]) == n, "an anchor is missing")
+            if self.is_void(name, "W"):
+                return
+            o = parse_json(self.repo.open(name, "W"), name, "aksdr/audit-anchor/v1")
+            need(o["previous"] == previous.hex(), f"{name}: it does not follow the one before it")
+            read_actor(o, name)
+            for h in o["heads"]:
+                heads.setdefault(h["writer"], []).append(h)
+            previous = sha(b"aksdr audit anchor\0" + canonical(o))
+        for writer, said in ((w, x) for w, x in heads.items() if isinstance(w, str)):
+            for h in said:
+                need(ends.get(writer, 0) is None or heads.get((writer, h["number"])) == h["hash"],
+                     f"audit/{writer}: batch {h['number']} is missing, or another one")
 
     def checked(self):
         for name in self.of("checked"):

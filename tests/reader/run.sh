@@ -45,7 +45,7 @@ ok "the reader restores it" reader restore disk --target "$work/image.back"
 ok "it is what it was" cmp "$work/image" "$work/image.back"
 ok "all of the repository follows the format" reader verify
 
-for kind in config commit pack meta idx sess; do
+for kind in config commit pack meta idx sess audit; do
 	damage_noticed $kind "$(find "$work/store/$kind" -type f | sort | head -n 1)"
 done
 ok "put back, all is well again" reader verify

@@ -68,6 +68,8 @@ class Vectors(unittest.TestCase):
                            ("ctl/gc/00000010/other", None), ("ctl/damage/2026-11-22/" + "f" * 32, "damage"),
                            ("ctl/run/" + "f" * 32 + "/00000001", "run"), ("ctl/run/" + "f" * 31 + "/00000001", None),
                            ("ctl/owner/" + "0" * 16 + "/00000002", "owner"),
+                           ("audit/2026-11-22-" + "f" * 32 + "/00000001", "audit"), ("ctl/audit/00000001", "anchor"),
+                           ("audit/2026-11-22-" + "f" * 32 + "/1", None), ("audit/" + "f" * 32 + "/00000001", None),
                            ("ctl/owner/" + "0" * 16 + "/00000000", None),
                            ("probe/" + "f" * 32, "probe"), ("probe/x", None), ("other", None)):
             self.assertEqual(a.kind_of_name(name), kind, name)
