@@ -41,6 +41,7 @@
 #   bed_start NAME               again; returns when it works
 #   bed_node_off N; bed_node_on N    the power of a node; what was on its disk is there again
 #   bed_node N COMMAND...        at a node; bed_node 1 crictl is not there, `ctr -n k8s.io` is
+#   bed_cut PORT; bed_joined     no packet of this cluster comes to a port of this machine; it does again
 #   bed_rotate_ca add|switch     a new CA: trusted beside the old one; then the server's certificate is its
 #   bed_rotate_accounts [drop]   a new key signs service account tokens; `drop`: older tokens are refused.
 #                                Both start the API server and its clients of the cluster anew
@@ -516,6 +517,19 @@ bed_thaw() {
 		esac
 	done
 }
+
+# Before addresses are translated, so that connections which are there are cut as well.
+bed_cut() {
+	nft -f - <<-NFT
+		table ip bed$bed_region {
+			chain cut {
+				type filter hook prerouting priority -150
+				iifname "lan$bed_region" tcp dport $1 drop
+			}
+		}
+	NFT
+}
+bed_joined() { nft delete chain ip "bed$bed_region" cut; }
 
 bed_node_off() {
 	local n=$1 name dir file device disks
