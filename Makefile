@@ -478,9 +478,8 @@ lint: $(GEN) ## layers, headers, banned functions, style, scripts, spelling, lin
 format: ## rewrite the C files with clang-format
 	$(Q)$(if $(c_files),$(CLANG_FORMAT) -i $(c_files))
 format-check: ## fail where clang-format would change something
-	@rc=0; for f in $(c_files); do $(CLANG_FORMAT) $$f | cmp -s $$f - || \
-		{ echo "$$f: not as clang-format leaves it; run 'make format'"; rc=1; }; done; \
-	[ $$rc -ne 0 ] || echo 'lint format: clean'; exit $$rc
+	@printf '%s\n' $(c_files) | xargs -P $(JOBS) -n 32 $(CLANG_FORMAT) --dry-run -Werror && echo 'lint format: clean' || \
+		{ echo "not as clang-format leaves it: run 'make format'"; exit 1; }
 tidy: $(GEN) ## clang-tidy over every source
 	$(Q)printf '%s\n' $(filter %.c,$(c_files)) | xargs -P $(JOBS) -I{} $(CLANG_TIDY) --quiet {} -- \
 		$(CPPFLAGS_OWN) $(PKG_CFLAGS) -std=gnu17

@@ -93,6 +93,26 @@ k -n aksdr delete pods --all --now >/dev/null
 standby 0
 ok [ "$(held files)" = "$(point files)" ]
 
+t 'it follows by itself, and its lag is what the last difference takes'
+KUBECONFIG=$bed/admin.kubeconfig AKSDR_KEY=$recovery "$restore" standby "$plan" --interval 1s \
+	--mover-template "$work/restore.yaml" --quiet >"$work/.background" 2>&1 &
+pid=$!
+bed_use 1
+bed_in one sh -c 'head -c 40000000 /dev/urandom >/files/noise && sync'
+agent_backup 0 --cluster we pvc:default/files
+newest=$(point files)
+committed=$(date +%s%N)
+bed_use 2
+follows() { [ "$(held files)" = "$newest" ]; }
+ok bed_wait 120 follows
+lag=$((($(date +%s%N) - committed) / 1000000))
+kill -TERM $pid
+wait $pid 2>/dev/null
+k -n aksdr get pvc -l aksdr.io/role=standby -o json | jq -r --argjson lag $lag '.items[] |
+	select(.metadata.annotations["aksdr.io/for"] == "default/files") |
+	.metadata.annotations["aksdr.io/result"] | fromjson | "lag: \($lag) ms after the commit; \(.written) bytes written, " +
+	"\(.fetched) fetched, \(.requests) requests, \(.ms) ms in the mover"'
+
 t 'a failover takes them over, and brings only what is missing'
 bed_use 1
 bed_in one sh -c 'echo last >/files/d/2 && sync'

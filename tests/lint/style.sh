@@ -90,7 +90,8 @@ for f in "${scripts[@]}"; do
 done
 
 if [ ${#scripts[@]} -ne 0 ]; then
-	shellcheck --external-sources --severity=warning --format=gcc "${scripts[@]}" >>"$findings" || true
+	printf '%s\0' "${scripts[@]}" | xargs -0 -P "$(nproc)" -n 4 shellcheck --external-sources --severity=warning \
+		--format=gcc >>"$findings" || true
 fi
 for f in "${python[@]}"; do
 	python3 -c 'import sys; compile(open(sys.argv[1]).read(), sys.argv[1], "exec")' "$f" 2>&1 |
