@@ -6,6 +6,7 @@
 
 #include "common/now.h"
 #include "repo/owner.h"
+#include "restore/gone.h"
 #include "restore/preflight.h"
 
 void outlook_clear(struct outlook *o)
@@ -69,8 +70,8 @@ static int preflight(const struct outlook_params *o, const struct repo *r, const
  * What a plan had when it came back is in the points of the cluster that it came back from, until
  * its primary has backed it up.
  */
-static int tell_return(const struct repo *r, const struct plan *p, struct findings *l,
-                       struct err *e)
+static int tell_return(const struct repo *r, const struct plan *p, const struct gone *gone,
+                       struct findings *l, struct err *e)
 {
 	const struct recipe *recipe = p->recipe;
 	struct owner o = { .n = 0 };
@@ -89,6 +90,9 @@ static int tell_return(const struct repo *r, const struct plan *p, struct findin
 
 		if (!k->session[0] || k->frozen_ns >= o.at_ns)
 			continue;
+		/* The primary has been looked through since, and it was not there to come back. */
+		if (gone_is(gone, k) && gone->inventory.at_ns > o.at_ns)
+			continue;
 		struct finding *f = finding_add(l, FINDING_BLOCK, "NoPointSinceReturn", "%s/%s",
 		                                k->volume.namespace, k->volume.name);
 		finding_what(f,
@@ -104,6 +108,18 @@ static int tell_return(const struct repo *r, const struct plan *p, struct findin
 	return 0;
 }
 
+/* Of a time that is past, the newest inventory says nothing. */
+static int tell_past(const struct repo *r, const struct scope *s, const struct plan *p,
+                     struct findings *l, struct err *e)
+{
+	auto_gone struct gone gone = { .known = false };
+
+	if (s->as_of_ns == 0 && gone_find(r, s->recipe->primary.cluster, &gone, e) < 0)
+		return -1;
+	gone_tell(&gone, p, l);
+	return tell_return(r, p, &gone, l, e);
+}
+
 int outlook_make(const struct repo *r, const struct outlook_params *p, struct outlook *ret,
                  struct err *e)
 {
@@ -116,7 +132,7 @@ int outlook_make(const struct repo *r, const struct outlook_params *p, struct ou
 	ret->rates.plan.movers = s->movers;
 	if (plan_make(s->recipe, &ret->picks, &ret->rates.plan, now_wall_ns(), s->as_of_ns,
 	              &ret->plan, &ret->findings, e) < 0 ||
-	    tell_return(r, &ret->plan, &ret->findings, e) < 0)
+	    tell_past(r, s, &ret->plan, &ret->findings, e) < 0)
 		return -1;
 	if (p->preflight && s->kube && preflight(p, r, &ret->plan, &ret->findings, e) < 0)
 		return -1;
