@@ -11,8 +11,8 @@
 #   regions_backed_up      whether there are points of both, with all that files has
 #   regions_busy           whether a mover is at work in the cluster that is in use
 #   regions_answer N       what `serve` of region N says to who routes traffic: a status of HTTP
-#   regions_judge          compares the ledger in the pod app here, restored by $work/failover.json, with what was
-#                          acknowledged, and the loss that was told with the true one
+#   regions_judge [TIME]   compares the ledger in the pod app here, restored by $work/failover.json, with what was
+#                          acknowledged (until TIME, in seconds), and the loss that was told with the true one
 #
 # Variables: plan (a file).
 # shellcheck disable=SC2154 # lib.sh has set what is used here
@@ -115,7 +115,7 @@ regions_judge() {
 	frozen=$(date -d "$(jq -r '.items[] | select(.volume == "ledger") | .frozen' "$work/failover.json")" +%s)
 	acknowledged=$(awk -v moment="$frozen" '$2 < moment { n = $1 } END { print n + 0 }' "$work/acknowledged")
 	restored=$(bed_in app sh -c 'wc -l </ledger/log')
-	last=$(tail -n 1 "$work/acknowledged" | cut -d ' ' -f 2)
+	last=$(awk -v until="${1:-0}" 'until == 0 || $2 <= until { t = $2 } END { print t + 0 }' "$work/acknowledged")
 	told=$(($(jq '.items[] | select(.volume == "ledger") | .loss_ms' "$work/failover.json") / 1000))
 	echo "acknowledged before the moment: $acknowledged; restored: $restored; in all: $(wc -l <"$work/acknowledged")"
 	ok [ "$acknowledged" -gt 0 ]
