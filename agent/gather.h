@@ -12,7 +12,7 @@ MUST_CHECK int gather_world(struct kube *k, const char *policies, struct world *
 /* Puts the policies of a directory into the world. */
 MUST_CHECK int gather_policies(const char *dir, struct world *w, struct err *e);
 
-/* Volumes, pods and StatefulSets. Blocks for as long as the lists take; memory as for the result. */
+/* Volumes, pods and StatefulSets. Blocks while the lists take; memory as for the result. */
 MUST_CHECK int gather_coverage(struct kube *k, struct coverage *c, struct err *e);
 
 #endif

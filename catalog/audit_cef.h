@@ -11,7 +11,7 @@
 #include "common/buf.h"
 #include "repo/audit_record.h"
 
-/* Appends one line with its end. signed_by: the key that signed the batch; chain: "WRITER/PLACE". */
+/* Appends one line with its end. signed_by: the key of the batch; chain: "WRITER/PLACE". */
 void audit_cef_put(struct buf *b, const struct audit_record *r, const char *signed_by,
                    const char *chain);
 

@@ -80,7 +80,8 @@ static int add_batch(struct sync *x, const struct audit_batch *b, const uint8_t 
 		x->c,
 		"INSERT INTO audit (writer, place, number, id, at_ns, took_ms, act, objects,"
 		" object_count, why, result, error, run, signer, user, host, program, version,"
-		" account, pod, record, status, object) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+		" account, pod, record, status, object) "
+		"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
 		" ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
 		e);
 	if (!s || !add)

@@ -329,7 +329,8 @@ static int check_strays(struct verify *v, struct err *e)
 	                                   "what it knew of the store",
 	                                   e) < 0 ||
 	                       check_query(v, AUDIT_UNREAD,
-	                                   "SELECT object, 0, 0, found_ns, detail FROM audit_unread",
+	                                   "SELECT object, "
+	                                   "0, 0, found_ns, detail FROM audit_unread",
 	                                   NULL, e) < 0 ||
 	                       check_query(v, AUDIT_UNREAD,
 	                                   "SELECT writer, number, 0, received_ns FROM"
@@ -443,7 +444,8 @@ static int check_anchors(struct verify *v, struct err *e)
 	                   " WHERE b.writer IS NULL ORDER BY h.anchor, h.writer",
 	                   "an anchor says that this batch was there, and it is missing", e) < 0 ||
 	                       check_query(v, AUDIT_FORKED,
-	                                   "SELECT h.writer, h.number, 0, a.at_ns FROM audit_heads h"
+	                                   "SELECT h.writer, "
+	                                   "h.number, 0, a.at_ns FROM audit_heads h"
 	                                   " JOIN audit_anchors a ON a.number = h.anchor JOIN"
 	                                   " audit_batches b ON b.writer = h.writer AND b.number ="
 	                                   " h.number WHERE b.after != h.hash OR b.first +"
@@ -707,7 +709,8 @@ static int check_store(struct verify *v, struct err *e)
 	                   e) < 0 ||
 	                       check_query(v, AUDIT_GONE,
 	                                   "SELECT '', number, 0, at_ns FROM audit_anchors a WHERE"
-	                                   " NOT EXISTS (SELECT 1 FROM temp.there t WHERE t.writer ="
+	                                   " NOT EXISTS (SELECT 1 "
+	                                   "FROM temp.there t WHERE t.writer ="
 	                                   " '' AND t.number = a.number)",
 	                                   "the store has this anchor no longer: it was removed "
 	                                   "there, or the store went back",
@@ -739,7 +742,8 @@ int audit_verify(struct catalog *c, const struct audit_verify_params *p,
 
 	if (p->head && !head_valid(p->head))
 		return err_set(e, ERR_INVALID,
-		               "--head '%.100s' is none: it is NUMBER-HASH, as 'audit head' tells it",
+		               "--head '%.100s' "
+		               "is none: it is NUMBER-HASH, as 'audit head' tells it",
 		               p->head);
 	auto_stmt sqlite3_stmt *records =
 		catalog_prepare(c,

@@ -134,7 +134,8 @@ static int list(void *state, const struct verb_common *common, int argc, char **
 		c,
 		"SELECT a.at_ns, a.act, v.object, a.object_count, a.result, a.status, a.error,"
 		" a.user, a.host, a.why, a.took_ms, a.program, a.version, a.account, a.pod, a.run,"
-		" v.signer, v.signer_name, v.received_ns, a.writer || '/' || a.place, a.id" FILTERED,
+		" v.signer, v.signer_name, v.received_ns, "
+		"a.writer || '/' || a.place, a.id" FILTERED,
 		e);
 	if (!t || !s)
 		return -1;
@@ -197,10 +198,10 @@ static int export(void *state, const struct verb_common *common, int argc, char 
 	(void)argv;
 	if (cmd_catalog(&opts.common, common, &c, e) < 0)
 		return -1;
-	auto_stmt sqlite3_stmt *s = filtered(
-		c,
-		"SELECT a.record, a.writer, a.place, v.signer, v.signer_name, v.received_ns" FILTERED,
-		e);
+	auto_stmt sqlite3_stmt *s = filtered(c,
+	                                     "SELECT a.record, a.writer, a.place, "
+	                                     "v.signer, v.signer_name, v.received_ns" FILTERED,
+	                                     e);
 	if (!s)
 		return -1;
 	while ((rc = catalog_step(c, s, e)) > 0) {

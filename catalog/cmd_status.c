@@ -186,7 +186,8 @@ static int watch(void *state, const struct verb_common *common, int argc, char *
 const struct verb cmd_status = {
 	.name = "status",
 	.summary = "am I safe? the answer in a line, and why",
-	.text = "Reads the catalog only: 'sync' first. The first line is the verdict: SAFE, ATTENTION "
+	.text = "Reads the catalog only: 'sync' first. "
+		"The first line is the verdict: SAFE, ATTENTION "
 		"or DAMAGE. Below it stands what it follows from: how old restore points are, what "
 		"of clusters is not protected, the second region, what checks and drills have "
 		"found, open failovers, anomalies and keys. docs/OPERATIONS.md has the limits.\n"

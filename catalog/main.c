@@ -207,7 +207,8 @@ static const struct verb readers[] = {
 		.name = "list",
 		.args = "[WHAT]",
 		.summary = "list restore points (default), or what else the catalog knows",
-		.text = "WHAT is points, volumes, anomalies, checks, holds, deletions, geo, cuts or "
+		.text = "WHAT is points, volumes, "
+			"anomalies, checks, holds, deletions, geo, cuts or "
 			"coverage (what holds data in clusters, and whether it is protected).\n"
 			"\n"
 			"Reads the catalog only: 'sync' first to see what is new in the store. "

@@ -137,7 +137,8 @@ static const struct family {
 	  "When the store received the newest inventory of the cluster.",
 	  METRIC_GAUGE,
 	  { "cluster" },
-	  "SELECT cluster, max(received_ns) / 1e9 FROM inventories WHERE ?1 GROUP BY 1 ORDER BY 1" },
+	  "SELECT cluster, max(received_ns) / 1e9 "
+	  "FROM inventories WHERE ?1 GROUP BY 1 ORDER BY 1" },
 	{ "aksdr_unprotected_volumes",
 	  "What holds data in the cluster and is exposed, by its kind: claims, volumes of pods and"
 	  " others.",
@@ -220,7 +221,8 @@ static const struct column {
 	{ "aksdr_volume_rpo_target_seconds",
 	  "How old it may become by the policy of the volume's claim; no sample: as old as it may.",
 	  METRIC_GAUGE, FOLD_MIN,
-	  "(SELECT nullif(i.rpo_s, 0) FROM inventory i WHERE i.until_ns IS NULL AND i.kind = 'claim'"
+	  "(SELECT nullif(i.rpo_s, 0) FROM inventory i "
+	  "WHERE i.until_ns IS NULL AND i.kind = 'claim'"
 	  " AND i.cluster = v.cluster AND i.namespace = v.namespace AND i.name = v.name LIMIT 1)",
 	  NULL },
 	{ "aksdr_volume_last_success_timestamp_seconds",

@@ -30,7 +30,7 @@ struct audit_head {
 struct audit_batch {
 	struct audit_head before;    /* number and records are those before this batch */
 	struct audit_head after;     /* as this batch says */
-	struct audit_head continues; /* of a first batch: where the writer before ended; or of none */
+	struct audit_head continues; /* of a first batch: where the one before ended; or none */
 	const json_t *records;       /* borrowed */
 	size_t n;
 };

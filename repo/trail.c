@@ -97,7 +97,7 @@ static int put(const struct repo *r, const json_t *record, bool wait, const stru
 	struct err unkept = ERR_INIT;
 
 	*ret_kept = r->state[0] && audit_writer_spool(r, record, &unkept) == 0;
-	/* Who wants this to end, or has waited for the store already, is not made to wait for it. */
+	/* Who wants this to end, or has waited for the store, is not made to wait for it. */
 	if (*ret_kept && (cancel_requested(r->cancel) || (why && err_may_retry(why))))
 		return 0;
 	CLEANUP(way_close) struct way w = { .owned = NULL };
@@ -156,7 +156,8 @@ int trail_opened(struct repo *r, const char *url, struct err *e)
 	held_url = url;
 	if (a->required && !r->keys->has_sign)
 		return err_set(e, ERR_DENIED,
-		               "'--audit required': this key cannot sign records of the audit trail");
+		               "'--audit required': this key cannot sign records "
+		               "of the audit trail");
 	if (r->keys->has_sign && (a->required || (a->flags & ACT_LONG)) &&
 	    record(r, a, AUDIT_BEGUN, NULL, &kept, &why) < 0) {
 		if (a->required) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All of a run that is given up: movers, claims of ours with their volumes, and volumes that were on
- * their way from one claim to the other. See filler.h.
+ * All of a run that is given up: movers, claims of ours with their volumes, and volumes that were
+ * on their way from one claim to the other. See filler.h.
  */
 #include <string.h>
 
@@ -61,8 +61,8 @@ static bool is_bound(const json_t *claim, const char *volume)
 }
 
 /*
- * Of a volume between two claims. The one that is wanted has it already: it was handed over, but for
- * its policy. Else it goes, and with it a claim of this run that waits for it.
+ * Of a volume between two claims. The one that is wanted has it already: it was handed over, but
+ * for its policy. Else it goes, and with it a claim of this run that waits for it.
  */
 static int drop_volume(void *arg, const json_t *pv, struct err *e)
 {

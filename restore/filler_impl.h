@@ -28,7 +28,7 @@ MUST_CHECK int filler_job_wait(const struct filler_job *j, const struct kube_kin
 MUST_CHECK int filler_job_reserve(const struct filler_job *j, const char *ns, const char *claim,
                                   struct err *e);
 
-/* A volume that has arrived is as any other one again. Of one that is already nothing is changed. */
+/* A volume that has arrived is as any other one again. Else nothing is changed. */
 MUST_CHECK int filler_job_finish(struct kube *k, const json_t *volume, struct err *e);
 
 #endif

@@ -132,7 +132,6 @@ void gone_tell(const struct gone *g, const struct plan *p, struct findings *l)
 		             "its newest point is of %s",
 		             g->inventory.cluster, now_rfc3339(g->inventory.at_ns).s,
 		             now_rfc3339(k->newest_ns).s);
-		finding_remedy(f,
-		               "name it in the selector's excludeVolumes, unless it is wanted back");
+		finding_remedy(f, "name it in the selector's excludeVolumes, unless it is wanted");
 	}
 }

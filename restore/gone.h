@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Volumes whose claims the primary did not have any more: by the newest inventory of it that the
- * repository has (repo/inventory.h). Their points are there for as long as retention keeps them, and
+ * repository has (repo/inventory.h). Their points stay as long as retention keeps them, and
  * a plan of a whole namespace has them all; who reads it should know which ones are of the past. It
  * is a hint, and decides nothing that is restored.
  */
@@ -28,7 +28,7 @@ void gone_clear(struct gone *g);
  */
 MUST_CHECK int gone_find(const struct repo *r, const char *cluster, struct gone *g, struct err *e);
 
-/* Whether the claim of the volume was looked for after its newest point, and was not there. Pure. */
+/* Whether the volume's claim was looked for after its newest point, and not there. Pure. */
 bool gone_is(const struct gone *g, const struct pick *k);
 
 /* A warning for each volume of the plan that is gone. Pure. */

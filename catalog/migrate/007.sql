@@ -71,7 +71,8 @@ FROM inventory;
 
 -- The same by the newest record of each cluster. voltag: of the volume that has restore points; NULL: there is none.
 CREATE VIEW v_coverage AS
-SELECT i.cluster, i.namespace, i.kind, i.name, i.owner, i.state, i.reason, i.policy, i.rpo_s, i.why, i.bytes, i.count, i.class,
+SELECT i.cluster, i.namespace, i.kind, i.name, i.owner, i.state, i.reason, i.policy, i.rpo_s, i.why, i.bytes, i.count,
+       i.class,
        i.driver, strftime('%Y-%m-%dT%H:%M:%SZ', i.from_ns / 1000000000, 'unixepoch') AS since, v.voltag
 FROM inventory i
 LEFT JOIN volumes v ON i.kind = 'claim' AND v.cluster = i.cluster AND v.namespace = i.namespace AND v.name = i.name

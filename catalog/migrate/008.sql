@@ -72,9 +72,11 @@ CREATE TABLE audit_heads (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX audit_heads_by_writer ON audit_heads (writer, number);
 
-CREATE TRIGGER audit_batches_stay BEFORE DELETE ON audit_batches BEGIN SELECT raise(ABORT, 'the audit trail stays'); END;
+CREATE TRIGGER audit_batches_stay BEFORE DELETE ON audit_batches
+BEGIN SELECT raise(ABORT, 'the audit trail stays'); END;
 CREATE TRIGGER audit_stay BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'the audit trail stays'); END;
-CREATE TRIGGER audit_anchors_stay BEFORE DELETE ON audit_anchors BEGIN SELECT raise(ABORT, 'the audit trail stays'); END;
+CREATE TRIGGER audit_anchors_stay BEFORE DELETE ON audit_anchors
+BEGIN SELECT raise(ABORT, 'the audit trail stays'); END;
 CREATE TRIGGER audit_heads_stay BEFORE DELETE ON audit_heads BEGIN SELECT raise(ABORT, 'the audit trail stays'); END;
 CREATE TRIGGER audit_batches_fixed BEFORE UPDATE ON audit_batches
 BEGIN

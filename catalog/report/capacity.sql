@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 , sizes AS (
-	SELECT n.cluster, n.namespace, count(*) AS volumes, sum(n.bytes_logical) AS logical FROM newest n GROUP BY 1, 2),
+	SELECT n.cluster, n.namespace, count(*) AS volumes, sum(n.bytes_logical) AS logical
+	FROM newest n GROUP BY 1, 2),
 held AS (
 	SELECT s.cluster, s.namespace, count(*) AS points, sum(p.bytes_logical) AS all_logical, sum(p.bytes_new) AS new,
 	       sum(p.bytes_stored) AS stored,

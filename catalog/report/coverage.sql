@@ -7,7 +7,8 @@
 known AS (
 	SELECT n.*, l.policy, coalesce(:target_s, nullif(l.rpo_s, 0)) AS want_s
 	FROM newest n
-	LEFT JOIN listed l ON l.kind = 'claim' AND l.cluster = n.cluster AND l.namespace = n.namespace AND l.name = n.name)
+	LEFT JOIN listed l ON l.kind = 'claim' AND l.cluster = n.cluster
+		AND l.namespace = n.namespace AND l.name = n.name)
 SELECT * FROM (
 	SELECT n.volume AS volume, n.cluster AS cluster, n.namespace AS namespace,
 	       CASE WHEN n.session IS NULL THEN 'exposed'

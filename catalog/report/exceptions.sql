@@ -6,14 +6,16 @@ found(kind, state, volume, object, since, detail) AS (
 	WHERE a.found_ns <= :as_of AND (a.resolved_ns IS NULL OR a.resolved_ns > :as_of)
 	  AND (v.voltag IS NOT NULL OR (:cluster IS NULL AND :namespace IS NULL AND :volume IS NULL))
 	UNION ALL
-	SELECT 'incomplete', 'bad', s.volume, p.session, p.incomplete_ns, 'something that the point names is not in the store'
+	SELECT 'incomplete', 'bad', s.volume, p.session, p.incomplete_ns,
+		'something that the point names is not in the store'
 	FROM pts p JOIN sel s ON s.voltag = p.voltag
 	WHERE p.incomplete_ns <= :as_of AND (p.ended_ns IS NULL OR p.ended_ns > :as_of)
 	UNION ALL
 	SELECT 'unreadable entries', 'bad', volume, session, frozen_ns, unreadable || ' entries could not be read'
 	FROM now_points WHERE unreadable > 0
 	UNION ALL
-	SELECT 'torn entries', 'warn', volume, session, frozen_ns, changed || ' entries kept changing while they were read'
+	SELECT 'torn entries', 'warn', volume, session, frozen_ns,
+		changed || ' entries kept changing while they were read'
 	FROM now_points WHERE changed > 0
 	UNION ALL
 	SELECT 'fuzzy', 'warn', volume, session, frozen_ns, 'files may be torn: the volume was not frozen'
@@ -21,7 +23,8 @@ found(kind, state, volume, object, since, detail) AS (
 	UNION ALL
 	SELECT 'fallback', 'warn', volume, session, frozen_ns, fallback FROM now_points WHERE fallback IS NOT NULL
 	UNION ALL
-	SELECT 'hooks failed', 'bad', volume, session, frozen_ns, hooks_failed || ' of ' || hooks_run || ' commands failed'
+	SELECT 'hooks failed', 'bad', volume, session, frozen_ns,
+		hooks_failed || ' of ' || hooks_run || ' commands failed'
 	FROM now_points WHERE hooks_failed > 0
 	UNION ALL
 	SELECT 'wrong changes', 'bad', volume, session, frozen_ns,
@@ -42,6 +45,7 @@ found(kind, state, volume, object, since, detail) AS (
 	SELECT 'run not ended', 'warn', '', r.run, r.began_ns, r.kind || ' of ' || r.plan
 	FROM v_runs r WHERE r.began_ns <= :as_of AND (r.ended_ns IS NULL OR r.ended_ns > :as_of)
 	UNION ALL
-	SELECT 'second region', 'warn', '', 'cut ' || c.id, c.observed_ns, 'nothing is known of it: ' || coalesce(c.status, '')
+	SELECT 'second region', 'warn', '', 'cut ' || c.id, c.observed_ns,
+		'nothing is known of it: ' || coalesce(c.status, '')
 	FROM cuts c WHERE c.kind = 'unknown' AND c.id = (SELECT max(id) FROM cuts WHERE observed_ns <= :as_of))
 SELECT kind, state, volume, object, since, detail FROM found ORDER BY state, kind, volume, since, object

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 , broken AS (
-	SELECT voltag, sum(kind IN ('gap', 'lost')) AS missing, sum(kind IN ('fork', 'bad_signature', 'unreadable')) AS changed
+	SELECT voltag, sum(kind IN ('gap', 'lost')) AS missing,
+		sum(kind IN ('fork', 'bad_signature', 'unreadable')) AS changed
 	FROM anomalies WHERE found_ns <= :as_of AND (resolved_ns IS NULL OR resolved_ns > :as_of) GROUP BY voltag),
 had AS (
 	SELECT voltag, count(*) AS points, sum(expired_ns <= :as_of) AS expired,

@@ -27,7 +27,8 @@ jq -r '.panels[].targets[]?.expr' "$files/dashboard.json" >expressions
 ok test -s expressions
 {
 	echo 'groups: [{name: dashboard, rules: ['
-	jq -c '{record: "x:y", expr: ., labels: {n: (input_line_number | tostring)}}' <(jq '.panels[].targets[]?.expr' "$files/dashboard.json") |
+	jq -c '{record: "x:y", expr: ., labels: {n: (input_line_number | tostring)}}' \
+		<(jq '.panels[].targets[]?.expr' "$files/dashboard.json") |
 		sed 's/$/,/'
 	echo ']}]'
 } >dashboard.yaml

@@ -55,7 +55,8 @@ verdict() {
 	fi
 	rm -rf out
 }
-mapfile -t keys < <(cd pristine && find . \( -path ./.tmp -o -path ./audit \) -prune -o -type f -print | sed 's|^\./||' | LC_ALL=C sort)
+mapfile -t keys < <(cd pristine && find . \( -path ./.tmp -o -path ./audit \) -prune -o -type f -print |
+	sed 's|^\./||' | LC_ALL=C sort)
 
 newest=$(cd pristine && find commit -type f -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
 

@@ -36,7 +36,8 @@ t 'somebody who watches without a terminal gets a line when something changes, a
 watcher=$!
 lines() { [ "$(wc -l <"$work/watched")" -ge "$1" ]; }
 until lines 1; do read -rt 0.1 <> <(:) || :; done
-find "$work/r" -path '*/pack/*' -type f -exec sh -c 'chmod u+w "$1" && printf xxxx | dd of="$1" bs=1 seek=2000 conv=notrunc status=none' _ {} \;
+find "$work/r" -path '*/pack/*' -type f -exec \
+	sh -c 'chmod u+w "$1" && printf xxxx | dd of="$1" bs=1 seek=2000 conv=notrunc status=none' _ {} \;
 run 5 "$catalog" check --level 3 --key "$audit"
 until lines 2; do read -rt 0.1 <> <(:) || :; done
 kill -INT $watcher

@@ -51,7 +51,8 @@ k apply -f - >/dev/null <<-'YAML' || exit 1
 	apiVersion: v1
 	kind: PersistentVolumeClaim
 	metadata: {name: data-db-0, namespace: shop, labels: {tier: gold}}
-	spec: {accessModes: [ReadWriteOnce], volumeName: pv-db, storageClassName: "", resources: {requests: {storage: 1Gi}}}
+	spec: {accessModes: [ReadWriteOnce], volumeName: pv-db, storageClassName: "",
+	  resources: {requests: {storage: 1Gi}}}
 	---
 	apiVersion: v1
 	kind: PersistentVolumeClaim
@@ -86,7 +87,8 @@ k apply -f - >/dev/null <<-'YAML' || exit 1
 YAML
 k patch pv pv-db --subresource=status --type=merge -p '{"status": {"phase": "Bound"}}' >/dev/null &&
 	k patch pv pv-old --subresource=status --type=merge -p '{"status": {"phase": "Available"}}' >/dev/null &&
-	k -n shop patch pvc data-db-0 --subresource=status --type=merge -p '{"status": {"phase": "Bound"}}' >/dev/null ||
+	k -n shop patch pvc data-db-0 --subresource=status --type=merge \
+		-p '{"status": {"phase": "Bound"}}' >/dev/null ||
 	exit 1
 
 # who may list, and nothing else

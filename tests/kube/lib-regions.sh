@@ -61,7 +61,8 @@ regions_up() {
 	k create namespace aksdr >/dev/null &&
 		k label namespace aksdr pod-security.kubernetes.io/enforce=baseline >/dev/null &&
 		k -n aksdr create secret generic aksdr-key --from-file="$keys/agent.key" >/dev/null &&
-		k -n aksdr create secret generic aksdr-store --from-literal="AZURE_STORAGE_KEY=$AZURE_STORAGE_KEY" >/dev/null &&
+		k -n aksdr create secret generic aksdr-store \
+			--from-literal="AZURE_STORAGE_KEY=$AZURE_STORAGE_KEY" >/dev/null &&
 		k -n aksdr create configmap authority --from-file=ca.crt="$servers_ca" >/dev/null && audit_key ||
 		bed_fail 'preparing the second cluster failed'
 	release_values ne secondary >"$work/ne.yaml"
@@ -117,7 +118,8 @@ regions_judge() {
 	restored=$(bed_in app sh -c 'wc -l </ledger/log')
 	last=$(awk -v until="${1:-0}" 'until == 0 || $2 <= until { t = $2 } END { print t + 0 }' "$work/acknowledged")
 	told=$(($(jq '.items[] | select(.volume == "ledger") | .loss_ms' "$work/failover.json") / 1000))
-	echo "acknowledged before the moment: $acknowledged; restored: $restored; in all: $(wc -l <"$work/acknowledged")"
+	echo "acknowledged before the moment: $acknowledged; restored: $restored" \
+		"in all: $(wc -l <"$work/acknowledged")"
 	ok [ "$acknowledged" -gt 0 ]
 	ok [ "$restored" -ge "$acknowledged" ]
 	ok [ "$told" -ge $((last - frozen)) ]

@@ -54,7 +54,8 @@ told() {
 ok bed_wait 400 told
 fenced() {
 	local address
-	for address in $(k -n aksdr get pods -l app.kubernetes.io/component=agent -o 'jsonpath={.items[*].status.podIP}'); do
+	for address in $(k -n aksdr get pods -l app.kubernetes.io/component=agent \
+		-o 'jsonpath={.items[*].status.podIP}'); do
 		curl -s --noproxy '*' -o "$work/.metrics" "http://$address:9760/metrics" &&
 			grep -q '^aksdr_agent_fenced 1' "$work/.metrics" || return 1
 	done

@@ -110,7 +110,8 @@ kill -TERM $pid
 wait $pid 2>/dev/null
 k -n aksdr get pvc -l aksdr.io/role=standby -o json | jq -r --argjson lag $lag '.items[] |
 	select(.metadata.annotations["aksdr.io/for"] == "default/files") |
-	.metadata.annotations["aksdr.io/result"] | fromjson | "lag: \($lag) ms after the commit; \(.written) bytes written, " +
+	.metadata.annotations["aksdr.io/result"] | fromjson |
+	"lag: \($lag) ms after the commit; \(.written) bytes written, " +
 	"\(.fetched) fetched, \(.requests) requests, \(.ms) ms in the mover"'
 
 t 'a failover takes them over, and brings only what is missing'

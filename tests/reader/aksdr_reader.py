@@ -1242,7 +1242,8 @@ class Verify:
             need((o["writer"], o["number"], o["first"], o["before"]) == (writer, number + 1, first, at.hex()),
                  f"{name}: it does not follow the one before it")
             for r in o["records"]:
-                need(r["schema"] == "aksdr/audit/v1" and re.fullmatch(RANDOM, r["id"]) and r["act"], f"{name}: a record")
+                need(r["schema"] == "aksdr/audit/v1" and re.fullmatch(RANDOM, r["id"]) and r["act"],
+                     f"{name}: a record")
                 at = sha(b"aksdr audit record\0" + at + canonical(r))
             need(o["records"] and o["after"] == at.hex(), f"{name}: its records are not those of its hashes")
             ends[writer] = (number + 1, first + len(o["records"]), at)

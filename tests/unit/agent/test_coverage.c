@@ -61,7 +61,7 @@ static void put(enum coverage_kind kind, const char *text)
 	coverage_put(c, kind, j);
 }
 
-/* The items as "kind namespace/name owner class driver bytes*count state reason policy", a line each */
+/* A line an item: kind namespace/name owner class driver bytes*count state reason policy */
 static void assert_items(const char *expected)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(MIB);

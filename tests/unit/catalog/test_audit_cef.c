@@ -33,7 +33,8 @@ static void test_audit_cef_put__escapes_header_and_values(void **state)
 		buf_cstr(&b),
 		"CEF:0|aksdr|aksdr\\|restore|1\\\\2|re\\|store|re\\|store done|3|rt=1795305600123 "
 		"start=1795305600123 end=1795305600135 externalId=00000000000000000000000000000001 "
-		"act=re|store outcome=done suser=root shost=n1 reason=x\\=y | z cn1Label=exitStatus "
+		"act=re|store outcome=done suser=root shost=n1 "
+		"reason=x\\=y | z cn1Label=exitStatus "
 		"cn1=0 cs1Label=objects cs1=a\\=b, c\\\\d, and 3 more cs3Label=pod cs3=ns/pod "
 		"cs5Label=signedBy cs5=agent cs6Label=chain cs6=W/3\n");
 }

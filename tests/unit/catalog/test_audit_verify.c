@@ -180,9 +180,11 @@ struct edits {
 static void edit_columns(struct edits *x, const char *table, const char *except, bool store)
 {
 	static const char *const ways[] = {
-		"CASE typeof(%1$s) WHEN 'integer' THEN %1$s + 1 WHEN 'null' THEN NULL ELSE %1$s || "
+		"CASE typeof(%1$s) WHEN 'integer' THEN %1$s + 1 "
+		"WHEN 'null' THEN NULL ELSE %1$s || "
 		"'x' END",
-		"CASE typeof(%1$s) WHEN 'integer' THEN %1$s + 1000 WHEN 'null' THEN NULL ELSE 'y' || "
+		"CASE typeof(%1$s) WHEN 'integer' THEN %1$s + 1000 WHEN 'null' THEN NULL "
+		"ELSE 'y' || "
 		"substr(%1$s, 2) END",
 	};
 	struct err why = ERR_INIT;
@@ -283,7 +285,8 @@ static void test_audit_verify__finds_each_row_of_the_copy_that_is_gone_swapped_o
 	world_init(&w);
 	for (unsigned row = 0; row < ROWS; row++) {
 		(void)snprintf(query, sizeof(query),
-		               "DELETE FROM audit WHERE (writer, place) = (SELECT writer, place FROM "
+		               "DELETE FROM audit WHERE (writer, place) = "
+		               "(SELECT writer, place FROM "
 		               "audit LIMIT 1 OFFSET %u)",
 		               row);
 		change(&w, query, NULL, false);

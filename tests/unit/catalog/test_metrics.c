@@ -50,7 +50,8 @@ static void test_metrics_put__has_the_age_of_each_volume_in_one_and_both_regions
 	auto_kit_point struct point second = kit_commit(&k, &v, 2, &first);
 	auto_kit_point struct point other = kit_commit(&k, &w, 1, NULL);
 	static const char *const lines[] = {
-		"# TYPE aksdr_volume_rpo_seconds gauge\naksdr_volume_rpo_seconds{volume=\"a \\\"b\\\"\"} 172800\n"
+		"# TYPE aksdr_volume_rpo_seconds gauge\n"
+		"aksdr_volume_rpo_seconds{volume=\"a \\\"b\\\"\"} 172800\n"
 		"aksdr_volume_rpo_seconds{volume=\"c1/shop/orders\"} 86400\n",
 		"\naksdr_volume_geo_rpo_seconds{volume=\"c1/shop/orders\"} 172800\n",
 		"\naksdr_volume_geo_waiting_points{volume=\"c1/shop/orders\"} 1\n",

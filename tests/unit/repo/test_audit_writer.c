@@ -95,7 +95,9 @@ static void test_audit_writer_due__tells_when_it_is_time(void **state)
 static void test_audit_writer_flush__keeps_what_cannot_be_put(void **state)
 {
 	auto_kit struct kit k = kit_new();
-	struct trouble t = { .call = CALL_PUT, .prefix = "audit/", .fault = FAULT_FAIL, .times = 2 };
+	struct trouble t = { .call = CALL_PUT, .prefix = "audit/", .fault = FAULT_FAIL };
+
+	t.times = 2;
 	struct err why = ERR_INIT;
 
 	(void)state;
@@ -129,8 +131,7 @@ static void test_audit_writer_flush__takes_an_answer_that_was_lost_for_what_it_i
 	assert_string_equal(audit_kit_read(k.audit).text, "backup | gc ");
 }
 
-static void test_audit_writer_flush__with_a_copied_state_begins_a_chain_that_names_the_old(
-	void **state)
+static void test_audit_writer_flush__with_a_copied_state_begins_a_chain_that_names_it(void **state)
 {
 	auto_kit struct kit k = kit_new();
 	struct repo r = with_state(&k);
@@ -220,7 +221,7 @@ int main(void)
 		cmocka_unit_test(
 			test_audit_writer_flush__takes_an_answer_that_was_lost_for_what_it_is),
 		cmocka_unit_test(
-			test_audit_writer_flush__with_a_copied_state_begins_a_chain_that_names_the_old),
+			test_audit_writer_flush__with_a_copied_state_begins_a_chain_that_names_it),
 		cmocka_unit_test(test_audit_writer_flush__tells_of_records_that_were_damaged),
 		cmocka_unit_test(test_audit_writer_flush__of_many_processes_makes_one_chain),
 	};

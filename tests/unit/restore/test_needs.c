@@ -110,7 +110,8 @@ static void test_gates__ask_where_they_look_and_once(void **state)
 	auto_json json_t *plan = json_loads(
 		"{\"apiVersion\": \"aksdr.io/v1alpha1\", \"kind\": \"RestorePlan\","
 		"\"metadata\": {\"name\": \"shop\"}, \"spec\": {\"mode\": \"hot/cold\","
-		"\"primary\": {\"cluster\": \"we\"}, \"selector\": {}, \"stages\": [{\"name\": \"a\","
+		"\"primary\": {\"cluster\": \"we\"}, "
+		"\"selector\": {}, \"stages\": [{\"name\": \"a\","
 		"\"selector\": {}, \"gates\": [{\"name\": \"g\", \"kind\": \"approval\"},"
 		"{\"name\": \"c\", \"kind\": \"command\", \"command\": [\"true\"],"
 		"\"pod\": {\"namespace\": \"shop\", \"selector\": \"a=b\"}}],"
