@@ -77,6 +77,19 @@ int json_get_str(const json_t *o, const char *what, const char *key, const char 
 	return 0;
 }
 
+int json_get_text(const json_t *o, const char *what, const char *key, char *ret, size_t max,
+                  struct err *e)
+{
+	const char *text;
+
+	if (json_get_str(o, what, key, &text, e) < 0)
+		return -1;
+	if (strlen(text) >= max)
+		return err_set(e, ERR_FORMAT, "%s.%s is too long", what, key);
+	memcpy(ret, text, strlen(text) + 1);
+	return 0;
+}
+
 int json_get_i64(const json_t *o, const char *what, const char *key, int64_t *ret, struct err *e)
 {
 	const json_t *v = member(o, what, key, JSON_INTEGER, "expected a whole number", e);

@@ -28,6 +28,9 @@ MUST_CHECK json_t *json_parse(const char *what, const void *p, size_t n, struct 
  */
 MUST_CHECK int json_get_str(const json_t *o, const char *what, const char *key, const char **ret,
                             struct err *e); /* borrowed from o */
+/* The text into ret; one that has no room in it is ERR_FORMAT, too. */
+MUST_CHECK int json_get_text(const json_t *o, const char *what, const char *key, char *ret,
+                             size_t max, struct err *e);
 MUST_CHECK int json_get_u64(const json_t *o, const char *what, const char *key, uint64_t *ret,
                             struct err *e); /* 0 .. 2^63-1 */
 MUST_CHECK int json_get_i64(const json_t *o, const char *what, const char *key, int64_t *ret,

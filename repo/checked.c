@@ -59,19 +59,6 @@ int checked_put(const struct repo *r, const struct checked *x, struct pack_list 
 
 /* ---- reading ---- */
 
-static int get_text(const json_t *o, const char *what, const char *name, char *ret, size_t max,
-                    struct err *e)
-{
-	const char *text;
-
-	if (json_get_str(o, what, name, &text, e) < 0)
-		return -1;
-	if (strlen(text) >= max)
-		return err_set(e, ERR_FORMAT, "%s.%s is too long", what, name);
-	memcpy(ret, text, strlen(text) + 1);
-	return 0;
-}
-
 static int decode(const json_t *o, const char *what, struct checked *x, struct err *e)
 {
 	uint64_t level;
@@ -100,8 +87,8 @@ static int decode(const json_t *o, const char *what, struct checked *x, struct e
 	     json_get_bool(o, what, "damaged", &x->damaged, e) < 0) ||
 	    json_get_i64(o, what, "started_ns", &x->started_ns, e) < 0 ||
 	    json_get_i64(o, what, "finished_ns", &x->finished_ns, e) < 0 ||
-	    get_text(o, what, "user", x->by.user, sizeof(x->by.user), e) < 0 ||
-	    get_text(o, what, "host", x->by.host, sizeof(x->by.host), e) < 0)
+	    json_get_text(o, what, "user", x->by.user, sizeof(x->by.user), e) < 0 ||
+	    json_get_text(o, what, "host", x->by.host, sizeof(x->by.host), e) < 0)
 		return -1;
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
 		if (json_get_u64(o, what, numbers[i].name, numbers[i].to, e) < 0)

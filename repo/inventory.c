@@ -318,18 +318,6 @@ int inventory_put(const struct repo *r, const struct inventory *v, struct err *e
 	return 0;
 }
 
-static int get_text(const json_t *o, const char *what, const char *name, char *ret, size_t max,
-                    struct err *e)
-{
-	const char *text;
-
-	if (json_get_str(o, what, name, &text, e) < 0)
-		return -1;
-	if (snprintf(ret, max, "%s", text) >= (int)max)
-		return err_set(e, ERR_FORMAT, "%s.%s is too long", what, name);
-	return 0;
-}
-
 static int expand(const char *what, const struct buf *list, uint64_t bytes, uint8_t **ret,
                   struct err *e)
 {
@@ -359,9 +347,9 @@ static int read_record(const struct repo *r, const char *key, struct inventory *
 
 	if (note_get_list(r, FORMAT_KIND_INVENTORY, key, &o, &list, v->signer, e) < 0 ||
 	    note_schema(o, key, SCHEMA, e) < 0 ||
-	    get_text(o, key, "cluster", v->cluster, sizeof(v->cluster), e) < 0 ||
-	    get_text(o, key, "user", v->by.user, sizeof(v->by.user), e) < 0 ||
-	    get_text(o, key, "host", v->by.host, sizeof(v->by.host), e) < 0 ||
+	    json_get_text(o, key, "cluster", v->cluster, sizeof(v->cluster), e) < 0 ||
+	    json_get_text(o, key, "user", v->by.user, sizeof(v->by.user), e) < 0 ||
+	    json_get_text(o, key, "host", v->by.host, sizeof(v->by.host), e) < 0 ||
 	    json_get_i64(o, key, "at_ns", &v->at_ns, e) < 0 ||
 	    json_get_u64(o, key, "items", &items, e) < 0 ||
 	    json_get_u64(o, key, "omitted", &v->omitted, e) < 0 ||

@@ -68,32 +68,21 @@ int owner_open(const struct repo *r, const char *plan, struct chain *ret, struct
 
 /* ---- reading ---- */
 
-static int get_text(const json_t *o, const char *name, char *ret, size_t max, struct err *e)
-{
-	const char *text;
-
-	if (json_get_str(o, "owner", name, &text, e) < 0)
-		return -1;
-	if (strlen(text) >= max)
-		return err_set(e, ERR_FORMAT, "owner.%s is too long", name);
-	memcpy(ret, text, strlen(text) + 1);
-	return 0;
-}
-
 static int decode(const json_t *o, struct owner *ret, struct err *e)
 {
 	const json_t *actor = json_object_get(o, "actor");
 	uint8_t run[16];
 
 	if (note_schema(o, "owner", OWNER_SCHEMA, e) < 0 ||
-	    get_text(o, "plan", ret->plan, sizeof(ret->plan), e) < 0 ||
-	    get_text(o, "cluster", ret->cluster, sizeof(ret->cluster), e) < 0 ||
-	    get_text(o, "run", ret->run, sizeof(ret->run), e) < 0 ||
-	    get_text(o, "reason", ret->reason, sizeof(ret->reason), e) < 0 ||
+	    json_get_text(o, "owner", "plan", ret->plan, sizeof(ret->plan), e) < 0 ||
+	    json_get_text(o, "owner", "cluster", ret->cluster, sizeof(ret->cluster), e) < 0 ||
+	    json_get_text(o, "owner", "run", ret->run, sizeof(ret->run), e) < 0 ||
+	    json_get_text(o, "owner", "reason", ret->reason, sizeof(ret->reason), e) < 0 ||
 	    json_get_i64(o, "owner", "at_ns", &ret->at_ns, e) < 0 ||
 	    json_get_u64(o, "owner", "epoch", &ret->epoch, e) < 0 ||
-	    get_text(actor, "user", ret->actor.user, sizeof(ret->actor.user), e) < 0 ||
-	    get_text(actor, "host", ret->actor.host, sizeof(ret->actor.host), e) < 0)
+	    json_get_text(actor, "owner", "user", ret->actor.user, sizeof(ret->actor.user), e) <
+	            0 ||
+	    json_get_text(actor, "owner", "host", ret->actor.host, sizeof(ret->actor.host), e) < 0)
 		return -1;
 	if (!ret->cluster[0] || (ret->run[0] && hex_decode(run, sizeof(run), ret->run) < 0))
 		return err_set(e, ERR_FORMAT, "owner: no cluster, or no name of a run");

@@ -64,6 +64,7 @@ static void test_json_get__gives_the_members(void **state)
 	auto_json json_t *j = parse("{\"s\":\"text\",\"n\":7,\"i\":-7,\"b\":true,\"c\":false,"
 	                            "\"h\":\"00fFa1\"}");
 	struct err e = ERR_INIT;
+	char text[5];
 	const char *s;
 	uint64_t u;
 	int64_t i;
@@ -73,6 +74,8 @@ static void test_json_get__gives_the_members(void **state)
 	(void)state;
 	assert_int_equal(json_get_str(j, "doc", "s", &s, &e), 0);
 	assert_string_equal(s, "text");
+	assert_int_equal(json_get_text(j, "doc", "s", text, 5, &e), 0);
+	assert_string_equal(text, "text");
 	assert_int_equal(json_get_u64(j, "doc", "n", &u, &e), 0);
 	assert_int_equal(u, 7);
 	assert_int_equal(json_get_i64(j, "doc", "i", &i, &e), 0);
@@ -90,6 +93,7 @@ static void test_json_get__names_the_member_that_is_wrong(void **state)
 {
 	auto_json json_t *j = parse("{\"s\":\"text\",\"n\":-1,\"f\":1.5,\"z\":null}");
 	struct err e = ERR_INIT;
+	char text[4];
 	const char *s;
 	uint64_t u;
 	int64_t i;
@@ -97,6 +101,9 @@ static void test_json_get__names_the_member_that_is_wrong(void **state)
 	uint8_t h[2];
 
 	(void)state;
+	assert_int_equal(json_get_text(j, "commit", "s", text, sizeof(text), &e), -1);
+	assert_int_equal(e.class, ERR_FORMAT);
+	assert_string_equal(e.msg, "commit.s is too long");
 	assert_int_equal(json_get_str(j, "commit", "name", &s, &e), -1);
 	assert_int_equal(e.class, ERR_FORMAT);
 	assert_string_equal(e.msg, "commit: .name: missing");
