@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "catalog/sql.gen.h"
-#include "common/fd.h"
 #include "common/now.h"
 #include "common/num.h"
 #include "common/yaml.h"
@@ -204,13 +203,10 @@ int comply_read(const json_t *document, struct comply_rules **ret, struct err *e
 
 int comply_load(const char *path, struct comply_rules **ret, struct err *e)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(YAML_BYTES_MAX);
+	auto_json json_t *o = yaml_load(path, e);
 
-	if (fd_read_file(AT_FDCWD, path, &b, e) < 0)
-		return err_wrap(e, "reading the rules '%s'", path);
-	auto_json json_t *o = yaml_parse(path, b.data, b.len, e);
 	if (!o)
-		return -1;
+		return err_wrap(e, "the rules '%s'", path);
 	return comply_read(o, ret, e) < 0 ? err_wrap(e, "'%s'", path) : 0;
 }
 

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <math.h>
 
-#include "common/fd.h"
 #include "common/fields.h"
 #include "common/yaml.h"
 
@@ -46,13 +45,10 @@ int prices_read(const json_t *document, struct report_prices *ret, struct err *e
 
 int prices_load(const char *path, struct report_prices *ret, json_t **ret_document, struct err *e)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(YAML_BYTES_MAX);
+	auto_json json_t *o = yaml_load(path, e);
 
-	if (fd_read_file(AT_FDCWD, path, &b, e) < 0)
-		return err_wrap(e, "reading the prices '%s'", path);
-	auto_json json_t *o = yaml_parse(path, b.data, b.len, e);
 	if (!o)
-		return -1;
+		return err_wrap(e, "the prices '%s'", path);
 	if (prices_read(o, ret, e) < 0)
 		return err_wrap(e, "prices '%s'", path);
 	*ret_document = STEAL(&o);

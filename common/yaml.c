@@ -5,10 +5,14 @@
  */
 #include "common/yaml.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
+
+#include "common/buf.h"
+#include "common/fd.h"
 
 #define TAG_STR "tag:yaml.org,2002:str"
 
@@ -352,4 +356,11 @@ json_t *yaml_parse(const char *what, const void *p, size_t n, struct err *e)
 	if (!only.document)
 		(void)err_set(e, ERR_FORMAT, "%s: line 1 column 1: there is nothing in it", what);
 	return only.document;
+}
+
+json_t *yaml_load(const char *path, struct err *e)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(YAML_BYTES_MAX);
+
+	return fd_read_file(AT_FDCWD, path, &b, e) < 0 ? NULL : yaml_parse(path, b.data, b.len, e);
 }

@@ -22,6 +22,9 @@
  */
 MUST_CHECK json_t *yaml_parse(const char *what, const void *p, size_t n, struct err *e);
 
+/* The same of a file, by its path. Also what fd_read_file() says. */
+MUST_CHECK json_t *yaml_load(const char *path, struct err *e);
+
 /*
  * Each document of a stream in order, borrowed, with the line where it begins; those that hold
  * nothing are left out. each may fail, which ends it. What comes before a mistake has been told.

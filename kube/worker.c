@@ -35,15 +35,12 @@ json_t *worker_container(json_t *spec)
 
 json_t *worker_template(const char *path, struct err *e)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(YAML_BYTES_MAX);
+	auto_json json_t *t = yaml_load(path, e);
 
-	if (fd_read_file(AT_FDCWD, path, &b, e) < 0) {
+	if (!t) {
 		(void)err_wrap(e, "the template of movers");
 		return NULL;
 	}
-	auto_json json_t *t = yaml_parse(path, b.data, b.len, e);
-	if (!t)
-		return NULL;
 	if (worker_container(json_object_get(t, "spec")))
 		return STEAL(&t);
 	(void)err_set(e, ERR_INVALID,

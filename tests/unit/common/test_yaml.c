@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "tests/harness/harness.h"
+
 /* The text as compact JSON. */
 static void reads(const char *text, const char *expected)
 {
@@ -170,6 +172,25 @@ static void test_yaml_each__tells_documents_with_their_lines(void **state)
 	assert_string_equal(e.msg, "not this one");
 }
 
+static void test_yaml_load__reads_a_file(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *path = path_join(dir, "a.yaml");
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_null(yaml_load(path, &e));
+	assert_int_equal(e.class, ERR_NOT_FOUND);
+	write_file(dir, "a.yaml", "a: 1\n", 5);
+	auto_json json_t *j = yaml_load(path, &e);
+	assert_int_equal(json_integer_value(json_object_get(j, "a")), 1);
+	write_file(dir, "a.yaml", "a: [\n", 5);
+	e = ERR_INIT;
+	assert_null(yaml_load(path, &e));
+	assert_int_equal(e.class, ERR_FORMAT);
+	assert_non_null(strstr(e.msg, path));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +202,7 @@ int main(void)
 		cmocka_unit_test(test_yaml_parse__wants_one_document),
 		cmocka_unit_test(test_yaml_parse__bounds_depth_and_bytes),
 		cmocka_unit_test(test_yaml_each__tells_documents_with_their_lines),
+		cmocka_unit_test(test_yaml_load__reads_a_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
