@@ -754,6 +754,17 @@ static int act(const struct verb_program *program, struct parsed *p, struct err 
 	return rc;
 }
 
+/* A word with a mistake would be a weaker promise than was meant. */
+static int check_env(struct err *e)
+{
+	const char *audit = from_env("AKSDR_AUDIT");
+
+	return !audit || strcmp(audit, "best") == 0 || strcmp(audit, "required") == 0
+	               ? 0
+	               : err_set(e, ERR_INVALID, "AKSDR_AUDIT '%.32s' is not one of best, required",
+	                         audit);
+}
+
 static int run(const struct verb_program *program, struct parsed *p, struct err *e)
 {
 	if (p->version) {
@@ -770,7 +781,7 @@ static int run(const struct verb_program *program, struct parsed *p, struct err 
 	if (!p->verb)
 		return err_set(e, ERR_INVALID, "no verb given; '%s help' lists the verbs",
 		               program->name);
-	if (check_counts(p, e) < 0)
+	if (check_counts(p, e) < 0 || check_env(e) < 0)
 		return -1;
 	return act(program, p, e);
 }

@@ -52,6 +52,8 @@ ok test "$(trail)" -eq $((before + 2))
 t 'what cannot be recorded is not done, where that is required'
 run 1 "$catalog" check --key "$audit" --audit required
 err "this key cannot sign records of the audit trail"
+AKSDR_AUDIT=Required run 2 "$catalog" check --key "$agent_key"
+err "AKSDR_AUDIT 'Required' is not one of best, required"
 mv r/audit r/audit.away
 echo in the way >r/audit
 run 2 "$restore" volume --quiet --key "$recovery" data --target "$work/never" --audit required
