@@ -11,7 +11,7 @@ int cmd_query(void *state, const struct verb_common *common, int argc, char **ar
 	const struct query_params params = {
 		.sql = argv[0],
 		.rows_max = o->limit,
-		.timeout_ms = o->timeout_ms,
+		.timeout_ms = o->timeout_ms > 0 ? o->timeout_ms : QUERY_TIMEOUT_MS,
 		.output = common->output,
 		.cancel = cancel_on_signals(),
 	};

@@ -59,7 +59,7 @@ static const struct verb_option show_options[] = {
 static const struct verb_option query_options[] = {
 	CATALOG_OPTION,
 	{ "limit", "N", "at most so many rows (default: all)", OPT_LIMIT },
-	{ "timeout", "DURATION", "give up after this time, as 30s or 2m (default: never)",
+	{ "timeout", "DURATION", "give up after this time, as 30s or 2m (default: 5m)",
 	  OPT_TIMEOUT },
 	{ 0 },
 };

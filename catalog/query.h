@@ -13,6 +13,7 @@
 #include "common/cancel.h"
 #include "common/table.h"
 
+#define QUERY_TIMEOUT_MS 300000                         /* of the verb, where none is given */
 #define QUERY_MEMORY_BYTES ((int64_t)192 * 1024 * 1024) /* of SQLite */
 #define QUERY_TABLE_ROWS 100000 /* of a table; JSON and CSV have any number */
 

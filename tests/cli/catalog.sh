@@ -66,6 +66,9 @@ fi
 t 'a catalog that was deleted is made anew, from an audit key alone'
 rm -rf "$AKSDR_STATE"
 run 0 "$catalog" rebuild
+run 0 "$catalog" query --help
+out 'give up after this time, as 30s or 2m' # and it does so by itself
+out 'default: 5m'
 run 0 "$catalog" query 'SELECT count(*) AS n FROM points' --output csv
 out '^3\s*$'
 
