@@ -102,4 +102,15 @@ ok bed_wait 90 nothing_left
 tool 0 drills --output json
 ok [ "$(jq '[.items[] | select(.passed | not)] | length' "$work/.out")" = 3 ] # with the one that was killed
 
+t 'an auditor sees all of it in the catalog'
+tool 0 drills --output json
+jq -r '.items[] | select(.passed).run' "$work/.out" | sort >"$work/passed"
+AKSDR_KEY=$audit run 0 "$catalog" sync --quiet
+AKSDR_KEY=$audit run 0 "$catalog" query --output csv "SELECT run FROM v_drills WHERE verdict = 'passed' ORDER BY run"
+ok diff "$work/passed" <(tail -n +2 "$work/.out" | tr -d '\r')
+AKSDR_KEY=$audit run 0 "$catalog" query --output csv \
+	"SELECT verdict, count(*) FROM v_drills WHERE verdict <> 'passed' GROUP BY 1 ORDER BY 1"
+out '^damaged,1'
+out '^failed,'
+
 finish
