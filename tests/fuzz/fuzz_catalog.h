@@ -61,6 +61,8 @@ static inline struct repo fuzz_points(void)
 	};
 	struct repo r = fuzz_repo_new();
 
+	/* A sync asks when it came; what it says was read when the repository was opened. */
+	fuzz_put(&r, CONFIG_KEY, "", 0);
 	for (unsigned n = 1; n <= FUZZ_POINTS; n++)
 		fuzz_commit(&r, &volumes[n % ARRAY_LEN(volumes)], n);
 	return r;
