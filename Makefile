@@ -390,7 +390,7 @@ torture-damage: all $(call needs,$(call tests_of,damage)) ## the whole damage ca
 
 # ---- the two commands of the README ---------------------------------------------------------
 
-.PHONY: bootstrap demo test test-build-gcc test-plain test-cluster test-asan test-fuzz test-tsan
+.PHONY: bootstrap demo test test-stages test-build-gcc test-plain test-cluster test-asan test-fuzz test-tsan
 bootstrap: ## install what the build and the tests need (Debian 12, root or sudo)
 	@scripts/bootstrap
 
@@ -405,20 +405,23 @@ test: ## set up, build with gcc and clang, and run every test
 	@mkdir -p $(BUILD) && rm -f $(BUILD)/totals
 	$(call stage,gcc -Werror)
 	+@$(MAKE) --no-print-directory test-build-gcc
+	+@$(MAKE) --no-print-directory test-cluster >$(BUILD)/cluster.log 2>&1 & cluster=$$!; \
+		$(MAKE) --no-print-directory test-stages; rc=$$?; \
+		wait $$cluster || rc=1; printf '\n== stories in a cluster, which ran beside the others\n'; \
+		cat $(BUILD)/cluster.log; exit $$rc
+	@awk '{ p += $$1; f += $$2; s += $$3 } END { \
+		printf "\nall stages:\n%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : "" }' $(BUILD)/totals
+test-stages: ## stages of `test` that want a processor, one after the other
 	$(call stage,lint)
 	+@$(MAKE) --no-print-directory $(PLAIN) lint
-	$(call stage,all tests; those in a cluster beside the others)
-	+@$(MAKE) --no-print-directory test-cluster >$(BUILD)/cluster.log 2>&1 & cluster=$$!; \
-		$(MAKE) --no-print-directory test-plain; plain=$$?; \
-		wait $$cluster; cluster=$$?; cat $(BUILD)/cluster.log; exit $$((plain | cluster))
+	$(call stage,all tests)
+	+@$(MAKE) --no-print-directory test-plain
 	$(call stage,clang -Werror; address and undefined-behaviour sanitizers)
 	+@$(MAKE) --no-print-directory test-asan
 	$(call stage,fuzzing)
 	+@$(MAKE) --no-print-directory test-fuzz
 	$(call stage,thread sanitizer)
 	+@$(MAKE) --no-print-directory test-tsan
-	@awk '{ p += $$1; f += $$2; s += $$3 } END { \
-		printf "\nall stages:\n%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : "" }' $(BUILD)/totals
 test-build-gcc: ## stage of `test`: programs and tests with gcc -Werror
 	+@$(MAKE) $(SUBJ) --no-print-directory $(PLAIN) tests man completion
 test-plain: ## stage of `test`: every test, loop devices, memory ceiling and independent reader included
