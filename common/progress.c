@@ -6,7 +6,6 @@
 #include "common/progress.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -16,6 +15,7 @@
 #include "common/log.h"
 #include "common/now.h"
 #include "common/num.h"
+#include "common/thread.h"
 
 #define DRAW_MS 250
 #define LOG_MS 30000
@@ -210,7 +210,6 @@ static void *progress_main(void *arg)
 {
 	struct progress *p = arg;
 
-	(void)pthread_setname_np(pthread_self(), "progress");
 	(void)pthread_mutex_lock(&p->lock);
 	while (!p->stop) {
 		struct timespec until = later(p->every_ms);
@@ -239,19 +238,6 @@ static void progress_free(struct progress *p)
 	free(p);
 }
 
-/* Starts the thread with all signals blocked: they are for the threads that work. */
-static int start_thread(struct progress *p)
-{
-	sigset_t all;
-	sigset_t old;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	int r = pthread_create(&p->thread, NULL, progress_main, p);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r;
-}
-
 struct progress *progress_start(const char *verb, enum progress_mode mode,
                                 const struct progress_counts *counts)
 {
@@ -278,7 +264,8 @@ struct progress *progress_start_every(const char *verb, enum progress_mode mode,
 	(void)pthread_cond_init(&p->changed, &attr);
 	(void)pthread_condattr_destroy(&attr);
 	p->verb = strdup(verb);
-	if (!p->verb || start_thread(p) != 0) {
+	struct err none; /* one that cannot show itself is none */
+	if (!p->verb || thread_start(&p->thread, progress_main, p, "progress", &none) < 0) {
 		progress_free(p);
 		return NULL;
 	}

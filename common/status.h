@@ -6,12 +6,9 @@
  * read the newer form read this one), /healthz and /readyz, and paths of the
  * program's own; anything else is 404 or 405.
  *
- * It stands in the open, so a client costs little whatever it does: there are
- * so many connections and no more, and so many of one address; a request of
- * more than 16 KiB, or with a body, is refused; a request must be complete and
- * its answer read within a time. Where all connections are taken, the one that
- * has waited longest gives way. Two threads do all that, and nothing that
- * they do makes another thread wait: one serves, one has the metrics made.
+ * It stands in the open, so a client costs little whatever it does: common/server.h. Nothing that
+ * is done for one makes another thread of the program wait: one thread serves, one has the
+ * metrics made.
  */
 #ifndef AKSDR_COMMON_STATUS_H
 #define AKSDR_COMMON_STATUS_H
@@ -24,14 +21,8 @@
 struct status;
 
 struct status_params {
-	/*
-	 * "PORT" (of all addresses), "ADDRESS:PORT", "[ADDRESS]:PORT" for IPv6. Addresses are
-	 * numbers; port 0 is any free one.
-	 */
-	const char *listen;
-	unsigned connections;         /* at once; 0: 64 */
-	unsigned address_connections; /* of one address; 0: 16 */
-	unsigned request_s; /* from connecting, or the answer before, to the answer's end; 0: 20 */
+	const char *listen; /* as of struct server_params, as the next three */
+	unsigned connections, address_connections, request_s;
 	int64_t keep_ms;    /* metrics that are no older are told again; 0: 1000, -1: none are */
 	size_t metrics_max; /* bytes; 0: METRIC_TEXT_MAX */
 	/*
