@@ -7,6 +7,7 @@
 #   release_up [OPTION]...       options of bed_up; makes all of it
 #   release VERB...              helm in the namespace aksdr
 #   release_points               restore points, as JSON on stdout
+#   release_store                starts the store, and sets azurite_url; a script may have another one
 #
 # Variables: chart, values (a file: policies each minute for the namespace default), keys (a directory).
 # shellcheck disable=SC2154 # lib.sh has set what is used here
@@ -25,12 +26,13 @@ export XDG_CACHE_HOME=$bed_cache
 release() { helm -n aksdr "$@"; }
 release_points() { "$restore" points --store "$azurite_url" --key "$keys/audit.key" --output json; }
 
+release_store() { start_azurite azurite tls; }
+
 release_up() {
 	local arch version in_pods
 	arch=$(dpkg --print-architecture)
 	version=$(cat "$src/VERSION")
-	need_server azurite
-	start_azurite azurite tls
+	release_store
 	"$agent" init --store "$azurite_url" --keys "$keys" --quiet || exit 1
 	in_pods=${azurite_url//127.0.0.1/$bed_host}
 	cat >"$values" <<-YAML

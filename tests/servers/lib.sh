@@ -11,8 +11,9 @@
 #   make_container ENDPOINT NAME; make_bucket ENDPOINT NAME [lock]
 #                                one more; from the start there is `data`, and with S3 `locked`, a
 #                                bucket with versions and object lock
-#   start_geo [KEY=VALUE...]     two Azurites, `first` and `second`, and a proxy before them (proxy.py, the KEYs are
-#                                its settings); sets azurite_url with both endpoints, first_endpoint, second_endpoint
+#   start_geo [tls] [KEY=VALUE...]    two Azurites, `first` and `second`, and a proxy before them (proxy.py, the KEYs
+#                                are its settings); sets azurite_url with both endpoints, first_endpoint,
+#                                second_endpoint; with `tls` both are behind TLS, and the URL ends with the CA
 #   start_proxy A-PORT [KEY=VALUE...]     a proxy before one server; both set proxy_primary, proxy_control
 #   proxy METHOD TARGET          a command to the proxy: proxy POST '/set?lag_ms=100'
 #   start_answer STATUS CODE [SECONDS]    a blob service with one answer (answer.py); sets answer_url
@@ -236,20 +237,6 @@ start_proxy() { servers_proxy --a "127.0.0.1:$1" "${@:2}"; }
 
 proxy() { servers_client control "$proxy_control" "$@"; }
 
-start_geo() {
-	local a
-	start_azurite first
-	# shellcheck disable=SC2034 # for those who source this
-	first_endpoint=$azurite_endpoint a=$azurite_port
-	start_azurite second
-	# shellcheck disable=SC2034
-	second_endpoint=$azurite_endpoint
-	servers_proxy --a "127.0.0.1:$a" --b "127.0.0.1:$azurite_port" "$@"
-	azurite_endpoint=http://127.0.0.1:$proxy_primary/acct1
-	azurite_secondary=http://127.0.0.1:$proxy_secondary/acct1-secondary
-	azurite_url="azure://acct1/data?endpoint=$azurite_endpoint&secondary=$azurite_secondary"
-}
-
 # servers_print NAME PROGRAM ARGUMENT...: starts it anew; what it prints comes by $answer_fd, and first a port,
 # which it sets answer_port to
 servers_print() {
@@ -265,6 +252,32 @@ servers_print() {
 	read -r answer_port <&"$answer_fd"
 	[ -n "$answer_port" ] || servers_failed "$name"
 }
+
+start_geo() {
+	local a scheme=http
+	[ "${1:-}" != tls ] || { scheme=https && shift; }
+	start_azurite first
+	# shellcheck disable=SC2034 # for those who source this
+	first_endpoint=$azurite_endpoint a=$azurite_port
+	start_azurite second
+	# shellcheck disable=SC2034
+	second_endpoint=$azurite_endpoint
+	servers_proxy --a "127.0.0.1:$a" --b "127.0.0.1:$azurite_port" "$@"
+	local primary=$proxy_primary secondary=$proxy_secondary
+	if [ $scheme = https ]; then
+		servers_certificates
+		export servers_ca=$servers/ca.pem SERVERS_CA=$servers/ca.pem
+		start_tls tls-primary "$primary" && primary=$answer_port
+		start_tls tls-secondary "$secondary" && secondary=$answer_port
+	fi
+	azurite_endpoint=$scheme://127.0.0.1:$primary/acct1
+	azurite_secondary=$scheme://127.0.0.1:$secondary/acct1-secondary
+	azurite_url="azure://acct1/data?endpoint=$azurite_endpoint&secondary=$azurite_secondary"
+	[ $scheme = http ] || azurite_url+="&ca=$servers_ca"
+}
+
+# start_tls NAME PORT: TLS before a port, at answer_port
+start_tls() { servers_print "$1" tls.py "$servers/server.pem" "$servers/server.key" "127.0.0.1:$2"; }
 
 start_answer() {
 	servers_print answer answer.py "$@"
