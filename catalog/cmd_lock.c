@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "catalog/cmd.h"
+#include "catalog/locks.h"
+#include "catalog/row.h"
 #include "common/cancel.h"
 #include "common/json.h"
 #include "common/now.h"
@@ -13,7 +15,7 @@
 #define MARGIN_SHARE 4 /* of the lock, when nothing else is asked for */
 #define YEARS_MAX_S ((int64_t)100 * 366 * 86400)
 
-enum { OPT_FOR = 256, OPT_MARGIN, OPT_ALL, OPT_THREADS };
+enum { OPT_FOR = 256, OPT_MARGIN, OPT_ALL, OPT_THREADS, OPT_CATALOG };
 
 static const struct verb_option options[] = {
 	{ "for", "DURATION",
@@ -26,6 +28,7 @@ static const struct verb_option options[] = {
 	  OPT_MARGIN },
 	{ "all", NULL, "tell of every point, not only of those that are not safe", OPT_ALL },
 	{ "threads", "N", "that read trees (default: two a CPU, at most 16)", OPT_THREADS },
+	{ "catalog", "FILE", "the catalog file (default: in the state directory)", OPT_CATALOG },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -33,6 +36,7 @@ static struct lock_options {
 	int64_t lock_s, margin_s; /* -1: not given */
 	bool all;
 	unsigned threads;
+	struct cmd_options options; /* of the catalog */
 } lock = { .lock_s = -1, .margin_s = -1 };
 
 static int set_duration(const char *what, const char *value, int64_t *ret_s, struct err *e)
@@ -63,6 +67,9 @@ static int set(void *state, int key, const char *value, struct err *e)
 		rc = num_u64("--threads", value, 1, 16, &n, e);
 		lock.threads = (unsigned)n;
 		return rc;
+	case OPT_CATALOG:
+		lock.options.catalog = value;
+		return *value ? 0 : err_set(e, ERR_INVALID, "--catalog needs the name of a file");
 	default:
 		return err_set(e, ERR_BUG, "option %d has no meaning", key);
 	}
@@ -116,7 +123,52 @@ struct report {
 	struct table *t;
 	int64_t now_ns;
 	bool any;
+	/* The same in the catalog, which is opened for the first point. */
+	struct catalog *catalog; /* owned */
+	struct locks locks;      /* of it */
+	bool tried;
+	struct err why; /* why nothing is kept there; class NONE: it is, or none is wanted */
 };
+
+static void report_clear(struct report *rep)
+{
+	locks_clear(&rep->locks);
+	catalog_free(rep->catalog);
+}
+
+/* Opens the catalog, if one is wanted. Where it cannot be written the locks still count. */
+static void open_catalog(struct report *rep)
+{
+	auto_free char *path = NULL;
+
+	rep->tried = true;
+	if (!lock.options.catalog && !rep->repo->state[0])
+		return;
+	if (cmd_catalog_path(&lock.options, rep->repo, &path, &rep->why) < 0 ||
+	    catalog_open(path, CATALOG_WRITE, &rep->catalog, &rep->why) < 0 ||
+	    row_bind_repository(rep->catalog, rep->repo->keys, &rep->why) < 0)
+		return;
+	(void)!locks_begin(rep->catalog, rep->now_ns, &rep->locks, &rep->why);
+}
+
+static void keep_point(struct report *rep, const struct protect_point *x)
+{
+	if (!rep->tried)
+		open_catalog(rep);
+	if (rep->locks.add && rep->why.class == ERR_NONE)
+		(void)!locks_point(&rep->locks, x, &rep->why);
+}
+
+static void keep_end(struct report *rep, const struct protect_params *params,
+                     const struct protect_result *r)
+{
+	if (!rep->tried)
+		open_catalog(rep);
+	if (rep->locks.add && rep->why.class == ERR_NONE)
+		(void)!locks_end(&rep->locks, params, r, &rep->why);
+	if (rep->why.class != ERR_NONE)
+		log_warn("what was found is not kept in the catalog", LOG_S("why", rep->why.msg));
+}
 
 static int take_point(void *arg, const struct protect_point *x, struct err *e)
 {
@@ -126,6 +178,7 @@ static int take_point(void *arg, const struct protect_point *x, struct err *e)
 	char id[9] = "";
 	bool over = x->wanted_ns <= rep->now_ns;
 
+	keep_point(rep, x);
 	if (!lock.all && (over || x->covered))
 		return 0;
 	if (repo_point_at(rep->repo, x->session, x->received_ns, &p, e) < 0)
@@ -228,7 +281,8 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 	    repo_open_url(common->store, common->dry_run ? STORE_READONLY : 0, common->key,
 	                  common->passphrase_file, common->state, cancel_on_signals(), &r, e) < 0)
 		return -1;
-	struct report rep = { .repo = r, .t = t, .now_ns = now_wall_ns() };
+	CLEANUP(report_clear)
+	struct report rep = { .repo = r, .t = t, .now_ns = now_wall_ns(), .why = ERR_INIT };
 	struct protect_params params = {
 		.now_ns = rep.now_ns,
 		.dry_run = common->dry_run,
@@ -244,6 +298,8 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 	struct progress *shown = progress_start("locking", common->progress, &counts);
 	int rc = protect_run(r, &params, &result, e);
 	progress_stop(shown);
+	if (rc == 0)
+		keep_end(&rep, &params, &result);
 	return rc < 0 || tell(common, &rep, &result, e) < 0 ? -1
 	                                                    : verdict(&result, common->dry_run, e);
 }
@@ -259,9 +315,10 @@ const struct verb cmd_lock = {
 		"short. Run it after backups, daily; it can be stopped at any moment and run "
 		"again, and does nothing to objects whose locks are long enough.\n"
 		"\n"
-		"It tells of points that are not safe, and until when they are; the exit status "
-		"is 3 then. --dry-run changes nothing and tells the same. --for with a POINT "
-		"locks that point for longer.\n"
+		"It tells of points that are not safe, and until when they are, and keeps that in "
+		"the catalog for reports and 'comply'; the exit status is 3 then. --dry-run "
+		"changes nothing and tells the same. --for with a POINT locks that point for "
+		"longer.\n"
 		"\n"
 		"Any key file will do. The identity at the store needs the right to set "
 		"retention, and none to delete. The store must be set up for it: "

@@ -30,6 +30,8 @@ const struct comply_kind comply_kinds[COMPLY_WHATS] = {
 	                         "32(1)(c)" },
 	[COMPLY_KEEP_FOR] = { "keepFor", "A.8.13", "A1.2", "CP-9", "", "164.308(a)(7)(ii)(A)",
 	                      "5(1)(e)" },
+	[COMPLY_LOCKED_FOR] = { "lockedFor", "A.5.33, A.8.13", "A1.2", "CP-9", "", "164.312(c)(1)",
+	                        "32(1)(b)" },
 	[COMPLY_CONSISTENCY] = { "consistency", "A.8.13", "A1.2", "CP-9, CP-10(2)", "",
 	                         "164.308(a)(7)(ii)(A)", "32(1)(b)" },
 	[COMPLY_ENCRYPTED] = { "encrypted", "A.8.24", "CC6.1", "CP-9(8), SC-28", "3.5",
@@ -59,12 +61,13 @@ void comply_rules_free(struct comply_rules *r)
 
 static int read_require(const struct fields *set, struct comply_set *s, struct err *e)
 {
-	static const char *const known[] = { "rpo",          "geoRpo",     "verifiedWithin",
-		                             "testedWithin", "keepPoints", "keepFor",
-		                             "consistency",  "encrypted",  "deletionSigners",
-		                             "keyAge",       NULL };
+	static const char *const known[] = { "rpo",          "geoRpo",          "verifiedWithin",
+		                             "testedWithin", "keepPoints",      "keepFor",
+		                             "lockedFor",    "consistency",     "encrypted",
+		                             "keyAge",       "deletionSigners", NULL };
 	static const enum comply_what ages[] = { COMPLY_RPO,    COMPLY_GEO_RPO,  COMPLY_VERIFIED,
-		                                 COMPLY_TESTED, COMPLY_KEEP_FOR, COMPLY_KEY_AGE };
+		                                 COMPLY_TESTED, COMPLY_KEEP_FOR, COMPLY_LOCKED_FOR,
+		                                 COMPLY_KEY_AGE };
 	unsigned rank = 0;
 	bool encrypted = false;
 	struct fields f;
@@ -279,6 +282,22 @@ static void judge_count(struct comply_row *x, int64_t wanted, int64_t got, const
 		say(x, COMPLY_FAIL, why);
 }
 
+static void judge_locks(struct comply_row *x, int64_t wanted_s, const struct comply_facts *f)
+{
+	const struct comply_locks *l = &f->locks;
+
+	(void)snprintf(x->wanted, sizeof(x->wanted), "each for %s", num_duration_text(wanted_s).s);
+	(void)snprintf(x->got, sizeof(x->got), "%lld of %lld points",
+	               (long long)(l->points - l->short_ - l->unasked), (long long)l->points);
+	(void)snprintf(x->evidence, sizeof(x->evidence), "%s%s",
+	               f->looked_ns ? "look of " : "no look", now_rfc3339(f->looked_ns).s);
+	if (l->short_ > 0)
+		say(x, COMPLY_FAIL, "points can be deleted before that, or parts of them");
+	else if (l->unasked > 0)
+		say(x, COMPLY_UNKNOWN,
+		    "nobody has asked the store for all of them: 'lock --dry-run --for' does");
+}
+
 static void judge(struct comply_row *x, int64_t want, const struct comply_facts *f,
                   int64_t as_of_ns)
 {
@@ -319,6 +338,9 @@ static void judge(struct comply_row *x, int64_t want, const struct comply_facts 
 		(void)snprintf(x->got, sizeof(x->got), "since %s", now_day(f->oldest_ns).s);
 		if (f->oldest_ns > as_of_ns - want * NS_S)
 			say(x, COMPLY_FAIL, "the oldest point is younger than that");
+		return;
+	case COMPLY_LOCKED_FOR:
+		judge_locks(x, want, f);
 		return;
 	case COMPLY_CONSISTENCY:
 		judge_consistency(x, want, f->consistency);
@@ -368,6 +390,8 @@ void comply_judge(const struct comply_rules *r, const struct comply_set *s, enum
 /* ---- all volumes ---- */
 
 struct running {
+	struct catalog *c;
+	sqlite3_stmt *locks; /* owned; NULL: no rule asks for them */
 	const struct comply_rules *r;
 	const struct report_params *p;
 	int (*each)(void *arg, const struct comply_row *row, struct err *e);
@@ -375,10 +399,43 @@ struct running {
 	struct comply_result result;
 };
 
+static void running_clear(struct running *x)
+{
+	(void)sqlite3_finalize(x->locks);
+}
+
+/* Points of a volume (?1) that could be restored at ?2 and are younger than ?3, by their locks. */
+static const char locks_sql[] =
+	"SELECT count(*), coalesce(sum(until_ns < received_ns + ?3 AND NOT at_least), 0),"
+	" coalesce(sum(until_ns IS NULL OR (until_ns < received_ns + ?3 AND at_least)), 0)"
+	" FROM (SELECT p.received_ns, k.until_ns, k.at_least FROM points p"
+	"  LEFT JOIN locks k ON k.session = p.session AND k.look ="
+	"  (SELECT max(x.look) FROM locks x JOIN lock_looks l ON l.id = x.look"
+	"   WHERE x.session = p.session AND l.observed_ns <= ?2)"
+	"  WHERE p.voltag = ?1 AND p.received_ns <= ?2 AND p.received_ns > ?2 - ?3"
+	"  AND (p.ended_ns IS NULL OR p.ended_ns > ?2))";
+
+static int ask_locks(struct running *x, const char *voltag, int64_t want_s,
+                     struct comply_locks *ret, struct err *e)
+{
+	if (!x->locks && !(x->locks = catalog_prepare(x->c, locks_sql, e)))
+		return -1;
+	catalog_bind_text(x->locks, 1, voltag);
+	(void)sqlite3_bind_int64(x->locks, 2, x->p->as_of_ns);
+	(void)sqlite3_bind_int64(x->locks, 3, want_s * NS_S);
+	if (catalog_step(x->c, x->locks, e) < 0)
+		return -1;
+	ret->points = sqlite3_column_int64(x->locks, 0);
+	ret->short_ = sqlite3_column_int64(x->locks, 1);
+	ret->unasked = sqlite3_column_int64(x->locks, 2);
+	(void)sqlite3_reset(x->locks);
+	return 0;
+}
+
 static int take(void *arg, sqlite3_stmt *row, struct err *e)
 {
 	struct running *x = arg;
-	const struct comply_facts f = {
+	struct comply_facts f = {
 		.volume = catalog_text(row, 0),
 		.cluster = catalog_text(row, 1),
 		.namespace = catalog_text(row, 2),
@@ -399,6 +456,7 @@ static int take(void *arg, sqlite3_stmt *row, struct err *e)
 		.signers = sqlite3_column_int64(row, 18),
 		.key_ns = sqlite3_column_int64(row, 19),
 		.signer = catalog_text(row, 20),
+		.looked_ns = sqlite3_column_int64(row, 22),
 	};
 	bool selected = false;
 
@@ -413,6 +471,9 @@ static int take(void *arg, sqlite3_stmt *row, struct err *e)
 
 			if (s->wants[w] == 0)
 				continue;
+			if (w == COMPLY_LOCKED_FOR &&
+			    ask_locks(x, catalog_text(row, 21), s->wants[w], &f.locks, e) < 0)
+				return -1;
 			comply_judge(x->r, s, w, &f, x->p->as_of_ns, &result);
 			x->result.states[result.state]++;
 			if (x->each(x->arg, &result, e) < 0)
@@ -428,7 +489,8 @@ int comply_run(struct catalog *c, const struct comply_rules *r, const struct rep
                int (*each)(void *arg, const struct comply_row *row, struct err *e), void *arg,
                struct comply_result *ret, struct err *e)
 {
-	struct running x = { .r = r, .p = p, .each = each, .arg = arg };
+	CLEANUP(running_clear)
+	struct running x = { .c = c, .r = r, .p = p, .each = each, .arg = arg };
 
 	if (report_each(c, catalog_report_comply, p, take, &x, e) < 0)
 		return err_wrap(e, "judging by the rules '%s'", r->name);

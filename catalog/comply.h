@@ -24,6 +24,7 @@ enum comply_what {
 	COMPLY_TESTED,
 	COMPLY_KEEP_POINTS,
 	COMPLY_KEEP_FOR,
+	COMPLY_LOCKED_FOR,
 	COMPLY_CONSISTENCY,
 	COMPLY_ENCRYPTED,
 	COMPLY_SIGNERS,
@@ -80,6 +81,13 @@ struct comply_facts {
 	int64_t oldest_ns, key_ns;
 	int64_t points, signers; /* signers 0: the catalog does not know */
 	bool geo_known;
+	/* Of points that are younger than the lock that is asked for (comply_run() asks anew each time): */
+	struct comply_locks {
+		int64_t points;
+		int64_t short_;  /* of them: something can be deleted before that time */
+		int64_t unasked; /* of them: nobody has asked, or not for so long */
+	} locks;
+	int64_t looked_ns; /* the last look at the locks of all points; 0: none */
 };
 
 enum comply_state { COMPLY_PASS, COMPLY_FAIL, COMPLY_UNKNOWN, COMPLY_EXCEPTED };

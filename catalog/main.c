@@ -192,11 +192,9 @@ static const struct verb readers[] = {
 		.name = "rebuild",
 		.summary = "make the catalog anew from the store",
 		.text = "Writes a new catalog file beside the old one, from the store alone, and "
-			"puts it "
-			"in its place when it is whole. Results of checks are taken over where "
-			"the old "
-			"file can be read; points that had gone from the store before are "
-			"forgotten.",
+			"puts it in its place when it is whole. Results of checks and looks at "
+			"locks are taken over where the old file can be read; points that had "
+			"gone from the store before are forgotten.",
 		.options = sync_options,
 		.flags = VERB_STORE | VERB_KEY,
 		.set = set,

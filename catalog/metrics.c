@@ -126,6 +126,18 @@ static const struct family {
 	  METRIC_GAUGE,
 	  { NULL },
 	  "SELECT behind FROM cuts WHERE kind <> 'unknown' AND ?1 ORDER BY id DESC LIMIT 1" },
+	{ "aksdr_lock_look_timestamp_seconds",
+	  "When the store was last asked for the locks of all restore points.",
+	  METRIC_GAUGE,
+	  { NULL },
+	  "SELECT observed_ns / 1e9 FROM lock_looks WHERE all_points AND ?1"
+	  " ORDER BY id DESC LIMIT 1" },
+	{ "aksdr_points_not_locked",
+	  "Restore points that could be deleted before their time then, or parts of them.",
+	  METRIC_GAUGE,
+	  { NULL },
+	  "SELECT points - locked - over FROM lock_looks WHERE all_points AND ?1"
+	  " ORDER BY id DESC LIMIT 1" },
 	{ "aksdr_gc_reclaimable_bytes",
 	  "Bytes that expired restore points added to the store which no collection has taken yet;"
 	  " what others share of them stays.",

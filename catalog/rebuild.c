@@ -69,7 +69,7 @@ static int build(const char *fresh, const char *path, const struct repo *r,
 	if (remove_db(fresh, false, e) < 0 || catalog_open(fresh, CATALOG_WRITE, &c, e) < 0 ||
 	    sync_run(c, r, params, ret, e) < 0)
 		return -1;
-	row_copy_checks(c, path);
+	row_copy_findings(c, path);
 	/* closing then leaves no journal that the file needs */
 	return catalog_exec(c, "PRAGMA wal_checkpoint(TRUNCATE)", e);
 }

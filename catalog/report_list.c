@@ -131,6 +131,11 @@ static const struct report_column immutability_columns[] = {
 	{ "missing", "GAPS", TABLE_NUMBER, false, "open anomalies: gaps, losses" },
 	{ "changed", "CHANGED", TABLE_NUMBER, false,
 	  "open anomalies: forks, bad signatures, unreadable" },
+	{ "locked", "LOCKED", TABLE_NUMBER, false,
+	  "of those present: the store lets nobody delete them" },
+	{ "locked_until", "LOCKED UNTIL", TABLE_TIME, false, "the last of them" },
+	{ "looked", "LOOKED AT", TABLE_TIME, false,
+	  "when `lock` last asked the store for all locks" },
 	{ "holds", "HOLDS", TABLE_NUMBER, false, "in force" },
 	{ "signatures", "SIGNERS", TABLE_NUMBER, false,
 	  "that must agree before anything is expired" },
@@ -333,8 +338,8 @@ const struct report report_all[] = {
 		.title = "Immutability",
 		.text = "Whether anything is missing that was there, or is not as it was written."
 			" Each point names its predecessor and its hash, and every deletion is a "
-			"signed statement. Until when the store locks objects is not in the "
-			"catalog: `aksdr-catalog lock --dry-run` tells it.",
+			"signed statement. Until when the store lets nobody delete points is what "
+			"`aksdr-catalog lock`, or the same with `--dry-run`, has found.",
 		.sql = catalog_report_immutability,
 		.columns = immutability_columns,
 		.ncolumns = ARRAY_LEN(immutability_columns),

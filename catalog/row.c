@@ -422,8 +422,8 @@ int row_add_record(struct catalog *c, const struct checked *x, struct err *e)
 	return catalog_run(c, s, e);
 }
 
-/* Ids begin behind those that are there; what is known by its run is left out. */
-static const char copy_checks[] =
+/* Ids of checks begin behind those that are there; what is known by its run is left out. */
+static const char copy_findings[] =
 	"BEGIN;"
 	"CREATE TEMP TABLE copied AS"
 	" SELECT id, id + (SELECT coalesce(max(id), 0) FROM main.checks) AS new_id FROM old.checks"
@@ -442,9 +442,13 @@ static const char copy_checks[] =
 	" SELECT new_id, n, object, kind, detail, chunks FROM old.check_problems"
 	" JOIN temp.copied ON id = check_id;"
 	"DROP TABLE temp.copied;"
+	"INSERT OR IGNORE INTO main.lock_looks SELECT * FROM old.lock_looks"
+	" WHERE (SELECT id FROM old.repository) = (SELECT id FROM main.repository);"
+	"INSERT OR IGNORE INTO main.locks SELECT * FROM old.locks"
+	" WHERE look IN (SELECT id FROM main.lock_looks);"
 	"COMMIT";
 
-void row_copy_checks(struct catalog *c, const char *from_path)
+void row_copy_findings(struct catalog *c, const char *from_path)
 {
 	auto_catalog struct catalog *from = NULL;
 	struct err ignored = ERR_INIT;
@@ -458,7 +462,7 @@ void row_copy_checks(struct catalog *c, const char *from_path)
 	catalog_bind_text(attach, 1, from->path);
 	if (catalog_run(c, attach, &ignored) < 0)
 		return;
-	(void)sqlite3_exec(c->db, copy_checks, NULL, NULL, NULL);
+	(void)sqlite3_exec(c->db, copy_findings, NULL, NULL, NULL);
 	if (!sqlite3_get_autocommit(c->db))
 		(void)sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
 	(void)sqlite3_exec(c->db, "DETACH old", NULL, NULL, NULL);

@@ -38,9 +38,10 @@ MUST_CHECK int row_add_check(struct catalog *c, const struct row_check *check, s
 MUST_CHECK int row_add_record(struct catalog *c, const struct checked *record, struct err *e);
 
 /*
- * Copies the results of checks from another catalog file. When that is
+ * Copies what somebody found out and the store has not, results of checks and looks at locks, from
+ * another catalog file. When that is
  * damaged, or of another repository, nothing is copied.
  */
-void row_copy_checks(struct catalog *c, const char *from_path);
+void row_copy_findings(struct catalog *c, const char *from_path);
 
 #endif

@@ -73,7 +73,9 @@ static const char others_sql[] =
 	" (SELECT volume FROM v_geo WHERE geo_frozen_ns IS NOT NULL ORDER BY geo_frozen_ns, volume"
 	"  LIMIT 1),"
 	" (SELECT (?1 - min(geo_frozen_ns)) / 1000000000 FROM v_geo),"
-	" (SELECT count(*) FROM v_geo WHERE geo_frozen_ns IS NULL AND newest_session IS NOT NULL)";
+	" (SELECT count(*) FROM v_geo WHERE geo_frozen_ns IS NULL AND newest_session IS NOT NULL),"
+	" (SELECT points - locked - over FROM lock_looks WHERE all_points ORDER BY id DESC LIMIT 1),"
+	" (SELECT max(observed_ns) FROM lock_looks WHERE all_points)";
 
 static const char drills_sql[] =
 	"SELECT plan, max(began_ns), passed, damaged FROM drills GROUP BY plan ORDER BY plan";
@@ -118,7 +120,9 @@ static void take_others(sqlite3_stmt *s, struct standing *r)
 	r->geo_known = sqlite3_column_int(s, at++);
 	take_name(s, at++, r->geo_oldest.name);
 	r->geo_oldest.age_s = sqlite3_column_int64(s, at++);
-	r->geo_missing = sqlite3_column_int64(s, at);
+	r->geo_missing = sqlite3_column_int64(s, at++);
+	r->unlocked = sqlite3_column_int64(s, at++);
+	r->looked_ns = sqlite3_column_int64(s, at);
 }
 
 static int read_row(struct catalog *c, const char *sql, int64_t now_ns,
@@ -280,6 +284,11 @@ static void judge_checks(const struct standing *s, int64_t now_ns, struct standi
 	if (s->anomalies > 0)
 		find(a, STANDING_ATTENTION, "store",
 		     "%lld anomalies are not resolved: 'list anomalies'", (long long)s->anomalies);
+	if (s->unlocked > 0)
+		find(a, STANDING_ATTENTION, "store",
+		     "%lld restore points, or parts of them, could be deleted before their time when "
+		     "'lock' looked, %s ago",
+		     (long long)s->unlocked, ago(s->looked_ns, now_ns).s);
 }
 
 static void judge_plans(const struct standing *s, int64_t now_ns, struct standing_answer *a)

@@ -52,6 +52,8 @@ struct standing {
 	int64_t verified_ns; /* when the newest check of everything began that found nothing */
 	int64_t problems, check_level; /* of the newest check; level -1: there was none */
 	int64_t anomalies, lost, holds;
+	int64_t unlocked,
+		looked_ns; /* points, by the last look at the locks of all; when that was */
 	int64_t recipients, signers, revoked;
 	struct standing_plan drills[STANDING_PLANS_MAX], open[STANDING_PLANS_MAX];
 	size_t ndrills, nopen;

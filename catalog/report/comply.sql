@@ -11,7 +11,8 @@ SELECT n.volume, n.cluster, n.namespace, n.name, n.session, n.point, n.consisten
        p.began_ns AS tested_ns, p.run AS drill_run, coalesce(k.points, 0) AS points, k.oldest_ns,
        (SELECT c.signatures FROM configs c WHERE c.received_ns <= :as_of AND c.signatures IS NOT NULL
         ORDER BY c.revision DESC LIMIT 1) AS signatures,
-       (SELECT min(x.received_ns) FROM points x WHERE x.signer = n.signer) AS key_ns, n.signer
+       (SELECT min(x.received_ns) FROM points x WHERE x.signer = n.signer) AS key_ns, n.signer, n.vol,
+       (SELECT max(l.observed_ns) FROM lock_looks l WHERE l.all_points AND l.observed_ns <= :as_of) AS looked_ns
 FROM newest n
 JOIN geo g ON g.vol = n.vol
 JOIN verified v ON v.vol = n.vol

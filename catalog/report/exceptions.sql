@@ -47,5 +47,10 @@ found(kind, state, volume, object, since, detail) AS (
 	UNION ALL
 	SELECT 'second region', 'warn', '', 'cut ' || c.id, c.observed_ns,
 		'nothing is known of it: ' || coalesce(c.status, '')
-	FROM cuts c WHERE c.kind = 'unknown' AND c.id = (SELECT max(id) FROM cuts WHERE observed_ns <= :as_of))
+	FROM cuts c WHERE c.kind = 'unknown' AND c.id = (SELECT max(id) FROM cuts WHERE observed_ns <= :as_of)
+	UNION ALL
+	SELECT 'not locked', 'warn', '', 'look ' || l.id, l.observed_ns,
+		(l.points - l.locked - l.over) || ' points, or parts of them, can be deleted before their time'
+	FROM lock_looks l WHERE l.points > l.locked + l.over
+	  AND l.id = (SELECT max(id) FROM lock_looks WHERE all_points AND observed_ns <= :as_of))
 SELECT kind, state, volume, object, since, detail FROM found ORDER BY state, kind, volume, since, object

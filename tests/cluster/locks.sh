@@ -61,6 +61,31 @@ locks_are_extended() {
 	run 0 lock data@latest --for 30d --margin 0s --dry-run
 	run 3 lock --for 30d --margin 0s --dry-run --output json
 	json_is 1 points_not_safe
+	t "$1: what was found is in the catalog, for reports and rules"
+	run 0 "$catalog" sync --key "$audit" --quiet
+	run 0 "$catalog" report immutability --output json
+	json_is 2 items 0 locked
+	run 3 "$catalog" comply --rules "$(wants 30d)" --output json
+	json_is fail items 0 state
+	json_is '1 of 2 points' items 0 got
+	run 0 "$catalog" comply --rules "$(wants 10d)"
+	run 3 "$catalog" comply --rules "$(wants 60d)" --output json
+	out 'nobody has asked|can be deleted'
+	run 3 "$catalog" status
+	out '1 restore points, or parts of them, could be deleted before their time'
+	run 0 "$catalog" rebuild --key "$audit" --quiet
+	run 0 "$catalog" report immutability --output json
+	json_is 2 items 0 locked
+}
+# wants TIME: a file with rules that ask for such locks
+wants() {
+	cat >"$work/wants.yaml" <<-YAML
+		apiVersion: aksdr.io/v1alpha1
+		kind: ComplianceRules
+		metadata: {name: worm}
+		spec: {rules: [{name: all, require: {lockedFor: $1}}]}
+	YAML
+	echo "$work/wants.yaml"
 }
 
 for name in versity seaweed; do

@@ -77,6 +77,8 @@ static struct comply_facts facts(void)
 		.key_ns = NOW_NS - 600 * S,
 		.points = 7,
 		.signers = 1,
+		.locks = { .points = 3 },
+		.looked_ns = NOW_NS - 50 * S,
 	};
 }
 
@@ -142,6 +144,14 @@ static void test_comply_judge__what_never_was_fails_and_what_nobody_knows_is_unk
 	assert_int_equal(judged(NULL, COMPLY_SIGNERS, 1, &f).state, COMPLY_UNKNOWN);
 	f.geo_known = false;
 	assert_int_equal(judged(NULL, COMPLY_GEO_RPO, 900, &f).state, COMPLY_UNKNOWN);
+	f.locks.unasked = 1;
+	assert_int_equal(judged(NULL, COMPLY_LOCKED_FOR, 60, &f).state, COMPLY_UNKNOWN);
+	assert_string_equal(judged(NULL, COMPLY_LOCKED_FOR, 60, &f).got, "2 of 3 points");
+	f.locks.short_ = 1;
+	assert_int_equal(judged(NULL, COMPLY_LOCKED_FOR, 60, &f).state, COMPLY_FAIL);
+	f.locks = (struct comply_locks){ .points = 3 };
+	assert_int_equal(judged(NULL, COMPLY_LOCKED_FOR, 60, &f).state, COMPLY_PASS);
+	assert_non_null(strstr(judged(NULL, COMPLY_LOCKED_FOR, 60, &f).evidence, "look of 20"));
 	f.session = "";
 	for (unsigned w = 0; w < COMPLY_WHATS; w++)
 		assert_int_equal(judged(NULL, w, 1, &f).state, COMPLY_FAIL);

@@ -147,7 +147,7 @@ static void test_row_add_check__keeps_the_result_with_its_problems(void **state)
 	assert_rows(c, "SELECT id, took_s, verdict FROM v_checks", "1|2|damaged\n2|2|ok\n");
 }
 
-static void test_row_copy_checks__takes_them_from_the_same_repository_only(void **state)
+static void test_row_copy_findings__takes_them_from_the_same_repository_only(void **state)
 {
 	auto_kit struct kit k = kit_new();
 	auto_kit struct kit other = kit_new();
@@ -163,20 +163,26 @@ static void test_row_copy_checks__takes_them_from_the_same_repository_only(void 
 	ok(row_bind_repository(foreign, other.audit->keys, e));
 	add_check(old, 3, 2);
 	add_check(foreign, 2, 1);
-	row_copy_checks(c, foreign_path);
+	ok(catalog_exec(old,
+	                "INSERT INTO lock_looks VALUES (1, 5, 1, 60, 1, 1, 0, 0, 0, 0);"
+	                "INSERT INTO locks VALUES ('S', 1, 9, 1)",
+	                e));
+	row_copy_findings(c, foreign_path);
 	assert_rows(c, CHECKS, "");
-	row_copy_checks(c, "/no/such/file");
+	row_copy_findings(c, "/no/such/file");
 	assert_rows(c, CHECKS, "");
-	row_copy_checks(c, old_path);
+	row_copy_findings(c, old_path);
 	assert_rows(c, CHECKS, "1|3|1000000000|3000000000|audit|4|5|6|2|7|8\n");
 	assert_rows(c, "SELECT count(*) FROM check_problems", "2\n");
+	assert_rows(c, "SELECT session, observed_ns FROM locks JOIN lock_looks ON id = look",
+	            "S|5\n");
 	/* a second time they are there already: nothing is copied, nothing is lost */
-	row_copy_checks(c, old_path);
+	row_copy_findings(c, old_path);
 	assert_rows(c, "SELECT count(*) FROM checks", "1\n");
 	ok(catalog_exec(c, "BEGIN; COMMIT", e));
 }
 
-static void test_row_copy_checks__damaged_file_gives_nothing(void **state)
+static void test_row_copy_findings__damaged_file_gives_nothing(void **state)
 {
 	auto_kit struct kit k = kit_new();
 	auto_catalog struct catalog *c = kit_catalog(k.dir, "catalog.db");
@@ -185,7 +191,7 @@ static void test_row_copy_checks__damaged_file_gives_nothing(void **state)
 	(void)state;
 	ok(row_bind_repository(c, k.audit->keys, e));
 	write_text(k.dir, "old.db", "this is no database, and long enough to be looked at");
-	row_copy_checks(c, path);
+	row_copy_findings(c, path);
 	assert_rows(c, CHECKS, "");
 	add_check(c, 1, 0); /* the catalog is as usable as before */
 }
@@ -198,8 +204,8 @@ int main(void)
 		cmocka_unit_test(test_row_add_point__point_that_makes_no_sense_is_an_error),
 		cmocka_unit_test(test_row_add_point__tells_how_the_view_came_to_be),
 		cmocka_unit_test(test_row_add_check__keeps_the_result_with_its_problems),
-		cmocka_unit_test(test_row_copy_checks__takes_them_from_the_same_repository_only),
-		cmocka_unit_test(test_row_copy_checks__damaged_file_gives_nothing),
+		cmocka_unit_test(test_row_copy_findings__takes_them_from_the_same_repository_only),
+		cmocka_unit_test(test_row_copy_findings__damaged_file_gives_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
