@@ -162,7 +162,8 @@ static const struct report_column deletions_columns[] = {
 	{ "volume", "VOLUME", TABLE_TEXT, false, "cluster/namespace/name" },
 	{ "point", "POINT", TABLE_TEXT, true, "its id" },
 	{ "state", "STATE", TABLE_TEXT, false,
-	  "expired, deleted, held, proposed (it takes more signers), expired later" },
+	  "expired, deleted, held, proposed (it takes more signers), expired later; lost or "
+	  "revoked: gone, and not expired" },
 	{ "why", "WHY", TABLE_TEXT, false, "as the statement says" },
 	{ "policy", "POLICY", TABLE_TEXT, false, "that it was by" },
 	{ "user", "USER", TABLE_TEXT, false, "who said it" },

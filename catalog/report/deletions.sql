@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 SELECT t.received_ns AS received, coalesce(s.volume, '') AS volume, p.point,
        CASE WHEN p.session IS NULL THEN 'unknown point' WHEN p.expired_ns > :as_of THEN 'expired later'
-            WHEN p.gone_at_ns <= :as_of THEN 'deleted' ELSE coalesce(p.expiry, 'none') END AS state,
+            WHEN p.gone_at_ns <= :as_of
+            THEN CASE WHEN p.expired_ns IS NOT NULL THEN 'deleted' WHEN p.revoked_ns IS NOT NULL THEN 'revoked'
+                      ELSE 'lost' END
+            ELSE coalesce(p.expiry, 'none') END AS state,
        x.why, t.policy, t.user, t.host, k.name AS signer,
        (SELECT count(DISTINCT b.signer) FROM tombstone_points a JOIN tombstones b ON b.number = a.number
         WHERE a.session = x.session AND b.received_ns <= :as_of) AS signers,
