@@ -54,6 +54,8 @@ struct doctor_verdict cluster_judge_missing(const struct rights_rule *rule, cons
 		               rule->resource, dot, rule->group);
 	if (rule->where == RIGHTS_HOOKS)
 		return advised(v, "%s; give it by the chart's rbac.hooks", rule->lost);
+	if (rule->where == RIGHTS_PAGE)
+		return advised(v, "%s; the chart's page.enabled gives it", rule->lost);
 	return advised(v, "%s; the chart gives it, unless rbac.create is off", rule->lost);
 }
 
@@ -112,6 +114,8 @@ static int ask_rights(const struct cluster_examine *x, struct tally *t, struct e
 	const struct rights_rule *rules = rights_rules(&n);
 
 	for (size_t i = 0; i < n; i++) {
+		if (rules[i].where == RIGHTS_PAGE && !x->page)
+			continue;
 		int rc = rules[i].where == RIGHTS_HOOKS
 		                 ? ask_hooks(x, &rules[i], t, e)
 		                 : ask_rule(x, &rules[i],

@@ -19,6 +19,7 @@ struct cluster_examine {
 	const char *ns;           /* the agent's */
 	const char *const *hooks; /* namespaces whose pods run hooks; "all": any */
 	size_t nhooks;
+	bool page; /* there is a page for people */
 	void (*tell)(void *arg, const char *group, const char *check,
 	             const struct doctor_verdict *v);
 	void *arg;

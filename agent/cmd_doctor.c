@@ -29,17 +29,19 @@
 #define COLUMNS_USUAL 80
 #define COLUMNS_MOST 120
 
-enum { OPT_QUICK = 256, OPT_CLUSTER, OPT_HOOKS };
+enum { OPT_QUICK = 256, OPT_CLUSTER, OPT_HOOKS, OPT_PAGE };
 
 static bool quick, in_cluster;
 static const char *hooks[CLUSTER_HOOKS_MAX];
 static size_t nhooks;
+static bool page;
 
 static const struct verb_option options[] = {
 	{ "quick", NULL, "move 8 MiB each way instead of up to 64, and repeat less", OPT_QUICK },
 	{ "cluster", NULL, "look at the cluster too, by a kubeconfig; in a pod that is done anyway",
 	  OPT_CLUSTER },
 	{ "hooks", "NAMESPACE", "pods of it run hooks; all: of any. May be repeated", OPT_HOOKS },
+	{ "page", NULL, "there is a page for people: ask for its rights, too", OPT_PAGE },
 	{ NULL, NULL, NULL, 0 },
 };
 
@@ -50,6 +52,8 @@ static int set(void *state, int key, const char *value, struct err *e)
 		quick = true;
 	} else if (key == OPT_CLUSTER) {
 		in_cluster = true;
+	} else if (key == OPT_PAGE) {
+		page = true;
 	} else {
 		if (nhooks == CLUSTER_HOOKS_MAX)
 			return err_set(e, ERR_INVALID, "--hooks names at most %d namespaces",
@@ -306,6 +310,7 @@ static int tell_cluster(struct doctor *d, struct err *e)
 		                           .ns = kube_namespace(k),
 		                           .hooks = hooks,
 		                           .nhooks = nhooks,
+		                           .page = page,
 		                           .tell = tell,
 		                           .arg = d };
 	return cluster_examine(&x, e);

@@ -18,6 +18,9 @@ enum {
 	OPT_ROLE,
 	OPT_POLICIES,
 	OPT_LISTEN,
+	OPT_PAGE,
+	OPT_PAGE_HOSTS,
+	OPT_PAGE_AUDIENCE,
 	OPT_CONCURRENCY,
 	OPT_BANDWIDTH,
 	OPT_MOVER_TEMPLATE,
@@ -38,6 +41,12 @@ static const struct verb_option options[] = {
 	{ "policies", "DIR", "policies in files, in place of those in the cluster", OPT_POLICIES },
 	{ "listen", "[ADDRESS:]PORT",
 	  "of /metrics, /healthz and /readyz; default 9760, '' for none", OPT_LISTEN },
+	{ "page", "[ADDRESS:]PORT",
+	  "of the page for people, on this machine's loopback; default '', for none", OPT_PAGE },
+	{ "page-hosts", "NAMES",
+	  "what it may be called besides localhost, as 'a.example,b.example'", OPT_PAGE_HOSTS },
+	{ "page-audience", "NAME", "whom tokens are for; default: the API server itself",
+	  OPT_PAGE_AUDIENCE },
 	{ "concurrency", "N", "volumes of this node at once; default 2", OPT_CONCURRENCY },
 	{ "bandwidth", "SIZE", "bytes a second, each way, of all runs of this node together",
 	  OPT_BANDWIDTH },
@@ -75,6 +84,15 @@ static int set(void *state, int key, const char *value, struct err *e)
 		return 0;
 	case OPT_LISTEN:
 		params.listen = value;
+		return 0;
+	case OPT_PAGE:
+		params.page = *value ? value : NULL;
+		return 0;
+	case OPT_PAGE_HOSTS:
+		params.page_hosts = value;
+		return 0;
+	case OPT_PAGE_AUDIENCE:
+		params.page_audience = *value ? value : NULL;
 		return 0;
 	case OPT_CONCURRENCY:
 		if (num_u64("--concurrency", value, 1, RUNNER_MAX, &n, e) < 0)
@@ -128,6 +146,9 @@ const struct verb cmd_run = {
 		"for what is due and its own. One of all agents also writes the policies' status, "
 		"removes what no run owns, keeps the catalog for the metrics, and expires the "
 		"restore points that the policies let go.\n\n"
+		"With --page it also shows how it stands, and reports, to people who have a token "
+		"of the cluster and the right to get the URL /aksdr: 'kubectl port-forward' leads "
+		"to it, and docs/OPERATIONS.md to the rest.\n\n"
 		"At SIGTERM it begins nothing any more, ends the runs that are going on, and waits "
 		"for them; what they have uploaded the next ones find.",
 	.examples = "aksdr-agent run --node node1 --namespace aksdr --pod aksdr-agent-x7k2p",

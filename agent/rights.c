@@ -41,6 +41,10 @@ static const struct rights_rule rules[] = {
 	{ RIGHTS_OWN, "", "pods/log", "get", "what a mover says is not seen" },
 	{ RIGHTS_HOOKS, "", "pods/exec", "get create",
 	  "hooks fail, and with them points that need one" },
+	{ RIGHTS_PAGE, "authentication.k8s.io", "tokenreviews", "create",
+	  "whose token it is cannot be asked, and nobody sees the page" },
+	{ RIGHTS_PAGE, "authorization.k8s.io", "subjectaccessreviews", "create",
+	  "whether somebody may see the page cannot be asked, and nobody does" },
 };
 
 const struct rights_rule *rights_rules(size_t *ret_n)

@@ -12,7 +12,8 @@
 enum rights_where {
 	RIGHTS_CLUSTER, /* in all namespaces */
 	RIGHTS_OWN,     /* in the agent's namespace */
-	RIGHTS_HOOKS    /* where pods run hooks: in all namespaces, in some, or nowhere */
+	RIGHTS_HOOKS,   /* where pods run hooks: in all namespaces, in some, or nowhere */
+	RIGHTS_PAGE     /* where there is a page for people: in the cluster */
 };
 
 struct rights_rule {

@@ -434,6 +434,7 @@ static int set_up_runner(struct run *r, struct err *e)
 static void run_clear(struct run *r)
 {
 	cancel_request(&r->stop);
+	run_page_stop(r);
 	run_watch_stop(r);
 	run_keep_stop(r);
 	runner_free(r->runner);
@@ -493,7 +494,8 @@ int run_daemon(const struct run_params *params, struct err *e)
 		run_keep_tell(&r, e);
 		return -1;
 	}
-	if (serve(&r, &status, e) < 0 || run_watch_start(&r, e) < 0 || run_keep_start(&r, e) < 0)
+	if (serve(&r, &status, e) < 0 || run_page_start(&r, e) < 0 || run_watch_start(&r, e) < 0 ||
+	    run_keep_start(&r, e) < 0)
 		return -1;
 	log_info("the agent has started", LOG_S("node", params->node),
 	         LOG_S("namespace", params->ns), LOG_U("concurrency", params->concurrency),

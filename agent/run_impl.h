@@ -18,6 +18,7 @@
 
 struct run;
 struct metrics;
+struct page;
 
 struct run_feed { /* one watch */
 	struct run *run;
@@ -60,6 +61,9 @@ struct run {
 
 	pthread_mutex_t metrics_lock;
 	struct metrics *metrics; /* with that lock: what the catalog told last; or NULL */
+
+	struct kube *page_kube; /* asks of its visitors, and gives up early; or NULL */
+	struct page *page;      /* or NULL */
 
 	pthread_t keeper, leader; /* run_keep.h */
 	bool keeps, leading;      /* they were started */

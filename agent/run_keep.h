@@ -11,6 +11,8 @@
 #include "agent/run_impl.h"
 #include "common/buf.h"
 
+#define RUN_LEADER "aksdr-leader" /* the Lease of who leads */
+
 struct catalog;
 
 /* Whether the key can be read; the store is not asked yet. */
@@ -42,6 +44,10 @@ void run_inventory(struct run *r, struct catalog *c);
 struct stock_newest;
 /* Whether one with this digest is to be put. Pure. */
 bool run_inventory_wanted(const struct stock_newest *newest, const char *digest, int64_t now_ns);
+
+/* Pages of the catalog, where they are wanted: run_page.c. Only the agent that leads has them. */
+MUST_CHECK int run_page_start(struct run *r, struct err *e);
+void run_page_stop(struct run *r);
 
 /* The leader's thread, run_lead.c. */
 void *run_lead(void *arg);

@@ -12,7 +12,6 @@
 #include "kube/lease.h"
 #include "snapshot/csi_objects.h"
 
-#define LEADER "aksdr-leader"
 #define LEAD_S 60 /* nobody waits for a leader, and each agent asks for it */
 #define REPORT_MS 10000
 #define AGAIN_MS 500 /* while nothing is known */
@@ -228,7 +227,7 @@ void *run_lead(void *arg)
 	struct run *r = arg;
 	const struct lease_params params = { .kube = r->kube,
 		                             .ns = r->p->ns,
-		                             .name = LEADER,
+		                             .name = RUN_LEADER,
 		                             .holder = r->p->pod,
 		                             .seconds = LEAD_S,
 		                             .wait = true,

@@ -13,10 +13,12 @@
 #include "common/buf.h"
 #include "common/fd.h"
 #include "common/hex.h"
+#include "common/now.h"
 #include "common/secret.h"
 #include "repo/format.h"
 
 #define BUSY_MS 10000
+#define STEPS_BETWEEN_LOOKS 10000 /* of SQLite's machine, some tens of microseconds */
 #define KEY_FILE_MAX (64 * KIB)
 #define PATH_TEXT_MAX (8 * KIB)
 
@@ -52,6 +54,9 @@ int catalog_error(struct catalog *c, int rc, const char *what, struct err *e)
 	case SQLITE_AUTH:
 		return err_set(e, ERR_DENIED, "%s the catalog '%s': %s", what, c->path, text);
 	case SQLITE_INTERRUPT:
+		if (c->late)
+			return err_set(e, ERR_TOO_BIG, "%s the catalog '%s' takes too long", what,
+			               c->path);
 		return err_set(e, ERR_CANCELLED, "%s the catalog '%s': cancelled", what, c->path);
 	case SQLITE_CANTOPEN:
 	case SQLITE_IOERR:
@@ -65,6 +70,25 @@ int catalog_error(struct catalog *c, int rc, const char *what, struct err *e)
 	default:
 		return err_set(e, ERR_BUG, "%s the catalog '%s': %s", what, c->path, text);
 	}
+}
+
+static int look(void *arg)
+{
+	struct catalog *c = arg;
+
+	if (c->until_ns && now_mono_ns() > c->until_ns)
+		c->late = true;
+	return c->late || cancel_requested(c->cancel);
+}
+
+void catalog_limit(struct catalog *c, const struct cancel *cancel, int64_t until_ns)
+{
+	const bool any = cancel || until_ns;
+
+	c->cancel = cancel;
+	c->until_ns = until_ns;
+	c->late = false;
+	sqlite3_progress_handler(c->db, any ? STEPS_BETWEEN_LOOKS : 0, any ? look : NULL, c);
 }
 
 int catalog_exec(struct catalog *c, const char *sql, struct err *e)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/cancel.h"
 #include "common/err.h"
 
 #define CATALOG_APPLICATION_ID 0x414b5344 /* "AKSD" */
@@ -23,6 +24,9 @@ struct catalog {
 	sqlite3 *db;
 	char *path; /* owned */
 	bool writable;
+	const struct cancel *cancel; /* of catalog_limit() */
+	int64_t until_ns;
+	bool late; /* a statement was ended by the time */
 };
 
 enum catalog_mode {
@@ -73,6 +77,12 @@ MUST_CHECK int catalog_make_dir(const char *path, struct err *e);
 
 /* Statements that return nothing, one or more. */
 MUST_CHECK int catalog_exec(struct catalog *c, const char *sql, struct err *e);
+
+/*
+ * From now on statements of this handle end with ERR_CANCELLED when cancel (may be NULL) is
+ * requested, and with ERR_TOO_BIG at until_ns (as now_mono_ns(); 0: never). NULL and 0 take it back.
+ */
+void catalog_limit(struct catalog *c, const struct cancel *cancel, int64_t until_ns);
 
 /* NULL with e. Finalize with sqlite3_finalize(), or declare with auto_stmt. */
 MUST_CHECK sqlite3_stmt *catalog_prepare(struct catalog *c, const char *sql, struct err *e);

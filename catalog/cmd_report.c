@@ -12,13 +12,10 @@
 #include "common/now.h"
 #include "common/num.h"
 
-#define PAGE_ROWS 1000
 #define PAGE_ROWS_MAX 10000
-#define REPORTS_MAX 32
 #define SAMPLE_MAX 100000
 #define SAMPLE_POINTS 25
 #define TARGET_MAX_S ((int64_t)3000000000)
-#define PERIOD_NS ((int64_t)30 * 86400 * 1000000000)
 
 static const struct verb_option report_options[] = {
 	CMD_REPORT_OPTIONS,
@@ -138,7 +135,9 @@ static int times(const struct cmd_report_options *o, struct catalog *c, struct r
 			p->as_of_ns = now_ns;
 	}
 	p->to_ns = o->to_ns ? o->to_ns : p->as_of_ns;
-	p->from_ns = o->from_ns ? o->from_ns : p->to_ns > PERIOD_NS ? p->to_ns - PERIOD_NS : 0;
+	p->from_ns = o->from_ns                    ? o->from_ns
+	             : p->to_ns > REPORT_PERIOD_NS ? p->to_ns - REPORT_PERIOD_NS
+	                                           : 0;
 	if (p->to_ns > p->as_of_ns)
 		return err_set(e, ERR_INVALID,
 		               "the period ends after the time of the report: what comes then is "
@@ -215,12 +214,13 @@ static int write_page(const struct cmd_report_options *o, struct catalog *c,
                       struct err *e)
 {
 	auto_free char *text = NULL;
+	const struct report_html_how how = { .limit = o->limit ? o->limit : REPORT_PAGE_ROWS };
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 
 	if (!f)
 		return err_set(e, ERR_NOMEM, "no memory for a page");
-	int rc = report_html_print(c, r, n, p, o->limit ? o->limit : PAGE_ROWS, f, e);
+	int rc = report_html_print(c, r, n, p, &how, f, e);
 	if (fclose(f) != 0 && rc == 0)
 		return err_set(e, ERR_NOMEM, "no memory for a page");
 	return rc < 0 ? -1 : fd_create_file(AT_FDCWD, o->html, text, len, 0644, FD_REPLACE, e);

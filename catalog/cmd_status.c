@@ -102,7 +102,7 @@ static int put_page(const struct standing_answer *a, int64_t now_ns, struct err 
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(TEXT_MAX);
 
-	standing_html(a, now_ns, &b);
+	standing_html(a, now_ns, NULL, &b);
 	if (buf_check(&b, "the page", e) < 0)
 		return -1;
 	return fd_create_file(AT_FDCWD, page, b.data, b.len, 0644, FD_REPLACE, e);

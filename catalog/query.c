@@ -18,13 +18,9 @@
 #define ROW_BYTES_MAX (64 * MIB)
 #define SQL_BYTES_MAX (1000 * KIB)
 #define VALUE_BYTES_MAX (64 * MIB) /* of one text or blob */
-#define STEPS_BETWEEN_LOOKS 10000  /* of SQLite's machine, some tens of microseconds */
 
 struct guard {
 	char denied[96]; /* what was refused; "" for nothing */
-	const struct cancel *cancel;
-	int64_t deadline_ns; /* 0: none */
-	bool timed_out;
 };
 
 /* ---- what is allowed ---- */
@@ -83,15 +79,6 @@ static int authorize(void *arg, int action, const char *first, const char *secon
 	}
 }
 
-static int look(void *arg)
-{
-	struct guard *g = arg;
-
-	if (g->deadline_ns && now_mono_ns() > g->deadline_ns)
-		g->timed_out = true;
-	return g->timed_out || cancel_requested(g->cancel);
-}
-
 /* ---- errors ---- */
 
 static int failed(struct catalog *c, const struct guard *g, int rc, struct err *e)
@@ -103,7 +90,7 @@ static int failed(struct catalog *c, const struct guard *g, int rc, struct err *
 		               g->denied);
 	switch (rc & 0xff) {
 	case SQLITE_INTERRUPT:
-		if (g->timed_out)
+		if (c->late)
 			return err_set(e, ERR_TOO_BIG,
 			               "the query ran longer than --timeout allows");
 		return err_set(e, ERR_CANCELLED, "cancelled");
@@ -402,18 +389,17 @@ static int run(struct catalog *c, const struct query_params *p, struct guard *g,
 int query_run(struct catalog *c, const struct query_params *params, FILE *f,
               struct query_result *ret, struct err *e)
 {
-	struct guard g = { .cancel = params->cancel };
+	struct guard g = { .denied = "" };
 
-	if (params->timeout_ms > 0)
-		g.deadline_ns = now_mono_ns() + params->timeout_ms * 1000000;
 	(void)sqlite3_limit(c->db, SQLITE_LIMIT_ATTACHED, 0);
 	(void)sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX);
 	/* of all handles of this process; what is sorted goes to files beyond it */
 	const sqlite3_int64 heap = sqlite3_hard_heap_limit64(QUERY_MEMORY_BYTES);
 	(void)sqlite3_set_authorizer(c->db, authorize, &g);
-	sqlite3_progress_handler(c->db, STEPS_BETWEEN_LOOKS, look, &g);
+	catalog_limit(c, params->cancel,
+	              params->timeout_ms > 0 ? now_mono_ns() + params->timeout_ms * 1000000 : 0);
 	int rc = run(c, params, &g, f, ret, e);
-	sqlite3_progress_handler(c->db, 0, NULL, NULL);
+	catalog_limit(c, NULL, 0);
 	(void)sqlite3_set_authorizer(c->db, NULL, NULL);
 	(void)sqlite3_hard_heap_limit64(heap > 0 ? heap : INT64_MAX);
 	return rc;

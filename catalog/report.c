@@ -14,7 +14,6 @@
 
 #define SQL_MAX (64 * KIB)
 #define COLUMNS_MAX 32
-#define STEPS_BETWEEN_LOOKS 10000 /* of SQLite's machine */
 
 int report_find(const char *name, const struct report **ret, struct err *e)
 {
@@ -125,11 +124,6 @@ static void sample_rank(sqlite3_context *ctx, int n, sqlite3_value **v)
 	sqlite3_result_text(ctx, hex, -1, SQLITE_TRANSIENT);
 }
 
-static int look(void *arg)
-{
-	return cancel_requested(arg);
-}
-
 static int ask(struct catalog *c, const char *before, const char *sql, const char *after,
                const struct report_params *p,
                int (*each)(void *arg, sqlite3_stmt *row, struct err *e), void *arg, struct err *e)
@@ -149,14 +143,13 @@ static int ask(struct catalog *c, const char *before, const char *sql, const cha
 	if (!s)
 		return -1;
 	bind(s, p);
-	/* its argument is not const, and is not changed */
-	sqlite3_progress_handler(c->db, STEPS_BETWEEN_LOOKS, look, (void *)(uintptr_t)p->cancel);
+	catalog_limit(c, p->cancel, p->until_ns);
 	while ((rc = catalog_step(c, s, e)) > 0) {
 		rc = each(arg, s, e);
 		if (rc != 0)
 			break;
 	}
-	sqlite3_progress_handler(c->db, 0, NULL, NULL);
+	catalog_limit(c, NULL, 0);
 	return rc < 0 ? -1 : 0;
 }
 

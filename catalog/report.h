@@ -14,6 +14,10 @@
 #include "common/cancel.h"
 #include "common/table.h"
 
+#define REPORT_PAGE_ROWS 1000                               /* of a report in a page */
+#define REPORT_PERIOD_NS ((int64_t)30 * 86400 * 1000000000) /* where none is given */
+#define REPORTS_MAX 32                                      /* of one page */
+
 struct report_column {
 	const char *name, *title; /* as of struct table_column; title never NULL */
 	enum table_kind kind;
@@ -70,6 +74,7 @@ struct report_params {
 	const char *seed;            /* of a sample; NULL: none */
 	int64_t n;                   /* points of a sample */
 	const struct cancel *cancel; /* may be NULL */
+	int64_t until_ns;            /* as now_mono_ns(): longer is ERR_TOO_BIG; 0: any time */
 };
 
 /* The end of what the catalog has seen: no time before it is `now`. */
@@ -78,7 +83,7 @@ MUST_CHECK int report_newest(struct catalog *c, int64_t *ret_ns, struct err *e);
 /*
  * Calls each() for each row of sql (of a report or a chart) with its statement. each() may end it
  * by 1.
- *   ERR_CANCELLED, those of catalog_step(), of each()
+ *   ERR_CANCELLED, ERR_TOO_BIG, those of catalog_step(), of each()
  */
 MUST_CHECK int report_each(struct catalog *c, const char *sql, const struct report_params *p,
                            int (*each)(void *arg, sqlite3_stmt *row, struct err *e), void *arg,

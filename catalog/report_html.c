@@ -82,6 +82,7 @@ struct page {
 	const struct report *report;
 	struct buf b;
 	FILE *f;
+	const struct html_link *up; /* or NULL */
 	uint64_t rows, limit;
 	bool more;
 	struct chart_point *points; /* CHART_POINTS_MAX */
@@ -354,6 +355,20 @@ static int put_identity(struct page *x, struct err *e)
 	return 0;
 }
 
+/* Each leads to its report in this page. */
+static void put_links(struct page *x, const struct report *const *reports, size_t n)
+{
+	struct html_link links[REPORTS_MAX];
+	char href[REPORTS_MAX][64];
+
+	n = n < REPORTS_MAX ? n : REPORTS_MAX;
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(href[i], sizeof(href[i]), "#%s", reports[i]->name);
+		links[i] = (struct html_link){ .href = href[i], .text = reports[i]->title };
+	}
+	html_links(&x->b, "Reports", links, n);
+}
+
 static int put_page(struct page *x, const struct report *const *reports, size_t n, struct err *e)
 {
 	char title[96];
@@ -361,18 +376,13 @@ static int put_page(struct page *x, const struct report *const *reports, size_t 
 	(void)snprintf(title, sizeof(title), n == 1 ? "%s, as of %s" : "%s as of %s",
 	               n == 1 ? reports[0]->title : "Backup reports", now_day(x->p->as_of_ns).s);
 	html_page_begin(&x->b, title);
+	if (x->up)
+		html_links(&x->b, "Pages", x->up, 1);
 	html_element(&x->b, "h1", NULL, title);
 	if (put_identity(x, e) < 0)
 		return -1;
-	if (n > 1) {
-		(void)buf_str(&x->b, "<nav aria-label=\"Reports\"><ul>\n");
-		for (size_t i = 0; i < n; i++) {
-			(void)buf_printf(&x->b, "<li><a href=\"#%s\">", reports[i]->name);
-			html_text(&x->b, reports[i]->title);
-			(void)buf_str(&x->b, "</a></li>\n");
-		}
-		(void)buf_str(&x->b, "</ul></nav>\n");
-	}
+	if (n > 1)
+		put_links(x, reports, n);
 	for (size_t i = 0; i < n; i++) {
 		if (put_report(x, reports[i], e) < 0)
 			return err_wrap(e, "report '%s'", reports[i]->name);
@@ -382,14 +392,16 @@ static int put_page(struct page *x, const struct report *const *reports, size_t 
 }
 
 int report_html_print(struct catalog *c, const struct report *const *reports, size_t n,
-                      const struct report_params *p, uint64_t limit, FILE *f, struct err *e)
+                      const struct report_params *p, const struct report_html_how *how, FILE *f,
+                      struct err *e)
 {
 	auto_free struct chart_point *points = calloc(CHART_POINTS_MAX, sizeof(*points));
 	struct page x = { .c = c,
 		          .p = p,
 		          .b = BUF_INIT(PAGE_PART_MAX),
 		          .f = f,
-		          .limit = limit,
+		          .limit = how->limit,
+		          .up = how->up,
 		          .points = points };
 
 	if (!points)

@@ -4,8 +4,17 @@
 #define AKSDR_CATALOG_STANDING_HTML_H
 
 #include "catalog/standing.h"
+#include "common/html.h"
 
-/* Appends the whole page; a failure of b is sticky. */
-void standing_html(const struct standing_answer *a, int64_t now_ns, struct buf *b);
+/* What a server has besides. */
+struct standing_html_more {
+	int64_t synced_ns;             /* when the catalog was brought up to the store; 0: never */
+	const struct html_link *links; /* to reports */
+	size_t nlinks;
+};
+
+/* Appends the whole page; a failure of b is sticky. more may be NULL. */
+void standing_html(const struct standing_answer *a, int64_t now_ns,
+                   const struct standing_html_more *more, struct buf *b);
 
 #endif

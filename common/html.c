@@ -159,6 +159,21 @@ void html_page_end(struct buf *b)
 	(void)buf_str(b, "</main>\n</body>\n</html>\n");
 }
 
+void html_links(struct buf *b, const char *label, const struct html_link *links, size_t n)
+{
+	(void)buf_str(b, "<nav aria-label=\"");
+	html_text(b, label);
+	(void)buf_str(b, "\"><ul>\n");
+	for (size_t i = 0; i < n; i++) {
+		(void)buf_str(b, "<li><a href=\"");
+		html_text(b, links[i].href);
+		(void)buf_str(b, "\">");
+		html_text(b, links[i].text);
+		(void)buf_str(b, "</a></li>\n");
+	}
+	(void)buf_str(b, "</ul></nav>\n");
+}
+
 /* ---- tables ---- */
 
 void html_table_begin(struct buf *b, const char *caption, const struct html_column *columns,

@@ -32,6 +32,13 @@ void html_lines(struct buf *b, const char *text);
 void html_page_begin(struct buf *b, const char *title);
 void html_page_end(struct buf *b);
 
+struct html_link {
+	const char *href; /* a literal of ours, or made of them */
+	const char *text;
+};
+/* Links side by side, under a label that is read aloud; they are left out on paper. */
+void html_links(struct buf *b, const char *label, const struct html_link *links, size_t n);
+
 /* <TAG class>text</TAG>; class may be NULL. */
 void html_element(struct buf *b, const char *tag, const char *class, const char *text);
 

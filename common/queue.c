@@ -33,20 +33,34 @@ void queue_clear(struct queue *q)
 	q->ring = NULL;
 }
 
+static bool put_locked(struct queue *q, void *item)
+{
+	const size_t at = q->head + q->len;
+
+	if (q->closed || q->len == q->cap)
+		return false;
+	q->ring[at >= q->cap ? at - q->cap : at] = item;
+	q->len++;
+	(void)pthread_cond_signal(&q->not_empty);
+	return true;
+}
+
 bool queue_push(struct queue *q, void *take_item)
 {
 	assert(take_item);
 	(void)pthread_mutex_lock(&q->lock);
 	while (q->len == q->cap && !q->closed)
 		(void)pthread_cond_wait(&q->not_full, &q->lock);
-	bool taken = !q->closed;
-	if (taken) {
-		size_t at = q->head + q->len;
+	const bool taken = put_locked(q, take_item);
+	(void)pthread_mutex_unlock(&q->lock);
+	return taken;
+}
 
-		q->ring[at >= q->cap ? at - q->cap : at] = take_item;
-		q->len++;
-		(void)pthread_cond_signal(&q->not_empty);
-	}
+bool queue_try_push(struct queue *q, void *take_item)
+{
+	assert(take_item);
+	(void)pthread_mutex_lock(&q->lock);
+	const bool taken = put_locked(q, take_item);
 	(void)pthread_mutex_unlock(&q->lock);
 	return taken;
 }

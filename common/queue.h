@@ -29,6 +29,8 @@ void queue_clear(struct queue *q); /* drop left-over pointers first with queue_p
 /* Waits for room. false: the queue is closed and the item was not taken. */
 bool queue_push(struct queue *q, void *take_item);
 
+/* The same at once. false: there is no room, or the queue is closed. */
+bool queue_try_push(struct queue *q, void *take_item);
 /* Waits for an item. NULL: closed and empty. */
 void *queue_pop(struct queue *q);
 

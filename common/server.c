@@ -86,14 +86,16 @@ struct server_reply {
 
 struct body {
 	uint8_t *p;
-	atomic_uint *alive;
+	size_t n;
+	struct server_alive *alive;
 };
 
 static void free_body(void *arg)
 {
 	struct body *b = arg;
 
-	atomic_fetch_sub(b->alive, 1);
+	atomic_fetch_sub(&b->alive->n, 1);
+	atomic_fetch_sub(&b->alive->bytes, b->n);
 	free(b->p);
 	free(b);
 }
@@ -126,13 +128,13 @@ struct server_reply *server_reply_line(unsigned status, const char *line)
 }
 
 struct server_reply *server_reply_bytes(unsigned status, const char *type, uint8_t *take_p,
-                                        size_t n, atomic_uint *alive)
+                                        size_t n, struct server_alive *alive)
 {
 	struct body *b = malloc(sizeof(*b));
 	struct MHD_Response *r = NULL;
 
 	if (b) {
-		*b = (struct body){ .p = take_p, .alive = alive };
+		*b = (struct body){ .p = take_p, .n = n, .alive = alive };
 		r = MHD_create_response_from_buffer_with_free_callback_cls(n, take_p, free_body, b);
 	}
 	if (!r) {
@@ -140,7 +142,8 @@ struct server_reply *server_reply_bytes(unsigned status, const char *type, uint8
 		free(b);
 		return NULL;
 	}
-	atomic_fetch_add(alive, 1);
+	atomic_fetch_add(&alive->n, 1);
+	atomic_fetch_add(&alive->bytes, n);
 	return reply_of(status, type, r);
 }
 

@@ -25,14 +25,20 @@ struct MHD_Connection;
 /* What is answered: the same one to any number of requests, from any thread. */
 struct server_reply;
 
+/* Of the bytes that were given to replies, those that are not freed yet. */
+struct server_alive {
+	atomic_uint n;
+	atomic_size_t bytes;
+};
+
 /* One line, as plain text. NULL: no memory. */
 struct server_reply *server_reply_line(unsigned status, const char *line);
 /*
- * n bytes, which are freed when nobody reads them any more; then *alive, which was counted up here,
- * is counted down. It outlives the server. NULL: no memory, and the bytes are freed.
+ * n bytes, which are freed when nobody reads them any more. *alive, which outlives the server, counts
+ * them until then. NULL: no memory, and the bytes are freed.
  */
 struct server_reply *server_reply_bytes(unsigned status, const char *type, uint8_t *take_p,
-                                        size_t n, atomic_uint *alive);
+                                        size_t n, struct server_alive *alive);
 /* A header more; before the reply is used. One that does not fit is left out. NULL is fine. */
 void server_reply_add(struct server_reply *r, const char *name, const char *value);
 struct server_reply *server_reply_ref(struct server_reply *r);

@@ -24,7 +24,7 @@ struct status {
 	struct status_params params;
 	struct server *server;
 	pthread_t maker;
-	atomic_uint alive; /* texts of metrics, with those that are still being sent */
+	struct server_alive alive; /* metrics, with those that are still being sent */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -63,7 +63,7 @@ static struct server_reply *answer_metrics_locked(struct status *s, uint64_t id,
 		return server_reply_ref(s->kept);
 	if (!s->asked) {
 		drop_kept_locked(s);
-		if (atomic_load(&s->alive) >= ANSWERS_MAX)
+		if (atomic_load(&s->alive.n) >= ANSWERS_MAX)
 			return server_reply_line(503, "too many clients read older metrics slowly; "
 			                              "try again");
 		s->asked = s->wanted = true;

@@ -31,6 +31,8 @@ struct kube *kube_open(const struct kube_params *params, struct err *e)
 	const char *proxy = login_proxy(k->login);
 	const struct http_params http = { .inflight = INFLIGHT,
 		                          .proxy = proxy ? proxy : "",
+		                          .connect_ms = params->stall_ms,
+		                          .stall_ms = params->stall_ms,
 		                          .cancel = params->cancel };
 	k->http = http_new(&http, e);
 	return k->http ? STEAL(&k) : NULL;

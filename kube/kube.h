@@ -25,8 +25,9 @@ struct kube;
 struct kube_params {
 	/* Path; NULL: in a pod its service account, else KUBECONFIG, ~/.kube/config. */
 	const char *kubeconfig;
-	const char *context;         /* of the kubeconfig; NULL: its current one */
-	int64_t budget_ms;           /* how long one call repeats what may work later; 0: 60000 */
+	const char *context; /* of the kubeconfig; NULL: its current one */
+	int64_t budget_ms;   /* how long one call repeats what may work later; 0: 60000 */
+	int64_t stall_ms; /* how long a connection may take, or one be silent; 0: as struct http_params */
 	const struct cancel *cancel; /* of all requests, also of leases. Borrowed, may be NULL */
 };
 

@@ -121,6 +121,76 @@ int review_other(struct kube *k, const char *user, const char *const *groups,
 	return ask(k, "subjectaccessreviews", "SubjectAccessReview", spec, ret_allowed, ret_why, e);
 }
 
+/* The server has an audience of its own, and says it where none was asked for. */
+static bool is_for(const json_t *status, const char *audience)
+{
+	const json_t *list = json_object_get(status, "audiences");
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *one = json_string_value(json_array_get(list, i));
+
+		if (one && audience && strcmp(one, audience) == 0)
+			return true;
+	}
+	return !audience;
+}
+
+/* jansson's own copy of what was sent goes with the answer; it is no place for a secret. */
+static void wipe_token(const json_t *object)
+{
+	const char *token = kube_text_at(object, "spec.token");
+
+	if (*token)
+		secret_wipe((void *)(uintptr_t)token, strlen(token));
+}
+
+int review_bearer(struct kube *k, const char *token, const char *audience, json_t **ret,
+                  struct err *e)
+{
+	auto_json json_t *body = json_pack("{s:s, s:s, s:{s:s}}", "apiVersion",
+	                                   "authentication.k8s.io/v1", "kind", "TokenReview",
+	                                   "spec", "token", token);
+	auto_json json_t *answer = NULL;
+
+	if (!body || (audience && json_object_set_new(json_object_get(body, "spec"), "audiences",
+	                                              json_pack("[s]", audience)) < 0)) {
+		wipe_token(body);
+		return err_set(e, ERR_NOMEM, "no memory to ask whose token it is");
+	}
+	int rc = kube_post(k, "/apis/authentication.k8s.io/v1/tokenreviews", body, &answer, e);
+	wipe_token(body);
+	wipe_token(answer);
+	if (rc < 0)
+		return err_wrap(e, "asking whose token it is");
+	const json_t *status = json_object_get(answer, "status");
+	*ret = NULL;
+	if (!kube_true_at(status, "authenticated") || !is_for(status, audience))
+		return 0;
+	json_t *user = json_object_get(status, "user");
+	if (!*kube_text_at(user, "username"))
+		return err_set(e, ERR_FORMAT, "asking whose token it is: the answer names nobody");
+	*ret = json_incref(user);
+	return 0;
+}
+
+int review_url(struct kube *k, const json_t *person, const char *verb, const char *path,
+               bool *ret_allowed, struct err *e)
+{
+	static const char *const more[] = { "uid", "groups", "extra" };
+	json_t *spec = json_pack("{s:s, s:{s:s, s:s}}", "user", kube_text_at(person, "username"),
+	                         "nonResourceAttributes", "verb", verb, "path", path);
+
+	for (size_t i = 0; spec && i < ARRAY_LEN(more); i++) {
+		json_t *value = json_object_get(person, more[i]);
+
+		if (value && json_object_set(spec, more[i], value) < 0) {
+			json_decref(spec);
+			spec = NULL;
+		}
+	}
+	return ask(k, "subjectaccessreviews", "SubjectAccessReview", spec, ret_allowed, NULL, e);
+}
+
 int review_token(struct kube *k, const char *ns, const char *account, const char *audience,
                  int64_t seconds, char **ret, int64_t *ret_expires_s, struct err *e)
 {

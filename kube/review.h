@@ -36,6 +36,15 @@ MUST_CHECK int review_other(struct kube *k, const char *user, const char *const 
                             const struct review *what, bool *ret_allowed, char **ret_why,
                             struct err *e);
 /*
+ * TokenReview: whose token it is. *ret (the caller decrefs): username, uid, groups and extra as the
+ * server says, or NULL: nobody's, or not for this audience. audience NULL: the server's own.
+ */
+MUST_CHECK int review_bearer(struct kube *k, const char *token, const char *audience, json_t **ret,
+                             struct err *e);
+/* SubjectAccessReview of such a person, for a path that is no resource, as "/aksdr". */
+MUST_CHECK int review_url(struct kube *k, const json_t *person, const char *verb, const char *path,
+                          bool *ret_allowed, struct err *e);
+/*
  * TokenRequest: a token of a service account for an audience. *ret is secret: the caller wipes it
  * and frees it.
  */

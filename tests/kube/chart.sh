@@ -165,6 +165,24 @@ out '^\[\{"ports":\[\{"port":"traffic","protocol":"TCP"\}\]\}\]$'
 run 0 of automatic 'select(.kind == "PodMonitor").spec.podMetricsEndpoints[].port'
 out '"traffic"'
 
+t 'a page for people is on the loopback, and its rights are given where there is one'
+run 0 of least 'select(.kind == "DaemonSet" or .kind == "Role" or .kind == "ClusterRole" or .kind == "Pod") |
+	.metadata.name, .rules, (.spec | .. | .args? // empty)'
+ok not grep -qE 'page|tokenreviews|subjectaccessreviews|aksdr"\]' "$work/.out"
+run 0 of privileged 'select(.kind == "DaemonSet").spec.template.spec.containers[0] | .args, .ports'
+out '"--page=127.0.0.1:9900","--page-hosts=backups.example,b.example","--page-audience=aksdr"'
+ok not grep -q 'containerPort":9900' "$work/.out"
+run 0 of privileged 'select(.kind == "Pod").spec.containers[0].args'
+out '"--page"'
+run 0 of privileged 'select(.kind == "ClusterRole" and (.metadata.name | endswith("-agent-aksdr"))).rules[] |
+	select(.resources[0] | endswith("reviews")) | [.apiGroups[0], .resources[0], .verbs[]]'
+out '^\["authentication.k8s.io","tokenreviews","create"\]$'
+out '^\["authorization.k8s.io","subjectaccessreviews","create"\]$'
+run 0 of privileged 'select(.metadata.name | endswith("-page-reader")) | [.kind, (.rules[] | .nonResourceURLs, .verbs)]'
+out '^\["ClusterRole",\["/aksdr"\],\["get"\]\]$'
+run 0 of privileged 'select(.kind | endswith("Binding")).roleRef.name'
+ok not grep -q page-reader "$work/.out"
+
 t 'what stands by has the recovery key, and rights for claims and movers alone'
 run 0 of least 'select(.metadata.name | contains("-standby")).kind'
 ok empty "$work/.out"
@@ -262,6 +280,8 @@ wrong 'rbac[./]hooks' --set rbac.hooks=some
 wrong 'rbac\.hookNamespaces names none' --set rbac.hooks=namespaces
 wrong 'rbac\.hookNamespaces counts only' --set 'rbac.hookNamespaces[0]=x'
 wrong 'monitoring[./]maxAge' --set-string monitoring.maxAge=2days
+wrong 'page[./]port' --set page.port=80
+wrong 'page[./]hosts[./]0' --set 'page.hosts[0]=*'
 wrong 'serve\.keySecret' --set serve.enabled=true --set 'serve.plans[0].name=a' --set 'serve.plans[0].primary=b'
 wrong 'serve\.plans' --set serve.enabled=true --set serve.keySecret=x
 wrong 'serve[./]plans[./]0' --set serve.enabled=true --set serve.keySecret=x --set 'serve.plans[0].name=Shop'

@@ -122,6 +122,24 @@ static void test_examine__hooks_are_asked_for_where_they_run(void **state)
 	says("rights|FAILED|2 of ");
 }
 
+static void test_examine__rights_of_a_page_are_asked_for_where_there_is_one(void **state)
+{
+	const struct cluster_examine x = {
+		.kube = kit.kube, .ns = "aksdr", .page = true, .tell = note
+	};
+
+	(void)state;
+	refused_verb = "\"verb\":\"create\"";
+	refused_resource = "\"resource\":\"tokenreviews\"";
+	examine(NULL, 0);
+	says("rights|ok|");
+	buf_clear(&told);
+	ok(cluster_examine(&x, e));
+	says("may not create tokenreviews.authentication.k8s.io in the cluster|whose token it is "
+	     "cannot be asked, and nobody sees the page; the chart's page.enabled gives it");
+	says("rights|FAILED|1 of ");
+}
+
 static void test_examine__resources_that_are_not_there(void **state)
 {
 	(void)state;
@@ -186,6 +204,7 @@ int main(void)
 		CASE(test_examine__all_is_well),
 		CASE(test_examine__a_missing_right_is_named),
 		CASE(test_examine__hooks_are_asked_for_where_they_run),
+		CASE(test_examine__rights_of_a_page_are_asked_for_where_there_is_one),
 		CASE(test_examine__resources_that_are_not_there),
 		CASE(test_examine__a_server_that_answers_nothing_ends_it),
 		cmocka_unit_test(test_judge_policies__none_protects_nothing),

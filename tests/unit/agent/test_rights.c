@@ -81,6 +81,7 @@ static void test_rights_rules__are_those_of_the_chart(void **state)
 	same_rules(RIGHTS_CLUSTER, "helm/aksdr/files/rules-cluster.yaml");
 	same_rules(RIGHTS_OWN, "helm/aksdr/files/rules-own.yaml");
 	same_rules(RIGHTS_HOOKS, "helm/aksdr/files/rules-hooks.yaml");
+	same_rules(RIGHTS_PAGE, "helm/aksdr/files/rules-page.yaml");
 }
 
 int main(void)

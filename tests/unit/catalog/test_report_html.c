@@ -4,10 +4,9 @@
 
 #include "tests/unit/catalog/catalog_kit.h"
 
-#define REPORTS_MAX 32
-
 static char *page(struct catalog *c, const struct report_params *p, uint64_t limit)
 {
+	const struct report_html_how how = { .limit = limit };
 	const struct report *reports[REPORTS_MAX];
 	char *text = NULL;
 	size_t n;
@@ -17,7 +16,7 @@ static char *page(struct catalog *c, const struct report_params *p, uint64_t lim
 	assert_true(report_count <= REPORTS_MAX);
 	for (size_t i = 0; i < report_count; i++)
 		reports[i] = &report_all[i];
-	ok(report_html_print(c, reports, report_count, p, limit, f, e));
+	ok(report_html_print(c, reports, report_count, p, &how, f, e));
 	assert_int_equal(fclose(f), 0);
 	return text;
 }
@@ -79,6 +78,7 @@ static void test_report_html_print__limit_is_said(void **state)
 
 static void test_report_html_print__tells_of_a_full_disk(void **state)
 {
+	const struct report_html_how how = { .limit = 0 };
 	const struct report *r = &report_all[0];
 	const struct report_params p = { .as_of_ns = 2, .from_ns = 0, .to_ns = 1 };
 	auto_kit struct kit k = kit_new();
@@ -88,7 +88,7 @@ static void test_report_html_print__tells_of_a_full_disk(void **state)
 	(void)state;
 	assert_non_null(f);
 	(void)setvbuf(f, NULL, _IONBF, 0);
-	fails(ERR_QUOTA, report_html_print(c, &r, 1, &p, 0, f, e));
+	fails(ERR_QUOTA, report_html_print(c, &r, 1, &p, &how, f, e));
 }
 
 int main(void)

@@ -24,7 +24,7 @@ static void test_standing_html__says_the_verdict_and_every_finding(void **state)
 	struct err e = ERR_INIT;
 
 	(void)state;
-	standing_html(&a, 0, &b);
+	standing_html(&a, 0, NULL, &b);
 	assert_int_equal(buf_check(&b, "the page", &e), 0);
 	const char *page = buf_cstr(&b);
 	assert_int_equal(strncmp(page, "<!DOCTYPE html>", 15), 0);
@@ -35,12 +35,33 @@ static void test_standing_html__says_the_verdict_and_every_finding(void **state)
 	assert_null(strstr(page, "<b>x"));
 	assert_null(strstr(page, "<script"));
 	assert_non_null(strstr(page, "</html>"));
+	assert_null(strstr(page, "brought up"));
+}
+
+static void test_standing_html__says_what_a_server_has_besides(void **state)
+{
+	static const struct html_link links[] = { { "/reports/rpo", "Recovery <points>" } };
+	const struct standing_answer a = { .verdict = "SAFE" };
+	struct standing_html_more more = { .synced_ns = 1000000000, .links = links, .nlinks = 1 };
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(256 * KIB);
+
+	(void)state;
+	standing_html(&a, 121 * INT64_C(1000000000), &more, &b);
+	assert_non_null(
+		strstr(buf_cstr(&b), "brought up to the store 2m00s ago, at 1970-01-01T00:00:01"));
+	assert_non_null(strstr(buf_cstr(&b),
+	                       "<li><a href=\"/reports/rpo\">Recovery &lt;points&gt;</a></li>"));
+	more.synced_ns = 0;
+	buf_reset(&b);
+	standing_html(&a, 121 * INT64_C(1000000000), &more, &b);
+	assert_non_null(strstr(buf_cstr(&b), "never brought up to the store"));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_standing_html__says_the_verdict_and_every_finding),
+		cmocka_unit_test(test_standing_html__says_what_a_server_has_besides),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

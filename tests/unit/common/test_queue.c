@@ -33,6 +33,23 @@ static void test_queue_pop__gives_items_in_order(void **state)
 	queue_clear(&q);
 }
 
+static void test_queue_try_push__never_waits(void **state)
+{
+	struct queue q;
+	int items[2];
+
+	(void)state;
+	assert_int_equal(queue_init(&q, 1), 0);
+	assert_true(queue_try_push(&q, &items[0]));
+	assert_false(queue_try_push(&q, &items[1]));
+	assert_ptr_equal(queue_pop(&q), &items[0]);
+	assert_true(queue_try_push(&q, &items[1]));
+	assert_ptr_equal(queue_pop(&q), &items[1]);
+	queue_close(&q);
+	assert_false(queue_try_push(&q, &items[0]));
+	queue_clear(&q);
+}
+
 static void test_queue_close__refuses_items_and_keeps_those_inside(void **state)
 {
 	struct queue q;
@@ -196,6 +213,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_queue_pop__gives_items_in_order),
+		cmocka_unit_test(test_queue_try_push__never_waits),
 		cmocka_unit_test(test_queue_close__refuses_items_and_keeps_those_inside),
 		cmocka_unit_test(test_queue_clear__may_run_twice),
 		cmocka_unit_test(test_queue_init__tells_when_memory_is_short),

@@ -5,20 +5,12 @@
  */
 #include "common/server.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <semaphore.h>
-#include <string.h>
-#include <sys/socket.h>
 
-#include "common/buf.h"
-#include "tests/harness/harness.h"
-#include "tests/harness/store_kit.h"
-
-#define GUARD_S 30 /* only keeps a test from hanging */
+#include "tests/harness/http_client.h"
 
 struct site {
-	atomic_uint alive;
+	struct server_alive alive;
 	struct server *server;
 	sem_t asked;    /* a request for /later has come */
 	uint64_t id[4]; /* of those */
@@ -93,52 +85,18 @@ static void end(struct site *site)
 {
 	server_stop(site->server);
 	(void)sem_destroy(&site->asked);
-	assert_int_equal(site->alive, 0);
-}
-
-static int dial(const struct site *site)
-{
-	const struct sockaddr_in at = { .sin_family = AF_INET,
-		                        .sin_port = htons(server_port(site->server)),
-		                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	const struct timeval guard = { .tv_sec = GUARD_S };
-	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &guard, sizeof(guard)), 0);
-	assert_int_equal(connect(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
-	return fd;
+	assert_int_equal(site->alive.n, 0);
 }
 
 static int ask(const struct site *site, const char *head)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(KIB);
-	const int fd = dial(site);
-
-	(void)buf_printf(&b, "%s\r\nHost: a\r\nConnection: close\r\n\r\n", head);
-	assert_int_equal(send(fd, b.data, b.len, MSG_NOSIGNAL), b.len);
-	return fd;
-}
-
-static void hear(int fd, struct buf *b)
-{
-	char part[4096];
-	ssize_t n;
-
-	buf_reset(b);
-	while ((n = recv(fd, part, sizeof(part), 0)) > 0)
-		assert_int_equal(buf_put(b, part, (size_t)n), 0);
-	(void)close(fd);
+	return client_ask(server_port(site->server), head);
 }
 
 static void assert_answer(const struct site *site, const char *head, const char *begin,
                           const char *has)
 {
-	CLEANUP(buf_clear) struct buf b = BUF_INIT(MIB);
-
-	hear(ask(site, head), &b);
-	if (strncmp(buf_cstr(&b), begin, strlen(begin)) != 0 || !strstr(buf_cstr(&b), has))
-		fail_msg("'%s' is answered with: %s", head, buf_cstr(&b));
+	client_assert(server_port(site->server), head, begin, has);
 }
 
 static void wait_asked(struct site *site)
@@ -205,13 +163,13 @@ static void test_server_tell__answers_each_who_waits(void **state)
 	/* Others are served meanwhile, and the second before the first. */
 	assert_answer(&site, "GET /x HTTP/1.1", "HTTP/1.1 404 ", "reads");
 	server_tell(site.server, site.id[1], server_reply_line(200, "to the second"));
-	hear(second, &b);
+	(void)client_hear(second, &b);
 	assert_non_null(strstr(buf_cstr(&b), "\r\n\r\nto the second\n"));
 	/* Whom nobody knows gets nothing, and one that is told twice gets the first. */
 	server_tell(site.server, 4711, server_reply_line(200, "to nobody"));
 	server_tell(site.server, site.id[1], server_reply_line(200, "again"));
 	server_tell(site.server, site.id[0], server_reply_line(200, "to the first"));
-	hear(first, &b);
+	(void)client_hear(first, &b);
 	assert_non_null(strstr(buf_cstr(&b), "\r\n\r\nto the first\n"));
 
 	struct server_reply *both = server_reply_line(200, "to both");
@@ -221,9 +179,9 @@ static void test_server_tell__answers_each_who_waits(void **state)
 	wait_asked(&site);
 	server_tell(site.server, site.id[2], server_reply_ref(both));
 	server_tell(site.server, site.id[3], both);
-	hear(third, &b);
+	(void)client_hear(third, &b);
 	assert_non_null(strstr(buf_cstr(&b), "\r\n\r\nto both\n"));
-	hear(fourth, &b);
+	(void)client_hear(fourth, &b);
 	assert_non_null(strstr(buf_cstr(&b), "\r\n\r\nto both\n"));
 	end(&site);
 }
@@ -238,7 +196,7 @@ static void test_server_tell__lets_go_whom_there_is_nothing_for(void **state)
 	const int fd = ask(&site, "GET /later HTTP/1.1");
 	wait_asked(&site);
 	server_tell(site.server, site.id[0], NULL);
-	hear(fd, &b);
+	(void)client_hear(fd, &b);
 	assert_int_equal(b.len, 0);
 	end(&site);
 }
@@ -252,7 +210,7 @@ static void test_server_start__ends_who_waits_too_long(void **state)
 	serve(&site, (struct server_params){ .request_s = 1 });
 	const int fd = ask(&site, "GET /later HTTP/1.1");
 	wait_asked(&site);
-	hear(fd, &b);
+	(void)client_hear(fd, &b);
 	assert_int_equal(b.len, 0);
 	server_tell(site.server, site.id[0], server_reply_line(200, "too late"));
 	assert_answer(&site, "GET /x HTTP/1.1", "HTTP/1.1 404 ", "reads");
@@ -269,7 +227,7 @@ static void test_server_stop__lets_go_who_waits(void **state)
 	const int fd = ask(&site, "GET /later HTTP/1.1");
 	wait_asked(&site);
 	end(&site);
-	hear(fd, &b);
+	(void)client_hear(fd, &b);
 	assert_int_equal(b.len, 0);
 	server_stop(NULL);
 }
@@ -290,16 +248,19 @@ static void test_server_start__refuses_what_others_can_reach(void **state)
 
 static void test_server_reply_bytes__counts_those_that_live(void **state)
 {
-	atomic_uint alive = 0;
+	struct server_alive alive = { .n = 0 };
 	struct server_reply *r = server_reply_bytes(200, "a/b", calloc(1, 8), 8, &alive);
 
 	(void)state;
 	assert_non_null(r);
-	assert_int_equal(alive, 1);
+	assert_int_equal(alive.n, 1);
+	assert_int_equal(alive.bytes, 8);
 	server_reply_unref(server_reply_ref(r));
-	assert_int_equal(alive, 1);
+	assert_int_equal(alive.n, 1);
+	assert_int_equal(alive.bytes, 8);
 	server_reply_unref(r);
-	assert_int_equal(alive, 0);
+	assert_int_equal(alive.n, 0);
+	assert_int_equal(alive.bytes, 0);
 	server_reply_unref(NULL);
 	server_reply_add(NULL, "A", "b");
 }

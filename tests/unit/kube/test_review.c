@@ -105,6 +105,78 @@ static void test_token__gives_it_and_its_end(void **state)
 	             review_token(kit.kube, "n", "sa", "aud", 600, &token, &expires_s, e));
 }
 
+static void test_bearer__says_whose_token_it_is(void **state)
+{
+	static const struct kit_answer script[] = {
+		{ .status = 201,
+		  .body = "{\"spec\":{\"token\":\"abc\"},\"status\":{\"authenticated\":true,"
+		          "\"user\":{\"username\":\"u\",\"groups\":[\"g\"]},"
+		          "\"audiences\":[\"https://server\"]}}" },
+		{ .body = "{\"status\":{\"error\":\"no\"}}" },
+		{ .body = "{\"status\":{\"authenticated\":true,\"user\":{}}}" },
+		{ .status = 403, .body = "{\"kind\":\"Status\",\"code\":403}" },
+	};
+	json_t *person = NULL;
+
+	(void)state;
+	PLAY(script);
+	ok(review_bearer(kit.kube, "abc", NULL, &person, e));
+	assert_string_equal(kube_text_at(person, "username"), "u");
+	json_decref(person);
+	assert_string_equal(kit.body, "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":"
+	                              "\"TokenReview\",\"spec\":{\"token\":\"abc\"}}");
+	ok(review_bearer(kit.kube, "abc", NULL, &person, e));
+	assert_null(person);
+	fails_saying(ERR_FORMAT, "names nobody", review_bearer(kit.kube, "a", NULL, &person, e));
+	fails(ERR_DENIED, review_bearer(kit.kube, "a", NULL, &person, e));
+}
+
+static void test_bearer__takes_a_token_for_its_audience_alone(void **state)
+{
+	static const struct kit_answer script[] = {
+		{ .body = "{\"status\":{\"authenticated\":true,\"user\":{\"username\":\"u\"},"
+		          "\"audiences\":[\"x\",\"page\"]}}" },
+		{ .body = "{\"status\":{\"authenticated\":true,\"user\":{\"username\":\"u\"},"
+		          "\"audiences\":[\"x\"]}}" },
+		/* an old authenticator that knows no audiences: good for the server itself */
+		{ .body = "{\"status\":{\"authenticated\":true,\"user\":{\"username\":\"u\"}}}" },
+	};
+	json_t *person = NULL;
+
+	(void)state;
+	PLAY(script);
+	ok(review_bearer(kit.kube, "abc", "page", &person, e));
+	assert_non_null(person);
+	json_decref(person);
+	assert_non_null(strstr(kit.body, "\"audiences\":[\"page\"]"));
+	ok(review_bearer(kit.kube, "abc", "page", &person, e));
+	assert_null(person);
+	ok(review_bearer(kit.kube, "abc", "page", &person, e));
+	assert_null(person);
+}
+
+static void test_url__asks_for_the_whole_person(void **state)
+{
+	static const struct kit_answer script[] = {
+		{ .body = "{\"status\":{\"allowed\":true}}" },
+		{ .body = "{\"status\":{\"allowed\":false}}" },
+	};
+	auto_json json_t *person = json_pack("{s:s, s:s, s:[s], s:{s:[s]}}", "username", "u", "uid",
+	                                     "1", "groups", "g", "extra", "k", "v");
+	auto_json json_t *bare = json_pack("{s:s}", "username", "u");
+	bool allowed = false;
+
+	(void)state;
+	PLAY(script);
+	ok(review_url(kit.kube, person, "get", "/aksdr", &allowed, e));
+	assert_true(allowed);
+	assert_non_null(strstr(kit.body, "\"spec\":{\"extra\":{\"k\":[\"v\"]},\"groups\":[\"g\"],"
+	                                 "\"nonResourceAttributes\":{\"path\":\"/aksdr\","
+	                                 "\"verb\":\"get\"},\"uid\":\"1\",\"user\":\"u\"}"));
+	ok(review_url(kit.kube, bare, "get", "/aksdr", &allowed, e));
+	assert_false(allowed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +184,9 @@ int main(void)
 		KIT_CASE(test_verb__gives_each_once),
 		KIT_CASE(test_self_verbs__tells_what_is_missing),
 		KIT_CASE(test_other__names_user_and_groups),
+		KIT_CASE(test_bearer__says_whose_token_it_is),
+		KIT_CASE(test_bearer__takes_a_token_for_its_audience_alone),
+		KIT_CASE(test_url__asks_for_the_whole_person),
 		KIT_CASE(test_token__gives_it_and_its_end),
 	};
 
