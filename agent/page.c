@@ -48,6 +48,7 @@ struct page {
 	pthread_t asker, maker;
 	bool asking, making;       /* they were started */
 	struct server_alive alive; /* pages */
+	bool failed;               /* of the thread that asks: it could not, the last time */
 	char csp[256];
 
 	pthread_mutex_t lock;
@@ -216,16 +217,20 @@ static struct server_reply *decide(struct page *p, struct job *take_j)
 	enum verdict verdict = known(p, j);
 
 	if (verdict == VERDICT_NONE) {
-		if (ask(p, j, &verdict, &e) < 0) {
+		const bool failed = ask(p, j, &verdict, &e) < 0;
+
+		/* Anybody can make it fail again and again: the first time is told. */
+		if (failed && !p->failed && e.class != ERR_CANCELLED)
 			log_warn("who asks for a page cannot be found out", LOG_S("why", e.msg));
+		p->failed = failed;
+		if (failed)
 			return say(p, 503,
 			           "the API server cannot be asked who you are; the agent's log "
 			           "says why");
-		}
 		(void)pthread_mutex_lock(&p->lock);
 		verdicts_put(&p->verdicts, &j->who, verdict, j->user, now_mono_ns());
 		(void)pthread_mutex_unlock(&p->lock);
-		if (verdict != VERDICT_ALLOWED)
+		if (verdict == VERDICT_FORBIDDEN)
 			log_warn("a page was refused", LOG_S("user", j->user),
 			         LOG_S("path", j->path));
 	}
@@ -293,9 +298,7 @@ static char *token_of(struct page *p, const struct server_request *q,
 	char *token = secret_new(VISITOR_TOKEN_MAX);
 	if (!token)
 		return NULL;
-	const int rc = visitor_token(given, token, &e);
-	server_forget(q, "Authorization");
-	if (rc == 0)
+	if (visitor_token(given, token, &e) == 0)
 		return token;
 	secret_free(token);
 	*ret_reply = say(p, 401, e.msg);
@@ -324,9 +327,9 @@ static struct server_reply *answer_who(struct page *p, const struct server_reque
 	return NULL;
 }
 
-static struct server_reply *answer(void *arg, const struct server_request *q, bool *later)
+static struct server_reply *answer_asked(struct page *p, const struct server_request *q,
+                                         bool *later)
 {
-	struct page *p = arg;
 	struct server_reply *r = NULL;
 	const char *host = NULL;
 
@@ -341,6 +344,14 @@ static struct server_reply *answer(void *arg, const struct server_request *q, bo
 		return r;
 	r = answer_who(p, q, token);
 	*later = r == NULL;
+	return r;
+}
+
+static struct server_reply *answer(void *arg, const struct server_request *q, bool *later)
+{
+	struct server_reply *r = answer_asked(arg, q, later);
+
+	server_forget(q, "Authorization");
 	return r;
 }
 

@@ -4,6 +4,7 @@
 //
 //   look.js CHROMIUM DIRECTORY PAGE...
 //
+// A PAGE is a file, or an http: URL, for which PAGE_TOKEN is the password that the browser is asked for.
 // A page fails for anything on its console, any request but its own, a violation that axe finds
 // serious or critical, or a body that is wider than the window (tables scroll in boxes of their
 // own). Pictures and the printed page go to DIRECTORY.
@@ -18,17 +19,23 @@ const sizes = { desk: { width: 1280, height: 900 }, phone: { width: 360, height:
 const schemes = ['light', 'dark'];
 
 async function look(browser, file, size, scheme, out) {
-	const name = `${path.basename(file, '.html')}-${size}-${scheme}`;
+	const served = file.startsWith('http:');
+	const base = served ? new URL(file).pathname.replace(/\W+/g, '_') : path.basename(file, '.html');
+	const name = `${base}-${size}-${scheme}`;
 	const found = [];
 	const page = await browser.newPage();
-	const url = pathToFileURL(path.resolve(file)).href;
+	const url = served ? file : pathToFileURL(path.resolve(file)).href;
 
 	page.on('console', (m) => found.push(`console: ${m.text()}`));
 	page.on('pageerror', (e) => found.push(`error: ${e.message}`));
 	page.on('request', (r) => r.url() !== url && found.push(`request: ${r.url()}`));
 	await page.setViewport(sizes[size]);
 	await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
-	await page.goto(url, { waitUntil: 'load' });
+	if (served)
+		await page.authenticate({ username: 'me', password: process.env.PAGE_TOKEN });
+	const answer = await page.goto(url, { waitUntil: 'load' });
+	if (served && answer.status() !== 200)
+		found.push(`status: ${answer.status()}`);
 	await page.screenshot({ path: path.join(out, `${name}.png`) });
 	const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 	if (wide > 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The page with an API server that knows a few tokens: who is let in, who is told what, and that
- * one who waits does not make others wait.
+ * one who waits does not make others wait. With a real API server: tests/kube/page.sh.
  */
 #include "agent/page.h"
 
