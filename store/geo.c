@@ -295,6 +295,17 @@ static int refuse(struct err *e)
 	               "the first region does not answer, and the second cannot be written");
 }
 
+/*
+ * How a write went that was not refused. It counts as reads do: who may read the second region is
+ * not to try for as long as a writer would, which has nothing else.
+ */
+static int wrote(struct geo *g, int rc, const struct err *e)
+{
+	if (g->fail_over)
+		tell(g, rc == 0 || e->class != ERR_RETRY || e->wait_ms > 0);
+	return rc;
+}
+
 static int geo_put(struct store *s, const char *key, const struct iovec *iov, int niov,
                    struct err *e)
 {
@@ -303,7 +314,7 @@ static int geo_put(struct store *s, const char *key, const struct iovec *iov, in
 
 	if (g->fail_over && is_open(g))
 		return refuse(e);
-	return first->ops->put(first, key, iov, niov, e);
+	return wrote(g, first->ops->put(first, key, iov, niov, e), e);
 }
 
 static int geo_del(struct store *s, const char *key, struct err *e)
@@ -313,7 +324,7 @@ static int geo_del(struct store *s, const char *key, struct err *e)
 
 	if (g->fail_over && is_open(g))
 		return refuse(e);
-	return first->ops->del(first, key, e);
+	return wrote(g, first->ops->del(first, key, e), e);
 }
 
 static int geo_lock(struct store *s, const char *key, int64_t until_ns, struct err *e)
@@ -322,7 +333,7 @@ static int geo_lock(struct store *s, const char *key, int64_t until_ns, struct e
 
 	if (g->fail_over && is_open(g))
 		return refuse(e);
-	return store_wrap_lock(s, key, until_ns, e);
+	return wrote(g, store_wrap_lock(s, key, until_ns, e), e);
 }
 
 static int geo_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e)

@@ -270,6 +270,27 @@ static void test_put__goes_to_the_first_alone(void **state)
 	calls_are(0, 0);
 }
 
+static void test_put__who_may_read_the_second_does_not_try_for_long(void **state)
+{
+	auto_store struct store *g = geo_new(STORE_FAIL_OVER, false);
+	auto_store struct store *writer = NULL;
+
+	(void)state;
+	one.fault = FAULT_FAIL;
+	for (int i = 0; i < 5; i++)
+		fails(ERR_RETRY, put_text(g, "b", "ab", e));
+	assert_true(store_away(g));
+	fails_saying(ERR_DENIED, "the second cannot be written", put_text(g, "b", "ab", e));
+	calls_are(5, 0);
+	/* A writer has nothing else: it goes on as long as it is let. */
+	writer = geo_new(0, false);
+	one.fault = FAULT_FAIL;
+	for (int i = 0; i < 8; i++)
+		fails(ERR_RETRY, put_text(writer, "b", "ab", e));
+	assert_false(store_away(writer));
+	calls_are(8, 0);
+}
+
 static void test_list__goes_on_in_the_second_after_a_break(void **state)
 {
 	auto_store struct store *g = geo_new(STORE_FAIL_OVER, false);
@@ -365,6 +386,7 @@ int main(void)
 		cmocka_unit_test(test_get__a_second_that_cannot_be_read_makes_nothing_worse),
 		cmocka_unit_test(test_get__who_writes_reads_the_first_alone),
 		cmocka_unit_test(test_put__goes_to_the_first_alone),
+		cmocka_unit_test(test_put__who_may_read_the_second_does_not_try_for_long),
 		cmocka_unit_test(test_list__goes_on_in_the_second_after_a_break),
 		cmocka_unit_test(test_list__ends_where_the_caller_ended_it),
 		cmocka_unit_test(test_list__what_the_caller_fails_with_is_no_failure_of_the_region),
