@@ -98,6 +98,7 @@ static int find_by_time(const struct repo *r, const struct request *q, struct po
 		                            .cluster = q->cluster,
 		                            .as_of_ns = q->as_of_ns,
 		                            .geo = q->geo,
+		                            .whole = true,
 		                            .threads = 1 };
 
 	/* Names of claims have no characters of patterns. */

@@ -111,7 +111,9 @@ static int pick(void *arg, struct recipe **ret_recipe, struct picks *ret, struct
 	now.recipe = recipe;
 	repo_free(a->repo);
 	a->repo = NULL;
-	if (cmd_open_contents(a->common, &a->repo, e) < 0 || scope_pick(&now, a->repo, ret, e) < 0)
+	/* What is not all there shows in what is applied, which reads only what differs. */
+	if (cmd_open_contents(a->common, &a->repo, e) < 0 ||
+	    scope_pick(&now, a->repo, false, ret, e) < 0)
 		return -1;
 	*ret_recipe = STEAL(&recipe);
 	return 0;

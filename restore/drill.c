@@ -82,7 +82,7 @@ static int begin(struct drill *a, struct err *e)
 	const struct scope *s = a->p->scope;
 	const bool in_repository = history_fits_repository(a->p->repo);
 	const struct run_begin b = {
-		.kind = DRILL_ROLE,
+		.kind = RUN_DRILL,
 		.recipe = s->recipe,
 		.to = s->recipe->secondary.cluster,
 		.ns = s->ns,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "restore/history.h"
+#include "restore/run.h"
 
 void drill_list_clear(struct drill_list *l)
 {
@@ -43,7 +44,7 @@ static int take_run(void *arg, const char run[RUN_LOG_ID], const struct run_entr
 	struct history h;
 
 	(void)record;
-	if (!first->by_admin || strcmp(first->kind, "drill") != 0 ||
+	if (!first->by_admin || strcmp(first->kind, RUN_DRILL) != 0 ||
 	    (x->plan && strcmp(first->plan, x->plan) != 0) ||
 	    (x->run && strncmp(run, x->run, strlen(x->run)) != 0))
 		return 0;

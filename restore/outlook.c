@@ -126,7 +126,7 @@ int outlook_make(const struct repo *r, const struct outlook_params *p, struct ou
 	const struct scope *s = p->scope;
 
 	*ret = (struct outlook){ .findings = FINDINGS_INIT };
-	if (scope_pick(s, r, &ret->picks, e) < 0 ||
+	if (scope_pick(s, r, true, &ret->picks, e) < 0 ||
 	    (p->rates && rate_find(r, s->recipe->name, &ret->rates, e) < 0))
 		return -1;
 	ret->rates.plan.movers = s->movers;

@@ -19,9 +19,12 @@
 const char *pick_why_text(enum pick_why w)
 {
 	static const char *const texts[PICK_WHYS] = {
-		"of after the time that was asked for", "of less consistency than the plan wants",
-		"not complete in the second region", "damaged",
-		"of a set of which another point cannot be used"
+		"of after the time that was asked for",
+		"of less consistency than the plan wants",
+		"not complete in the second region",
+		"damaged",
+		"of a set of which another point cannot be used",
+		"of which parts are not in the store"
 	};
 
 	return texts[w];
@@ -30,7 +33,9 @@ const char *pick_why_text(enum pick_why w)
 /* A commit of a volume. */
 struct candidate {
 	const struct commit_item *commit;
-	bool tried, opened, bad, set_of_many, complete;
+	bool tried, opened, bad, set_of_many;
+	bool complete; /* by how far the second region is */
+	bool look;     /* whether all of it is there is still to be looked at */
 	uint8_t consistency;
 	uint64_t sequence;
 	int64_t frozen_ns;
@@ -49,6 +54,7 @@ struct survey {
 	const struct repo *r;
 	const struct pick_params *params;
 	struct living living;
+	struct whole *whole; /* owned; NULL: nothing is looked at */
 	struct candidate *all;
 	struct group *groups;
 	size_t n;
@@ -61,6 +67,7 @@ static void clean_survey(struct survey *s)
 {
 	for (size_t i = 0; i < s->n; i++)
 		json_decref(s->groups[i].pick.claim);
+	whole_free(s->whole);
 	free(s->groups);
 	free(s->all);
 	living_clear(&s->living);
@@ -160,22 +167,18 @@ static uint8_t consistency_of(const struct point *p)
 }
 
 /*
- * Whether the region that will be read has all of it: what was received up to the cut is there.
- * While the first region answers, that of the second one is asked for where the plan says so; where
- * nothing is known of it, all count.
+ * What was received up to the cut is in the second region. While the first one answers, that counts
+ * where the plan says so, and something is known of it. While it does not, the rest is looked at.
  */
-static int look_complete(const struct survey *s, const struct point *p, bool *ret, struct err *e)
+static void judge_by_cut(const struct survey *s, struct candidate *c)
 {
 	const struct store_cut *cut = &s->cut;
 	const bool known = cut->kind != CUT_NONE && cut->kind != CUT_UNKNOWN;
+	const bool under = known && c->commit->received_ns > 0 &&
+	                   c->commit->received_ns <= cut->cut_ns;
 
-	*ret = true;
-	if (!s->away && (!s->params->geo || !known))
-		return 0;
-	*ret = known && p->received_ns > 0 && p->received_ns <= cut->cut_ns;
-	if (*ret || !s->away)
-		return 0;
-	return whole_look(s->r, p, ret, e);
+	c->complete = s->away || !s->params->geo || !known || under;
+	c->look = s->params->whole || (s->away && !under);
 }
 
 /* Opens it, unless that was done. 1: it is open; 0: it is not to be opened; -1: the store fails. */
@@ -186,6 +189,7 @@ static int open_one(const struct survey *s, struct candidate *c, struct point *r
 	c->tried = true;
 	if (repo_point_at(s->r, c->commit->session, c->commit->received_ns, ret, &why) == 0) {
 		c->opened = true;
+		judge_by_cut(s, c);
 		c->sequence = ret->sequence;
 		c->frozen_ns = ret->frozen_ns;
 		c->consistency = consistency_of(ret);
@@ -225,7 +229,7 @@ static int know(const struct survey *s, struct group *g, struct err *e)
 		g->wanted = is_selected(s, &p);
 		g->pick.volume = p.volume;
 		g->pick.newest_ns = p.frozen_ns;
-		return look_complete(s, &p, &g->v[i].complete, e);
+		return 0;
 	}
 	return 0;
 }
@@ -238,13 +242,28 @@ static int know_all(const struct survey *s, struct group *g, struct err *e)
 		if (g->v[i].tried)
 			continue;
 		const int rc = open_one(s, &g->v[i], &p, e);
-		if (rc < 0 || (rc > 0 && look_complete(s, &p, &g->v[i].complete, e) < 0))
+		if (rc < 0)
 			return -1;
 		if (rc > 0 && p.frozen_ns > g->pick.newest_ns)
 			g->pick.newest_ns = p.frozen_ns;
 	}
 	qsort(g->v, g->n, sizeof(*g->v), by_sequence);
 	return 0;
+}
+
+/* 1: all of it is there, or that is not asked; 0: not; -1: the store fails. */
+static int is_whole(const struct survey *s, struct candidate *c, struct err *e)
+{
+	CLEANUP(point_clear) struct point p = { 0 };
+	bool whole;
+
+	if (!c->look)
+		return 1;
+	if (repo_point_at(s->r, c->commit->session, c->commit->received_ns, &p, e) < 0 ||
+	    whole_point(s->whole, &p, &whole, e) < 0)
+		return -1;
+	c->look = false;
+	return whole;
 }
 
 /* From where it stands to the next one that can be used, by itself. */
@@ -255,9 +274,9 @@ static int advance(const struct survey *s, struct group *g, struct err *e)
 	for (; g->at < g->n; g->at++) {
 		CLEANUP(point_clear) struct point opened = { 0 };
 		struct candidate *c = &g->v[g->at];
-		const int rc = c->tried ? c->opened : open_one(s, c, &opened, e);
+		int rc = c->tried ? c->opened : open_one(s, c, &opened, e);
 
-		if (rc < 0 || (opened.session[0] && look_complete(s, &opened, &c->complete, e) < 0))
+		if (rc < 0)
 			return -1;
 		if (!c->opened)
 			g->pick.passed[PICK_DAMAGED] += c->bad;
@@ -267,8 +286,10 @@ static int advance(const struct survey *s, struct group *g, struct err *e)
 			g->pick.passed[PICK_LESS]++;
 		else if (!c->complete)
 			g->pick.passed[PICK_INCOMPLETE]++;
+		else if ((rc = is_whole(s, c, e)) != 0)
+			return rc < 0 ? -1 : 0;
 		else
-			return 0;
+			g->pick.passed[s->away ? PICK_INCOMPLETE : PICK_LACKS]++;
 	}
 	return 0;
 }
@@ -509,6 +530,8 @@ int picks_make(const struct repo *r, const struct pick_params *params, struct pi
 	s.by_sequence = r->store->caps & STORE_CAP_LOCAL;
 	if (store_cut(r->store, 0, &s.cut, &why) < 0)
 		s.cut = (struct store_cut){ .kind = CUT_UNKNOWN };
+	if ((s.away || params->whole) && whole_new(r, &s.whole, e) < 0)
+		return -1;
 	s.tasks = (struct team_tasks){ .n = s.n };
 	if (team_run(threads, "pick", look, &s, e) < 0)
 		return -1;

@@ -17,10 +17,11 @@ enum pick_why {
 	PICK_LESS,       /* its consistency is less than wanted */
 	PICK_INCOMPLETE, /* the second region does not have all of it, or may not */
 	PICK_DAMAGED,    /* its commit does not open */
-	PICK_SET         /* another of its set cannot be used */
+	PICK_SET,        /* another of its set cannot be used */
+	PICK_LACKS       /* parts of it are not in the store, as after a failover of the account */
 };
-#define PICK_WHYS 5
-const char *pick_why_text(enum pick_why w); /* "incomplete in the second region", ... */
+#define PICK_WHYS 6
+const char *pick_why_text(enum pick_why w); /* "not complete in the second region", ... */
 
 struct pick {
 	struct point_volume volume;
@@ -52,13 +53,19 @@ struct pick_params {
 	const char *cluster; /* the points' */
 	int64_t as_of_ns;    /* 0: the newest */
 	unsigned consistency;
-	bool geo;         /* only what the second region has, also while the first one answers */
+	bool geo; /* only what the second region has, also while the first one answers */
+	/*
+	 * Only what is there as a whole, which costs a walk of the tree of each point that is
+	 * picked: a store that was failed over may show commits of which it never got the rest.
+	 */
+	bool whole;
 	unsigned threads; /* 0: 16 */
 };
 
 /*
  * Lists the repository once and opens one commit of each volume, further ones where it must. Memory
- * is by volumes of the plan, and by commits of the repository about 100 bytes each.
+ * is by volumes of the plan, and by commits of the repository about 100 bytes each; and what
+ * repo/whole.h says, where that is asked.
  *   ERR_NOT_FOUND  no volume falls under the plan
  * and what living_load() says.
  */

@@ -246,7 +246,7 @@ static void tell_passed(const struct pick *k, struct findings *l)
 		return;
 	}
 	if (k->passed[PICK_INCOMPLETE] + k->passed[PICK_DAMAGED] + k->passed[PICK_SET] +
-	            k->passed[PICK_LESS] >
+	            k->passed[PICK_LESS] + k->passed[PICK_LACKS] >
 	    0) {
 		f = finding_add(l, FINDING_WARNING, "NewerPointsPassedOver", "%s/%s",
 		                k->volume.namespace, k->volume.name);
@@ -255,6 +255,9 @@ static void tell_passed(const struct pick *k, struct findings *l)
 		if (k->passed[PICK_INCOMPLETE] > 0)
 			finding_remedy(f,
 			               "where the first region can be read, --newest takes them");
+		else if (k->passed[PICK_LACKS] > 0)
+			finding_remedy(f, "'aksdr-catalog reconcile' tells what a failover of the "
+			                  "account has lost");
 	}
 	if (k->apart) {
 		f = finding_add(l, FINDING_WARNING, "NotOneMoment", "%s/%s", k->volume.namespace,

@@ -403,6 +403,8 @@ int run_pick(const struct run *r, struct picks *ret, struct err *e)
 		.as_of_ns = r->as_of_ns,
 		.consistency = r->recipe->consistency,
 		.geo = r->recipe->geo && !r->newest,
+		/* A drill is to fail loudly where parts of the newest point are missing. */
+		.whole = strcmp(r->kind, RUN_DRILL) != 0,
 	};
 
 	return picks_make(r->repo, &p, ret, e);

@@ -18,6 +18,7 @@
 #define RUN_RESTORE "restore"
 #define RUN_FAILOVER "failover"
 #define RUN_FAILBACK "failback"
+#define RUN_DRILL "drill"
 
 struct run {
 	struct repo *repo; /* borrowed; goes by a newer config after a fence */

@@ -195,7 +195,8 @@ void scope_close(struct scope *s)
 	s->kube = NULL;
 }
 
-int scope_pick(const struct scope *s, const struct repo *r, struct picks *ret, struct err *e)
+int scope_pick(const struct scope *s, const struct repo *r, bool whole, struct picks *ret,
+               struct err *e)
 {
 	const struct pick_params p = {
 		.select = &s->recipe->select,
@@ -203,6 +204,7 @@ int scope_pick(const struct scope *s, const struct repo *r, struct picks *ret, s
 		.as_of_ns = s->as_of_ns,
 		.consistency = s->recipe->consistency,
 		.geo = s->recipe->geo && !s->newest,
+		.whole = whole,
 	};
 
 	return picks_make(r, &p, ret, e);

@@ -92,8 +92,8 @@ void scope_close(struct scope *s);
 MUST_CHECK int scope_again(const struct scope *s, const char *plan, struct recipe **ret,
                            struct err *e);
 
-/* picks_make() with what the scope says. */
-MUST_CHECK int scope_pick(const struct scope *s, const struct repo *r, struct picks *ret,
-                          struct err *e);
+/* picks_make() with what the scope says; whole: as there. */
+MUST_CHECK int scope_pick(const struct scope *s, const struct repo *r, bool whole,
+                          struct picks *ret, struct err *e);
 
 #endif

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit trail: the first byte says what the rest is: bit 0: the file of a spool, or else a
- * batch; bit 1: of a batch the object itself, or else its plain text.
+ * The audit trail: the first byte says what the rest is: bit 0: the file of a spool; bit 2: the text
+ * of an anchor; bit 3: a token that says who acts; or else a batch; bit 1: of a batch the object
+ * itself, or else its plain text.
  */
+#include <string.h>
+
 #include "common/json.h"
+#include "repo/audit_anchor.h"
 #include "repo/audit_batch.h"
 #include "repo/audit_spool.h"
+#include "repo/audit_who.h"
 #include "tests/fuzz/fuzz_repo.h"
 
 #define KEY "audit/2026-11-22-5a0c5a0c5a0c5a0c5a0c5a0c5a0c5a0c/00000001"
@@ -32,6 +37,32 @@ static void spool(const uint8_t *p, size_t n)
 	for (size_t i = 0; i < json_array_size(records); i++)
 		record(json_array_get(records, i));
 	holds(json_array_size(records) + damaged <= n);
+}
+
+static void anchor(const uint8_t *p, size_t n)
+{
+	struct audit_anchor a;
+	struct err e = ERR_INIT;
+
+	auto_json json_t *o = json_parse("it", p, n, &e);
+	if (!o || audit_anchor_read(o, "it", &a, &e) < 0) {
+		fuzz_refused(&e, FUZZ_BAD | FUZZ_CLASS(ERR_TOO_BIG));
+		return;
+	}
+	holds(a.user && a.host && json_array_size(a.heads) <= AUDIT_ANCHOR_HEADS_MAX);
+	/* What was read is what would be written. */
+	auto_json json_t *again = audit_anchor_json(a.previous, a.records, a.heads, a.at_ns, &e);
+	works(again ? audit_anchor_read(again, "it", &a, &e) : -1);
+}
+
+static void token(const uint8_t *p, size_t n)
+{
+	struct audit_who who = { 0 };
+
+	audit_who_token((const char *)p, n, &who);
+	holds(strlen(who.account) <= AUDIT_NAME_MAX && strlen(who.pod) <= AUDIT_NAME_MAX);
+	for (const char *c = who.account; *c; c++)
+		holds((unsigned char)*c >= ' ');
 }
 
 static void batch(const struct repo *r)
@@ -64,6 +95,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (data[0] & 1) {
 		spool(data + 1, size - 1);
+		return 0;
+	}
+	if (data[0] & 4) {
+		anchor(data + 1, size - 1);
+		return 0;
+	}
+	if (data[0] & 8) {
+		token(data + 1, size - 1);
 		return 0;
 	}
 	if (data[0] & 2)

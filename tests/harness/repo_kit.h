@@ -153,8 +153,9 @@ enum kit_lie {
 struct kit_content {
 	const char *volume;
 	const char *domain;
-	const char *prefix; /* of the names; NULL: "f" */
-	unsigned n;         /* of the point, and of the session; from 1 */
+	const char *prefix;    /* of the names; NULL: "f" */
+	const char *namespace; /* in the cluster c1; NULL: the volume is in none */
+	unsigned n;            /* of the point, and of the session; from 1 */
 	unsigned files;
 	size_t bytes;  /* of each file */
 	uint64_t seed; /* the content of file i follows from seed + i */
@@ -315,11 +316,12 @@ static inline void kit_put_records(const struct kit_content *c, struct tree_buil
 
 static inline void kit_name_point(const struct kit *k, const struct kit_content *c, struct point *p)
 {
-	(void)snprintf(p->volume.name, sizeof(p->volume.name), "%s", c->volume);
+	p->volume = kit_volume(c->namespace ? c->namespace : "", c->volume);
 	(void)snprintf(p->domain, sizeof(p->domain), "%s", c->domain);
 	(void)snprintf(p->consistency, sizeof(p->consistency), "crash");
 	kit_session(k, &p->volume, c->n, p->session);
 	memcpy(p->id, p->session + POINT_SESSION_RANDOM, sizeof(p->id));
+	memcpy(p->set, p->id, sizeof(p->set));
 	p->frozen_ns = p->started_ns = p->finished_ns = KIT_EPOCH_NS + c->n * KIT_DAY_NS;
 	if (c->previous) {
 		memcpy(p->previous_session, c->previous->session, sizeof(p->previous_session));

@@ -32,7 +32,13 @@ out 'lost: at most'
 out 'takes: about'
 
 t 'the second region has one set as a whole, and newer points in part: a plan takes that set, and says so'
+# Between two backups: of the next one the second region then has nothing.
+idle() { ! regions_busy; }
+bed_use 1
+ok bed_wait 90 regions_busy
+ok bed_wait 90 idle
 ok control POST /sync
+bed_use 2
 tool 0 plan "$plan" --output json
 durable=$(taken | sort)
 durable_ledger=$(grep ledger <<<"$durable")
@@ -53,7 +59,7 @@ bed_kill apiserver
 ok control POST '/set?primary=refuse'
 bed_use 2
 tool 3 plan "$plan" --output json
-# What came later of a volume that did not change is whole there with its commit alone.
+# What came later of a volume that did not change is whole there with its commit alone; of the other one it is not.
 ok [ "$(taken | grep ledger)" = "$durable_ledger" ]
 ok [ "$(jq -r .second_region_read "$work/.out")" = true ]
 ok [ "$(jq -r '[.findings[] | select(.severity == "block") | .code] | join(" ")' "$work/.out")" = StoreAway ]

@@ -95,6 +95,28 @@ static void test_look__what_was_moved_is_where_the_index_says(void **state)
 	assert_whole(k->recovery, &p, false);
 }
 
+static void test_point__one_list_for_several(void **state)
+{
+	struct kit *k = *state;
+	struct kit_content other = content;
+	bool whole[2] = { false, false };
+
+	other.n = 2;
+	other.seed = 1000;
+	auto_kit_point struct point p = kit_backup(k, &content);
+	auto_kit_point struct point q = kit_backup(k, &other);
+	for (int round = 0; round < 2; round++) {
+		auto_whole struct whole *w = NULL;
+
+		ok(whole_new(k->recovery, &w, e));
+		ok(whole_point(w, &p, &whole[0], e));
+		ok(whole_point(w, &q, &whole[1], e));
+		assert_int_equal(whole[0] + whole[1], 2 - round);
+		if (round == 0)
+			remove_first(k, "pack/");
+	}
+}
+
 static void test_look__a_store_that_does_not_answer_says_nothing_of_the_point(void **state)
 {
 	struct kit *k = *state;
@@ -122,6 +144,7 @@ int main(void)
 		CASE(test_look__a_point_without_its_tree_is_not),
 		CASE(test_look__packs_of_others_make_no_difference),
 		CASE(test_look__what_was_moved_is_where_the_index_says),
+		CASE(test_point__one_list_for_several),
 		CASE(test_look__a_store_that_does_not_answer_says_nothing_of_the_point),
 	};
 

@@ -194,6 +194,53 @@ static void test_picks_make__points_of_a_set_count_together(void **state)
 	assert_true(p.v[0].apart);
 }
 
+static void test_picks_make__what_is_not_all_there_is_passed_over(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	CLEANUP(picks_clear) struct picks p = { .n = 0 };
+	struct pick_params params = { .select = &all, .cluster = "c1", .whole = true };
+	struct kit_names had = { .n = 0 };
+	struct kit_names now = { .n = 0 };
+	struct kit_content c = {
+		.volume = "a", .namespace = "shop", .domain = "d", .n = 1, .files = 4, .bytes = 1000
+	};
+
+	(void)state;
+	auto_kit_point struct point one = kit_backup(&k, &c);
+	kit_list(&k, "pack/", &had);
+	c.n = 2;
+	c.seed = 77;
+	c.previous = &one;
+	auto_kit_point struct point two = kit_backup(&k, &c);
+	set_region(&k, 0);
+	ok(picks_make(k.recovery, &params, &p, e));
+	assert_int_equal(picked(&p, "a"), 2);
+	picks_clear(&p);
+	/* The account was failed over before the packs of the second one had come there. */
+	kit_list(&k, "pack/", &now);
+	for (unsigned i = 0; i < now.n; i++) {
+		bool old = false;
+
+		for (unsigned j = 0; j < had.n; j++)
+			old |= strcmp(now.keys[i], had.keys[j]) == 0;
+		if (!old)
+			kit_remove(&k, now.keys[i]);
+	}
+	ok(picks_make(k.recovery, &params, &p, e));
+	assert_int_equal(picked(&p, "a"), 1);
+	assert_int_equal(p.v[0].passed[PICK_LACKS], 1);
+	picks_clear(&p);
+	/* Nor does a cut say anything of it: it is one of before. */
+	cut = (struct store_cut){ .kind = CUT_LAST_SYNC, .cut_ns = INT64_MAX };
+	params.geo = true;
+	ok(picks_make(k.recovery, &params, &p, e));
+	assert_int_equal(picked(&p, "a"), 1);
+	picks_clear(&p);
+	params.whole = false;
+	ok(picks_make(k.recovery, &params, &p, e));
+	assert_int_equal(picked(&p, "a"), 2);
+}
+
 static void test_picks_make__the_second_region_counts(void **state)
 {
 	static const struct made made[] = { { "a", 1, 0, NULL, NULL }, { "a", 2, 0, NULL, NULL } };
@@ -268,6 +315,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_picks_make__the_newest_of_each_that_fits),
 		cmocka_unit_test(test_picks_make__points_of_a_set_count_together),
+		cmocka_unit_test(test_picks_make__what_is_not_all_there_is_passed_over),
 		cmocka_unit_test(test_picks_make__the_second_region_counts),
 		cmocka_unit_test(test_picks_make__a_damaged_one_is_passed_over),
 	};

@@ -59,8 +59,10 @@ static void test_run__is_found_with_what_it_has_done(void **state)
 	CLEANUP(run_clear) struct run again = { .repo = NULL };
 	CLEANUP(picks_clear) struct picks p = { .n = 0 };
 	CLEANUP(picks_clear) struct picks same = { .n = 0 };
-	const struct point_volume v = kit_volume("shop", "a");
-	auto_kit_point struct point one = kit_commit(&k, &v, 1, NULL);
+	struct kit_content c = {
+		.volume = "a", .namespace = "shop", .domain = "d", .n = 1, .files = 2, .bytes = 100
+	};
+	auto_kit_point struct point one = kit_backup(&k, &c);
 	CLEANUP(run_clear) struct run none = { .repo = NULL };
 
 	(void)state;
@@ -71,7 +73,9 @@ static void test_run__is_found_with_what_it_has_done(void **state)
 	auto_json json_t *gate = json_pack("{s:s}", "gate", "first/up");
 	ok(run_step(&r, "gate", gate, e));
 	/* a newer point does not change what was chosen */
-	auto_kit_point struct point two = kit_commit(&k, &v, 2, &one);
+	c.n = 2;
+	c.previous = &one;
+	auto_kit_point struct point two = kit_backup(&k, &c);
 	assert_int_equal(find(&k, &again), 1);
 	assert_string_equal(again.history.run, r.history.run);
 	assert_string_equal(again.to, "c2");
