@@ -20,12 +20,12 @@
 #include "common/visitor.h"
 #include "kube/review.h"
 
-#define REQUEST_S 30
+#define REQUEST_S 60
 #define CONNECTIONS 32
 #define ASKS_MAX 16
 #define MAKES_MAX 16
 #define PAGES_BYTES (8 * MIB) /* of all that are being sent: no further one is made then */
-#define MAKE_NS (15 * INT64_C(1000000000)) /* for a page */
+#define MAKE_NS (45 * INT64_C(1000000000)) /* for a page */
 #define WAIT_NS (REQUEST_S * INT64_C(1000000000))
 #define AGAIN_S "5"
 

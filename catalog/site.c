@@ -124,10 +124,18 @@ static int put_report(struct catalog *c, const struct site_request *q, const str
 	int rc = report_html_print(c, &q->report, 1, &params, &how, f, &why);
 	rc = fclose(f) != 0 || rc < 0 ? -1 : 0;
 	if (b->failed) /* the stream only knows that it could not write */
-		return buf_check(b, "the page", e);
-	if (rc < 0)
+		rc = buf_check(b, "the page", &why);
+	if (rc == 0)
+		return 0;
+	if (why.class != ERR_TOO_BIG) {
 		*e = why;
-	return rc;
+		return -1;
+	}
+	return err_set(
+		e, ERR_TOO_BIG,
+		"%.400s; '?namespace=NAME' has less in it, and 'aksdr-catalog report %s' no such "
+		"limit",
+		why.msg, q->report->name);
 }
 
 static int put_standing(struct catalog *c, const struct site_params *p, struct buf *b,

@@ -153,7 +153,8 @@ static void test_site_page__keeps_its_limits(void **state)
 	(void)state;
 	world_init(&w, 4 * KIB);
 	ok(site_path("/reports/rpo", &q, e));
-	fails(ERR_TOO_BIG, site_page(w.c, &q, &now, &w.b, e));
+	fails_saying(ERR_TOO_BIG, "'aksdr-catalog report rpo' no such limit",
+	             site_page(w.c, &q, &now, &w.b, e));
 	buf_reset(&w.b);
 	ok(site_path("/", &q, e));
 	fails(ERR_TOO_BIG, site_page(w.c, &q, &now, &w.b, e));
