@@ -53,12 +53,14 @@ static const char style[] =
 	".s3{fill:var(--line)}\n"
 	"details{margin:.25rem 0 1rem}summary{cursor:pointer;color:var(--soft);"
 	"padding:.25rem 0}\n"
-	"@page{size:A4;margin:15mm}\n"
+	/* Tables of a dozen columns need the long side. */
+	"@page{size:A4 landscape;margin:12mm}\n"
 	"@media print{:root{--fg:#000;--bg:#fff;--soft:#444;--line:#999;--box:#fff;--good:#000;"
 	"--warn:#000;--bad:#000;--a:#0550ae;--b:#8250df}body{font-size:8.5pt;max-width:none;"
 	"padding:0}.scroll{overflow:visible}.skip,nav{display:none}tr,figure,dl.cards div"
 	"{break-inside:avoid}h2,h3,caption{break-after:avoid}thead{display:table-header-group}"
-	"th,td{min-width:0;padding:.15rem .3rem;overflow-wrap:anywhere}}\n";
+	"th,td{min-width:4.2rem;padding:.15rem .3rem;overflow-wrap:anywhere}"
+	"tbody th{min-width:8rem}td.w{min-width:9rem}td.n,th.n{min-width:0}}\n";
 
 struct html_csp html_csp(void)
 {
