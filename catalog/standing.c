@@ -75,7 +75,10 @@ static const char others_sql[] =
 	" (SELECT (?1 - min(geo_frozen_ns)) / 1000000000 FROM v_geo),"
 	" (SELECT count(*) FROM v_geo WHERE geo_frozen_ns IS NULL AND newest_session IS NOT NULL),"
 	" (SELECT points - locked - over FROM lock_looks WHERE all_points ORDER BY id DESC LIMIT 1),"
-	" (SELECT max(observed_ns) FROM lock_looks WHERE all_points)";
+	" (SELECT max(observed_ns) FROM lock_looks WHERE all_points),"
+	" (SELECT count(*) FROM fences WHERE lifted_epoch IS NULL),"
+	" (SELECT at_ns FROM fences WHERE lifted_epoch IS NULL ORDER BY epoch DESC LIMIT 1),"
+	" (SELECT scope FROM fences WHERE lifted_epoch IS NULL ORDER BY epoch DESC LIMIT 1)";
 
 static const char drills_sql[] =
 	"SELECT plan, max(began_ns), passed, damaged FROM drills GROUP BY plan ORDER BY plan";
@@ -122,7 +125,10 @@ static void take_others(sqlite3_stmt *s, struct standing *r)
 	r->geo_oldest.age_s = sqlite3_column_int64(s, at++);
 	r->geo_missing = sqlite3_column_int64(s, at++);
 	r->unlocked = sqlite3_column_int64(s, at++);
-	r->looked_ns = sqlite3_column_int64(s, at);
+	r->looked_ns = sqlite3_column_int64(s, at++);
+	r->fences = sqlite3_column_int64(s, at++);
+	r->fenced_ns = sqlite3_column_int64(s, at++);
+	take_name(s, at, r->fenced_name);
 }
 
 static int read_row(struct catalog *c, const char *sql, int64_t now_ns,
@@ -297,6 +303,13 @@ static void judge_plans(const struct standing *s, int64_t now_ns, struct standin
 		find(a, STANDING_ATTENTION, "failover",
 		     "a failover or failback of the plan %s began %s ago and has not ended",
 		     s->open[i].plan, ago(s->open[i].began_ns, now_ns).s);
+	/* Somebody has decided that. */
+	if (s->fences > 0)
+		find(a, STANDING_OK, "fences",
+		     "%lld fences stand; the newest, since %s ago, is of %s: points made there do not "
+		     "count",
+		     (long long)s->fences, ago(s->fenced_ns, now_ns).s,
+		     *s->fenced_name ? s->fenced_name : "a site that is not named any more");
 	for (size_t i = 0; i < s->ndrills; i++) {
 		const struct standing_plan *p = &s->drills[i];
 		const bool old = now_ns - p->began_ns > STANDING_DRILL_S * NS;

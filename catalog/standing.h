@@ -55,6 +55,8 @@ struct standing {
 	int64_t unlocked,
 		looked_ns; /* points, by the last look at the locks of all; when that was */
 	int64_t recipients, signers, revoked;
+	int64_t fences, fenced_ns;           /* that stand; since when the newest of them does */
+	char fenced_name[STANDING_NAME_MAX]; /* what it is of */
 	struct standing_plan drills[STANDING_PLANS_MAX], open[STANDING_PLANS_MAX];
 	size_t ndrills, nopen;
 };

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "catalog/chain.h"
+#include "catalog/fences.h"
 #include "catalog/journal.h"
 #include "catalog/revision.h"
 #include "catalog/row.h"
@@ -898,9 +899,9 @@ int sync_run(struct catalog *c, const struct repo *r, const struct sync_params *
 	    mark(&s, &s.returned, false, e) < 0 || statement_sync(c, r, &s.said, e) < 0 ||
 	    sync_checks(&s, e) < 0 || audit_sync(c, r, params->now_ns, &s.result.audit, e) < 0 ||
 	    sync_journals(&s, e) < 0 || stock_sync(c, r, e) < 0 ||
-	    revision_sync(c, r, params->now_ns, e) < 0 || judge(&s, e) < 0 ||
-	    count_lost(&s, e) < 0 || geo_sync(c, &region, params->now_ns, &s.result.geo, e) < 0 ||
-	    finish(&s, e) < 0)
+	    revision_sync(c, r, params->now_ns, e) < 0 ||
+	    fences_sync(c, r, params->now_ns, e) < 0 || judge(&s, e) < 0 || count_lost(&s, e) < 0 ||
+	    geo_sync(c, &region, params->now_ns, &s.result.geo, e) < 0 || finish(&s, e) < 0)
 		return -1;
 	s.result.tombstones = s.said.tombstones;
 	s.result.holds = s.said.holds;

@@ -66,6 +66,8 @@ static void test_standing_judge__each_thing_that_needs_attention(void **state)
 		{ offsetof(struct standing, problems), STANDING_DAMAGE, "found 2 problems" },
 		{ offsetof(struct standing, lost), STANDING_DAMAGE, "2 restore points are gone" },
 		{ offsetof(struct standing, anomalies), STANDING_ATTENTION, "2 anomalies" },
+		{ offsetof(struct standing, fences), STANDING_OK,
+		  "2 fences stand; the newest, since " },
 		{ offsetof(struct standing, unlocked), STANDING_ATTENTION,
 		  "2 restore points, or parts of them, could be deleted" },
 	};
