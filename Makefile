@@ -446,7 +446,8 @@ $(B)/bench/limits: $(call obj,bench/limits.c)
 $(B)/bench/scale: $(call obj,$(wildcard bench/scale*.c)) $(call archives,repo $(BELOW_repo))
 $(B)/bench/freezes: $(call obj,bench/freezes.c) $(call archives,snapshot $(BELOW_snapshot))
 $(B)/bench/world: $(call obj,bench/world.c) $(call archives,agent $(BELOW_agent))
-$(B)/bench/limits $(B)/bench/scale $(B)/bench/freezes $(B)/bench/world:
+$(B)/bench/points: $(call obj,bench/points.c) $(call archives,repo $(BELOW_repo))
+$(B)/bench/limits $(B)/bench/scale $(B)/bench/freezes $(B)/bench/world $(B)/bench/points:
 	$(say) LD $@
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)

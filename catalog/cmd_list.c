@@ -73,14 +73,24 @@ static const struct table_column volume_columns[] = {
 	{ "newest_session", NULL, TABLE_TEXT },
 };
 
+/* At ?2, by what the index points_by_volume has. */
+#define ALIVE                                         \
+	"(p.expired_ns IS NULL OR p.expired_ns > ?2)" \
+	" AND (p.gone_at_ns IS NULL OR p.gone_at_ns > ?2)"
+
 static const char volume_rows[] =
-	"SELECT volume, cluster, namespace, name, kind, points, newest_point,"
-	" substr(newest_point, 1, 8), newest_frozen_ns, (?3 - newest_frozen_ns) / 1000000, "
-	"consistency,"
-	" bytes_logical, bytes_stored, problems, newest_session"
-	" FROM v_volume_history WHERE (?1 IS NULL OR voltag = ?1)"
-	" AND from_ns <= ?2 AND (until_ns IS NULL OR ?2 < until_ns)"
-	" ORDER BY volume, voltag";
+	"SELECT v.volume, v.cluster, v.namespace, v.name, n.kind,"
+	" (SELECT count(*) FROM points p WHERE p.voltag = v.voltag AND p.received_ns <= ?2"
+	"  AND " ALIVE "), n.point, substr(n.point, 1, 8), n.frozen_ns,"
+	" (?3 - n.frozen_ns) / 1000000, n.consistency, n.bytes_logical,"
+	" (SELECT coalesce(sum(p.bytes_stored), 0) FROM points p WHERE p.voltag = v.voltag"
+	"  AND p.received_ns <= ?2 AND " ALIVE "), n.unreadable + n.changed, n.session"
+	" FROM volumes v LEFT JOIN points n ON n.rowid = (SELECT p.rowid FROM points p"
+	"  WHERE p.voltag = v.voltag AND p.received_ns <= ?2 AND " ALIVE
+	"  ORDER BY p.sequence DESC, p.received_ns DESC, p.session DESC LIMIT 1)"
+	" WHERE (?1 IS NULL OR v.voltag = ?1)"
+	" AND EXISTS (SELECT 1 FROM points p WHERE p.voltag = v.voltag AND p.received_ns <= ?2)"
+	" ORDER BY v.volume, v.voltag";
 
 /* ---- anomalies, checks ---- */
 

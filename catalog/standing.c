@@ -22,7 +22,8 @@ const char *const standing_levels[] = {
 /* ?1: the time; ?2: when points without a target are late. Columns as take_counts() has them. */
 static const char counts_sql[] =
 	"WITH newest AS MATERIALIZED (SELECT v.voltag, v.volume, v.cluster, v.namespace, v.name,"
-	" (SELECT session FROM points WHERE voltag = v.voltag AND ended_ns IS NULL"
+	" (SELECT session FROM points WHERE voltag = v.voltag AND expired_ns IS NULL"
+	"  AND gone_at_ns IS NULL"
 	"  ORDER BY sequence DESC, received_ns DESC, session DESC LIMIT 1) AS session,"
 	" coalesce((SELECT nullif(i.rpo_s, 0) FROM inventory i WHERE i.until_ns IS NULL"
 	"  AND i.kind = 'claim' AND i.cluster = v.cluster AND i.namespace = v.namespace"

@@ -544,9 +544,9 @@ static int judge_volume(struct sync *s, const char *voltag, struct err *e)
 		" previous_missing, 0"
 		" FROM points WHERE voltag = ?1"
 		/* those that had gone before anybody looked */
-		" UNION ALL SELECT DISTINCT session, NULL, '', NULL, 0, 0, 1, 0, 1"
-		" FROM tombstone_points WHERE substr(session, 12, 16) = ?1"
-		" AND session NOT IN (SELECT session FROM points)"
+		" UNION ALL SELECT DISTINCT t.session, NULL, '', NULL, 0, 0, 1, 0, 1"
+		" FROM tombstone_points t WHERE substr(t.session, 12, 16) = ?1"
+		" AND NOT EXISTS (SELECT 1 FROM points p WHERE p.session = t.session)"
 		" ORDER BY 5, 1",
 		e);
 	int rc;

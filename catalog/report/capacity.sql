@@ -2,12 +2,15 @@
 , sizes AS (
 	SELECT n.cluster, n.namespace, count(*) AS volumes, sum(n.bytes_logical) AS logical
 	FROM newest n GROUP BY 1, 2),
+sums AS (
+	SELECT voltag, count(*) AS points, sum(bytes_logical) AS all_logical, sum(bytes_new) AS new,
+	       sum(bytes_stored) AS stored,
+	       sum(CASE WHEN received_ns >= :from AND received_ns < :to THEN bytes_stored ELSE 0 END) AS added
+	FROM alive GROUP BY voltag),
 held AS (
-	SELECT s.cluster, s.namespace, count(*) AS points, sum(p.bytes_logical) AS all_logical, sum(p.bytes_new) AS new,
-	       sum(p.bytes_stored) AS stored,
-	       sum(CASE WHEN p.received_ns >= :from AND p.received_ns < :to THEN p.bytes_stored ELSE 0 END) AS added
-	FROM sel s JOIN points p ON p.voltag = s.voltag
-	WHERE p.received_ns <= :as_of AND (p.ended_ns IS NULL OR p.ended_ns > :as_of) GROUP BY 1, 2)
+	SELECT s.cluster, s.namespace, sum(p.points) AS points, sum(p.all_logical) AS all_logical, sum(p.new) AS new,
+	       sum(p.stored) AS stored, sum(p.added) AS added
+	FROM sums p JOIN sel s ON s.voltag = p.voltag GROUP BY 1, 2)
 SELECT z.cluster, z.namespace, z.volumes, coalesce(h.points, 0) AS points, coalesce(z.logical, 0) AS bytes_logical,
        coalesce(h.all_logical, 0) AS bytes_points, coalesce(h.new, 0) AS bytes_new,
        coalesce(h.stored, 0) AS bytes_stored,

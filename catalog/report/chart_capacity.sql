@@ -2,7 +2,8 @@
 -- Stored by points that were there at the end of each day, GiB.
 , moves AS (
 	SELECT received_ns AS ns, bytes_stored AS bytes FROM pts
-	UNION ALL SELECT ended_ns, -bytes_stored FROM pts WHERE ended_ns <= :as_of),
+	UNION ALL SELECT min(coalesce(expired_ns, gone_at_ns), coalesce(gone_at_ns, expired_ns)), -bytes_stored
+	FROM pts WHERE expired_ns <= :as_of OR gone_at_ns <= :as_of),
 by_day AS (
 	SELECT max(:from - :from % 86400000000000, ns - ns % 86400000000000) AS day_ns, sum(bytes) AS bytes
 	FROM moves GROUP BY 1)

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: Apache-2.0
-, bounds(n, label, from_s, to_s) AS (VALUES
-	(0, 'to 1 h', 0, 3600), (1, '6 h', 3600, 21600), (2, '12 h', 21600, 43200), (3, '24 h', 43200, 86400),
-	(4, '2 days', 86400, 172800), (5, '7 days', 172800, 604800), (6, 'more', 604800, 9223372036))
-SELECT b.label, count(s.voltag)
-FROM bounds b
-LEFT JOIN spans s ON s.to_ns - s.frozen_ns > b.from_s * 1000000000 AND s.to_ns - s.frozen_ns <= b.to_s * 1000000000
-GROUP BY b.n ORDER BY b.n
+, bounds(n, label) AS (VALUES (0, 'to 1 h'), (1, '6 h'), (2, '12 h'), (3, '24 h'), (4, '2 days'), (5, '7 days'),
+	(6, 'more')),
+counts AS (
+	SELECT CASE WHEN ns <= 3600000000000 THEN 0 WHEN ns <= 21600000000000 THEN 1 WHEN ns <= 43200000000000 THEN 2
+	            WHEN ns <= 86400000000000 THEN 3 WHEN ns <= 172800000000000 THEN 4 WHEN ns <= 604800000000000 THEN 5
+	            ELSE 6 END AS n, count(*) AS spans
+	FROM (SELECT to_ns - frozen_ns AS ns FROM spans) WHERE ns > 0 GROUP BY 1)
+SELECT b.label, coalesce(c.spans, 0) FROM bounds b LEFT JOIN counts c ON c.n = b.n ORDER BY b.n

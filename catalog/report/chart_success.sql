@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Points a day that came.
-SELECT d.from_ns, (SELECT count(*) FROM pts p WHERE p.received_ns >= max(d.from_ns, :from)
-                   AND p.received_ns < min(d.from_ns + 86400000000000, :to))
-FROM days d ORDER BY d.from_ns
+, came AS (
+	SELECT received_ns - received_ns % 86400000000000 AS day_ns, count(*) AS points FROM pts
+	WHERE received_ns >= :from AND received_ns < :to GROUP BY 1)
+SELECT d.from_ns, coalesce(c.points, 0) FROM days d LEFT JOIN came c ON c.day_ns = d.from_ns ORDER BY d.from_ns

@@ -9,23 +9,28 @@ sel AS NOT MATERIALIZED (
 	SELECT voltag, volume, cluster, namespace, name FROM volumes
 	WHERE (:cluster IS NULL OR cluster = :cluster) AND (:namespace IS NULL OR namespace = :namespace)
 	  AND (:volume IS NULL OR volume GLOB :volume OR name GLOB :volume)),
--- Their points that were known, and of these: that could be restored.
+-- Their points that were known, and of these: that could be restored. In the order of the index points_by_volume,
+-- which has what reports ask of all points; it has no ended_ns, which is the earlier one of expired_ns and gone_at_ns.
 pts AS NOT MATERIALIZED (
-	SELECT p.* FROM sel s JOIN points p ON p.voltag = s.voltag WHERE p.received_ns <= :as_of),
+	SELECT p.* FROM points p WHERE p.voltag IN (SELECT voltag FROM sel) AND p.received_ns <= :as_of),
 alive AS NOT MATERIALIZED (
-	SELECT p.* FROM sel s JOIN points p ON p.voltag = s.voltag
-	WHERE p.received_ns <= :as_of AND (p.ended_ns IS NULL OR p.ended_ns > :as_of)),
+	SELECT p.* FROM points p WHERE p.voltag IN (SELECT voltag FROM sel) AND p.received_ns <= :as_of
+	  AND (p.expired_ns IS NULL OR p.expired_ns > :as_of) AND (p.gone_at_ns IS NULL OR p.gone_at_ns > :as_of)),
 -- The newest one of each volume that could be restored, and the newest of those that were in the second region.
 newest AS NOT MATERIALIZED (
 	SELECT s.voltag AS vol, s.volume, s.cluster, s.namespace, s.name, p.*
 	FROM sel s LEFT JOIN points p ON p.session = (
 		SELECT x.session FROM points x
-		WHERE x.voltag = s.voltag AND x.received_ns <= :as_of AND (x.ended_ns IS NULL OR x.ended_ns > :as_of)
+		WHERE x.voltag = s.voltag AND x.received_ns <= :as_of
+		  AND (x.expired_ns IS NULL OR x.expired_ns > :as_of)
+		  AND (x.gone_at_ns IS NULL OR x.gone_at_ns > :as_of)
 		ORDER BY x.sequence DESC, x.received_ns DESC, x.session DESC LIMIT 1)),
 geo AS NOT MATERIALIZED (
 	SELECT s.voltag AS vol, (
 		SELECT x.frozen_ns FROM points x
-		WHERE x.voltag = s.voltag AND x.received_ns <= :as_of AND (x.ended_ns IS NULL OR x.ended_ns > :as_of)
+		WHERE x.voltag = s.voltag AND x.received_ns <= :as_of
+		  AND (x.expired_ns IS NULL OR x.expired_ns > :as_of)
+		  AND (x.gone_at_ns IS NULL OR x.gone_at_ns > :as_of)
 		  AND x.geo_ns <= :as_of
 		ORDER BY x.sequence DESC, x.received_ns DESC, x.session DESC LIMIT 1) AS frozen_ns
 	FROM sel s),
@@ -37,7 +42,8 @@ verified AS NOT MATERIALIZED (
 	SELECT s.voltag AS vol, (
 		SELECT x.frozen_ns FROM points x
 		WHERE x.voltag = s.voltag AND x.received_ns < (SELECT ns FROM checked)
-		  AND (x.ended_ns IS NULL OR x.ended_ns > :as_of)
+		  AND (x.expired_ns IS NULL OR x.expired_ns > :as_of)
+		  AND (x.gone_at_ns IS NULL OR x.gone_at_ns > :as_of)
 		ORDER BY x.sequence DESC, x.received_ns DESC, x.session DESC LIMIT 1) AS frozen_ns
 	FROM sel s),
 -- The newest drill of each volume, and the newest that read it back and found it as it was.
@@ -52,7 +58,8 @@ proved AS (
 -- the period) it was the newest freeze time until then that counted. A clock that went back makes nothing newer.
 stays AS NOT MATERIALIZED (
 	SELECT voltag, received_ns, max(frozen_ns) OVER w AS frozen_ns, lead(received_ns) OVER w AS next_ns
-	FROM pts WINDOW w AS (PARTITION BY voltag ORDER BY received_ns, session ROWS UNBOUNDED PRECEDING)),
+	FROM points WHERE voltag IN (SELECT voltag FROM sel) AND received_ns <= :as_of
+	WINDOW w AS (PARTITION BY voltag ORDER BY received_ns, session ROWS UNBOUNDED PRECEDING)),
 spans AS NOT MATERIALIZED (
 	SELECT voltag, frozen_ns, max(received_ns, :from) AS from_ns, min(coalesce(next_ns, :to), :to) AS to_ns,
 	       next_ns IS NOT NULL AND next_ns <= :to AS closed

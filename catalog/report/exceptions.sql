@@ -8,8 +8,9 @@ found(kind, state, volume, object, since, detail) AS (
 	UNION ALL
 	SELECT 'incomplete', 'bad', s.volume, p.session, p.incomplete_ns,
 		'something that the point names is not in the store'
-	FROM pts p JOIN sel s ON s.voltag = p.voltag
-	WHERE p.incomplete_ns <= :as_of AND (p.ended_ns IS NULL OR p.ended_ns > :as_of)
+	FROM points p JOIN sel s ON s.voltag = p.voltag AND p.received_ns <= :as_of
+	WHERE p.incomplete_ns <= :as_of AND (p.expired_ns IS NULL OR p.expired_ns > :as_of)
+	  AND (p.gone_at_ns IS NULL OR p.gone_at_ns > :as_of)
 	UNION ALL
 	SELECT 'unreadable entries', 'bad', volume, session, frozen_ns, unreadable || ' entries could not be read'
 	FROM now_points WHERE unreadable > 0

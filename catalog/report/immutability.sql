@@ -5,16 +5,19 @@
 	FROM anomalies WHERE found_ns <= :as_of AND (resolved_ns IS NULL OR resolved_ns > :as_of) GROUP BY voltag),
 had AS (
 	SELECT voltag, count(*) AS points, sum(expired_ns <= :as_of) AS expired,
-	       sum(ended_ns <= :as_of AND expired_ns IS NULL) AS lost, sum(revoked_ns <= :as_of) AS revoked,
-	       sum(ended_ns IS NULL OR ended_ns > :as_of) AS present
+	       sum(gone_at_ns <= :as_of AND expired_ns IS NULL) AS lost, sum(revoked_ns <= :as_of) AS revoked,
+	       sum((expired_ns IS NULL OR expired_ns > :as_of) AND (gone_at_ns IS NULL OR gone_at_ns > :as_of))
+	               AS present
 	FROM pts GROUP BY voltag),
+told AS ( -- by the newest look at each point
+	SELECT session, max(look), until_ns FROM locks
+	WHERE look IN (SELECT id FROM lock_looks WHERE observed_ns <= :as_of) GROUP BY session),
 kept AS (
-	SELECT a.voltag, sum(k.until_ns > :as_of) AS locked,
-	       max(CASE WHEN k.until_ns > :as_of THEN k.until_ns END) AS until_ns
-	FROM alive a
-	JOIN locks k ON k.session = a.session AND k.look = (
-		SELECT max(x.look) FROM locks x JOIN lock_looks l ON l.id = x.look
-		WHERE x.session = a.session AND l.observed_ns <= :as_of)
+	SELECT a.voltag, count(*) AS locked, max(k.until_ns) AS until_ns
+	FROM (SELECT session, until_ns FROM told WHERE until_ns > :as_of) k
+	CROSS JOIN points a ON a.session = k.session
+	WHERE a.received_ns <= :as_of AND (a.expired_ns IS NULL OR a.expired_ns > :as_of)
+	  AND (a.gone_at_ns IS NULL OR a.gone_at_ns > :as_of) AND a.voltag IN (SELECT voltag FROM sel)
 	GROUP BY a.voltag)
 SELECT s.volume, CASE WHEN coalesce(b.missing, 0) + coalesce(h.lost, 0) > 0 THEN 'missing'
             WHEN coalesce(b.changed, 0) > 0 THEN 'changed' ELSE 'whole' END AS state,

@@ -7,7 +7,10 @@
 	FROM alive GROUP BY voltag),
 gone AS (
 	SELECT voltag, sum(expired_ns IS NOT NULL) AS expired, sum(expired_ns IS NULL) AS lost
-	FROM pts WHERE ended_ns >= :from AND ended_ns < :to AND ended_ns <= :as_of GROUP BY voltag)
+	FROM (SELECT voltag, expired_ns,
+	             min(coalesce(expired_ns, gone_at_ns), coalesce(gone_at_ns, expired_ns)) AS at_ns
+	      FROM pts)
+	WHERE at_ns >= :from AND at_ns < :to AND at_ns <= :as_of GROUP BY voltag)
 SELECT s.volume, coalesce(k.points, 0) AS points, k.oldest, k.newest, coalesce(k.day, 0) AS day,
        coalesce(k.week, 0) AS week, coalesce(k.month, 0) AS month, coalesce(k.year, 0) AS year,
        coalesce(g.expired, 0) AS expired, coalesce(g.lost, 0) AS lost,

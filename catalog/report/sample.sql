@@ -3,12 +3,15 @@
 -- :n points of the period, chosen by :seed (docs/REPORTS.md): volumes in the order of their ranks give one point each,
 -- that of the lowest rank, then another each, until there are enough.
 , ranked AS (
-	SELECT s.volume, p.*, sample_rank(:seed, s.volume) AS volume_rank,
-	       row_number() OVER (PARTITION BY p.voltag ORDER BY sample_rank(:seed, p.session)) AS turn
-	FROM pts p JOIN sel s ON s.voltag = p.voltag
-	WHERE p.received_ns >= :from AND p.received_ns < :to),
-chosen AS (
-	SELECT row_number() OVER (ORDER BY turn, volume_rank) AS no, * FROM ranked ORDER BY turn, volume_rank LIMIT :n)
+	SELECT voltag, session, row_number() OVER (PARTITION BY voltag ORDER BY sample_rank(:seed, session)) AS turn
+	FROM points
+	WHERE voltag IN (SELECT voltag FROM sel) AND received_ns >= :from AND received_ns < :to
+	  AND received_ns <= :as_of),
+places AS MATERIALIZED (SELECT voltag, volume, sample_rank(:seed, volume) AS rank FROM sel),
+drawn AS MATERIALIZED (
+	SELECT row_number() OVER (ORDER BY r.turn, v.rank) AS no, v.volume, r.session
+	FROM ranked r JOIN places v ON v.voltag = r.voltag ORDER BY r.turn, v.rank LIMIT :n),
+chosen AS (SELECT d.no, d.volume, p.* FROM drawn d JOIN points p ON p.session = d.session)
 SELECT c.no, c.volume, c.point,
        CASE WHEN c.ended_ns IS NULL OR c.ended_ns > :as_of THEN 'present' WHEN c.expired_ns IS NOT NULL THEN 'expired'
             WHEN c.revoked_ns IS NOT NULL THEN 'revoked' ELSE 'lost' END AS state,

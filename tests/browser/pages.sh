@@ -16,7 +16,7 @@ fi
 pictures=${KEEP:-$work/pictures}
 mkdir -p "$pictures"
 
-python3 "$here/../cli/report_year.py" make "$here/../../catalog/migrate" year.db 8 200 3 >/dev/null || exit 1
+python3 "$here/../cli/report_year.py" make "$here/../../catalog/migrate" year.db 8 200 4 >/dev/null || exit 1
 printf 'currency: EUR\nstorageGibMonth: 0.02\n' >prices.yaml
 cat >rules.yaml <<'END'
 apiVersion: aksdr.io/v1alpha1

@@ -202,6 +202,35 @@ static void test_catalog_open__damaged_pages_are_corrupt(void **state)
 	assert_true(refused >= n / 4096 - 1);
 }
 
+/* To read all of a large file takes longer than most questions: damage is told where it is read. */
+static void test_catalog_open__large_file_with_damage_is_told_of_by_who_reads_it(void **state)
+{
+	auto_tmpdir char *dir = tmpdir_new();
+	auto_free char *path = path_join(dir, "catalog.db");
+	auto_catalog struct catalog *c = NULL;
+	struct catalog *other = NULL;
+	struct err why = ERR_INIT;
+	size_t n;
+
+	(void)state;
+	make(path);
+	exec(path, "WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM i WHERE x < 50000)"
+	           " INSERT INTO signers (signer, public, name) SELECT printf('%016x', x),"
+	           " printf('%064x', x), 'name' FROM i");
+	auto_free uint8_t *bytes = (uint8_t *)read_file(dir, "catalog.db", &n);
+	assert_true(n > 5 * MIB);
+	for (size_t page = n / 4096 / 2; page < n / 4096 * 3 / 4; page++)
+		memset(bytes + page * 4096, 0xff, 64);
+	write_file(dir, "catalog.db", bytes, n);
+	ok(catalog_open(path, CATALOG_READ, &c, e));
+	auto_stmt sqlite3_stmt *s =
+		catalog_prepare(c, "SELECT sum(length(public)) FROM signers NOT INDEXED", &why);
+	assert_non_null(s);
+	fails_saying(ERR_CORRUPT, "aksdr-catalog rebuild", catalog_step(c, s, e));
+	fails_saying(ERR_CORRUPT, "aksdr-catalog rebuild",
+	             catalog_open(path, CATALOG_WRITE, &other, e));
+}
+
 static void test_catalog_open__database_of_another_program_is_refused_and_left_alone(void **state)
 {
 	auto_tmpdir char *dir = tmpdir_new();
@@ -521,6 +550,8 @@ int main(void)
 		cmocka_unit_test(test_catalog_open__no_name_has_a_meaning_to_sqlite),
 		cmocka_unit_test(test_catalog_open__bytes_that_are_no_database_are_corrupt),
 		cmocka_unit_test(test_catalog_open__damaged_pages_are_corrupt),
+		cmocka_unit_test(
+			test_catalog_open__large_file_with_damage_is_told_of_by_who_reads_it),
 		cmocka_unit_test(
 			test_catalog_open__database_of_another_program_is_refused_and_left_alone),
 		cmocka_unit_test(test_catalog_open__newer_version_is_refused_by_its_number),
