@@ -21,7 +21,7 @@ struct run_params {
 	const char *instance;        /* of the installation, as its pods are labelled; NULL: any */
 	const char *policies; /* directory of policies instead of those in the cluster; NULL */
 	const char *listen;   /* as struct status_params; "": no status server */
-	/* As --page, --page-hosts and --page-audience; NULL: no page, no more names, the API server's */
+	/* As the options; NULL: no page, no more names, the API server's own. */
 	const char *page, *page_hosts, *page_audience;
 	const char *mover_template, *kubelet_dir; /* or NULL */
 	bool secondary;                           /* begins nothing */

@@ -80,7 +80,8 @@ MUST_CHECK int catalog_exec(struct catalog *c, const char *sql, struct err *e);
 
 /*
  * From now on statements of this handle end with ERR_CANCELLED when cancel (may be NULL) is
- * requested, and with ERR_TOO_BIG at until_ns (as now_mono_ns(); 0: never). NULL and 0 take it back.
+ * requested, and with ERR_TOO_BIG at until_ns (as now_mono_ns(); 0: never). NULL and 0 take it
+ * back.
  */
 void catalog_limit(struct catalog *c, const struct cancel *cancel, int64_t until_ns);
 

@@ -34,8 +34,8 @@ struct server_alive {
 /* One line, as plain text. NULL: no memory. */
 struct server_reply *server_reply_line(unsigned status, const char *line);
 /*
- * n bytes, which are freed when nobody reads them any more. *alive, which outlives the server, counts
- * them until then. NULL: no memory, and the bytes are freed.
+ * n bytes, which are freed when nobody reads them any more. *alive, which outlives the server,
+ * counts them until then. NULL: no memory, and the bytes are freed.
  */
 struct server_reply *server_reply_bytes(unsigned status, const char *type, uint8_t *take_p,
                                         size_t n, struct server_alive *alive);

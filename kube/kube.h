@@ -27,7 +27,7 @@ struct kube_params {
 	const char *kubeconfig;
 	const char *context; /* of the kubeconfig; NULL: its current one */
 	int64_t budget_ms;   /* how long one call repeats what may work later; 0: 60000 */
-	int64_t stall_ms; /* how long a connection may take, or one be silent; 0: as struct http_params */
+	int64_t stall_ms;    /* of a connection, and of silence in one; 0: as struct http_params */
 	const struct cancel *cancel; /* of all requests, also of leases. Borrowed, may be NULL */
 };
 

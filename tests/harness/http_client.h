@@ -33,7 +33,7 @@ static inline int client_dial(uint16_t port, int window)
 	return fd;
 }
 
-/* head: its lines, with CR LF between them, without Host where it has one. The answer is to come. */
+/* head: its lines, with CR LF between them; Host is put behind it where it has none. */
 static inline int client_ask_through(int fd, const char *head)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(64 * KIB);

@@ -20,7 +20,8 @@ k create namespace aksdr >/dev/null || exit 1
 role() {
 	local kind=$1
 	shift
-	printf 'apiVersion: rbac.authorization.k8s.io/v1\nkind: %s\nmetadata: {name: agent, namespace: aksdr}\nrules:\n' "$kind"
+	printf '%s\n' 'apiVersion: rbac.authorization.k8s.io/v1' "kind: $kind" \
+		'metadata: {name: agent, namespace: aksdr}' rules:
 	for file; do cat "$src/helm/aksdr/files/rules-$file.yaml"; done
 }
 role ClusterRole cluster page >roles.yaml

@@ -21,7 +21,8 @@ static int api(void *arg, const struct http_seen *q, struct buf *reply)
 	(void)arg;
 	if (strstr(q->target, "/tokenreviews")) {
 		(void)snprintf(body, sizeof(body),
-		               "{\"status\":{\"authenticated\":true,\"user\":{\"username\":\"u\"}}}");
+		               "{\"status\":{\"authenticated\":true,"
+		               "\"user\":{\"username\":\"u\"}}}");
 	} else if (strstr(q->target, "/subjectaccessreviews")) {
 		(void)snprintf(body, sizeof(body), "{\"status\":{\"allowed\":true}}");
 	} else if (strstr(q->target, "/namespaces/aksdr/leases/aksdr-leader") && holder) {
