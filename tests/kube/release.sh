@@ -77,11 +77,38 @@ out 'volumesnapshotcontents\.snapshot\.storage\.k8s\.io in'
 run 0 k -n aksdr delete pod aksdr-doctor
 
 t 'an upgrade with other values: agents are replaced, rights are given back'
-run 0 release upgrade aksdr "$chart" --values "$values" --set agent.concurrency=3 --wait --timeout 180s
+run 0 release upgrade aksdr "$chart" --values "$values" --set agent.concurrency=3 --set page.enabled=true \
+	--set page.audience=aksdr-page --wait --timeout 180s
 run 0 k -n aksdr get pods -l app.kubernetes.io/component=agent -o jsonpath='{.items[*].spec.containers[0].args}'
 ok test "$(grep -o -- '--concurrency=3' "$work/.out" | wc -l)" -eq 2
 run 0 release test aksdr --timeout 120s
 run 0 k annotate pvc data aksdr.io/paused-
+
+t 'the page of the agent that leads is reached through a port-forward, by who has the two roles that the chart makes'
+k -n aksdr create serviceaccount auditor >/dev/null
+bed_kubeconfig "$bed/auditor.kubeconfig" "token: $(k -n aksdr create token auditor)"
+echo "Authorization: Bearer $(k -n aksdr create token auditor --audience=aksdr-page)" >auditor.header
+auditor() { KUBECONFIG=$bed/auditor.kubeconfig "$bed_programs/kubectl" -n aksdr "$@"; }
+# page CODE: what the leader's pod answers
+page() {
+	local pod forward code
+	pod=$(auditor get lease aksdr-leader -o jsonpath='{.spec.holderIdentity}') || return 1
+	auditor port-forward "pod/$pod" 19764:9764 >forward.log 2>&1 &
+	forward=$!
+	bed_wait 10 grep -q 'Forwarding from' forward.log
+	code=$(curl --silent --noproxy '*' --max-time 60 --header @auditor.header --output page.html \
+		--write-out '%{http_code}' http://localhost:19764/)
+	kill $forward && wait $forward
+	[ "$code" = "$1" ] || { echo "   $code: $(cat forward.log) $(head -c 300 page.html)" && false; }
+}
+ok not page 200
+k -n aksdr create rolebinding auditor --role=aksdr-page-reader --serviceaccount=aksdr:auditor >/dev/null
+ok bed_wait 120 page 403
+k create clusterrolebinding auditor --clusterrole=aksdr-page-reader --serviceaccount=aksdr:auditor >/dev/null
+seen() { page 200 && grep -q '1 volume; the worst is bed/default/data' page.html; }
+ok bed_wait 120 seen
+k delete clusterrolebinding auditor >/dev/null
+k -n aksdr delete rolebinding/auditor serviceaccount/auditor >/dev/null
 
 t 'a secondary ends what is going on and begins nothing; then nothing is left but what is said to stay'
 run 0 release upgrade aksdr "$chart" --values "$values" --set role=secondary --wait --timeout 180s
