@@ -102,6 +102,15 @@ struct finding *finding_add(struct findings *l, enum finding_severity severity, 
 	return f;
 }
 
+bool finding_has(const struct findings *l, const char *code)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (strcmp(l->list[i].code, code) == 0)
+			return true;
+	}
+	return false;
+}
+
 void finding_what(struct finding *f, const char *fmt, ...)
 {
 	va_list ap;

@@ -49,6 +49,8 @@ struct finding *finding_add(struct findings *l, enum finding_severity severity, 
                             const char *object, ...) PRINTF_LIKE(4, 5);
 void finding_what(struct finding *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void finding_remedy(struct finding *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Whether something of this code is told already. */
+bool finding_has(const struct findings *l, const char *code);
 
 void finding_clear(struct findings *l);
 #define auto_findings CLEANUP(finding_clear)

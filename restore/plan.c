@@ -325,12 +325,14 @@ static void tell_region(const struct recipe *r, const struct picks *picks, struc
 	if (!r->geo)
 		return;
 	if (picks->cut.kind == CUT_NONE && !picks->away) {
-		f = finding_add(l, FINDING_NOTE, "NoSecondRegion", "store");
-		finding_what(f, "the store has no second region, so all points count that it has");
-	} else if (picks->cut.kind == CUT_UNKNOWN && !picks->away) {
-		f = finding_add(l, FINDING_WARNING, "SecondRegionUnknown", "store");
+		f = finding_add(l, FINDING_NOTE, "NoSecondRegion", "Store");
 		finding_what(f,
-		             "how far the second region is, is not known now, so all points count");
+		             "it has no second region, so every point counts of which all is there");
+	} else if (picks->cut.kind == CUT_UNKNOWN && !picks->away) {
+		f = finding_add(l, FINDING_WARNING, "SecondRegionUnknown", "Store");
+		finding_what(f,
+		             "how far its second region is, is not known now, so every point counts "
+		             "of which all is there");
 		finding_remedy(f, "see that the store's identity may read its replication status");
 	}
 }

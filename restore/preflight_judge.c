@@ -501,6 +501,9 @@ void preflight_judge_store(bool away, const struct store_cut *cut, int64_t now_n
 		                  "must be written");
 		return;
 	}
+	/* The plan has said what follows of it. */
+	if (finding_has(l, "NoSecondRegion") || finding_has(l, "SecondRegionUnknown"))
+		return;
 	if (cut->kind == CUT_NONE) {
 		x = finding_add(l, FINDING_NOTE, "NoSecondRegion", "Store");
 		finding_what(x, "it has no second region that is known: what it loses is lost");

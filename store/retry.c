@@ -22,6 +22,8 @@
 #include "store/driver.h"
 
 #define COMPARE_BYTES (256 * KIB) /* read at once to compare an object */
+/* For how far the second region is: after a failover there is none, and nobody is to wait for it. */
+#define CUT_MS 5000
 
 struct retry {
 	struct store_wrap wrap;
@@ -38,13 +40,16 @@ static int64_t clock_ms(void *arg)
 /* The tries of one call. */
 struct tries {
 	const struct retry *r;
+	struct backoff schedule;
 	unsigned failed;
 	int64_t start_ms;
 };
 
 static struct tries tries_begin(const struct retry *r)
 {
-	return (struct tries){ .r = r, .start_ms = r->params.now_ms(r->params.arg) };
+	return (struct tries){ .r = r,
+		               .schedule = r->schedule,
+		               .start_ms = r->params.now_ms(r->params.arg) };
 }
 
 /*
@@ -64,10 +69,10 @@ static bool try_again(struct tries *t, struct err *e)
 	/* It cannot fail once the kernel has random numbers; before, the wait is the shortest. */
 	ssize_t n = getrandom(&random, sizeof(random), GRND_NONBLOCK);
 	(void)n;
-	int64_t wait_ms = backoff_wait_ms(&r->schedule, t->failed, elapsed_ms, random);
+	int64_t wait_ms = backoff_wait_ms(&t->schedule, t->failed, elapsed_ms, random);
 	/* Earlier than the server wants is in vain, and later than the budget no try. */
 	if (wait_ms >= 0 && e->wait_ms > wait_ms)
-		wait_ms = elapsed_ms + e->wait_ms > r->schedule.budget_ms ? -1 : e->wait_ms;
+		wait_ms = elapsed_ms + e->wait_ms > t->schedule.budget_ms ? -1 : e->wait_ms;
 	if (wait_ms < 0) {
 		err_wrap(e, "gave up after %u tries in %s", t->failed,
 		         num_duration_text(elapsed_ms / 1000).s);
@@ -152,6 +157,8 @@ static int retry_cut(struct store *s, int64_t since_ns, struct store_cut *ret, s
 	struct tries t = tries_begin((struct retry *)s);
 	struct err failed;
 
+	if (t.schedule.budget_ms > CUT_MS)
+		t.schedule.budget_ms = CUT_MS;
 	while (store_wrap_cut(s, since_ns, ret, &failed) < 0) {
 		if (!try_again(&t, &failed)) {
 			*e = failed;

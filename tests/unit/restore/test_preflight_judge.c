@@ -270,6 +270,11 @@ static void test_store__how_far_the_second_region_is(void **state)
 		preflight_judge_store(cases[i].away, &cases[i].cut, now, cases[i].fences, &l);
 		one(&l, cases[i].wanted);
 	}
+	/* What the plan has told is not told again. */
+	auto_findings struct findings told = FINDINGS_INIT;
+	(void)finding_add(&told, FINDING_WARNING, "SecondRegionUnknown", "Store");
+	preflight_judge_store(false, &(struct store_cut){ .kind = CUT_UNKNOWN }, now, true, &told);
+	assert_int_equal(told.n, 1);
 }
 
 static void test_is_later__compares_numbers(void **state)

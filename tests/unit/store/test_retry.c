@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "store/driver.h"
 #include "tests/harness/store_kit.h"
 
 #define CALLS_MAX 64
@@ -144,6 +145,30 @@ static void test_retry__other_failures_are_final(void **state)
 		assert_int_equal(t->calls, i + 1);
 	}
 	assert_int_equal(t->nwaits, 0);
+}
+
+static int cut_of_nobody(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e)
+{
+	(void)s;
+	(void)since_ns;
+	(void)ret;
+	return err_set(e, ERR_RETRY, "the second region does not answer");
+}
+
+static void test_retry__nobody_waits_long_for_a_second_region_that_is_gone(void **state)
+{
+	struct setting *t = *state;
+	struct store *faulty = store_inner(t->s);
+	struct store_ops ops = *faulty->ops;
+	const struct store_ops *before = faulty->ops;
+	struct store_cut cut;
+
+	ops.cut = cut_of_nobody;
+	faulty->ops = &ops;
+	fails_saying(ERR_RETRY, "does not answer", store_cut(t->s, 0, &cut, e));
+	faulty->ops = before;
+	assert_int_equal(t->now_ms, 5000);
+	assert_true(t->nwaits > 1);
 }
 
 static void test_retry__gives_up_when_the_budget_is_used(void **state)
@@ -520,6 +545,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(test_retry__every_call_is_repeated_until_it_works),
 		CASE(test_retry__other_failures_are_final),
+		CASE(test_retry__nobody_waits_long_for_a_second_region_that_is_gone),
 		CASE(test_retry__gives_up_when_the_budget_is_used),
 		CASE(test_retry__waits_grow_up_to_the_longest),
 		CASE(test_retry__params_are_obeyed),
