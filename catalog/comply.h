@@ -81,7 +81,7 @@ struct comply_facts {
 	int64_t oldest_ns, key_ns;
 	int64_t points, signers; /* signers 0: the catalog does not know */
 	bool geo_known;
-	/* Of points that are younger than the lock that is asked for (comply_run() asks anew each time): */
+	/* Of points younger than the lock that is asked for (comply_run() asks each time anew): */
 	struct comply_locks {
 		int64_t points;
 		int64_t short_;  /* of them: something can be deleted before that time */

@@ -25,7 +25,7 @@ static int known(struct catalog *c, const struct fence *f, struct err *e)
 {
 	auto_stmt sqlite3_stmt *s =
 		catalog_prepare(c,
-	                        "SELECT 1 + (lifted_epoch IS NOT NULL) FROM fences WHERE epoch = ?1",
+	                        "SELECT 1 + (lifted_ns IS NOT NULL) FROM fences WHERE epoch = ?1",
 	                        e);
 
 	if (!s)

@@ -75,7 +75,8 @@ static const char others_sql[] =
 	"  LIMIT 1),"
 	" (SELECT (?1 - min(geo_frozen_ns)) / 1000000000 FROM v_geo),"
 	" (SELECT count(*) FROM v_geo WHERE geo_frozen_ns IS NULL AND newest_session IS NOT NULL),"
-	" (SELECT points - locked - over FROM lock_looks WHERE all_points ORDER BY id DESC LIMIT 1),"
+	" (SELECT points - locked - over FROM lock_looks WHERE all_points"
+	"  ORDER BY id DESC LIMIT 1),"
 	" (SELECT max(observed_ns) FROM lock_looks WHERE all_points),"
 	" (SELECT count(*) FROM fences WHERE lifted_epoch IS NULL),"
 	" (SELECT at_ns FROM fences WHERE lifted_epoch IS NULL ORDER BY epoch DESC LIMIT 1),"
@@ -293,8 +294,8 @@ static void judge_checks(const struct standing *s, int64_t now_ns, struct standi
 		     "%lld anomalies are not resolved: 'list anomalies'", (long long)s->anomalies);
 	if (s->unlocked > 0)
 		find(a, STANDING_ATTENTION, "store",
-		     "%lld restore points, or parts of them, could be deleted before their time when "
-		     "'lock' looked, %s ago",
+		     "%lld restore points, or parts of them, could be deleted before their time "
+		     "when 'lock' looked, %s ago",
 		     (long long)s->unlocked, ago(s->looked_ns, now_ns).s);
 }
 
@@ -307,8 +308,8 @@ static void judge_plans(const struct standing *s, int64_t now_ns, struct standin
 	/* Somebody has decided that. */
 	if (s->fences > 0)
 		find(a, STANDING_OK, "fences",
-		     "%lld fences stand; the newest, since %s ago, is of %s: points made there do not "
-		     "count",
+		     "%lld fences stand; the newest, since %s ago, is of %s: points made there do "
+		     "not count",
 		     (long long)s->fences, ago(s->fenced_ns, now_ns).s,
 		     *s->fenced_name ? s->fenced_name : "a site that is not named any more");
 	for (size_t i = 0; i < s->ndrills; i++) {

@@ -22,7 +22,7 @@
 #include "store/driver.h"
 
 #define COMPARE_BYTES (256 * KIB) /* read at once to compare an object */
-/* For how far the second region is: after a failover there is none, and nobody is to wait for it. */
+/* For how far the second region is: after a failover there is none, and nobody is to wait. */
 #define CUT_MS 5000
 
 struct retry {

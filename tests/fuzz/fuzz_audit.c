@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit trail: the first byte says what the rest is: bit 0: the file of a spool; bit 2: the text
- * of an anchor; bit 3: a token that says who acts; or else a batch; bit 1: of a batch the object
- * itself, or else its plain text.
+ * The audit trail: the first byte says what the rest is: bit 0: the file of a spool; bit 2: the
+ * text of an anchor; bit 3: a token that says who acts; or else a batch; bit 1: of a batch the
+ * object itself, or else its plain text.
  */
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fences of the config in the catalog: each once, lifted once, and told without facts that are lost. */
+/* Fences of the config in the catalog: each once, lifted once; told without facts that are lost. */
 #include "catalog/fences.h"
 
 #include "tests/harness/fence_kit.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Looks at locks in the catalog: what is new is noted, for good, and a look that fails leaves nothing. */
+/* Looks at locks in the catalog: what is new is noted, for good; one that fails leaves nothing. */
 #include "catalog/locks.h"
 
 #include "tests/unit/catalog/catalog_kit.h"
