@@ -452,7 +452,7 @@ $(B)/bench/limits $(B)/bench/scale $(B)/bench/freezes $(B)/bench/world $(B)/benc
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
-.PHONY: bench bench-peers bench-scale bench-freezes bench-world
+.PHONY: bench bench-peers bench-scale bench-freezes bench-world bench-catalog
 bench: all $(B)/bench/limits ## measure time, memory and stored bytes, and compare with the primitives' limit
 	@scripts/bootstrap
 	@BIN='$(abspath $(B))' bench/run $(BENCH_ARGS)
@@ -462,6 +462,8 @@ bench-peers: all $(B)/bench/limits ## the same corpora through restic, rustic an
 	@BIN='$(abspath $(B))' bench/run --peers $(BENCH_ARGS)
 bench-freezes: all $(B)/bench/freezes ## how long file systems stand still for snapshots; root, loop devices
 	@BIN='$(abspath $(B))' bench/freezes $(FREEZES_DIR)
+bench-catalog: all $(B)/bench/points ## reports, queries and synchronisation with a million points: CATALOG_ARGS='--points 1000000'
+	@BIN='$(abspath $(B))' bench/catalog $(CATALOG_ARGS)
 bench-world: $(B)/bench/world ## what an agent's knowledge of a cluster takes, and its decisions: CLAIMS=n
 	@$(B)/bench/world $(or $(CLAIMS),10000)
 bench-scale: $(B)/bench/scale ## collections, checks and the index by size: SIZE=small|medium|1m|3m|10m|100m, SCALE_DIR=dir

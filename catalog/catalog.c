@@ -110,6 +110,27 @@ sqlite3_stmt *catalog_prepare(struct catalog *c, const char *sql, struct err *e)
 	return NULL;
 }
 
+sqlite3_stmt *catalog_keep(struct catalog *c, const char *sql, struct err *e)
+{
+	struct catalog_kept *k = c->kept;
+
+	while (k < c->kept + CATALOG_KEPT_MAX && k->sql && k->sql != sql)
+		k++;
+	if (k == c->kept + CATALOG_KEPT_MAX) {
+		(void)err_set(e, ERR_BUG, "too many statements are kept");
+		return NULL;
+	}
+	if (!k->sql) {
+		k->s = catalog_prepare(c, sql, e);
+		if (!k->s)
+			return NULL;
+		k->sql = sql;
+	}
+	(void)sqlite3_reset(k->s);
+	(void)sqlite3_clear_bindings(k->s);
+	return k->s;
+}
+
 int catalog_step(struct catalog *c, sqlite3_stmt *s, struct err *e)
 {
 	int rc = sqlite3_step(s);
@@ -290,6 +311,8 @@ void catalog_free(struct catalog *c)
 {
 	if (!c)
 		return;
+	for (size_t i = 0; i < CATALOG_KEPT_MAX; i++)
+		(void)sqlite3_finalize(c->kept[i].s);
 	(void)sqlite3_close(c->db);
 	free(c->path);
 	free(c);

@@ -20,6 +20,8 @@
 #define CATALOG_APPLICATION_ID 0x414b5344 /* "AKSD" */
 #define CATALOG_FILE "catalog.db"
 
+#define CATALOG_KEPT_MAX 16
+
 struct catalog {
 	sqlite3 *db;
 	char *path; /* owned */
@@ -27,6 +29,10 @@ struct catalog {
 	const struct cancel *cancel; /* of catalog_limit() */
 	int64_t until_ns;
 	bool late; /* a statement was ended by the time */
+	struct catalog_kept {
+		const char *sql; /* borrowed; NULL: the end of what is kept */
+		sqlite3_stmt *s;
+	} kept[CATALOG_KEPT_MAX];
 };
 
 enum catalog_mode {
@@ -87,6 +93,13 @@ void catalog_limit(struct catalog *c, const struct cancel *cancel, int64_t until
 
 /* NULL with e. Finalize with sqlite3_finalize(), or declare with auto_stmt. */
 MUST_CHECK sqlite3_stmt *catalog_prepare(struct catalog *c, const char *sql, struct err *e);
+
+/*
+ * The same of a statement that is run for each of many rows: it is the catalog's, is prepared once,
+ * and is handed out reset and without values. sql lives as long as the catalog, and is known by its
+ * address; at most CATALOG_KEPT_MAX are used in a program.
+ */
+MUST_CHECK sqlite3_stmt *catalog_keep(struct catalog *c, const char *sql, struct err *e);
 static inline void clean_stmt(sqlite3_stmt *const *s)
 {
 	(void)sqlite3_finalize(*s);

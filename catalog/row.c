@@ -57,18 +57,18 @@ int row_bind_repository(struct catalog *c, const struct keys *k, struct err *e)
 	return add_signers(c, k, e) < 0 ? -1 : catalog_tx_commit(&tx, e);
 }
 
+static const char insert_cluster[] =
+	"INSERT INTO clusters (cluster) VALUES (?1) ON CONFLICT DO NOTHING";
+
+static const char insert_volume[] =
+	"INSERT INTO volumes (voltag, cluster, namespace, name) VALUES (?1, ?2, ?3, ?4)"
+	" ON CONFLICT DO NOTHING";
+
 static int add_volume(struct catalog *c, const struct point_volume *v, const char *voltag,
                       struct err *e)
 {
-	auto_stmt sqlite3_stmt *cluster =
-		catalog_prepare(c,
-	                        "INSERT INTO clusters (cluster) VALUES (?1) ON CONFLICT DO NOTHING",
-	                        e);
-	auto_stmt sqlite3_stmt *volume = catalog_prepare(
-		c,
-		"INSERT INTO volumes (voltag, cluster, namespace, name) VALUES (?1, ?2, ?3, ?4)"
-		" ON CONFLICT DO NOTHING",
-		e);
+	sqlite3_stmt *cluster = catalog_keep(c, insert_cluster, e);
+	sqlite3_stmt *volume = catalog_keep(c, insert_volume, e);
 
 	if (!cluster || !volume)
 		return -1;
@@ -180,14 +180,14 @@ static void bind_capture(sqlite3_stmt *s, const struct point_capture *x)
 	catalog_bind_u64(s, 51, ch->wrong_bytes);
 }
 
+static const char insert_hook[] =
+	"INSERT INTO point_hooks (session, n, phase, command, exit, signal, timed_out, "
+	"started_ns, ms, output, cut_bytes)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
 static int add_hooks(struct catalog *c, const struct point *p, struct err *e)
 {
-	auto_stmt sqlite3_stmt *s = catalog_prepare(
-		c,
-		"INSERT INTO point_hooks (session, n, phase, command, exit, signal, timed_out, "
-		"started_ns, ms, output, cut_bytes)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-		e);
+	sqlite3_stmt *s = catalog_keep(c, insert_hook, e);
 
 	if (!s)
 		return -1;
@@ -211,13 +211,15 @@ static int add_hooks(struct catalog *c, const struct point *p, struct err *e)
 	return 0;
 }
 
+static const char insert_fact[] =
+	"INSERT INTO point_facts (session, n, name, value) VALUES (?1, ?2, ?3, ?4)";
+
+static const char insert_note[] = "INSERT INTO point_notes (session, n, note) VALUES (?1, ?2, ?3)";
+
 static int add_told(struct catalog *c, const struct point *p, struct err *e)
 {
-	auto_stmt sqlite3_stmt *fact = catalog_prepare(
-		c, "INSERT INTO point_facts (session, n, name, value) VALUES (?1, ?2, ?3, ?4)", e);
-	auto_stmt sqlite3_stmt *note =
-		catalog_prepare(c, "INSERT INTO point_notes (session, n, note) VALUES (?1, ?2, ?3)",
-	                        e);
+	sqlite3_stmt *fact = catalog_keep(c, insert_fact, e);
+	sqlite3_stmt *note = catalog_keep(c, insert_note, e);
 
 	if (!fact || !note)
 		return -1;
@@ -239,14 +241,16 @@ static int add_told(struct catalog *c, const struct point *p, struct err *e)
 	return 0;
 }
 
+static const char insert_segment[] =
+	"INSERT INTO point_segments (session, n, key) VALUES (?1, ?2, ?3)";
+
+static const char insert_problem[] =
+	"INSERT INTO point_problems (session, n, path, why) VALUES (?1, ?2, ?3, ?4)";
+
 static int add_lists(struct catalog *c, const struct point *p, struct err *e)
 {
-	auto_stmt sqlite3_stmt *segment =
-		catalog_prepare(c,
-	                        "INSERT INTO point_segments (session, n, key) VALUES (?1, ?2, ?3)",
-	                        e);
-	auto_stmt sqlite3_stmt *problem = catalog_prepare(
-		c, "INSERT INTO point_problems (session, n, path, why) VALUES (?1, ?2, ?3, ?4)", e);
+	sqlite3_stmt *segment = catalog_keep(c, insert_segment, e);
+	sqlite3_stmt *problem = catalog_keep(c, insert_problem, e);
 
 	if (!segment || !problem)
 		return -1;
@@ -272,7 +276,7 @@ int row_add_point(struct catalog *c, const struct point *p, const char voltag[17
 {
 	if (add_volume(c, &p->volume, voltag, e) < 0)
 		return -1;
-	auto_stmt sqlite3_stmt *s = catalog_prepare(c, insert_point, e);
+	sqlite3_stmt *s = catalog_keep(c, insert_point, e);
 	if (!s)
 		return -1;
 	bind_names(s, p, voltag);

@@ -84,10 +84,9 @@ static int note(struct commits *l, const char *session, int64_t received_ns, str
 /* The chain of the volume must be judged, by this sync or, if that is interrupted, by the next. */
 static int touch(struct sync *s, const char *voltag, struct err *e)
 {
-	auto_stmt sqlite3_stmt *add =
-		catalog_prepare(s->c,
-	                        "INSERT INTO unjudged (voltag) VALUES (?1) ON CONFLICT DO NOTHING",
-	                        e);
+	static const char sql[] =
+		"INSERT INTO unjudged (voltag) VALUES (?1) ON CONFLICT DO NOTHING";
+	sqlite3_stmt *add = catalog_keep(s->c, sql, e);
 
 	if (!add)
 		return -1;
@@ -232,10 +231,11 @@ struct fetch {
 	const struct repo *repo;
 	const struct commits *todo;
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	size_t next;  /* guarded by lock: to be fetched */
-	size_t taken; /* guarded by lock: written */
-	bool stop;    /* guarded by lock */
+	pthread_cond_t ready; /* a slot is done: who writes waits for it */
+	pthread_cond_t room;  /* a slot is free again, or it is over: fetchers do */
+	size_t next;          /* guarded by lock: to be fetched */
+	size_t taken;         /* guarded by lock: written */
+	bool stop;            /* guarded by lock */
 	struct slot slots[WINDOW];
 };
 
@@ -253,7 +253,7 @@ static void *fetch_main(void *arg)
 	(void)pthread_mutex_lock(&f->lock);
 	while (!f->stop && f->next < f->todo->n) {
 		if (f->next >= f->taken + WINDOW) {
-			(void)pthread_cond_wait(&f->changed, &f->lock);
+			(void)pthread_cond_wait(&f->room, &f->lock);
 			continue;
 		}
 		size_t i = f->next++;
@@ -265,7 +265,7 @@ static void *fetch_main(void *arg)
 
 		(void)pthread_mutex_lock(&f->lock);
 		s->done = true;
-		(void)pthread_cond_broadcast(&f->changed);
+		(void)pthread_cond_signal(&f->ready);
 	}
 	(void)pthread_mutex_unlock(&f->lock);
 	return NULL;
@@ -278,7 +278,7 @@ static struct slot *await(struct fetch *f, size_t i)
 
 	(void)pthread_mutex_lock(&f->lock);
 	while (!s->done)
-		(void)pthread_cond_wait(&f->changed, &f->lock);
+		(void)pthread_cond_wait(&f->ready, &f->lock);
 	(void)pthread_mutex_unlock(&f->lock);
 	return s;
 }
@@ -290,7 +290,7 @@ static void release(struct fetch *f, struct slot *s)
 	(void)pthread_mutex_lock(&f->lock);
 	s->done = s->ok = false;
 	f->taken++;
-	(void)pthread_cond_broadcast(&f->changed);
+	(void)pthread_cond_signal(&f->room);
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
@@ -699,7 +699,8 @@ static int fetch_and_write(struct sync *s, struct err *e)
 	if (want > f->todo->n)
 		want = f->todo->n;
 	(void)pthread_mutex_init(&f->lock, NULL);
-	(void)pthread_cond_init(&f->changed, NULL);
+	(void)pthread_cond_init(&f->ready, NULL);
+	(void)pthread_cond_init(&f->room, NULL);
 	int os = 0;
 	while (started < want && (os = pthread_create(&threads[started], NULL, fetch_main, f)) == 0)
 		started++;
@@ -707,7 +708,7 @@ static int fetch_and_write(struct sync *s, struct err *e)
 	                                  : write_all(s, f, e);
 	(void)pthread_mutex_lock(&f->lock);
 	f->stop = true;
-	(void)pthread_cond_broadcast(&f->changed);
+	(void)pthread_cond_broadcast(&f->room);
 	(void)pthread_mutex_unlock(&f->lock);
 	for (size_t i = 0; i < started; i++)
 		(void)pthread_join(threads[i], NULL);
@@ -715,7 +716,8 @@ static int fetch_and_write(struct sync *s, struct err *e)
 		if (f->slots[i].ok)
 			point_clear(&f->slots[i].point);
 	}
-	(void)pthread_cond_destroy(&f->changed);
+	(void)pthread_cond_destroy(&f->room);
+	(void)pthread_cond_destroy(&f->ready);
 	(void)pthread_mutex_destroy(&f->lock);
 	return rc;
 }
