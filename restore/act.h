@@ -85,4 +85,8 @@ MUST_CHECK int act_end(struct act *a, struct err *e);
 /* What became of each volume. */
 MUST_CHECK int act_tell(const struct act *a, const char *schema, struct err *e);
 
+/* That there is nothing to do, since o says that the cluster serves the plan already. */
+MUST_CHECK int act_tell_served(const struct act *a, const struct owner *o, const char *schema,
+                               struct err *e);
+
 #endif

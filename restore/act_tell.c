@@ -95,3 +95,23 @@ int act_tell(const struct act *a, const char *schema, struct err *e)
 	             a->run.promoted ? "; this cluster serves the plan now" : "");
 	return 0;
 }
+
+int act_tell_served(const struct act *a, const struct owner *o, const char *schema, struct err *e)
+{
+	if (a->common->output == OUTPUT_TABLE) {
+		printf("%s serves the plan %s since %s (%s): nothing was done; --new restores it "
+		       "once more\n",
+		       o->cluster, o->plan, now_rfc3339(o->at_ns).s, o->reason);
+		return 0;
+	}
+	auto_table struct table *t = table_new(schema, columns, ARRAY_LEN(columns),
+	                                       a->common->output, e);
+	if (!t)
+		return -1;
+	auto_json json_t *extra = json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:I}", "run", o->run,
+	                                    "plan", o->plan, "from",
+	                                    a->o->scope.recipe->primary.cluster, "to", o->cluster,
+	                                    "promoted", 1, "already", 1, "missing", (json_int_t)0);
+	return extra ? table_print(t, stdout, extra, e)
+	             : err_set(e, ERR_NOMEM, "no memory for the output");
+}

@@ -108,6 +108,22 @@ static int go(struct act *a, bool fails_over, const char *schema, struct err *e)
 	return -1;
 }
 
+/* Who types the command once more is told that it is done: 1; 0: it is not. */
+static int is_done(const struct act *a, const char *to, const char *schema, struct err *e)
+{
+	struct owner o = { .n = 0 };
+	struct chain chain;
+
+	if (a->o->anew || a->o->force)
+		return 0;
+	if (owner_open(a->repo, a->o->scope.recipe->name, &chain, e) < 0 ||
+	    owner_newest(a->repo, &chain, &o, e) < 0)
+		return -1;
+	if (o.n == 0 || strcmp(o.cluster, to) != 0)
+		return 0;
+	return act_tell_served(a, &o, schema, e) < 0 ? -1 : 1;
+}
+
 static int run_plan(struct act_options *o, const struct verb_common *common, const char *kind,
                     const char *schema, const char *plan, struct err *e)
 {
@@ -124,9 +140,13 @@ static int run_plan(struct act_options *o, const struct verb_common *common, con
 		return -1;
 	if (!found) {
 		const struct recipe *r = o->scope.recipe;
+		const char *to = o->to ? o->to : r->secondary.cluster;
+		const int done = fails_over ? is_done(&a, to, schema, e) : 0;
 
+		if (done != 0)
+			return done < 0 ? -1 : 0;
 		if (look_ahead(&a, fails_over && !o->no_fence, e) < 0 ||
-		    act_begin(&a, kind, r, o->to ? o->to : r->secondary.cluster, e) < 0)
+		    act_begin(&a, kind, r, to, e) < 0)
 			return -1;
 	}
 	return go(&a, fails_over, schema, e);

@@ -107,8 +107,12 @@ agent_backup 6 --cluster we pvc:default/orders
 err fenced
 bed_use 2
 
-t 'once more: the claims are in the way, nothing is done, and what is there is not touched'
-failover 1
+t 'once more: it is done already; anew: the claims are in the way, and what is there is not touched'
+failover 0
+ok [ "$(jq -r '.already, .promoted, (.items | length)' "$work/.out" | tr '\n' ' ')" = 'true true 0 ' ]
+tool 0 failover "$plan" --reason 'region lost'
+out '^ne serves the plan .* since .*: nothing was done; --new restores it once more'
+failover 1 --new
 err 'stand in the way'
 ok grep -q default/orders "$work/.err"
 failover 3 --force
@@ -131,11 +135,11 @@ killed() {
 t 'whoever is killed, at whatever it is, is gone on with, and all is as it was'
 lose
 before=$(runs)
-first=--new # the run from before has not ended
+first=--new # the run from before has not ended, or its cluster serves
 for try in {1..20}; do
 	# Each one gets a little further than the one before, whatever the machine does meanwhile.
 	killed "$((try / 4 + 1)).$((try % 4 * 2))" $first && break
-	first=
+	[ "$(runs)" = "$before" ] || first=
 done
 ok [ "$try" -gt 3 ]
 ok [ "$(runs)" = $((before + 1)) ]
@@ -148,7 +152,7 @@ lose
 before=$(runs)
 for try in {1..20}; do
 	[ "$(runs)" = "$before" ] || break
-	killed "$try"
+	killed "$try" --new
 done
 hostname other-host
 failover 6

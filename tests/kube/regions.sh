@@ -86,6 +86,10 @@ ok [ "$(bed_in app md5sum /files/noise)" = "$(cat "$work/noise.sum")" ]
 t 'all that was acknowledged before the moment is there, and the loss that was told is the true one'
 regions_judge
 
+t 'who types it once more is told that it is done'
+tool 0 failover "$plan" --reason 'again'
+out 'ne serves the plan shop since .*region down.*: nothing was done'
+
 t 'nothing of the run is left, and the second cluster is told to back up'
 ok [ -z "$(k -n aksdr get pvc,secrets -o name -l aksdr.io/run)" ]
 ok [ -z "$(k -n aksdr get pods -o name -l aksdr.io/run)" ]
