@@ -27,7 +27,7 @@ VERSION := $(file <VERSION)
 # Only what hangs is to be ended by it: on a busy machine a test may take several times as long as alone.
 TEST_TIMEOUT ?= 1800
 FUZZ_SECONDS ?= 60
-FUZZ_CI_SECONDS ?= 6
+FUZZ_CI_SECONDS ?= 4
 FUZZ_JOBS ?= 1
 
 # ---- compiler, mode and flags ---------------------------------------------------------------
