@@ -284,7 +284,7 @@ fast_tests := $(foreach k,$(FAST_KINDS),$(call tests_of,$k)) $(fuzz_tests)
 # image, and pages in a browser, are by themselves (check-kube, check-image, check-browser): all of it is more than CI
 # has time for.
 CLUSTER_KINDS := kube image browser
-LONG_STORIES := chaos drill failover month rights run scale split standby
+LONG_STORIES := chaos deployed drill failover month profiles rights run scale split standby
 all_tests := $(foreach k,$(filter-out $(CLUSTER_KINDS),$(SCRIPT_KINDS)),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
 cluster_tests := $(filter-out $(LONG_STORIES:%=tests/kube/%.sh),$(call tests_of,kube))
 
@@ -424,8 +424,10 @@ test-stages: ## stages of `test` that want a processor, one after the other
 	+@$(MAKE) --no-print-directory test-tsan
 test-build-gcc: ## stage of `test`: programs and tests with gcc -Werror
 	+@$(MAKE) $(SUBJ) --no-print-directory $(PLAIN) tests man completion
+# What takes minutes at full size, and is there at small size under the sanitizers, too.
+CI_SMALL := fault/test_collect_faults|crash/backup_crash|crash/catalog_crash|crash/kills|unit/snapshot/test_precopy
 test-plain: ## stage of `test`: every test, loop devices, memory ceiling and independent reader included
-	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) check-all
+	+@TOTALS='$(abspath $(BUILD))/totals' TEST_SMALL='$(CI_SMALL)' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) check-all
 test-cluster: ## stage of `test`: stories in a Kubernetes cluster, but for the longest
 	+@TOTALS='$(abspath $(BUILD))/totals' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) JOBS=1 check-of-cluster
 test-asan: ## stage of `test`: programs and tests with clang -Werror; the fast ones are run under ASan and UBSan

@@ -10,7 +10,8 @@
 # program counts as its number of tests, a fuzz replay as its number of inputs, anything else as
 # one. Exit status 77 means skipped. A report of a sanitizer fails the test whatever its status.
 # Environment: BIN, SRC (handed on), JOBS, TEST_TIMEOUT (seconds), WRAP (command put before each
-# program), SAN (what the programs were built with), TOTALS (file that the totals are added to).
+# program), SAN (what the programs were built with), TOTALS (file that the totals are added to),
+# TEST_SIZE (small, full; handed on), TEST_SMALL (patterns, 'kind/name|kind/name': these are small).
 set -u
 
 title=$1
@@ -61,14 +62,19 @@ name_of() {
 
 # run_one TEST DIR: leaves out, status and seconds in DIR
 run_one() {
-	local prog=${1%%::*} dir=$2 arg=() t0=$EPOCHREALTIME
+	local prog=${1%%::*} dir=$2 arg=() t0=$EPOCHREALTIME size=${TEST_SIZE:-}
+	local name
+	name=$(name_of "$1")
+	# An alternative of patterns, which [[ ]] knows as it is.
+	# shellcheck disable=SC2053
+	[[ -z ${TEST_SMALL:-} || $name != @($TEST_SMALL) ]] || size=small
 	[ "$prog" = "$1" ] || arg=("${1#*::}")
 	mkdir -p "$dir/tmp" "$dir/san"
 	local san=log_path=$dir/san/report
 	local suppress=$SRC/tests/tsan.supp
 	[ -f "$suppress" ] && suppress=:suppressions=$suppress || suppress=
 	# shellcheck disable=SC2086 # wrap is a command with its arguments
-	TMPDIR=$dir/tmp \
+	TMPDIR=$dir/tmp TEST_SIZE=$size \
 	ASAN_OPTIONS=$san:exitcode=99:detect_stack_use_after_return=1:strict_string_checks=1 \
 	LSAN_OPTIONS=exitcode=99 \
 	UBSAN_OPTIONS=$san:exitcode=99:print_stacktrace=1 \
