@@ -327,11 +327,11 @@ static void tell_region(const struct recipe *r, const struct picks *picks, struc
 	if (picks->cut.kind == CUT_NONE && !picks->away) {
 		f = finding_add(l, FINDING_NOTE, "NoSecondRegion", "Store");
 		finding_what(f,
-		             "it has no second region, so every point counts of which all is there");
+		             "it has no second region, so each point counts of which all is there");
 	} else if (picks->cut.kind == CUT_UNKNOWN && !picks->away) {
 		f = finding_add(l, FINDING_WARNING, "SecondRegionUnknown", "Store");
 		finding_what(f,
-		             "how far its second region is, is not known now, so every point counts "
+		             "how far its second region is, is not known now, so each point counts "
 		             "of which all is there");
 		finding_remedy(f, "see that the store's identity may read its replication status");
 	}

@@ -24,11 +24,13 @@
 #define COMPARE_BYTES (256 * KIB) /* read at once to compare an object */
 /* For how far the second region is: after a failover there is none, and nobody is to wait. */
 #define CUT_MS 5000
+#define CUT_REST_MS 60000 /* after that was in vain it is asked once, without repetition */
 
 struct retry {
 	struct store_wrap wrap;
 	struct backoff schedule;
 	struct store_retry_params params; /* its now_ms is never NULL */
+	_Atomic int64_t cut_rest_ms;      /* the end of that time; 0: there was none */
 };
 
 static int64_t clock_ms(void *arg)
@@ -154,13 +156,18 @@ static int retry_lock(struct store *s, const char *key, int64_t until_ns, struct
 
 static int retry_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e)
 {
-	struct tries t = tries_begin((struct retry *)s);
+	struct retry *r = (struct retry *)s;
+	struct tries t = tries_begin(r);
 	struct err failed;
 
 	if (t.schedule.budget_ms > CUT_MS)
 		t.schedule.budget_ms = CUT_MS;
+	if (t.start_ms < r->cut_rest_ms)
+		t.schedule.budget_ms = 0;
 	while (store_wrap_cut(s, since_ns, ret, &failed) < 0) {
 		if (!try_again(&t, &failed)) {
+			if (failed.class == ERR_RETRY)
+				r->cut_rest_ms = r->params.now_ms(r->params.arg) + CUT_REST_MS;
 			*e = failed;
 			return -1;
 		}

@@ -166,9 +166,13 @@ static void test_retry__nobody_waits_long_for_a_second_region_that_is_gone(void 
 	ops.cut = cut_of_nobody;
 	faulty->ops = &ops;
 	fails_saying(ERR_RETRY, "does not answer", store_cut(t->s, 0, &cut, e));
-	faulty->ops = before;
 	assert_int_equal(t->now_ms, 5000);
 	assert_true(t->nwaits > 1);
+	/* Nor again and again. */
+	t->now_ms += 59999;
+	fails_saying(ERR_RETRY, "does not answer", store_cut(t->s, 0, &cut, e));
+	assert_int_equal(t->now_ms, 64999);
+	faulty->ops = before;
 }
 
 static void test_retry__gives_up_when_the_budget_is_used(void **state)
