@@ -72,6 +72,7 @@ import urllib.parse
 
 BLOCK = 512 << 10
 HEAD_MAX = 64 << 10
+TRIES = 20
 PLAN = ("429", "500", "503", "reset", "slow", "stall", "cut", "lost", "skew")
 NUMBERS = {"lag_ms": 0, "reorder": 0, "hold": 0, "lst_late_s": 0, "latency_ms": 0, "bandwidth": 0, "worm": 1,
            "worm_late_s": 0, "skew_s": 0, "slow_ms": 1000, "retry_after_s": 0, "seed": 0, "repeat": 2,
@@ -296,6 +297,7 @@ class Pending:
         self.method, self.path, self.began = method, path, began
         self.raw = None # head and body; None while A has not answered
         self.due = 0.0
+        self.tries = 0
 
 
 class Side:
@@ -552,6 +554,7 @@ class Proxy:
         return min(ready, key=lambda p: p.due, default=None)
 
     async def copy(self, p):
+        failed = None
         try:
             link = await dial(self.b)
             try:
@@ -561,11 +564,18 @@ class Proxy:
                 # What is there, or gone, already is so by an earlier try of the same.
                 there = status in ("409", "412") or (p.method, status) == ("DELETE", "404")
                 if not status.startswith("2") and not there:
-                    self.errors.append(f"{p.method} {p.path}: {status}")
+                    failed = status
             finally:
                 link.close()
         except Gone:
-            self.errors.append(f"{p.method} {p.path}: no answer")
+            failed = "no answer"
+        p.tries += 1
+        # Replication loses nothing: what B did not take for once is repeated, and holds the time back.
+        if failed and p.tries < TRIES:
+            await asyncio.sleep(0.1)
+            return
+        if failed:
+            self.errors.append(f"{p.method} {p.path}: {failed}")
         if p in self.pending:
             self.pending.remove(p)
             self.replicated += 1
