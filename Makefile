@@ -284,7 +284,7 @@ fast_tests := $(foreach k,$(FAST_KINDS),$(call tests_of,$k)) $(fuzz_tests)
 # image, and pages in a browser, are by themselves (check-kube, check-image, check-browser): all of it is more than CI
 # has time for.
 CLUSTER_KINDS := kube image browser
-LONG_STORIES := chaos deployed drill failover month profiles rights run scale split standby
+LONG_STORIES := chaos deployed drill failover month profiles regions rights run scale split standby
 all_tests := $(foreach k,$(filter-out $(CLUSTER_KINDS),$(SCRIPT_KINDS)),$(call tests_of,$k)) $(reader_tests) $(fuzz_tests)
 cluster_tests := $(filter-out $(LONG_STORIES:%=tests/kube/%.sh),$(call tests_of,kube))
 
