@@ -290,7 +290,8 @@ static void judge_locks(struct comply_row *x, int64_t wanted_s, const struct com
 	(void)snprintf(x->got, sizeof(x->got), "%lld of %lld points",
 	               (long long)(l->points - l->short_ - l->unasked), (long long)l->points);
 	(void)snprintf(x->evidence, sizeof(x->evidence), "%s%s",
-	               f->looked_ns ? "look of " : "no look", now_rfc3339(f->looked_ns).s);
+	               f->looked_ns ? "look of " : "no look",
+	               f->looked_ns ? now_rfc3339(f->looked_ns).s : "");
 	if (l->short_ > 0)
 		say(x, COMPLY_FAIL, "points can be deleted before that, or parts of them");
 	else if (l->unasked > 0)

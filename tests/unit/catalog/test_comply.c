@@ -152,6 +152,8 @@ static void test_comply_judge__what_never_was_fails_and_what_nobody_knows_is_unk
 	f.locks = (struct comply_locks){ .points = 3 };
 	assert_int_equal(judged(NULL, COMPLY_LOCKED_FOR, 60, &f).state, COMPLY_PASS);
 	assert_non_null(strstr(judged(NULL, COMPLY_LOCKED_FOR, 60, &f).evidence, "look of 20"));
+	f.looked_ns = 0;
+	assert_string_equal(judged(NULL, COMPLY_LOCKED_FOR, 60, &f).evidence, "no look");
 	f.session = "";
 	for (unsigned w = 0; w < COMPLY_WHATS; w++)
 		assert_int_equal(judged(NULL, w, 1, &f).state, COMPLY_FAIL);
