@@ -6,7 +6,6 @@
 
 #include "common/json.h"
 #include "repo/fence.h"
-#include "repo/note.h"
 
 /* What a fence is of: "CLUSTER", "CLUSTER/NAMESPACE" or "CLUSTER/NAMESPACE/VOLUME", joined. */
 static const char add_sql[] =
@@ -39,17 +38,12 @@ static int known(struct catalog *c, const struct fence *f, struct err *e)
 static int facts_of(const struct repo *r, const struct key_list *record, char **ret, struct err *e)
 {
 	auto_json json_t *o = NULL;
-	struct err why = ERR_INIT;
 
 	*ret = NULL;
-	if (!record->object[0])
-		return 0;
-	if (fence_facts(r, record, &o, &why) < 0) {
-		if (note_is_bad(&why) || why.class == ERR_NOT_FOUND)
-			return 0;
-		*e = why;
+	if (fence_facts_left(r, record, &o, e) < 0)
 		return -1;
-	}
+	if (!o)
+		return 0;
 	*ret = json_dumps(o, JSON_COMPACT);
 	return *ret ? 0 : err_set(e, ERR_NOMEM, "no memory for a fence");
 }

@@ -338,6 +338,18 @@ int fence_facts(const struct repo *r, const struct key_list *record, json_t **re
 	return 0;
 }
 
+int fence_facts_left(const struct repo *r, const struct key_list *record, json_t **ret,
+                     struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	*ret = NULL;
+	if (!record->object[0] || fence_facts(r, record, ret, &why) == 0 || note_is_bad(&why))
+		return 0;
+	*e = why;
+	return -1;
+}
+
 /* A member of the facts as text; "" where there is none. */
 static const char *fact(const json_t *facts, const char *name)
 {

@@ -118,4 +118,8 @@ bool fence_is(const struct err *e);
 MUST_CHECK int fence_facts(const struct repo *r, const struct key_list *record, json_t **ret,
                            struct err *e);
 
+/* The same for who tells them: *ret NULL where there are none, or they are lost. The store's. */
+MUST_CHECK int fence_facts_left(const struct repo *r, const struct key_list *record, json_t **ret,
+                                struct err *e);
+
 #endif

@@ -172,27 +172,15 @@ static const char *text_of(const json_t *o, const char *member)
 	return text && *text ? text : NULL;
 }
 
-/* The facts of a fence, or nothing: that they are lost does not matter to what counts. */
-static int facts_of(const struct repo *r, const struct key_list *record, json_t **ret,
-                    struct err *e)
-{
-	struct err why = ERR_INIT;
-
-	if (!record->object[0] || fence_facts(r, record, ret, &why) == 0)
-		return 0;
-	if (note_is_bad(&why))
-		return 0;
-	*e = why;
-	return -1;
-}
-
 static int put_fence(const struct repo *r, const struct fence *f, struct table *t, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf of = BUF_INIT(MIB);
 	auto_json json_t *facts = NULL;
 	auto_json json_t *lift = NULL;
 
-	if (facts_of(r, &f->record, &facts, e) < 0 || facts_of(r, &f->lift_record, &lift, e) < 0)
+	/* That they are lost does not matter to what counts. */
+	if (fence_facts_left(r, &f->record, &facts, e) < 0 ||
+	    fence_facts_left(r, &f->lift_record, &lift, e) < 0)
 		return -1;
 	const json_t *by = json_object_get(facts, "by");
 	site_names(json_object_get(facts, "volumes"), &of);
