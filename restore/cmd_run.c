@@ -70,7 +70,8 @@ static int fence(struct act *a, struct err *e)
 			"written: fail the store over first, and use the first recovery key; or "
 			"leave the primary as it is by --no-fence, where nothing of it runs any "
 			"more");
-	if (run_pick(&a->run, &now, e) < 0)
+	/* Which volumes there are: no tree is walked for that. */
+	if (run_pick(&a->run, false, &now, e) < 0)
 		return -1;
 	return run_fence(&a->run, &now, a->o->reason, e);
 }

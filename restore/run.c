@@ -395,7 +395,7 @@ static int choose_again(struct run *r, struct picks *ret, struct err *e)
 	return picks_of(r->repo, v, n, ret, e);
 }
 
-int run_pick(const struct run *r, struct picks *ret, struct err *e)
+int run_pick(const struct run *r, bool whole, struct picks *ret, struct err *e)
 {
 	const struct pick_params p = {
 		.select = &r->recipe->select,
@@ -403,8 +403,7 @@ int run_pick(const struct run *r, struct picks *ret, struct err *e)
 		.as_of_ns = r->as_of_ns,
 		.consistency = r->recipe->consistency,
 		.geo = r->recipe->geo && !r->newest,
-		/* A drill is to fail loudly where parts of the newest point are missing. */
-		.whole = strcmp(r->kind, RUN_DRILL) != 0,
+		.whole = whole,
 	};
 
 	return picks_make(r->repo, &p, ret, e);
@@ -416,7 +415,8 @@ int run_choose(struct run *r, struct picks *ret, struct err *e)
 
 	if (r->chosen)
 		return choose_again(r, ret, e);
-	if (run_pick(r, &picks, e) < 0)
+	/* A drill is to fail loudly where parts of the newest point are missing. */
+	if (run_pick(r, strcmp(r->kind, RUN_DRILL) != 0, &picks, e) < 0)
 		return -1;
 	if (picks.n > CHOOSE_MAX)
 		return err_set(e, ERR_TOO_BIG, "the plan is of more than %d volumes: divide it",

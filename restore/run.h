@@ -81,7 +81,7 @@ MUST_CHECK int run_targets(const struct recipe *r, const struct picks *picks,
                            struct fence_target **ret, size_t *ret_n, struct err *e);
 
 /* What the run would choose now; nothing is written. */
-MUST_CHECK int run_pick(const struct run *r, struct picks *ret, struct err *e);
+MUST_CHECK int run_pick(const struct run *r, bool whole, struct picks *ret, struct err *e);
 
 /* The points that are restored: chosen now, or before. */
 MUST_CHECK int run_choose(struct run *r, struct picks *ret, struct err *e);

@@ -180,7 +180,7 @@ static void test_run_fence__is_lifted_by_the_plan_that_raised_it(void **state)
 		.kind = RUN_FAILBACK, .recipe = reversed, .to = "c1", .ns = "aksdr"
 	};
 	ok(run_begin(fresh, &b, &back, e));
-	ok(run_pick(&back, &q, e));
+	ok(run_pick(&back, false, &q, e));
 	assert_string_equal(q.v[0].volume.cluster, "c2");
 	ok(run_fence(&back, &q, "region is back", e));
 	assert_int_equal(standing(fresh), 3);
