@@ -24,7 +24,10 @@ enum {
 /* Rows of a verb's table of options. */
 #define ACT_OPTIONS                                                                               \
 	{ "resume", NULL, "go on with a run that somebody else has begun", ACT_OPT_RESUME },      \
-		{ "new", NULL, "begin anew: a run that has not ended is given up", ACT_OPT_NEW }, \
+		{ "new", NULL,                                                                    \
+		  "begin anew: a run that has not ended is given up, and a failover that "        \
+		  "was done is done once more",                                                   \
+		  ACT_OPT_NEW },                                                                  \
 		{ "force", NULL, "begin although the cluster says that it cannot work",           \
 		  ACT_OPT_FORCE },                                                                \
 		{ "verify", NULL, "read everything back from the volumes, too", ACT_OPT_VERIFY }, \
