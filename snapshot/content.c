@@ -106,14 +106,19 @@ static int look_again(struct content *c, struct entry_stat *ret_st, struct err *
 int content_settle(struct content *c, struct err *e)
 {
 	int64_t ns = c->live ? unsettled_ns(&c->st) : 0;
+	const struct timestamp before = c->st.ctime;
 
 	if (ns == 0)
 		return 0;
-	const struct timespec wait = { .tv_nsec = ns };
-	(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &wait, NULL);
+	const int64_t until_ns = now_mono_ns() + ns;
+	const struct timespec until = { .tv_sec = until_ns / 1000000000,
+		                        .tv_nsec = until_ns % 1000000000 };
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
+	}
 	if (look_again(c, &c->st, e) < 0)
 		return -1;
-	c->young = unsettled_ns(&c->st) > 0;
+	/* By the file's own times: the clock may have been set back meanwhile. */
+	c->young = !same_time(c->st.ctime, before);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "common/fd.h"
+#include "common/now.h"
 #include "tests/harness/harness.h"
 
 int64_t __real_now_wall_ns(void);
@@ -17,26 +18,31 @@ int64_t __wrap_now_wall_ns(void);
 int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
                            struct timespec *rest);
 
-/* What the clock shows at each look, 0: the time that it is; and what was waited. */
-static int64_t clock_shows[2];
-static size_t clock_looks;
+/* What the clock shows, 0: the time that it is; by how much it jumps at each look; what was waited. */
+static int64_t clock_shows, clock_jumps;
 static int64_t waited_ns;
+static int interrupts;                /* by so many signals that waiting is begun again */
 static const char *written_meanwhile; /* the file that somebody writes to while we wait */
 
 int64_t __wrap_now_wall_ns(void)
 {
-	size_t i = clock_looks < 2 ? clock_looks++ : 1;
-
-	return clock_shows[i] ? clock_shows[i] : __real_now_wall_ns();
+	if (!clock_shows)
+		return __real_now_wall_ns();
+	clock_shows += clock_jumps;
+	return clock_shows - clock_jumps;
 }
 
 int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
                            struct timespec *rest)
 {
-	(void)clock;
-	(void)flags;
 	(void)rest;
-	waited_ns += t->tv_sec * 1000000000 + t->tv_nsec;
+	assert_int_equal(clock, CLOCK_MONOTONIC);
+	assert_int_equal(flags, TIMER_ABSTIME);
+	if (interrupts > 0) {
+		interrupts--;
+		return EINTR;
+	}
+	waited_ns = t->tv_sec * 1000000000 + t->tv_nsec;
 	if (written_meanwhile) {
 		auto_close int fd = open(written_meanwhile, O_WRONLY | O_CLOEXEC);
 
@@ -115,8 +121,8 @@ static void test_content_read__says_what_failed_and_where(void **state)
 	assert_int_equal(content_close(c, &st, &changed, &e), 0);
 }
 
-/* A file that changed `age_ms` before it was opened, `later_ms` before the second look. */
-static bool settle(int64_t age_ms, int64_t later_ms, bool live, const char *writes, uint64_t size)
+/* How long a file is waited for that changed `age_ms` ago by a clock that goes on by `jump_ms`. */
+static int64_t settle(int64_t age_ms, int64_t jump_ms, bool live, const char *writes, bool young)
 {
 	auto_tmpdir char *dir = tmpdir_new();
 	auto_free char *path = path_join(dir, "f");
@@ -129,44 +135,54 @@ static bool settle(int64_t age_ms, int64_t later_ms, bool live, const char *writ
 	struct content *c = open_content(dir, "f", &done);
 	int64_t ctime_ns = c->st.ctime.s * 1000000000 + c->st.ctime.ns;
 	c->live = live;
-	clock_shows[0] = ctime_ns + age_ms * 1000000;
-	clock_shows[1] = ctime_ns + later_ms * 1000000;
-	clock_looks = 0;
+	clock_shows = ctime_ns + age_ms * 1000000;
+	clock_jumps = jump_ms * 1000000;
 	waited_ns = 0;
 	written_meanwhile = writes ? path : NULL;
+	int64_t before_ns = now_mono_ns();
 	assert_int_equal(content_settle(c, &e), 0);
-	assert_int_equal(c->st.size, size);
+	int64_t after_ns = now_mono_ns();
+	assert_int_equal(c->st.size, writes ? 11 : 5); /* what is read is the file as it is now */
 	assert_int_equal(content_close(c, &st, &changed, &e), 0);
-	return changed;
+	assert_int_equal(changed, young);
+	if (waited_ns == 0)
+		return 0;
+	/* Between two looks at the clock, so the wait is known to as much as lies between them. */
+	assert_in_range(waited_ns - before_ns, 0, 100000000 + (after_ns - before_ns));
+	return waited_ns - before_ns;
 }
 
 static void test_content_settle__what_changed_long_ago_is_not_waited_for(void **state)
 {
 	(void)state;
-	assert_false(settle(100, 100, true, NULL, 5));
-	assert_int_equal(waited_ns, 0);
-	assert_false(settle(-3600000, 0, true, NULL, 5)); /* by a clock that is ahead of ours */
-	assert_int_equal(waited_ns, 0);
-	assert_false(settle(0, 0, false, NULL, 5)); /* nobody can write to it */
-	assert_int_equal(waited_ns, 0);
+	assert_int_equal(settle(100, 0, true, NULL, false), 0);
+	/* by a clock that is ahead of ours */
+	assert_int_equal(settle(-3600000, 0, true, NULL, false), 0);
+	assert_int_equal(settle(0, 0, false, NULL, false), 0); /* nobody can write to it */
 }
 
 static void test_content_settle__what_changed_just_now_is_waited_for_once(void **state)
 {
 	(void)state;
-	assert_false(settle(30, 101, true, NULL, 5));
-	assert_int_equal(waited_ns, 70000000);
-	assert_false(settle(0, 100, true, NULL, 5));
-	assert_int_equal(waited_ns, 100000000);
+	assert_true(settle(30, 71, true, NULL, false) >= 70000000);
+	assert_true(settle(0, 100, true, NULL, false) >= 100000000);
+	interrupts = 3;
+	assert_true(settle(0, 100, true, NULL, false) >= 100000000);
+	assert_int_equal(interrupts, 0);
+}
+
+/* Else a file that nobody writes to would be told as changed, since it is young again. */
+static void test_content_settle__a_clock_that_is_set_back_changes_no_file(void **state)
+{
+	(void)state;
+	assert_true(settle(60, -40, true, NULL, false) >= 40000000);
 }
 
 /* Nothing may tell of a write that is under way, so whoever still writes is believed to. */
 static void test_content_settle__what_is_written_meanwhile_counts_as_changed(void **state)
 {
 	(void)state;
-	assert_true(settle(30, 99, true, NULL, 5));
-	assert_int_equal(waited_ns, 70000000);
-	(void)settle(0, 0, true, "f", 11); /* what is read is the file as it is now */
+	(void)settle(30, 70, true, "f", true);
 }
 
 static void test_content_data__holes_of_a_sparse_file_are_told(void **state)
@@ -382,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_content_read__says_what_failed_and_where),
 		cmocka_unit_test(test_content_settle__what_changed_long_ago_is_not_waited_for),
 		cmocka_unit_test(test_content_settle__what_changed_just_now_is_waited_for_once),
+		cmocka_unit_test(test_content_settle__a_clock_that_is_set_back_changes_no_file),
 		cmocka_unit_test(test_content_settle__what_is_written_meanwhile_counts_as_changed),
 		cmocka_unit_test(test_content_data__holes_of_a_sparse_file_are_told),
 		cmocka_unit_test(test_content_changed__the_base_is_asked_once),
