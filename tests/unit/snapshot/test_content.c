@@ -18,7 +18,7 @@ int64_t __wrap_now_wall_ns(void);
 int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
                            struct timespec *rest);
 
-/* What the clock shows, 0: the time that it is; by how much it jumps at each look; what was waited. */
+/* What the clock shows (0: the time that it is), its jump at each look, and what was waited. */
 static int64_t clock_shows, clock_jumps;
 static int64_t waited_ns;
 static int interrupts;                /* by so many signals that waiting is begun again */
