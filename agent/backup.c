@@ -44,7 +44,6 @@ static void note_point(struct backup *b, const struct point *p, uint64_t request
 	memcpy(b->sessions[b->done++], p->session, POINT_SESSION_LEN);
 	backup_table_row(t, p, requests, b->common->output == OUTPUT_TABLE);
 	b->last = *p;
-	b->last_requests = requests;
 }
 
 /* Reads the view of volume i to the commit. */
@@ -53,11 +52,13 @@ static int read_one(struct backup *b, const struct repo *r, size_t i, struct job
 {
 	/* The first one pays for opening the repository. */
 	const uint64_t before = i > 0 ? store_requests(r->store) : 0;
+	struct store_traffic moved = { 0 };
 
-	if (b->claims)
-		return backup_claims_read(b->claims, i, r, job, job->moment, p, ret_requests, e);
-	int rc = job_backup(r, job, p, e);
-	*ret_requests = store_requests(r->store) - before;
+	const int rc = b->claims
+	                       ? backup_claims_read(b->claims, i, r, job, job->moment, p, &moved, e)
+	                       : job_backup(r, job, p, e);
+	*ret_requests = store_requests(r->store) - before + traffic_requests(&moved);
+	traffic_sum(&b->traffic, &moved);
 	return rc;
 }
 
@@ -136,13 +137,14 @@ static int lock_made(const struct backup *b, const struct repo *r, struct err *e
 	                                                : result.refusal.msg);
 }
 
-static int write_metrics(const char *path, struct store *s, struct err *e)
+static int write_metrics(const struct backup *b, const struct repo *r, struct err *e)
 {
 	CLEANUP(buf_clear) struct buf text = BUF_INIT(METRIC_TEXT_MAX);
-	struct store_traffic t = store_traffic(s);
+	struct store_traffic t = store_traffic(r->store);
 
-	traffic_put(&t, &text);
-	return metric_write(&text, path, e);
+	traffic_sum(&t, &b->traffic);
+	traffic_put(&t, METRIC_GAUGE, &text);
+	return metric_write(&text, b->options->metrics, e);
 }
 
 static int conclude(struct backup *b, const struct repo *r, struct table *t, struct err *e)
@@ -153,7 +155,7 @@ static int conclude(struct backup *b, const struct repo *r, struct table *t, str
 
 	if (!locked && (b->failed || b->unreadable))
 		log_warn("restore points not locked", LOG_S("why", unlocked.msg));
-	if (b->options->metrics && write_metrics(b->options->metrics, r->store, e) < 0)
+	if (b->options->metrics && write_metrics(b, r, e) < 0)
 		return -1;
 	if (b->done && !(c->quiet && c->output == OUTPUT_TABLE) &&
 	    table_print(t, stdout, NULL, e) < 0)
@@ -181,7 +183,7 @@ int backup_tell_result(const struct backup *b, const struct err *why, struct err
 {
 	CLEANUP(buf_clear) struct buf text = BUF_INIT(RESULT_MAX);
 
-	if (given_result_write(b->done ? &b->last : NULL, why, b->last_requests, &text, e) < 0)
+	if (given_result_write(b->done && why ? &b->last : NULL, why, &b->traffic, &text, e) < 0)
 		return -1;
 	return result_save(b->options->given_result, &text, e);
 }
@@ -231,15 +233,11 @@ static int take_views(struct backup *b, const struct repo *r, struct moment *m, 
 	return given_read(o->given_view, &o->env, &b->views[0], e);
 }
 
-int backup_run(struct backup *b, struct err *e)
+static int back_up(struct backup *b, const struct repo *r, struct err *e)
 {
 	const struct verb_common *c = b->common;
 	struct backup_options *o = b->options;
-	auto_repo struct repo *r = NULL;
 
-	if (repo_open_url(c->store, o->job.dry_run ? STORE_READONLY : 0, c->key, c->passphrase_file,
-	                  c->state, o->moment.cancel, &r, e) < 0)
-		return -1;
 	if (may_lock(b, r, e) < 0)
 		return -1;
 	for (size_t i = 0; i < b->n; i++) {
@@ -260,4 +258,19 @@ int backup_run(struct backup *b, struct err *e)
 		return -1;
 	read_all(b, r, &m, t);
 	return conclude(b, r, t, e);
+}
+
+int backup_run(struct backup *b, struct err *e)
+{
+	const struct verb_common *c = b->common;
+	const struct backup_options *o = b->options;
+	auto_repo struct repo *r = NULL;
+
+	if (repo_open_url(c->store, o->job.dry_run ? STORE_READONLY : 0, c->key, c->passphrase_file,
+	                  c->state, o->moment.cancel, &r, e) < 0)
+		return -1;
+	const int rc = back_up(b, r, e);
+	const struct store_traffic own = store_traffic(r->store);
+	traffic_sum(&b->traffic, &own);
+	return rc;
 }

@@ -28,7 +28,7 @@ struct backup {
 	struct err first; /* failure */
 	/* The last point, for whoever gave the view: texts and numbers, no lists. */
 	struct point last;
-	uint64_t last_requests;
+	struct store_traffic traffic; /* of this process and of movers */
 };
 
 /*
@@ -40,7 +40,10 @@ struct backup {
  */
 MUST_CHECK int backup_run(struct backup *b, struct err *e);
 
-/* What came of it to the file of the options, for whoever gave the view. why: when it failed. */
+/*
+ * What came of it to the file of the options, for whoever gave the view or started this. why: when
+ * it failed; NULL: the claims were told, and it is only what was asked of the store.
+ */
 MUST_CHECK int backup_tell_result(const struct backup *b, const struct err *why, struct err *e);
 
 #endif

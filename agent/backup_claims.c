@@ -209,7 +209,7 @@ int backup_claims_describe(struct backup_claims *c, struct moment_volume *views,
 
 int backup_claims_read(struct backup_claims *c, size_t i, const struct repo *r,
                        struct job_params *job, struct moment *m, struct point *ret,
-                       uint64_t *ret_requests, struct err *e)
+                       struct store_traffic *moved, struct err *e)
 {
 	const struct backup_options *o = c->options;
 	const struct csi_claim *claim = &c->leases.run.claims[i];
@@ -233,14 +233,9 @@ int backup_claims_read(struct backup_claims *c, size_t i, const struct repo *r,
 	    volume_name_domain(&job->volume, &o->place, own_domain, &job->domain, e) < 0)
 		return -1;
 	/* A disk that can be read from its snapshot needs no pod. */
-	if (claim->azure) {
-		const uint64_t before = store_requests(r->store);
-		int rc = claim_job_check(&read, e) < 0 ? -1 : job_backup(r, job, ret, e);
-
-		*ret_requests = store_requests(r->store) - before;
-		return rc;
-	}
-	if (claim_job_run(&read, ret, ret_requests, e) < 0)
+	if (claim->azure)
+		return claim_job_check(&read, e) < 0 ? -1 : job_backup(r, job, ret, e);
+	if (claim_job_run(&read, ret, moved, e) < 0)
 		return err_wrap(e, "claim '%s/%s'", claim->ns, claim->name);
 	join(ret, job, &m->volumes[i]);
 	return 0;

@@ -46,12 +46,12 @@ MUST_CHECK int backup_claims_describe(struct backup_claims *c, struct moment_vol
 
 /*
  * Reads the view of claim i of the moment to the commit; job is that of the volume. What is told of
- * the point is ret's, which the caller clears on success. Errors as claim_job_run(), and ERR_BUSY:
- * a Lease is not ours any more.
+ * the point is ret's, which the caller clears on success; moved as in claim_job_run(). Errors as
+ * there, and ERR_BUSY: a Lease is not ours any more.
  */
 MUST_CHECK int backup_claims_read(struct backup_claims *c, size_t i, const struct repo *r,
                                   struct job_params *job, struct moment *m, struct point *ret,
-                                  uint64_t *ret_requests, struct err *e);
+                                  struct store_traffic *moved, struct err *e);
 
 /* How claim i ended, once its view is gone: p, or (NULL) why. Only the first time counts. */
 void backup_claims_end(struct backup_claims *c, size_t i, const struct point *p,

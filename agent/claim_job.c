@@ -180,7 +180,7 @@ static json_t *limits(void)
 }
 
 static int by_mover(const struct claim_job *j, const struct find *f, struct point *ret,
-                    uint64_t *ret_requests, struct err *e)
+                    struct store_traffic *moved, struct err *e)
 {
 	if (!j->template)
 		return err_set(e, ERR_UNSUPPORTED,
@@ -201,11 +201,10 @@ static int by_mover(const struct claim_job *j, const struct find *f, struct poin
 		.env = env,
 		.writable = j->view->snapshot->ops->caps & SNAP_CAP_WRITABLE,
 	};
-	return mover_run(&mover, ret, ret_requests, e);
+	return mover_run(&mover, ret, moved, e);
 }
 
-static int at_node(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
-                   struct err *e)
+static int at_node(const struct claim_job *j, struct point *ret, struct err *e)
 {
 	auto_json json_t *own = NULL;
 
@@ -228,20 +227,15 @@ static int at_node(const struct claim_job *j, struct point *ret, uint64_t *ret_r
 	if (holder_open(&holder, j->kubelet_dir ? j->kubelet_dir : HOLDER_KUBELET,
 	                j->view->snapshot, e) < 0)
 		return -1;
-	const uint64_t before = store_requests(j->repo->store);
-	if (job_backup(j->repo, j->job, ret, e) < 0)
-		return -1;
-	*ret_requests = store_requests(j->repo->store) - before;
-	return 0;
+	return job_backup(j->repo, j->job, ret, e);
 }
 
-int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
+int claim_job_run(const struct claim_job *j, struct point *ret, struct store_traffic *moved,
                   struct err *e)
 {
 	struct find f;
 
 	if (claim_job_check(j, e) < 0 || find_node(j, &f, e) < 0)
 		return -1;
-	return reads_here(j, &f) ? at_node(j, ret, ret_requests, e)
-	                         : by_mover(j, &f, ret, ret_requests, e);
+	return reads_here(j, &f) ? at_node(j, ret, e) : by_mover(j, &f, ret, moved, e);
 }

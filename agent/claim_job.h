@@ -32,12 +32,13 @@ json_t *claim_job_args(const struct claim_job *j, struct err *e);
 MUST_CHECK int claim_job_check(const struct claim_job *j, struct err *e);
 
 /*
- * Runs to the commit. On success the caller clears *ret.
+ * Runs to the commit. On success the caller clears *ret. What a mover asks of the store is added to
+ * moved: the repository's own store counts the rest.
  *   ERR_UNSUPPORTED  there is no way to read it: no template for a mover, no node that is ours;
  *                    or the view is of less consistency than wanted
  * and what mover_run(), or holder_open() and job_backup() say.
  */
-MUST_CHECK int claim_job_run(const struct claim_job *j, struct point *ret, uint64_t *ret_requests,
-                             struct err *e);
+MUST_CHECK int claim_job_run(const struct claim_job *j, struct point *ret,
+                             struct store_traffic *moved, struct err *e);
 
 #endif

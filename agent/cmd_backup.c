@@ -142,8 +142,8 @@ static const struct verb_option options[] = {
 	  OPT_AZURE_DISKS },
 	{ "view", "JSON", "in a mover: what is known of the view that PATH is", OPT_VIEW },
 	{ "result", "FILE",
-	  "in a mover: where to tell what came of it; of claims: why, when nothing of them is held "
-	  "that it could be told to",
+	  "in a mover: where to tell what came of it; of claims: what was asked of the store, and "
+	  "why there is no point, when nothing of them is held that it could be told to",
 	  OPT_RESULT },
 	{ NULL, NULL, NULL, 0 },
 };
@@ -414,7 +414,7 @@ static int run(void *state, const struct verb_common *c, int argc, char **argv, 
 	(void)state;
 	if (rc < 0)
 		*e = why;
-	if (o.given_result && !told && backup_tell_result(&b, &why, e) < 0)
+	if (o.given_result && backup_tell_result(&b, told ? NULL : &why, e) < 0)
 		return -1;
 	return rc;
 }

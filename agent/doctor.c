@@ -14,6 +14,7 @@
 #define NS_PER_S INT64_C(1000000000)
 #define NS_PER_MS INT64_C(1000000)
 
+#define END_WARN_NS (7 * 86400 * (int64_t)1000000000)
 #define SKEW_WARN_NS (5 * NS_PER_S)
 #define LAG_WARN_NS (3600 * NS_PER_S) /* usual is a quarter of an hour */
 #define LATENCY_WARN_NS (500 * NS_PER_MS)
@@ -106,6 +107,18 @@ static const struct {
 	[RIGHT_DELETE] = { "delete", "collections alone" },
 	[RIGHT_LOCK] = { "lock", "the parameter 'lock' of the store's URL asks for it" },
 };
+
+struct doctor_verdict doctor_judge_end(int64_t end_ns, int64_t now_ns)
+{
+	if (end_ns == 0)
+		return doctor_say(DOCTOR_OK, "accepted");
+	const bool soon = end_ns - now_ns < END_WARN_NS;
+	struct doctor_verdict v = doctor_say(soon ? DOCTOR_WARNING : DOCTOR_OK,
+	                                     "accepted; they end at %s", now_rfc3339(end_ns).s);
+	if (soon)
+		advise(&v, "make new ones in time, or use an identity that does not end");
+	return v;
+}
 
 struct doctor_verdict doctor_judge_right(enum store_right right, const struct err *why,
                                          const char *needs, const char *url)

@@ -40,6 +40,9 @@ struct doctor_verdict doctor_judge_answer(int64_t first_ns, int64_t next_ns, boo
 
 /* ---- rights ---- */
 
+/* Credentials that are accepted, and end then (ns since 1970; 0: never, or not known). */
+struct doctor_verdict doctor_judge_end(int64_t end_ns, int64_t now_ns);
+
 /*
  * One right, tried out: why is what the call failed with (class NONE: it did
  * not). needs: store_right(). Of RIGHT_DELETE both outcomes are fine.

@@ -170,7 +170,7 @@ static bool tell_rights(struct run *r)
 		return false;
 	}
 	if (r->remote) {
-		v = doctor_say(DOCTOR_OK, "accepted");
+		v = doctor_judge_end(store_ends(r->x->store), now_wall_ns());
 		tell(r, rights_group, "credentials", &v);
 	}
 	for (enum store_right i = RIGHT_CREATE; i <= RIGHT_DELETE; i++) {
@@ -740,13 +740,14 @@ static void try_rates(struct run *r)
 static void tell_requests(struct run *r)
 {
 	struct store_traffic t = store_traffic(r->x->store);
-	uint64_t all = 0, failures = failed_requests(r->x->store) - r->excused;
+	uint64_t all = 0, throttled = 0, failures = failed_requests(r->x->store) - r->excused;
 	struct doctor_verdict v = { .result = DOCTOR_OK };
 	char parts[256] = "";
 	size_t n = 0;
 
 	for (unsigned i = 0; i < STORE_TRAFFIC_OPS; i++) {
 		all += t.ops[i].requests;
+		throttled += t.ops[i].throttled;
 		if (t.ops[i].requests > 0 && n < sizeof(parts))
 			n += (size_t)snprintf(parts + n, sizeof(parts) - n, "%s%llu %s",
 			                      n > 0 ? ", " : "",
@@ -760,11 +761,13 @@ static void tell_requests(struct run *r)
 	if (failures > 0) {
 		n = strlen(v.detail);
 		(void)snprintf(v.detail + n, sizeof(v.detail) - n,
-		               "; %llu got no answer or a refusal for now, and were repeated",
-		               (unsigned long long)failures);
-		(void)snprintf(v.remedy, sizeof(v.remedy),
-		               "the network loses connections, or the service throttles: look at "
-		               "both");
+		               "; %llu got no answer or a refusal for now, and were repeated; the "
+		               "service wanted %llu of them to come later",
+		               (unsigned long long)failures, (unsigned long long)throttled);
+		(void)snprintf(v.remedy, sizeof(v.remedy), "%s",
+		               throttled > 0 ? "the service throttles: raise its limits, or ask "
+		                               "less with AKSDR_LIMIT_REQUESTS"
+		                             : "the network loses connections: look at it");
 	}
 	tell(r, speed_group, "requests", &v);
 }

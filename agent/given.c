@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "store/traffic.h"
+
 /* ---- the view ---- */
 
 json_t *given_write(const struct moment_volume *v, struct err *e)
@@ -99,9 +101,9 @@ int given_read(const char *text, const struct snapshot_env *env, struct moment_v
 
 /* ---- the result ---- */
 
-static json_t *numbers_of(const struct point *p, uint64_t requests)
+static json_t *numbers_of(const struct point *p)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 	                 "sequence", (json_int_t)p->sequence, "started_ns",
 	                 (json_int_t)p->started_ns, "frozen_ns", (json_int_t)p->frozen_ns,
 	                 "finished_ns", (json_int_t)p->finished_ns, "files", (json_int_t)p->files,
@@ -109,15 +111,14 @@ static json_t *numbers_of(const struct point *p, uint64_t requests)
 	                 "bytes_logical", (json_int_t)p->bytes_logical, "bytes_read",
 	                 (json_int_t)p->bytes_read, "bytes_new", (json_int_t)p->bytes_new,
 	                 "bytes_stored", (json_int_t)p->bytes_stored, "unreadable",
-	                 (json_int_t)p->unreadable, "changed", (json_int_t)p->changed, "requests",
-	                 (json_int_t)requests);
+	                 (json_int_t)p->unreadable, "changed", (json_int_t)p->changed);
 }
 
-int given_result_write(const struct point *p, const struct err *why, uint64_t requests,
+int given_result_write(const struct point *p, const struct err *why, const struct store_traffic *t,
                        struct buf *b, struct err *e)
 {
-	auto_json json_t *o = p ? numbers_of(p, requests) : json_object();
-	int bad = 0;
+	auto_json json_t *o = p ? numbers_of(p) : json_object();
+	int bad = json_object_set_new(o, "traffic", traffic_to_json(t));
 
 	if (p) {
 		bad |= json_object_set_new(o, "session", json_string(p->session));
@@ -125,7 +126,7 @@ int given_result_write(const struct point *p, const struct err *why, uint64_t re
 		bad |= json_object_set_new(o, "set", json_string(p->set));
 		bad |= json_object_set_new(o, "consistency", json_string(p->consistency));
 		bad |= json_object_set_new(o, "driver", json_string(p->driver));
-	} else if (result_put_why(o, why, e) < 0) {
+	} else if (why && result_put_why(o, why, e) < 0) {
 		return -1;
 	}
 	if (!o || bad)
@@ -146,7 +147,7 @@ static int text_of(const json_t *o, const char *key, char *ret, size_t max, stru
 }
 
 /* Its members; what is not there is an error. */
-static int point_of(const json_t *o, struct point *ret, uint64_t *ret_requests, struct err *e)
+static int point_of(const json_t *o, struct point *ret, struct err *e)
 {
 	static const char what[] = "a result";
 
@@ -167,20 +168,38 @@ static int point_of(const json_t *o, struct point *ret, uint64_t *ret_requests, 
 	    json_get_u64(o, what, "bytes_new", &ret->bytes_new, e) < 0 ||
 	    json_get_u64(o, what, "bytes_stored", &ret->bytes_stored, e) < 0 ||
 	    json_get_u64(o, what, "unreadable", &ret->unreadable, e) < 0 ||
-	    json_get_u64(o, what, "changed", &ret->changed, e) < 0 ||
-	    json_get_u64(o, what, "requests", ret_requests, e) < 0)
+	    json_get_u64(o, what, "changed", &ret->changed, e) < 0)
 		return -1;
 	if (!point_session_valid(ret->session))
 		return err_set(e, ERR_FORMAT, "a result: .session is none");
 	return 0;
 }
 
-int given_result_read(const char *text, struct point *ret, uint64_t *ret_requests, struct err *e)
+/* The object, of which ret_traffic is taken. NULL with e. */
+static json_t *parse_result(const char *text, struct store_traffic *ret_traffic, struct err *e)
 {
 	auto_json json_t *o = json_parse("a result", text, strlen(text), e);
+
+	*ret_traffic = (struct store_traffic){ 0 };
+	if (!o || traffic_from_json(json_object_get(o, "traffic"), "a result", ret_traffic, e) < 0)
+		return NULL;
+	return STEAL(&o);
+}
+
+int given_result_read(const char *text, struct point *ret, struct store_traffic *ret_traffic,
+                      struct err *e)
+{
+	auto_json json_t *o = parse_result(text, ret_traffic, e);
 
 	if (!o || result_says_why(o, e))
 		return -1;
 	memset(ret, 0, sizeof(*ret));
-	return point_of(o, ret, ret_requests, e);
+	return point_of(o, ret, e);
+}
+
+bool given_end_read(const char *text, struct store_traffic *ret_traffic, struct err *ret_why)
+{
+	auto_json json_t *o = parse_result(text, ret_traffic, ret_why);
+
+	return !o || result_says_why(o, ret_why);
 }

@@ -10,6 +10,7 @@
 #include "agent/moment.h"
 #include "common/result.h"
 #include "repo/point.h"
+#include "store/store.h"
 
 /* What is known of a volume's view. NULL: no memory. The caller decrefs. */
 json_t *given_write(const struct moment_volume *v, struct err *e);
@@ -23,15 +24,26 @@ json_t *given_write(const struct moment_volume *v, struct err *e);
 MUST_CHECK int given_read(const char *text, const struct snapshot_env *env, struct moment_volume *v,
                           struct err *e);
 
-/* What came of it: a point, or why there is none (p NULL). At most RESULT_MAX, to b. */
-MUST_CHECK int given_result_write(const struct point *p, const struct err *why, uint64_t requests,
-                                  struct buf *b, struct err *e);
+/*
+ * What came of it: a point, or why there is none (p NULL), or neither, where the claims themselves
+ * were told (why NULL, too); and what was asked of the store. At most RESULT_MAX, to b.
+ */
+MUST_CHECK int given_result_write(const struct point *p, const struct err *why,
+                                  const struct store_traffic *t, struct buf *b, struct err *e);
 
 /*
  * 0: ret has what is told of a point (point_clear() does nothing then); -1: e is why there is
- * none, or ERR_FORMAT when the text is none of given_result_write().
+ * none, or ERR_FORMAT when the text is none of given_result_write(). In both cases ret_traffic has
+ * what was asked of the store, as far as it is told.
  */
-MUST_CHECK int given_result_read(const char *text, struct point *ret, uint64_t *ret_requests,
-                                 struct err *e);
+MUST_CHECK int given_result_read(const char *text, struct point *ret,
+                                 struct store_traffic *ret_traffic, struct err *e);
+
+/*
+ * What came of a run of claims, for who started it: true when it could not tell them why it failed,
+ * and tells that here, into ret_why; ERR_FORMAT when the text is none of given_result_write().
+ */
+MUST_CHECK bool given_end_read(const char *text, struct store_traffic *ret_traffic,
+                               struct err *ret_why);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "agent/given.h"
 #include "snapshot/csi_objects.h"
+#include "store/traffic.h"
 
 json_t *mover_pod(const struct mover_params *p, struct err *e)
 {
@@ -31,9 +32,10 @@ json_t *mover_pod(const struct mover_params *p, struct err *e)
 	return worker_pod(&pod, e);
 }
 
-int mover_run(const struct mover_params *p, struct point *ret, uint64_t *ret_requests,
+int mover_run(const struct mover_params *p, struct point *ret, struct store_traffic *traffic,
               struct err *e)
 {
+	struct store_traffic asked;
 	auto_json json_t *pod = mover_pod(p, e);
 	auto_json json_t *ended = NULL;
 	const char *result;
@@ -50,5 +52,7 @@ int mover_run(const struct mover_params *p, struct point *ret, uint64_t *ret_req
 		return -1;
 	if (worker_wait(&wait, &ended, &result, e) < 0)
 		return err_wrap(e, "reading the view by a mover");
-	return given_result_read(result, ret, ret_requests, e);
+	const int rc = given_result_read(result, ret, &asked, e);
+	traffic_sum(traffic, &asked);
+	return rc;
 }

@@ -26,13 +26,14 @@ json_t *mover_pod(const struct mover_params *p, struct err *e);
 
 /*
  * Makes the pod, waits for its end, and tells what it logged in our own log. On success *ret as of
- * given_result_read(). The pod is removed with the view.
+ * given_result_read(). What it asked of the store is added to traffic. The pod is removed with the
+ * view.
  *   ERR_RETRY      it did not begin within the run's stuck_ms, or was taken away
  *   ERR_IO         it ended without a result, and how
  *   ERR_CANCELLED
  * and what the mover says.
  */
-MUST_CHECK int mover_run(const struct mover_params *p, struct point *ret, uint64_t *ret_requests,
-                         struct err *e);
+MUST_CHECK int mover_run(const struct mover_params *p, struct point *ret,
+                         struct store_traffic *traffic, struct err *e);
 
 #endif

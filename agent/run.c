@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "common/metric.h"
 #include "common/now.h"
+#include "store/traffic.h"
 
 #define BUDGET_MS 15000 /* of one request, which the end of the agent may have to wait for */
 #define LOOK_MS 30000   /* at least so often */
@@ -91,6 +92,7 @@ static void ended(void *arg, const struct runner_end *end)
 		why = note;
 	}
 	atomic_fetch_add(&r->runs[how], 1);
+	run_traffic(r, &end->traffic);
 	for (size_t i = 0; i < end->n; i++)
 		ended_one(r, end, end->names[i], how, why);
 	log_info("a run has ended", LOG_S("claim", end->names[0]), LOG_U("claims", end->n),
@@ -265,6 +267,22 @@ static void rest(struct run *r, int64_t next_s, bool stopping)
 	}
 }
 
+void run_traffic(struct run *r, const struct store_traffic *more)
+{
+	pthread_mutex_lock(&r->metrics_lock);
+	traffic_sum(&r->traffic, more);
+	pthread_mutex_unlock(&r->metrics_lock);
+}
+
+void run_asked(struct run *r, struct store *s)
+{
+	if (s) {
+		const struct store_traffic t = store_traffic(s);
+
+		run_traffic(r, &t);
+	}
+}
+
 void run_fail(struct run *r, const struct err *why)
 {
 	pthread_mutex_lock(&r->lock);
@@ -354,6 +372,12 @@ static int metrics(void *arg, struct buf *b, struct err *e)
 	metric_family(b, "aksdr_agent_store_failed", METRIC_GAUGE,
 	              "Whether the last look of this agent at the store failed.");
 	metric_sample(b, "aksdr_agent_store_failed", NULL, 0, atomic_load(&r->store_failed));
+	if (atomic_load(&r->ends_ns) > 0) {
+		metric_family(b, "aksdr_agent_credentials_end_timestamp_seconds", METRIC_GAUGE,
+		              "When what proves this agent to the store ends.");
+		metric_sample(b, "aksdr_agent_credentials_end_timestamp_seconds", NULL, 0,
+		              (double)atomic_load(&r->ends_ns) / 1e9);
+	}
 	metric_family(b, "aksdr_throttled_requests_total", METRIC_COUNTER,
 	              "Requests of this agent that the API server told to come later.");
 	metric_sample(b, "aksdr_throttled_requests_total", NULL, 0,
@@ -374,6 +398,9 @@ static int metrics(void *arg, struct buf *b, struct err *e)
 	              "Restore points that this agent has expired, as the policies say.");
 	metric_sample(b, "aksdr_agent_expired_points_total", NULL, 0,
 	              (double)atomic_load(&r->expired));
+	pthread_mutex_lock(&r->metrics_lock);
+	traffic_put(&r->traffic, METRIC_COUNTER, b);
+	pthread_mutex_unlock(&r->metrics_lock);
 	run_keep_metrics(r, b);
 	return 0;
 }

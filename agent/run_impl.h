@@ -53,14 +53,17 @@ struct run {
 	atomic_uint_fast64_t expired;    /* points */
 
 	atomic_bool store_ready, leads;
-	atomic_bool store_failed; /* the last look at it */
-	atomic_bool fenced;       /* the cluster as a whole: nothing is begun, nothing expires */
+	atomic_bool store_failed;    /* the last look at it */
+	atomic_int_fast64_t ends_ns; /* store_ends() of that look */
+	atomic_bool fenced;          /* the cluster as a whole: nothing is begun, nothing expires */
 	atomic_int_fast64_t ticked_ns; /* when the main loop was last there */
 	atomic_uint_fast64_t runs[3];  /* that ended: with points, without, somebody else's */
 	atomic_uint running;
 
 	pthread_mutex_t metrics_lock;
-	struct metrics *metrics; /* with that lock: what the catalog told last; or NULL */
+	/* With that lock: */
+	struct metrics *metrics;      /* what the catalog told last; or NULL */
+	struct store_traffic traffic; /* of our looks, and of runs that have ended */
 
 	struct kube *page_kube; /* asks of its visitors, and gives up early; or NULL */
 	struct page *page;      /* or NULL */
@@ -74,6 +77,9 @@ struct run {
 
 int64_t run_now_s(void);
 void run_wake(struct run *r);
+/* What was asked of the store, for the metrics: by another process; by us, of one that ends. */
+void run_traffic(struct run *r, const struct store_traffic *more);
+void run_asked(struct run *r, struct store *s);
 /* Ends the daemon with this error. */
 void run_fail(struct run *r, const struct err *why);
 

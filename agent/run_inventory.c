@@ -41,10 +41,11 @@ static int put(struct run *r, struct catalog *c, const struct inventory *v, stru
 	auto_repo struct repo *repo = NULL;
 
 	if (repo_open_url(p->store, 0, p->key, p->passphrase_file, p->state, &r->stop, &repo, e) <
-	            0 ||
-	    inventory_put(repo, v, e) < 0)
+	    0)
 		return -1;
-	return stock_sync(c, repo, e);
+	const int rc = inventory_put(repo, v, e) < 0 ? -1 : stock_sync(c, repo, e);
+	run_asked(r, repo->store);
+	return rc;
 }
 
 static int inventory(struct run *r, struct catalog *c, struct err *e)

@@ -122,20 +122,17 @@ static void anchor(struct run *r, struct catalog *c, const struct repo *repo)
 	if ((!store || audit_sync_anchor(c, &writable, now_wall_ns(), &number, &e) < 0) &&
 	    e.class != ERR_BUSY && e.class != ERR_CANCELLED)
 		log_warn("the audit trail was not anchored", LOG_S("why", e.msg));
+	run_asked(r, store);
 }
 
-/* One look at the store, and, where we lead, what is there into the catalog. */
-static int look(struct run *r, struct err *e)
+/* What a look is for: where we lead, what is in the store into the catalog. */
+static int see(struct run *r, struct repo *repo, struct err *e)
 {
-	auto_repo struct repo *repo = NULL;
 	auto_catalog struct catalog *c = NULL;
 	auto_free char *path = NULL;
 	const struct sync_params params = { .now_ns = now_wall_ns() };
 	struct sync_result result;
 
-	if (repo_open_url(r->p->store, STORE_READONLY, r->p->key, r->p->passphrase_file,
-	                  r->p->state, &r->stop, &repo, e) < 0)
-		return -1;
 	note_fence(r, repo);
 	trail_flush(repo, r->p->store);
 	if (!atomic_exchange(&r->store_ready, true))
@@ -155,6 +152,20 @@ static int look(struct run *r, struct err *e)
 		run_inventory(r, c);
 	}
 	return measure(r, c, e);
+}
+
+/* One look at the store. */
+static int look(struct run *r, struct err *e)
+{
+	auto_repo struct repo *repo = NULL;
+
+	if (repo_open_url(r->p->store, STORE_READONLY, r->p->key, r->p->passphrase_file,
+	                  r->p->state, &r->stop, &repo, e) < 0)
+		return -1;
+	atomic_store(&r->ends_ns, store_ends(repo->store));
+	const int rc = see(r, repo, e);
+	run_asked(r, repo->store);
+	return rc;
 }
 
 /* Whether trying again makes sense, where nobody changes anything. */

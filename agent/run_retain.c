@@ -30,6 +30,8 @@ static void work_clear(struct work *w)
 	retain_plan_clear(&w->plan);
 	expiry_clear(&w->x);
 	retention_clear(&w->rules);
+	if (w->repo)
+		run_asked(w->r, w->repo->store);
 	repo_free(w->repo);
 }
 

@@ -321,28 +321,27 @@ static size_t points_of(struct run *x)
 	return n;
 }
 
-/* Whether it has told us why it failed, into e. */
-static bool told_us(const struct run *x, struct err *e)
+/* Whether it has told us why it failed, into e; and what it asked of the store. */
+static bool told_us(const struct run *x, struct store_traffic *ret_traffic, struct err *e)
 {
 	char text[RESULT_MAX + 1];
 	const ssize_t n = pread(x->result, text, sizeof(text) - 1, 0);
-	struct point none;
-	uint64_t requests;
 
 	if (n <= 0)
 		return false;
 	text[n] = '\0';
-	return given_result_read(text, &none, &requests, e) < 0;
+	return given_end_read(text, ret_traffic, e);
 }
 
 static void tell_end(struct run *x, int status,
                      void (*ended)(void *arg, const struct runner_end *end), void *arg)
 {
 	const bool exited = WIFEXITED(status);
+	struct store_traffic traffic = { 0 };
 	struct err why = ERR_INIT;
 
 	listen_to(x);
-	const bool told = told_us(x, &why);
+	const bool told = told_us(x, &traffic, &why);
 	const struct runner_end end = {
 		.names = (const char *const *)x->names,
 		.n = x->n,
@@ -352,6 +351,7 @@ static void tell_end(struct run *x, int status,
 		.why = told ? why.msg : NULL,
 		.cancelled = x->cancelled,
 		.points = points_of(x),
+		.traffic = traffic,
 	};
 	ended(arg, &end);
 	run_clear(x);

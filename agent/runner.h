@@ -15,6 +15,7 @@
 
 #include "common/buf.h"
 #include "common/json.h"
+#include "store/store.h"
 
 #define RUNNER_MAX 64               /* runs at once */
 #define RUNNER_OUTPUT_MAX (1 * MIB) /* kept of what one says to programs */
@@ -62,9 +63,10 @@ struct runner_end {
 	int64_t slot_s;
 	int status; /* exit status; -1: it was ended by `signal` */
 	int signal;
-	const char *why; /* it failed, and its claims were not told; or NULL */
-	bool cancelled;  /* we asked it to end */
-	size_t points;   /* that it has told of */
+	const char *why;              /* it failed, and its claims were not told; or NULL */
+	bool cancelled;               /* we asked it to end */
+	size_t points;                /* that it has told of */
+	struct store_traffic traffic; /* as far as it has told */
 };
 
 /* Descriptors that runner_step() is to be called for, at most max; returns how many. */

@@ -143,6 +143,16 @@ static const struct family {
 	  { NULL },
 	  "SELECT points - locked - over FROM lock_looks WHERE all_points AND ?1"
 	  " ORDER BY id DESC LIMIT 1" },
+	{ "aksdr_key_since_timestamp_seconds",
+	  "Since when a key that counts has been in use: the first restore point of a signer that"
+	  " the catalog has seen, the first sync that saw who can read.",
+	  METRIC_GAUGE,
+	  { "role", "name" },
+	  "SELECT 'recipient', name, min(seen_ns) / 1e9 FROM recipients"
+	  " WHERE gone_ns IS NULL AND ?1 GROUP BY 2"
+	  " UNION ALL SELECT 'signer', s.name, min(p.since_ns) / 1e9 FROM signers s"
+	  " JOIN (SELECT signer, min(received_ns) AS since_ns FROM points GROUP BY 1) p"
+	  " ON p.signer = s.signer WHERE s.revoked_ns IS NULL GROUP BY 2 ORDER BY 1, 2" },
 	{ "aksdr_gc_reclaimable_bytes",
 	  "Bytes that expired restore points added to the store which no collection has taken yet;"
 	  " what others share of them stays.",

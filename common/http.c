@@ -581,14 +581,17 @@ static int judge(struct transfer *t, CURLcode code, const char *detail, struct e
 	return err_set(e, ERR_RETRY, "%s answered with no status", at.s);
 }
 
-static void count(struct transfer *t, bool failed)
+static void count(struct transfer *t, bool answered)
 {
 	struct http *h = t->h;
+	const int status = answered ? t->answer->status : 0;
+	const bool later = status == 503 || status == 429;
 	struct http_count *c = &h->counts[t->rq->op % HTTP_OPS];
 
 	pthread_mutex_lock(&h->lock);
 	c->requests++;
-	c->failures += failed;
+	c->failures += !answered || status >= 500 || later;
+	c->throttled += later;
 	c->sent += t->sent;
 	c->received += t->received;
 	pthread_mutex_unlock(&h->lock);
@@ -649,7 +652,7 @@ int http_do(struct http *h, const struct http_request *rq, struct http_answer *r
 	int r = judge(&t, code, x->error[0] ? x->error : curl_easy_strerror(code), e);
 	give_back(h, x);
 	curl_slist_free_all(headers);
-	count(&t, r < 0 || ret->status >= 500 || ret->status == 429);
+	count(&t, r == 0);
 	if (r < 0)
 		return -1;
 	const char *date = http_header(ret, "date");

@@ -134,9 +134,10 @@ struct http_fill {
 int http_sink_fill(void *arg, const struct http_answer *a, const void *p, size_t n, struct err *e);
 
 struct http_count {
-	uint64_t requests; /* sent, also those that failed */
-	uint64_t failures; /* no answer, or one of 5xx or 429 */
-	uint64_t sent;     /* bytes of bodies */
+	uint64_t requests;  /* sent, also those that failed */
+	uint64_t failures;  /* no answer, or one of 5xx or 429 */
+	uint64_t throttled; /* of them: 503 or 429, come later (RFC 9110, 15.6.4; RFC 6585, 4) */
+	uint64_t sent;      /* bytes of bodies */
 	uint64_t received;
 };
 

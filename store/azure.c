@@ -113,17 +113,27 @@ static bool clock_is_off(const struct http_answer *a, struct err *e)
 	return true;
 }
 
-/* A signature that has ended, as it says itself. */
-static bool has_ended(const struct azure *s, struct err *e)
+/* A shared access signature, as it says itself. */
+static int64_t end_of(const struct azure *s)
 {
 	const char *expiry = azure_auth_expiry(s->auth);
 	int64_t end_ns;
 	struct err ignored;
 
-	if (!expiry || now_parse(expiry, &end_ns, &ignored) < 0 || end_ns >= now_wall_ns())
+	return azure_auth_kind(s->auth) == AZURE_SAS && expiry &&
+	                       now_parse(expiry, &end_ns, &ignored) == 0
+	               ? end_ns
+	               : 0;
+}
+
+static bool has_ended(const struct azure *s, struct err *e)
+{
+	const int64_t end_ns = end_of(s);
+
+	if (end_ns == 0 || end_ns >= now_wall_ns())
 		return false;
 	err_set(e, ERR_DENIED, "the shared access signature ended at %.40s; make a new one",
-	        expiry);
+	        azure_auth_expiry(s->auth));
 	return true;
 }
 
@@ -773,6 +783,11 @@ static const char *azure_right(struct store *base, enum store_right right)
 	return NULL; /* which allows everything */
 }
 
+static int64_t azure_ends(struct store *base)
+{
+	return end_of((const struct azure *)base);
+}
+
 static void azure_traffic(struct store *base, struct store_traffic *ret)
 {
 	traffic_add(ret, ((struct azure *)base)->http);
@@ -803,6 +818,7 @@ static const struct store_ops azure_ops = {
 	.get_all = azure_get_all,
 	.cut = azure_cut,
 	.right = azure_right,
+	.ends = azure_ends,
 	.traffic = azure_traffic,
 	.free = azure_free,
 };

@@ -75,6 +75,7 @@ int store_wrap_lock(struct store *s, const char *key, int64_t until_ns, struct e
 int store_wrap_cut(struct store *s, int64_t since_ns, struct store_cut *ret, struct err *e);
 bool store_wrap_away(struct store *s);
 const char *store_wrap_right(struct store *s, enum store_right right);
+int64_t store_wrap_ends(struct store *s);
 void store_wrap_traffic(struct store *s, struct store_traffic *ret);
 void store_wrap_free(struct store *s);
 

@@ -157,6 +157,7 @@ static const struct store_ops fault_ops = {
 	.cut = store_wrap_cut,
 	.away = store_wrap_away,
 	.right = store_wrap_right,
+	.ends = store_wrap_ends,
 	.traffic = store_wrap_traffic,
 	.free = store_wrap_free,
 };

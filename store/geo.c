@@ -384,6 +384,7 @@ static const struct store_ops geo_ops = {
 	.cut = geo_cut,
 	.away = geo_away,
 	.right = store_wrap_right,
+	.ends = store_wrap_ends,
 	.traffic = geo_traffic,
 	.free = geo_free,
 };

@@ -148,6 +148,7 @@ static const struct store_ops limit_ops = {
 	.cut = store_wrap_cut,
 	.away = store_wrap_away,
 	.right = store_wrap_right,
+	.ends = store_wrap_ends,
 	.traffic = store_wrap_traffic,
 	.free = limit_free,
 };

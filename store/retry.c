@@ -315,6 +315,7 @@ static const struct store_ops retry_ops = {
 	.cut = retry_cut,
 	.away = store_wrap_away,
 	.right = store_wrap_right,
+	.ends = store_wrap_ends,
 	.traffic = store_wrap_traffic,
 	.free = store_wrap_free,
 };

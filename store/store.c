@@ -16,6 +16,7 @@
 #include "store/azure.h"
 #include "store/driver.h"
 #include "store/s3.h"
+#include "store/traffic.h"
 
 #define COMPONENT_MAX 255 /* characters between two slashes of a key, NAME_MAX of Linux */
 
@@ -184,6 +185,11 @@ const char *store_right(struct store *s, enum store_right right)
 	return s->ops->right ? s->ops->right(s, right) : NULL;
 }
 
+int64_t store_ends(struct store *s)
+{
+	return s->ops->ends ? s->ops->ends(s) : 0;
+}
+
 struct store_traffic store_traffic(struct store *s)
 {
 	struct store_traffic t = { 0 };
@@ -196,11 +202,8 @@ struct store_traffic store_traffic(struct store *s)
 uint64_t store_requests(struct store *s)
 {
 	struct store_traffic t = store_traffic(s);
-	uint64_t n = 0;
 
-	for (unsigned i = 0; i < STORE_TRAFFIC_OPS; i++)
-		n += t.ops[i].requests;
-	return n;
+	return traffic_requests(&t);
 }
 
 const char *store_traffic_name(unsigned op)

@@ -75,9 +75,10 @@ enum store_right { RIGHT_CREATE, RIGHT_READ, RIGHT_LIST, RIGHT_DELETE, RIGHT_LOC
 enum store_call { CALL_PUT, CALL_GET, CALL_HEAD, CALL_LIST, CALL_DELETE, CALL_LOCK };
 #define STORE_TRAFFIC_OPS 7
 struct store_traffic {
-	struct {
-		uint64_t requests; /* sent, with those that failed and those that were repeated */
-		uint64_t failures; /* no answer, or one that the service was not able to give */
+	struct store_op_traffic {
+		uint64_t requests;  /* sent, with those that failed and those that were repeated */
+		uint64_t failures;  /* no answer, or one that the service was not able to give */
+		uint64_t throttled; /* of them: the service wanted them later */
 		uint64_t sent_bytes, received_bytes; /* of bodies */
 	} ops[STORE_TRAFFIC_OPS];
 };
@@ -103,6 +104,8 @@ struct store_ops {
 	bool (*away)(struct store *s);
 	/* how that right is called where it is given: a static text; NULL: not known */
 	const char *(*right)(struct store *s, enum store_right right);
+	/* as store_ends(); NULL: never */
+	int64_t (*ends)(struct store *s);
 	/* adds to ret; NULL: there is nothing to count */
 	void (*traffic)(struct store *s, struct store_traffic *ret);
 	void (*free)(struct store *s);
@@ -223,6 +226,9 @@ bool store_away(struct store *s);
  * permission. Static text that goes on from "it needs", or NULL: not known.
  */
 const char *store_right(struct store *s, enum store_right right);
+
+/* When what proves who uses the store ends for good, ns since 1970; 0: never, or not known. */
+int64_t store_ends(struct store *s);
 
 /* What was asked of a service so far through this handle; nothing for other stores. */
 struct store_traffic store_traffic(struct store *s);

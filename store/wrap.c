@@ -173,6 +173,11 @@ const char *store_wrap_right(struct store *s, enum store_right right)
 	return store_right(store_inner(s), right);
 }
 
+int64_t store_wrap_ends(struct store *s)
+{
+	return store_ends(store_inner(s));
+}
+
 void store_wrap_traffic(struct store *s, struct store_traffic *ret)
 {
 	struct store *inner = store_inner(s);

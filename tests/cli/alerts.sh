@@ -18,7 +18,7 @@ out 'SUCCESS: [0-9]+ rules found'
 t 'each alert wakes when it should, and not before'
 run 0 promtool test rules "$work/alerts.test.yaml"
 # The test of all counts all but AksdrSilent: a new alert needs a series there.
-ok test "$(grep -c -- '- alert:' "$work/alerts.yaml")" -eq 26
+ok test "$(grep -c -- '- alert:' "$work/alerts.yaml")" -eq 29
 grep -oE '^ +- alert: [A-Za-z]+' "$work/alerts.yaml" | sort | uniq -d >twice
 ok empty twice
 
@@ -36,7 +36,7 @@ run 0 promtool check rules dashboard.yaml
 
 # names: of metrics that a program writes
 names() {
-	grep -ohE '"aksdr_[a-z0-9_]+"' "$SRC"/{agent,catalog,restore,common}/*.c | tr -d '"' | sort -u
+	grep -ohE '"aksdr_[a-z0-9_]+"' "$SRC"/{agent,catalog,restore,common,store}/*.c | tr -d '"' | sort -u
 }
 t 'what rules and dashboard name is written by a program'
 names >written

@@ -54,6 +54,8 @@ t 'metrics and probes are there for who may read them'
 address=$(k -n aksdr get pods -l app.kubernetes.io/component=agent -o jsonpath='{.items[0].status.podIP}')
 run 0 curl -sS --noproxy '*' "http://$address:9760/readyz"
 run 0 curl -sS --noproxy '*' "http://$address:9760/metrics"
+out '^aksdr_store_requests_total\{operation="list"\} [1-9]'
+out '^aksdr_store_received_bytes_total\{operation="get"\} [1-9]'
 
 t 'a collection runs by an account of its own'
 run 0 k -n aksdr create job --from=cronjob/aksdr-maintenance collection

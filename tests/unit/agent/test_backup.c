@@ -13,6 +13,7 @@
 
 #include "agent/given.h"
 #include "common/secret.h"
+#include "store/traffic.h"
 #include "tests/harness/harness.h"
 
 static struct backup_options o;
@@ -150,13 +151,14 @@ static void test_backup_run__without_any_point_the_first_reason_counts(void **st
 static int told(int rc)
 {
 	struct err e = ERR_INIT;
+	struct store_traffic t;
 	struct point p;
-	uint64_t requests;
 
 	HOLDS(rc == 0 && backup_tell_result(&b, &why, &e) == 0);
 	auto_free char *text = read_file(dir, "result", NULL);
-	HOLDS(given_result_read(text, &p, &requests, &e) == 0);
-	HOLDS(strcmp(p.id, b.last.id) == 0 && requests == b.last_requests);
+	HOLDS(given_result_read(text, &p, &t, &e) == 0);
+	HOLDS(strcmp(p.id, b.last.id) == 0);
+	HOLDS(traffic_requests(&t) == traffic_requests(&b.traffic));
 	return 0;
 }
 
@@ -173,13 +175,35 @@ static void test_backup_tell_result__of_the_last_point(void **state)
 static int told_why(int rc)
 {
 	struct err e = ERR_INIT;
+	struct store_traffic t;
 	struct point p;
-	uint64_t requests;
 
 	HOLDS(rc < 0 && backup_tell_result(&b, &why, &e) == 0);
 	auto_free char *text = read_file(dir, "result", NULL);
-	HOLDS(given_result_read(text, &p, &requests, &e) < 0 && e.class == why.class);
+	HOLDS(given_result_read(text, &p, &t, &e) < 0 && e.class == why.class);
 	return 0;
+}
+
+static int told_traffic(int rc)
+{
+	struct store_traffic t;
+	struct err e = ERR_INIT;
+	struct point p;
+
+	HOLDS(rc == 0 && backup_tell_result(&b, NULL, &e) == 0);
+	auto_free char *text = read_file(dir, "result", NULL);
+	HOLDS(!given_end_read(text, &t, &e) && given_result_read(text, &p, &t, &e) < 0);
+	return 0;
+}
+
+static void test_backup_tell_result__of_claims_that_know_it_is_no_point(void **state)
+{
+	auto_free char *path = path_join(dir, "result");
+
+	(void)state;
+	o.given_result = path;
+	check = told_traffic;
+	checked("");
 }
 
 static void test_backup_tell_result__or_why_there_is_none(void **state)
@@ -236,6 +260,7 @@ int main(void)
 		CASE(test_backup_run__one_that_fails_leaves_the_others),
 		CASE(test_backup_run__without_any_point_the_first_reason_counts),
 		CASE(test_backup_tell_result__of_the_last_point),
+		CASE(test_backup_tell_result__of_claims_that_know_it_is_no_point),
 		CASE(test_backup_tell_result__or_why_there_is_none),
 		CASE(test_backup_run__locks_are_asked_of_stores_that_have_them),
 		CASE(test_backup_run__writes_metrics_of_the_store),

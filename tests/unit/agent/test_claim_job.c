@@ -127,9 +127,9 @@ static void fails_with(enum err_class class, const char *says)
 {
 	struct err e = ERR_INIT;
 	struct point point;
-	uint64_t requests;
+	struct store_traffic moved = { 0 };
 
-	assert_int_equal(claim_job_run(&job, &point, &requests, &e), -1);
+	assert_int_equal(claim_job_run(&job, &point, &moved, &e), -1);
 	if (e.class != class || !strstr(e.msg, says))
 		fail_msg("%s: %s", err_class_name(e.class), e.msg);
 }

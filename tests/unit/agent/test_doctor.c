@@ -45,6 +45,20 @@ static void test_doctor_judge_answer__tells_both_times_of_a_service(void **state
 	assert_verdict(doctor_judge_answer(180 * MS, 12 * MS, false), DOCTOR_OK, "it is there", "");
 }
 
+static void test_doctor_judge_end__warns_a_week_before(void **state)
+{
+	const int64_t day_ns = (int64_t)86400 * 1000000000;
+	const int64_t end_ns = 20000 * day_ns;
+
+	(void)state;
+	assert_verdict(doctor_judge_end(0, end_ns), DOCTOR_OK, "accepted", "");
+	assert_verdict(doctor_judge_end(end_ns, end_ns - 7 * day_ns), DOCTOR_OK,
+	               "accepted; they end at 2024-10-04T00:00:00.000Z", "");
+	assert_verdict(doctor_judge_end(end_ns, end_ns - 7 * day_ns + 1), DOCTOR_WARNING,
+	               "accepted; they end at 2024-10-04T00:00:00.000Z",
+	               "make new ones in time, or use an identity that does not end");
+}
+
 static void test_doctor_judge_right__names_what_is_missing(void **state)
 {
 	const struct err none = ERR_INIT;
@@ -420,6 +434,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_doctor_cause__what_the_store_said),
 		cmocka_unit_test(test_doctor_judge_answer__tells_both_times_of_a_service),
+		cmocka_unit_test(test_doctor_judge_end__warns_a_week_before),
 		cmocka_unit_test(test_doctor_judge_right__names_what_is_missing),
 		cmocka_unit_test(test_doctor_judge_right__to_delete_is_fine_both_ways),
 		cmocka_unit_test(test_doctor_judge_race__one_winner_each_time),

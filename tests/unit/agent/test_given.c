@@ -94,34 +94,43 @@ static void test_given_result__a_point_comes_back(void **state)
 		           .unreadable = 11,
 		           .changed = 12 };
 	struct err e = ERR_INIT;
-	uint64_t requests = 0;
+	struct store_traffic t = { .ops[CALL_PUT] = { .requests = 13, .throttled = 2 } };
+	struct store_traffic told;
 	struct point back;
 
 	(void)state;
-	if (given_result_write(&p, NULL, 13, &b, &e) < 0 ||
-	    given_result_read(buf_cstr(&b), &back, &requests, &e) < 0)
+	if (given_result_write(&p, NULL, &t, &b, &e) < 0 ||
+	    given_result_read(buf_cstr(&b), &back, &told, &e) < 0)
 		fail_msg("%s", e.msg);
 	assert_memory_equal(&back, &p, sizeof(p));
-	assert_int_equal(requests, 13);
+	assert_memory_equal(&told, &t, sizeof(t));
 }
 
 static void test_given_result__an_error_comes_back_and_fits(void **state)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(RESULT_MAX);
 	struct err why = ERR_INIT, e = ERR_INIT;
+	struct store_traffic t, told;
 	char text[ERR_MSG_MAX];
 	struct point back;
-	uint64_t requests;
 
 	(void)state;
 	/* each of them takes six bytes in JSON */
 	memset(text, '\1', sizeof(text) - 1);
 	text[sizeof(text) - 1] = '\0';
 	(void)err_set(&why, ERR_QUOTA, "%s", text);
-	assert_int_equal(given_result_write(NULL, &why, 0, &b, &e), 0);
+	for (unsigned i = 0; i < STORE_TRAFFIC_OPS; i++)
+		t.ops[i] = (struct store_op_traffic){ INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX,
+			                              INT64_MAX };
+	assert_int_equal(given_result_write(NULL, &why, &t, &b, &e), 0);
 	assert_true(b.len <= RESULT_MAX);
-	assert_int_equal(given_result_read(buf_cstr(&b), &back, &requests, &e), -1);
+	assert_int_equal(given_result_read(buf_cstr(&b), &back, &told, &e), -1);
 	assert_int_equal(e.class, ERR_QUOTA);
+	assert_memory_equal(&told, &t, sizeof(t));
+	e = (struct err)ERR_INIT;
+	assert_true(given_end_read(buf_cstr(&b), &told, &e));
+	assert_int_equal(e.class, ERR_QUOTA);
+	assert_memory_equal(&told, &t, sizeof(t));
 }
 
 static void test_given_result_read__refuses_what_is_none(void **state)
@@ -129,32 +138,48 @@ static void test_given_result_read__refuses_what_is_none(void **state)
 	static const char *const bad[] = { "", "Killed", "[]",
 		                           "{\"class\": \"odd\", \"error\": \"x\"}",
 		                           "{\"session\": \"x\"}" };
+	struct store_traffic t;
 	struct point back;
-	uint64_t requests;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct err e = ERR_INIT;
 
-		assert_int_equal(given_result_read(bad[i], &back, &requests, &e), -1);
+		assert_int_equal(given_result_read(bad[i], &back, &t, &e), -1);
 		assert_int_equal(e.class, ERR_FORMAT);
 	}
+}
+
+/* Its claims know the rest. */
+static void test_given_end_read__what_was_asked_of_the_store_needs_no_point(void **state)
+{
+	CLEANUP(buf_clear) struct buf b = BUF_INIT(RESULT_MAX);
+	struct store_traffic t = { .ops[CALL_GET] = { .requests = 3 } };
+	struct store_traffic told;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(given_result_write(NULL, NULL, &t, &b, &e), 0);
+	assert_false(given_end_read(buf_cstr(&b), &told, &e));
+	assert_memory_equal(&told, &t, sizeof(t));
+	assert_true(given_end_read("Killed", &told, &e));
+	assert_int_equal(e.class, ERR_FORMAT);
+	assert_true(given_end_read("{\"traffic\": {\"get\": [1, 2]}}", &told, &e));
+	assert_int_equal(e.class, ERR_FORMAT);
 }
 
 static void test_given_result_read__a_reason_is_of_one_line(void **state)
 {
 	struct err e = ERR_INIT;
+	struct store_traffic t;
 	struct point p;
-	uint64_t requests;
 
 	(void)state;
 	assert_int_equal(given_result_read("{\"class\": \"io\", \"error\": \"a\\nb\\u0007\"}", &p,
-	                                   &requests, &e),
+	                                   &t, &e),
 	                 -1);
 	assert_string_equal(e.msg, "a\\x0ab\\x07");
-	assert_int_equal(given_result_read("{\"class\": \"io\", \"error\": \"\"}", &p, &requests,
-	                                   &e),
-	                 -1);
+	assert_int_equal(given_result_read("{\"class\": \"io\", \"error\": \"\"}", &p, &t, &e), -1);
 	assert_string_equal(e.msg, "no reason is told");
 }
 
@@ -166,6 +191,7 @@ int main(void)
 		cmocka_unit_test(test_given_result__a_point_comes_back),
 		cmocka_unit_test(test_given_result__an_error_comes_back_and_fits),
 		cmocka_unit_test(test_given_result_read__refuses_what_is_none),
+		cmocka_unit_test(test_given_end_read__what_was_asked_of_the_store_needs_no_point),
 		cmocka_unit_test(test_given_result_read__a_reason_is_of_one_line),
 	};
 

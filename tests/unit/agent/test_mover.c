@@ -151,10 +151,10 @@ static int run_it(struct err *e)
 {
 	const struct mover_params p = params();
 	struct point point;
-	uint64_t requests;
+	struct store_traffic moved = { 0 };
 
 	*e = ERR_INIT;
-	return mover_run(&p, &point, &requests, e);
+	return mover_run(&p, &point, &moved, e);
 }
 
 static void ends_with(enum err_class class, const char *says)

@@ -46,11 +46,14 @@ static void script(const char *text)
 	assert_int_equal(chmod(program, 0755), 0);
 }
 
+static struct store_traffic asked; /* by the last one that ended */
+
 static void ended(void *arg, const struct runner_end *end)
 {
 	const size_t n = strlen(said);
 
 	(void)arg;
+	asked = end->traffic;
 	(void)snprintf(said + n, sizeof(said) - n, "%s+%zu status %d signal %d points %zu%s%s%s; ",
 	               end->names[0], end->n - 1, end->status, end->signal, end->points,
 	               end->cancelled ? " cancelled" : "", end->why ? " since " : "",
@@ -161,7 +164,7 @@ static void test_runner__takes_what_a_run_could_not_tell_its_claims(void **state
 	       "pvc:a/why) echo '{\"class\": \"not_found\", \"error\": \"there is no claim\"}'"
 	       " >/dev/fd/3; exit 4;;\n"
 	       "pvc:a/odd) head -c 9000 /dev/zero >/dev/fd/3; exit 1;;\n"
-	       "pvc:a/told) exit 1;;\n"
+	       "pvc:a/told) echo '{\"traffic\": {\"get\": [3, 2, 1, 0, 0]}}' >/dev/fd/3; exit 1;;\n"
 	       "esac");
 	auto_runner struct runner *r = runner(&p);
 	static const char *const names[] = { "a/why", "a/odd", "a/told" };
@@ -173,6 +176,8 @@ static void test_runner__takes_what_a_run_could_not_tell_its_claims(void **state
 		strstr(said, "a/why+0 status 4 signal 0 points 0 since there is no claim; "));
 	assert_non_null(strstr(said, "a/odd+0 status 1 signal 0 points 0 since a result: "));
 	assert_non_null(strstr(said, "a/told+0 status 1 signal 0 points 0; "));
+	assert_int_equal(asked.ops[CALL_GET].requests, 3);
+	assert_int_equal(asked.ops[CALL_GET].throttled, 1);
 }
 
 static void test_runner__much_output_does_not_hold_a_run_up(void **state)

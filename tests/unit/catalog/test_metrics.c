@@ -5,6 +5,9 @@
 #include "common/metric.h"
 #include "tests/unit/catalog/catalog_kit.h"
 
+#define SIXTEEN "000000000000000"
+#define PUBLIC "0000000000000000000000000000000000000000000000000000000000000000"
+
 static void assert_metrics(struct catalog *c, int64_t now_ns, const char *const *lines)
 {
 	CLEANUP(buf_clear) struct buf b = BUF_INIT(METRIC_TEXT_MAX);
@@ -75,6 +78,36 @@ static void test_metrics_put__has_the_age_of_each_volume_in_one_and_both_regions
 	                " (SELECT voltag FROM volumes WHERE name = 'orders')",
 	                e));
 	assert_metrics(c, KIT_EPOCH_NS + 3 * KIT_DAY_NS, lines);
+}
+
+static void test_metrics_put__says_since_when_keys_are_in_use(void **state)
+{
+	auto_kit struct kit k = kit_new();
+	auto_catalog struct catalog *c = kit_catalog(k.dir, "catalog.db");
+	const struct point_volume v = kit_volume("shop", "orders");
+	auto_kit_point struct point first = kit_commit(&k, &v, 1, NULL);
+	static const char *const lines[] = {
+		"# TYPE aksdr_key_since_timestamp_seconds gauge\n"
+		"aksdr_key_since_timestamp_seconds{role=\"recipient\",name=\"then\"} 50\n"
+		"aksdr_key_since_timestamp_seconds{role=\"signer\",name=\"now\"} 1",
+		NULL
+	};
+
+	(void)state;
+	(void)kit_sync(&k, c);
+	/* One that is gone or revoked does not count, and of two of a name the older one does. */
+	ok(catalog_exec(c,
+	                "DELETE FROM recipients; UPDATE signers SET name = 'now';"
+	                "INSERT INTO recipients VALUES ('" SIXTEEN "1', '" PUBLIC
+	                "', 'then', 60000000000, NULL),"
+	                " ('" SIXTEEN "2', '" PUBLIC "', 'then', 50000000000, NULL),"
+	                " ('" SIXTEEN "3', '" PUBLIC "', 'gone', 40000000000, 90000000000);"
+	                "INSERT INTO signers (signer, public, name, revoked_ns)"
+	                " VALUES ('" SIXTEEN "4', '" PUBLIC "', 'never', NULL)",
+	                e));
+	assert_metrics(c, KIT_NOW_NS, lines);
+	ok(catalog_exec(c, "UPDATE signers SET revoked_ns = 1; DELETE FROM recipients", e));
+	assert_not_measured(c, "aksdr_key_since");
 }
 
 static void test_metrics_put__says_when_nothing_is_known_now(void **state)
@@ -361,6 +394,7 @@ int main(void)
 			test_metrics_put__has_what_clusters_hold_and_what_drills_have_shown),
 		cmocka_unit_test(
 			test_metrics_put__has_the_age_of_each_volume_in_one_and_both_regions),
+		cmocka_unit_test(test_metrics_put__says_since_when_keys_are_in_use),
 		cmocka_unit_test(test_metrics_put__says_when_nothing_is_known_now),
 		cmocka_unit_test(
 			test_metrics_put__has_what_the_newest_point_of_a_volume_cost_and_lacks),

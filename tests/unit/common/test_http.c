@@ -161,6 +161,7 @@ static void test_do__an_answer_of_any_status_is_one(void **state)
 	assert_string_equal(a.text, "<Error><Code>ServerBusy</Code></Error>");
 	assert_int_equal(b.len, 0);
 	assert_int_equal(http_counted(w.http, 1).failures, 1);
+	assert_int_equal(http_counted(w.http, 1).throttled, 1);
 }
 
 static int say_later(void *arg, const struct http_seen *q, struct buf *reply)

@@ -591,6 +591,7 @@ static void test_get__a_signature_that_has_ended_says_when(void **state)
 	       { 403, NULL, ERROR("AuthenticationFailed") });
 	setenv("AZURE_STORAGE_SAS_TOKEN", "se=2020-01-02T03%3A04%3A05Z&sig=" SECRET, 1);
 	auto_store struct store *ended = opened("", 0);
+	assert_int_equal(store_ends(ended), INT64_C(1577934245) * 1000000000);
 	fails_saying(ERR_DENIED, "ended at 2020-01-02T03:04:05Z; make a new one",
 	             store_get(ended, "a", 0, p, 1, e));
 	fails_saying(ERR_DENIED, "ended at 2020-01-02", store_get(ended, "a", 0, p, 1, e));
@@ -598,6 +599,7 @@ static void test_get__a_signature_that_has_ended_says_when(void **state)
 	assert_header(0, "authorization", "");
 	setenv("AZURE_STORAGE_SAS_TOKEN", "se=2199-01-02&sig=" SECRET, 1);
 	auto_store struct store *wrong = opened("", 0);
+	assert_int_equal(store_ends(wrong), INT64_C(7226668800) * 1000000000);
 	fails_saying(ERR_DENIED, "for another container or account",
 	             store_get(wrong, "a", 0, p, 1, e));
 }

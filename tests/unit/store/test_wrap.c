@@ -44,11 +44,37 @@ static void test_store_wrap__has_the_url_and_caps_of_its_inner_store(void **stat
 	assert_string_equal(s->ops->name, "retry");
 }
 
+static int64_t ends(struct store *s)
+{
+	(void)s;
+	return 77;
+}
+
+static void test_store_wrap_ends__is_of_the_innermost(void **state)
+{
+	struct err e = ERR_INIT;
+	struct store *inner = store_mem_named("wrap-ends", &e);
+	static struct store_ops ops;
+
+	(void)state;
+	assert_non_null(inner);
+	ops = *inner->ops;
+	ops.ends = ends;
+	assert_int_equal(store_ends(inner), 0);
+	inner->ops = &ops;
+	struct store *retry = store_retry_new(inner, NULL, &e);
+	assert_non_null(retry);
+	auto_store struct store *s = store_readonly_new(retry, &e);
+	assert_non_null(s);
+	assert_int_equal(store_ends(s), 77);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_store_iov_copy__takes_any_range_of_the_pieces),
 		cmocka_unit_test(test_store_wrap__has_the_url_and_caps_of_its_inner_store),
+		cmocka_unit_test(test_store_wrap_ends__is_of_the_innermost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
