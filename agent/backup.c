@@ -116,7 +116,7 @@ static int lock_made(const struct backup *b, const struct repo *r, struct err *e
 		.sessions = names,
 		.nsessions = b->done,
 		.lock_s = r->store->lock_s,
-		.margin_s = r->store->lock_s / 4,
+		.margin_s = r->store->lock_s / PROTECT_MARGIN_SHARE,
 		.threads = b->options->job.threads,
 	};
 	struct protect_result result;

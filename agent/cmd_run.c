@@ -23,6 +23,7 @@ enum {
 	OPT_PAGE_AUDIENCE,
 	OPT_CONCURRENCY,
 	OPT_BANDWIDTH,
+	OPT_NO_LOCKS,
 	OPT_MOVER_TEMPLATE,
 	OPT_KUBELET_DIR
 };
@@ -50,6 +51,9 @@ static const struct verb_option options[] = {
 	{ "concurrency", "N", "volumes of this node at once; default 2", OPT_CONCURRENCY },
 	{ "bandwidth", "SIZE", "bytes a second, each way, of all runs of this node together",
 	  OPT_BANDWIDTH },
+	{ "no-locks", NULL,
+	  "leave locks of the store as they are: somebody runs 'aksdr-catalog lock'",
+	  OPT_NO_LOCKS },
 	{ "mover-template", "FILE", "the pod that reads views, JSON or YAML", OPT_MOVER_TEMPLATE },
 	{ "kubelet-dir", "DIR", "where the kubelet's volumes are mounted here", OPT_KUBELET_DIR },
 	{ NULL, NULL, NULL, 0 },
@@ -102,6 +106,9 @@ static int set(void *state, int key, const char *value, struct err *e)
 	case OPT_BANDWIDTH:
 		return num_size("--bandwidth", value, (uint64_t)1 << 50, &params.bandwidth_bytes_s,
 		                e);
+	case OPT_NO_LOCKS:
+		params.no_locks = true;
+		return 0;
 	case OPT_MOVER_TEMPLATE:
 		params.mover_template = value;
 		return 0;
@@ -144,8 +151,9 @@ const struct verb cmd_run = {
 	.text = "Runs on each node of a Kubernetes cluster, usually in a pod of the chart's "
 		"DaemonSet. It watches claims and BackupPolicies, and starts 'aksdr-agent backup' "
 		"for what is due and its own. One of all agents also writes the policies' status, "
-		"removes what no run owns, keeps the catalog for the metrics, and expires the "
-		"restore points that the policies let go.\n\n"
+		"removes what no run owns, keeps the catalog for the metrics, expires the "
+		"restore points that the policies let go, and extends the locks of those that "
+		"stay, where the store has locks.\n\n"
 		"With --page it also shows how it stands, and reports, to people who have a token "
 		"of the cluster and the right to get the URL /aksdr: 'kubectl port-forward' leads "
 		"to it, and docs/OPERATIONS.md to the rest.\n\n"

@@ -394,6 +394,12 @@ static int metrics(void *arg, struct buf *b, struct err *e)
 		metric_sample(b, "aksdr_agent_retention_failed", NULL, 0,
 		              atomic_load(&r->unretained));
 	}
+	if (atomic_load(&r->leads) && atomic_load(&r->locker.tried_ns) > 0) {
+		metric_family(b, "aksdr_agent_locks_failed", METRIC_GAUGE,
+		              "Whether restore points could not be locked that were to be.");
+		metric_sample(b, "aksdr_agent_locks_failed", NULL, 0,
+		              atomic_load(&r->locker.failed));
+	}
 	metric_family(b, "aksdr_agent_expired_points_total", METRIC_COUNTER,
 	              "Restore points that this agent has expired, as the policies say.");
 	metric_sample(b, "aksdr_agent_expired_points_total", NULL, 0,

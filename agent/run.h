@@ -25,6 +25,7 @@ struct run_params {
 	const char *page, *page_hosts, *page_audience;
 	const char *mover_template, *kubelet_dir; /* or NULL */
 	bool secondary;                           /* begins nothing */
+	bool no_locks;                            /* extends none: somebody else does */
 	unsigned concurrency;
 	uint64_t bandwidth_bytes_s; /* of all runs; 0: no limit */
 

@@ -27,6 +27,14 @@ struct run_feed { /* one watch */
 	bool trouble; /* was logged; its thread's alone */
 };
 
+struct run_locker { /* run_lock.c */
+	pthread_t thread;
+	bool started;                 /* and not joined; the keeper's alone */
+	atomic_int_fast64_t tried_ns; /* when it was last, by the monotonic clock; 0: never */
+	atomic_bool runs;             /* it is at work */
+	atomic_bool failed;           /* the last time not all was locked that was to be */
+};
+
 struct run {
 	const struct run_params *p;
 	struct kube *kube;
@@ -67,6 +75,8 @@ struct run {
 
 	struct kube *page_kube; /* asks of its visitors, and gives up early; or NULL */
 	struct page *page;      /* or NULL */
+
+	struct run_locker locker;
 
 	pthread_t keeper, leader; /* run_keep.h */
 	bool keeps, leading;      /* they were started */

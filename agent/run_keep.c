@@ -147,6 +147,7 @@ static int see(struct run *r, struct repo *repo, struct err *e)
 		return err_wrap(e, "keeping the catalog");
 	r->retained.came |= result.added > 0;
 	anchor(r, c, repo);
+	run_lock(r, c, repo->store->lock_s);
 	if (!atomic_load(&r->fenced)) {
 		run_retain(r, c);
 		run_inventory(r, c);
@@ -263,6 +264,7 @@ void run_keep_stop(struct run *r)
 		(void)pthread_join(r->keeper, NULL);
 	if (r->leading)
 		(void)pthread_join(r->leader, NULL);
+	run_lock_stop(r);
 	r->keeps = false;
 	r->leading = false;
 }

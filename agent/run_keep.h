@@ -2,8 +2,8 @@
 /*
  * Within agent/run*.c: what goes on beside the main loop. A thread asks whether the store is
  * there, and another one leads: one agent of all, by the Lease `aksdr-leader`, writes the policies'
- * status, removes what nobody owns, keeps the catalog of the restore points, and expires those that
- * the policies let go.
+ * status, removes what nobody owns, keeps the catalog of the restore points, expires those that the
+ * policies let go, and keeps the others locked where the store has locks.
  */
 #ifndef AKSDR_AGENT_RUN_KEEP_H
 #define AKSDR_AGENT_RUN_KEEP_H
@@ -44,6 +44,25 @@ void run_inventory(struct run *r, struct catalog *c);
 struct stock_newest;
 /* Whether one with this digest is to be put. Pure. */
 bool run_inventory_wanted(const struct stock_newest *newest, const char *digest, int64_t now_ns);
+
+/*
+ * Extends the locks of the store once a day, in a thread that it starts: run_lock.c. lock_s: of the
+ * store, 0: it has none. Nothing happens where this agent is a secondary. For the keeper's thread,
+ * while it leads; run_lock_stop() waits for the end, which the stop brings soon.
+ */
+void run_lock(struct run *r, struct catalog *c, int64_t lock_s);
+void run_lock_stop(struct run *r);
+struct repo;
+/*
+ * All of it, now: what came of it is in the catalog, and in the audit trail.
+ *   ERR_PARTIAL  points can be deleted before their time
+ *   ERR_CORRUPT  not all can be read that they need
+ * and those of locks_look().
+ */
+MUST_CHECK int run_lock_look(const struct run *r, const struct repo *repo, struct catalog *c,
+                             struct err *e);
+/* Whether it is time for the next one; looked_ns: when the last one was, 0: never. Pure. */
+bool run_lock_due(int64_t looked_ns, int64_t now_ns);
 
 /* Pages of the catalog, where they are wanted: run_page.c. Only the agent that leads has them. */
 MUST_CHECK int run_page_start(struct run *r, struct err *e);

@@ -12,7 +12,6 @@
 #include "common/num.h"
 #include "repo/protect.h"
 
-#define MARGIN_SHARE 4 /* of the lock, when nothing else is asked for */
 #define YEARS_MAX_S ((int64_t)100 * 366 * 86400)
 
 enum { OPT_FOR = 256, OPT_MARGIN, OPT_ALL, OPT_THREADS, OPT_CATALOG };
@@ -263,7 +262,7 @@ static int times(const struct repo *r, struct protect_params *p, struct err *e)
 		return err_set(e, ERR_INVALID,
 		               "nothing says how long restore points are to be locked: add "
 		               "lock=30d to the store's URL, or give --for");
-	p->margin_s = lock.margin_s >= 0 ? lock.margin_s : p->lock_s / MARGIN_SHARE;
+	p->margin_s = lock.margin_s >= 0 ? lock.margin_s : p->lock_s / PROTECT_MARGIN_SHARE;
 	return 0;
 }
 

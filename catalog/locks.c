@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "catalog/row.h"
+#include "common/now.h"
+
 /*
  * What is new: another end than the one that is known, but for a lock that is known to last longer
  * than was asked this time.
@@ -69,4 +72,55 @@ void locks_clear(struct locks *l)
 	(void)sqlite3_finalize(l->add);
 	l->add = NULL;
 	catalog_tx_end(&l->tx);
+}
+
+/* ---- a whole look ---- */
+
+struct noting {
+	struct catalog *c;
+	struct locks locks;
+	int64_t now_ns;
+};
+
+static int begin(struct noting *x, struct err *e)
+{
+	return x->locks.add ? 0 : locks_begin(x->c, x->now_ns, &x->locks, e);
+}
+
+static int note_point(void *arg, const struct protect_point *p, struct err *e)
+{
+	struct noting *x = arg;
+
+	return begin(x, e) < 0 ? -1 : locks_point(&x->locks, p, e);
+}
+
+int locks_look(struct catalog *c, const struct repo *r, const struct protect_params *params,
+               struct protect_result *ret, struct err *e)
+{
+	struct noting x = { .c = c, .now_ns = params->now_ns ? params->now_ns : now_wall_ns() };
+	struct protect_params p = *params;
+
+	p.now_ns = x.now_ns;
+	p.point = note_point;
+	p.arg = &x;
+	int rc = row_bind_repository(c, r->keys, e);
+	if (rc == 0)
+		rc = protect_run(r, &p, ret, e);
+	if (rc == 0)
+		rc = begin(&x, e);
+	if (rc == 0)
+		rc = locks_end(&x.locks, &p, ret, e);
+	locks_clear(&x.locks);
+	return rc;
+}
+
+int locks_looked(struct catalog *c, int64_t *ret_ns, struct err *e)
+{
+	auto_stmt sqlite3_stmt *s = catalog_prepare(
+		c, "SELECT coalesce(max(observed_ns), 0) FROM lock_looks WHERE all_points", e);
+
+	if (!s || catalog_step(c, s, e) < 0)
+		return -1;
+	*ret_ns = sqlite3_column_int64(s, 0);
+	return 0;
 }

@@ -30,4 +30,15 @@ MUST_CHECK int locks_end(struct locks *l, const struct protect_params *params,
                          const struct protect_result *r, struct err *e);
 void locks_clear(struct locks *l);
 
+/*
+ * All of a look: runs protect_run(), whose params->point is not used, and notes what it finds. What
+ * it extends is extended, also when nothing can be noted. Errors of both.
+ */
+MUST_CHECK int locks_look(struct catalog *c, const struct repo *r,
+                          const struct protect_params *params, struct protect_result *ret,
+                          struct err *e);
+
+/* When the last look at all points was, by the clock of who looked; 0: never. */
+MUST_CHECK int locks_looked(struct catalog *c, int64_t *ret_ns, struct err *e);
+
 #endif

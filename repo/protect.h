@@ -32,6 +32,8 @@ struct protect_point {
 	bool covered;
 };
 
+#define PROTECT_MARGIN_SHARE 4 /* of the lock is the margin, when nothing else is asked for */
+
 struct protect_params {
 	const char *const *sessions; /* of points; others are left alone */
 	size_t nsessions;            /* 0: all points that count */
