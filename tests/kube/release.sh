@@ -27,6 +27,7 @@ bed_in app sh -c 'echo content >/data/file && sync'
 everything >"$work/before"
 
 echo 'maintenance: {schedule: "0 0 1 1 *"}' >>"$values"
+echo 'verification: {schedule: "0 0 1 1 *"}' >>"$values"
 
 t 'one command installs it, with policies although their kind is new'
 begun=$(date +%s%N)
@@ -62,6 +63,15 @@ run 0 k -n aksdr create job --from=cronjob/aksdr-maintenance collection
 ok k -n aksdr wait --for=condition=Complete job/collection --timeout=60s
 run 0 k -n aksdr logs job/collection
 run 0 k -n aksdr delete job collection
+
+t 'what is in the store is read back by another one, and what came of it is in every catalog'
+run 0 k -n aksdr create job --from=cronjob/aksdr-verification readback
+ok k -n aksdr wait --for=condition=Complete job/readback --timeout=60s
+run 0 k -n aksdr logs job/readback
+run 0 k -n aksdr delete job readback
+run 0 "$BIN/aksdr-catalog" sync --store "$azurite_url" --key "$keys/audit.key" --quiet
+run 0 "$BIN/aksdr-catalog" list checks --key "$keys/audit.key" --output json
+ok test "$(jq -c '.items | map([.level, .problems])' "$work/.out")" = '[[3,0]]'
 
 t 'what the agent lacks is named by the test, and its pod stays to be read'
 # A run that loses its rights in the middle would leave things for a sweep, which takes a quarter of an hour.

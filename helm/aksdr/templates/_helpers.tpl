@@ -32,6 +32,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.serviceAccount.maintenance.name | default (printf "%s-maintenance" (include "aksdr.fullname" .)) -}}
 {{- end -}}
 
+{{- define "aksdr.verificationAccount" -}}
+{{- .Values.serviceAccount.verification.name | default (printf "%s-verification" (include "aksdr.fullname" .)) -}}
+{{- end -}}
+
 {{- define "aksdr.serveAccount" -}}
 {{- .Values.serviceAccount.serve.name | default (printf "%s-serve" (include "aksdr.fullname" .)) -}}
 {{- end -}}
