@@ -242,7 +242,7 @@ ok not grep -q true "$work/.out"
 t 'every metric of the alerts and the dashboard exists'
 missing() {
 	grep -ohE 'aksdr_[a-z_]+' "$work/automatic.yaml" | sort -u | while read -r name; do
-		grep -qF "\"$name\"" "$src"/catalog/*.c "$src"/agent/*.c "$src"/restore/*.c "$src"/store/*.c "$src"/common/metric.c ||
+		grep -qF "\"$name\"" "$src"/{catalog,agent,restore,store}/*.c "$src"/common/metric.c ||
 		echo "$name"
 	done
 }
