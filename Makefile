@@ -426,7 +426,7 @@ test-build-gcc: ## stage of `test`: programs and tests with gcc -Werror
 	+@$(MAKE) $(SUBJ) --no-print-directory $(PLAIN) tests man completion
 # What takes minutes at full size, and is there at small size under the sanitizers, too.
 CI_SMALL := fault/test_collect_faults|crash/backup_crash|crash/catalog_crash|crash/kills|unit/snapshot/test_precopy|$(strip \
-	)damage/test_damage|memory/mount|memory/small_files|power/power
+	)damage/test_damage|memory/mount|memory/small_files|power/power|property/roundtrip
 test-plain: ## stage of `test`: every test, loop devices, memory ceiling and independent reader included
 	+@TOTALS='$(abspath $(BUILD))/totals' TEST_SMALL='$(CI_SMALL)' $(MAKE) $(SUBJ) --no-print-directory $(PLAIN) check-all
 test-cluster: ## stage of `test`: stories in a Kubernetes cluster, but for the longest
