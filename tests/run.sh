@@ -85,8 +85,10 @@ run_one() {
 	trap "kill $!; wait $!; exit" TERM
 	wait $!
 	local rc=$?
-	if compgen -G "$dir/san/report*" >/dev/null; then
-		cat "$dir"/san/report* >>"$dir/out"
+	# An empty one is of a process that a test has killed, before it could say anything.
+	cat "$dir"/san/report* >"$dir/reports" 2>/dev/null
+	if [ -s "$dir/reports" ]; then
+		cat "$dir/reports" >>"$dir/out"
 		[ $rc -ne 0 ] || rc=99
 	fi
 	[ $rc -ne 124 ] || echo "no end after $limit seconds" >>"$dir/out"
