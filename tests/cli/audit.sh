@@ -93,7 +93,7 @@ t 'the store is compared with the copy'
 run 0 "$catalog" audit verify --key "$audit"
 victim=$(find r/audit -type f | LC_ALL=C sort | sed -n 2p)
 cp "$victim" kept
-printf x | dd of="$victim" bs=1 seek=200 conv=notrunc status=none
+flip "$victim" 200
 run 5 "$catalog" audit verify --key "$audit" --output json
 json_is changed items 0 kind
 json_is 2 items 0 number

@@ -33,10 +33,10 @@ chmod 600 src/mode
 touch -d 2001-01-01 src/touched
 rm src/gone
 echo new >"src/$(printf 'new\nname')"
-printf X | dd of=src/large bs=1 seek=3000000 conv=notrunc status=none
+flip src/large 3000000
 ln -sfn mode src/link
-printf Y | dd of=image bs=1 seek=2000000 conv=notrunc status=none
-printf Y | dd of=image bs=1 seek=7000000 conv=notrunc status=none
+flip image 2000000
+flip image 7000000
 backup data="$work/src" disk="$work/image" || exit 1
 read -r old new <<<"$(ids data)"
 

@@ -46,7 +46,7 @@ err "no restore point of a volume 'nothing'"
 t 'a commit that cannot be read is told, and the others are listed'
 bad=$(find "$store_dir/commit" -type f | sort | tail -n 1)
 cp "$bad" saved
-chmod u+w "$bad" && printf 'X' | dd of="$bad" bs=1 seek=100 conv=notrunc status=none
+chmod u+w "$bad" && flip "$bad" 100
 run 3 "$restore" points
 err 'restore point cannot be read'
 out 'filesystem'
