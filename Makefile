@@ -345,7 +345,9 @@ check-reader: $(call needs,$(reader_tests)) ## the independent reader restores w
 live: all ## backups to real accounts, which AKSDR_LIVE_* name (docs/TESTING.md)
 	@$(run_tests) live $(call tests_of,live)
 
-tsan_tests := $(foreach k,unit contract,$(call tests_of,$k))
+# Long ones in which one thread does everything.
+TSAN_LESS := catalog/test_audit_verify catalog/test_catalog catalog/test_query repo/test_rekey
+tsan_tests := $(filter-out $(TSAN_LESS:%=$(B)/tests/unit/%),$(foreach k,unit contract,$(call tests_of,$k)))
 check-tsan: $(call needs,$(tsan_tests)) ## the tests that matter under SAN=thread: unit, contract
 	@$(run_tests) check-tsan $(tsan_tests)
 check-valgrind: $(call needs,$(call tests_of,unit)) ## unit tests under valgrind
