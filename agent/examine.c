@@ -761,8 +761,8 @@ static void tell_requests(struct run *r)
 	if (failures > 0) {
 		n = strlen(v.detail);
 		(void)snprintf(v.detail + n, sizeof(v.detail) - n,
-		               "; %llu got no answer or a refusal for now, and were repeated; the "
-		               "service wanted %llu of them to come later",
+		               "; %llu got no answer or a refusal for now (%llu of them: come "
+		               "later), and were repeated",
 		               (unsigned long long)failures, (unsigned long long)throttled);
 		(void)snprintf(v.remedy, sizeof(v.remedy), "%s",
 		               throttled > 0 ? "the service throttles: raise its limits, or ask "

@@ -26,25 +26,6 @@ bool run_lock_due(int64_t looked_ns, int64_t now_ns)
 	return looked_ns == 0 || now_ns - looked_ns >= EVERY_NS || looked_ns - now_ns >= EVERY_NS;
 }
 
-/* Why not all is locked that is to be. */
-static void judge(const struct protect_result *x, struct err *ret_why)
-{
-	const uint64_t unsafe = x->points - x->covered;
-
-	if (x->unreadable > 0)
-		(void)err_set(ret_why, ERR_CORRUPT,
-		              "%" PRIu64 " restore points, tree nodes or chunks cannot be read or "
-		              "found, so not all is known that must be locked; run "
-		              "'aksdr-catalog check'",
-		              x->unreadable);
-	else if (unsafe > 0)
-		(void)err_set(ret_why, ERR_PARTIAL,
-		              "%" PRIu64 " restore points, or parts of them, can be deleted before "
-		              "their time: %.400s",
-		              unsafe,
-		              x->refusal.class == ERR_NONE ? "they lack objects" : x->refusal.msg);
-}
-
 /* What was done, and what failed, is in the audit trail. */
 static void record(const struct run *r, const struct repo *repo, const struct protect_result *x,
                    const struct err *why)
@@ -74,14 +55,12 @@ int run_lock_look(const struct run *r, const struct repo *repo, struct catalog *
 	struct protect_result result = { .points = 0 };
 	struct err why = ERR_INIT;
 
-	if (locks_look(c, repo, &params, &result, &why) == 0)
-		judge(&result, &why);
-	if (why.class == ERR_CANCELLED) {
-		*e = why;
-		return -1;
-	}
-	record(r, repo, &result, &why);
-	if (why.class != ERR_NONE) {
+	const int rc = locks_look(c, repo, &params, &result, &why) < 0
+	                       ? -1
+	                       : protect_verdict(&result, &why);
+	if (why.class != ERR_CANCELLED)
+		record(r, repo, &result, &why);
+	if (rc < 0) {
 		*e = why;
 		return -1;
 	}

@@ -231,28 +231,6 @@ static int tell(const struct verb_common *common, const struct report *rep,
 	return 0;
 }
 
-static int verdict(const struct protect_result *r, bool dry_run, struct err *e)
-{
-	uint64_t unsafe = r->points - r->covered;
-
-	if (r->unreadable > 0)
-		return err_set(e, ERR_CORRUPT,
-		               "%llu restore points, tree nodes or chunks cannot be read or found, "
-		               "so not all is known that must be locked; run 'check'",
-		               (unsigned long long)r->unreadable);
-	if (unsafe == 0)
-		return 0;
-	if (dry_run || r->refusal.class == ERR_NONE)
-		return err_set(e, ERR_PARTIAL,
-		               "%llu restore points can be deleted, or parts of them, before their "
-		               "time",
-		               (unsigned long long)unsafe);
-	return err_set(e, ERR_PARTIAL,
-	               "%llu restore points can be deleted, or parts of them, before their time: "
-	               "%.300s",
-	               (unsigned long long)unsafe, r->refusal.msg);
-}
-
 /* ---- running ---- */
 
 static int times(const struct repo *r, struct protect_params *p, struct err *e)
@@ -299,8 +277,7 @@ static int run(void *state, const struct verb_common *common, int argc, char **a
 	progress_stop(shown);
 	if (rc == 0)
 		keep_end(&rep, &params, &result);
-	return rc < 0 || tell(common, &rep, &result, e) < 0 ? -1
-	                                                    : verdict(&result, common->dry_run, e);
+	return rc < 0 || tell(common, &rep, &result, e) < 0 ? -1 : protect_verdict(&result, e);
 }
 
 const struct verb cmd_lock = {

@@ -603,3 +603,22 @@ int protect_run(const struct repo *r, const struct protect_params *params,
 		*ret = result;
 	return rc;
 }
+
+int protect_verdict(const struct protect_result *r, struct err *e)
+{
+	const uint64_t unsafe = r->points - r->covered;
+	const bool refused = r->refusal.class != ERR_NONE;
+
+	if (r->unreadable > 0)
+		return err_set(e, ERR_CORRUPT,
+		               "%llu restore points, tree nodes or chunks cannot be read or found, "
+		               "so not all is known that must be locked; run 'aksdr-catalog check'",
+		               (unsigned long long)r->unreadable);
+	if (unsafe == 0)
+		return 0;
+	return err_set(e, ERR_PARTIAL,
+	               "%llu restore points can be deleted, or parts of them, before their "
+	               "time%s%.300s",
+	               (unsigned long long)unsafe, refused ? ": " : "",
+	               refused ? r->refusal.msg : "");
+}

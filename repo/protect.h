@@ -73,4 +73,11 @@ struct protect_result {
 MUST_CHECK int protect_run(const struct repo *r, const struct protect_params *params,
                            struct protect_result *ret, struct err *e);
 
+/*
+ * Whether all was locked that was to be. Pure.
+ *   ERR_CORRUPT  not all can be read, so not all is known that must be locked
+ *   ERR_PARTIAL  points can be deleted before their time; says why, where the store refused
+ */
+MUST_CHECK int protect_verdict(const struct protect_result *r, struct err *e);
+
 #endif

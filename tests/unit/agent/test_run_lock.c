@@ -135,7 +135,9 @@ static void test_run_lock_look__says_what_is_not_safe(void **state)
 	refuses = true;
 	assert_int_equal(run_lock_look(&r, k.agent, c, &e), -1);
 	assert_int_equal(e.class, ERR_PARTIAL);
-	assert_non_null(strstr(e.msg, "1 restore points, or parts of them, can be deleted"));
+	assert_non_null(
+		strstr(e.msg,
+	               "1 restore points can be deleted, or parts of them, before their time: "));
 	assert_int_equal(number("SELECT points - locked - over FROM lock_looks"), 1);
 }
 

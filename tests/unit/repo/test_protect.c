@@ -661,6 +661,23 @@ static void test_gc__never_fails_on_a_lock(void **state)
 	assert_int_equal(hurt_entries(&k), 0);
 }
 
+static void test_verdict__is_of_the_worst(void **state)
+{
+	struct protect_result r = { .points = 5, .covered = 5 };
+
+	(void)state;
+	ok(protect_verdict(&r, e));
+	r.covered = 3;
+	fails(ERR_PARTIAL, protect_verdict(&r, e));
+	(void)err_set(&r.refusal, ERR_DENIED, "not for you");
+	struct err why = ERR_INIT;
+	assert_int_equal(protect_verdict(&r, &why), -1);
+	assert_string_equal(why.msg, "2 restore points can be deleted, or parts of them, before "
+	                             "their time: not for you");
+	r.unreadable = 1;
+	fails(ERR_CORRUPT, protect_verdict(&r, e));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -683,6 +700,7 @@ int main(void)
 		cmocka_unit_test(test_gc__what_is_locked_waits_and_goes_later),
 		cmocka_unit_test(test_gc__packs_that_were_copied_stay_until_their_lock_ends),
 		cmocka_unit_test(test_gc__never_fails_on_a_lock),
+		cmocka_unit_test(test_verdict__is_of_the_worst),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
